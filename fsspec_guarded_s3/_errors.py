@@ -1,0 +1,299 @@
+"""The exception tree, and the mapping from an S3 answer to an exception.
+
+Invariants:
+
+- every exception is a `GuardedS3Error` and also the builtin that a caller would catch;
+- every exception has an `errno`, survives pickling, and carries the S3 facts as attributes;
+- nothing secret is ever in a message: no credential, no signature, no query string.
+
+Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from typing import Any, ClassVar
+
+
+class GuardedS3Error(OSError):
+    """Base of everything that this package raises for a request that went wrong.
+
+    Attributes
+    ----------
+    bucket, key, operation, code, request_id : str
+        What S3 said, or "" where it said nothing. `operation` is the S3 operation's name.
+    status : int or None
+        HTTP status, None when there was no response.
+    maybe_applied : bool
+        True when some attempt of this request may have taken effect although it failed.
+    """
+
+    default_errno: ClassVar[int] = _errno.EIO
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bucket: str = "",
+        key: str = "",
+        operation: str = "",
+        status: int | None = None,
+        code: str = "",
+        request_id: str = "",
+        maybe_applied: bool = False,
+        **extra: Any,
+    ) -> None:
+        super().__init__(self.default_errno, message)
+        self.message = message
+        self.bucket = bucket
+        self.key = key
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.maybe_applied = maybe_applied
+        for name, value in extra.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        where = self.bucket + (f"/{self.key}" if self.key else "")
+        facts = [
+            f"{self.operation} {where}".strip(),
+            f"HTTP {self.status}" if self.status else "",
+            self.code,
+            f"request id {self.request_id}" if self.request_id else "",
+        ]
+        said = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} ({said})" if said else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(cls: type[GuardedS3Error], message: str, state: dict[str, Any]) -> GuardedS3Error:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+# --- no usable response ---------------------------------------------------------------------------
+
+
+class TransportError(GuardedS3Error):
+    """The request or its response got lost: `request_sent` says whether S3 may have seen it."""
+
+    request_sent: bool = True
+
+
+class ConnectError(TransportError, ConnectionError):
+    """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent."""
+
+    default_errno = _errno.ECONNREFUSED
+    request_sent = False
+
+
+class ReadTimeoutError(TransportError, TimeoutError):
+    """Nothing arrived for `read_timeout` seconds, or slower than `min_rate`, or past `deadline`."""
+
+    default_errno = _errno.ETIMEDOUT
+
+
+class SendTimeoutError(TransportError, TimeoutError):
+    """The store took nothing of the request for `send_timeout` seconds."""
+
+    default_errno = _errno.ETIMEDOUT
+
+
+class IncompleteBodyError(TransportError, ConnectionError):
+    """The connection ended before the whole response had arrived."""
+
+    default_errno = _errno.ECONNRESET
+
+
+class ProtocolError(TransportError):
+    """What arrived is no HTTP response, or not the response to this request."""
+
+    default_errno = _errno.EPROTO
+
+
+# --- S3 said no -----------------------------------------------------------------------------------
+
+
+class ResponseError(GuardedS3Error):
+    """S3 answered with an error. `region` and `server_date` hold what the answer told, or ""."""
+
+    region: str = ""
+    server_date: str = ""
+    retry_after: float = 0.0
+
+
+class InvalidRequestError(ResponseError, ValueError):
+    """S3 refused the request as malformed or not allowed for this bucket or object."""
+
+    default_errno = _errno.EINVAL
+
+
+class ObjectNotFoundError(ResponseError, FileNotFoundError):
+    """No such key, version, upload or bucket."""
+
+    default_errno = _errno.ENOENT
+
+
+class PreconditionFailedError(ResponseError):
+    """412: a condition of the request did not hold."""
+
+    default_errno = _errno.ESTALE
+
+
+class ObjectExistsError(PreconditionFailedError, FileExistsError):
+    """A conditional create found the key taken."""
+
+    default_errno = _errno.EEXIST
+
+
+class ObjectChangedError(PreconditionFailedError):
+    """The object is not the version that the read was pinned to, or that `if_match` named."""
+
+    default_errno = _errno.ESTALE
+
+
+class RangeNotSatisfiableError(ResponseError, ValueError):
+    """416: the range lies outside of the object."""
+
+    default_errno = _errno.EINVAL
+
+
+class AccessDeniedError(ResponseError, PermissionError):
+    """Credentials missing, wrong or expired, or not allowed to do this."""
+
+    default_errno = _errno.EACCES
+
+
+class CredentialsError(AccessDeniedError):
+    """No credentials were found, or they could not be refreshed. Nothing was sent."""
+
+
+class ConflictError(ResponseError):
+    """409: another operation on the same key or bucket is under way; proves nothing about either."""
+
+    default_errno = _errno.EBUSY
+
+
+class BucketExistsError(ResponseError, FileExistsError):
+    """The bucket is there already, yours or somebody else's."""
+
+    default_errno = _errno.EEXIST
+
+
+class DirectoryNotEmptyError(ResponseError):
+    """The bucket still holds objects or versions."""
+
+    default_errno = _errno.ENOTEMPTY
+
+
+class TooLargeError(ResponseError, ValueError):
+    """The object, part or request is larger than S3 holds."""
+
+    default_errno = _errno.EFBIG
+
+
+class ThrottledError(ResponseError):
+    """S3 asks to slow down (503 SlowDown, 429, Throttling...)."""
+
+    default_errno = _errno.EAGAIN
+
+
+class ServerError(ResponseError):
+    """5xx: S3 failed; the request may have been applied or not."""
+
+
+# --- what only this package can say ---------------------------------------------------------------
+
+
+class WriteOutcomeUnknownError(GuardedS3Error):
+    """The response to a write was lost and nothing proves whether it was applied."""
+
+
+class PreconditionUnsupportedError(GuardedS3Error):
+    """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
+
+    default_errno = _errno.ENOTSUP
+
+
+_BY_CODE: dict[str, type[ResponseError]] = {
+    "AccessDenied": AccessDeniedError,
+    "AccountProblem": AccessDeniedError,
+    "AllAccessDisabled": AccessDeniedError,
+    "BucketAlreadyExists": BucketExistsError,
+    "BucketAlreadyOwnedByYou": BucketExistsError,
+    "BucketNotEmpty": DirectoryNotEmptyError,
+    "ConditionalRequestConflict": ConflictError,
+    "EntityTooLarge": TooLargeError,
+    "ExpiredToken": AccessDeniedError,
+    "ExpiredTokenException": AccessDeniedError,
+    "InternalError": ServerError,
+    "InvalidAccessKeyId": AccessDeniedError,
+    "InvalidObjectState": AccessDeniedError,
+    "InvalidRange": RangeNotSatisfiableError,
+    "InvalidSecurity": AccessDeniedError,
+    "InvalidToken": AccessDeniedError,
+    "KeyTooLongError": InvalidRequestError,
+    "MaxMessageLengthExceeded": TooLargeError,
+    "NoSuchBucket": ObjectNotFoundError,
+    "NoSuchKey": ObjectNotFoundError,
+    "NoSuchUpload": ObjectNotFoundError,
+    "NoSuchVersion": ObjectNotFoundError,
+    "OperationAborted": ConflictError,
+    "PreconditionFailed": PreconditionFailedError,
+    "RequestTimeTooSkewed": AccessDeniedError,
+    "RequestTimeout": ServerError,
+    "ServiceUnavailable": ServerError,
+    "SignatureDoesNotMatch": AccessDeniedError,
+    "SlowDown": ThrottledError,
+    "TokenRefreshRequired": AccessDeniedError,
+}
+
+_BY_STATUS: dict[int, type[ResponseError]] = {
+    400: InvalidRequestError,
+    401: AccessDeniedError,
+    403: AccessDeniedError,
+    404: ObjectNotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    413: TooLargeError,
+    416: RangeNotSatisfiableError,
+    429: ThrottledError,
+}
+
+_REMEDIES: dict[str, str] = {
+    "AccessDenied": "check the policy of the bucket and of the credentials for this action",
+    "EntityTooLarge": "a single PUT holds 5 GiB; larger objects need a multipart upload",
+    "ExpiredToken": "the session token has expired: sign in again or pass fresh key, secret and token",
+    "InvalidAccessKeyId": "the access key is unknown here: check key, profile and endpoint_url",
+    "InvalidObjectState": "the object is archived: restore it before reading",
+    "NoSuchBucket": "check the bucket's name; buckets are created by mkdir only",
+    "PermanentRedirect": "the bucket is in another region: set region",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set region",
+    "RequestTimeTooSkewed": "the clock of this machine is off: correct it",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key, or a proxy changed the request",
+    "SlowDown": "lower max_concurrency",
+}
+
+
+def error_class(status: int, code: str) -> type[ResponseError]:
+    """The exception class for an HTTP `status` and an S3 error `code` ("" when there was no body)."""
+    by_code = _BY_CODE.get(code)
+    if by_code is not None:
+        return by_code
+    if "Throttl" in code or code in ("RequestLimitExceeded", "BandwidthLimitExceeded"):
+        return ThrottledError
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, ResponseError)
+
+
+def error_message(status: int, code: str, said: str) -> str:
+    """What to tell the user: S3's own sentence, and the remedy where there is one."""
+    text = said.strip().rstrip(".") or code or f"HTTP status {status}"
+    remedy = _REMEDIES.get("ExpiredToken" if code.startswith("ExpiredToken") else code)
+    return f"{text}: {remedy}" if remedy else text

