@@ -430,12 +430,11 @@ class Link:
         self._sock = sock
         self._reader = sock.makefile("rb")
 
-    def handshake(self, context: ssl.SSLContext) -> None:
-        """Speak TLS from here on. The socket is replaced first, so that `interrupt` finds it."""
-        with _leaving():
-            wrapped = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-            self._sock, self._reader = wrapped, wrapped.makefile("rb")
-            wrapped.do_handshake()
+    def handshake(self) -> None:
+        """Begin TLS, where the socket speaks it."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            with _leaving():
+                self._sock.do_handshake()
 
     def read_request(self) -> Request | None:
         """Read one request head, or None when the client has no more to ask. `number` is set later."""
@@ -689,16 +688,23 @@ class ScriptedServer:
                 return
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                link = Link(sock, self._accepted)
-                self._accepted += 1
-                self._links.add(link)
+            link = self._enlist(sock)
             self._start(self._serve, link, name=f"scripted-server-{self.port}-{link.number}")
+
+    def _enlist(self, sock: socket.socket) -> Link:
+        """Make a link of a socket. TLS takes the socket over before `_stop` can see and interrupt it."""
+        if self._context is not None:
+            with contextlib.suppress(OSError, ValueError):  # the client has left already
+                sock = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            link = Link(sock, self._accepted)
+            self._accepted += 1
+            self._links.add(link)
+        return link
 
     def _serve(self, link: Link) -> None:
         try:
-            if self._context is not None:
-                link.handshake(self._context)
+            link.handshake()
             while self._exchange(link):
                 pass
         except _Gone:

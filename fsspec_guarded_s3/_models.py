@@ -1,0 +1,161 @@
+"""Values that the layers pass to each other. Invariant: frozen, no I/O, no credentials in a repr."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
+
+# One random value per logical conditional write; it tells our own object from a rival's.
+WRITE_TOKEN = "gs3-write-token"
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """The bytes from `start` up to but not including `stop`."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"range {self.start}..{self.stop} is empty, backwards or negative")
+
+    def header(self) -> str:
+        """The value of a Range header (RFC 9110, 14.1.2)."""
+        return f"bytes={self.start}-{self.stop - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold for a write: the key is free (`create`) or holds the ETag `if_match`."""
+
+    create: bool = False
+    if_match: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.create and self.if_match is not None:
+            raise ValueError("if_match and mode='create' exclude each other")
+        if self.if_match is not None and not self.if_match:
+            raise ValueError("if_match must be an ETag, not an empty string")
+
+    def __bool__(self) -> bool:
+        return self.create or self.if_match is not None
+
+    def headers(self) -> dict[str, str]:
+        """The conditional headers (RFC 9110, 13.1)."""
+        if self.create:
+            return {"if-none-match": "*"}
+        return {"if-match": quoted(self.if_match)} if self.if_match is not None else {}
+
+    @property
+    def failure(self) -> type[PreconditionFailedError]:
+        """The exception for a 412 under this condition."""
+        return ObjectExistsError if self.create else ObjectChangedError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One S3 operation, before it is signed. It says itself what a repetition would mean."""
+
+    operation: str
+    method: str
+    bucket: str = ""
+    key: str = ""
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | bytearray | memoryview = b""
+    idempotent: bool = True  # a repetition cannot change the outcome
+    retry_on_conflict: bool = False  # a 409 proves nothing and may be tried again
+    patient: bool = False  # S3 may send white space for minutes; only the deadline bounds it
+    precondition_error: type[PreconditionFailedError] = ObjectChangedError
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """A signed request, ready to be sent. Headers hold the signature: never in a repr."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    target: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | bytearray | memoryview = field(repr=False)
+    fresh: bool = False
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response whose body has been read. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What S3 told about one version of an object."""
+
+    etag: str
+    size: int
+    last_modified: datetime | None = None
+    content_type: str = ""
+    version_id: str | None = None
+    storage_class: str = "STANDARD"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    write_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One uploaded part: its number from 1, ETag, size in bytes and base64 CRC32."""
+
+    number: int
+    etag: str
+    size: int
+    crc32: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """One key of a listing."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime | None
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page of ListObjectsV2."""
+
+    objects: tuple[ListedObject, ...]
+    prefixes: tuple[str, ...]
+    next_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    initiated: datetime | None
+
+
+def quoted(etag: str | None) -> str:
+    """An ETag as RFC 9110, 8.8.3 writes it; some stores leave the quotes out."""
+    text = etag or ""
+    return text if text.startswith(('"', "W/")) else f'"{text}"'
+
+
+def same_etag(one: str, other: str) -> bool:
+    """Whether two ETags name the same version, with or without their quotes."""
+    return bool(one) and one.strip('"') == other.strip('"')

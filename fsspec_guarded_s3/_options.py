@@ -1,0 +1,126 @@
+"""Storage options, parsed and checked once. Invariant: an `Options` that exists is valid."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+MIB = 2**20
+MIN_PART_SIZE = 5 * MIB
+MAX_PART_SIZE = 5 * 2**30
+MAX_PARTS = 10_000
+MAX_SINGLE_PUT = 5 * 2**30
+
+# Options of fsspec itself, which every filesystem tolerates.
+FSSPEC_OPTIONS = frozenset(
+    {"use_listings_cache", "listings_expiry_time", "max_paths", "skip_instance_cache", "asynchronous", "loop"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a filesystem was opened with. Times are in seconds, sizes in bytes.
+
+    A secret is left out of `repr`; `hash` and equality include it, since pools are shared by options.
+    """
+
+    key: str | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    anon: bool = False
+    profile: str | None = None
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing_style: str = "auto"
+    use_dualstack: bool = False
+    use_accelerate: bool = False
+    allow_http: bool = False
+    sign_payload: bool = False
+    ca_bundle: str | None = None
+    client_cert: str | None = None
+
+    connect_timeout: float = 3.1
+    send_timeout: float = 30.0
+    read_timeout: float = 30.0
+    request_deadline: float = 900.0
+    min_rate: float = 1024.0
+    min_rate_window: float = 30.0
+    idle_timeout: float = 30.0
+    max_attempts: int = 5
+    max_concurrency: int = 4
+
+    block_size: int = 5 * MIB
+    range_size: int = 16 * MIB
+    part_size: int = 16 * MIB
+    multipart_threshold: int = 64 * MIB
+    fsync: bool = False
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            _check_type(option.name, str(option.type), getattr(self, option.name))
+        for name in ("connect_timeout", "send_timeout", "read_timeout", "request_deadline", "idle_timeout"):
+            _require(getattr(self, name) > 0, name, "must be more than 0 seconds")
+        _require(self.min_rate >= 0, "min_rate", "must be 0 (no minimum) or more bytes per second")
+        _require(self.min_rate_window > 0, "min_rate_window", "must be more than 0 seconds")
+        _require(self.max_attempts >= 1, "max_attempts", "must be at least 1")
+        _require(1 <= self.max_concurrency <= 256, "max_concurrency", "must be 1 to 256")
+        _require(self.block_size >= 1, "block_size", "must be at least 1 byte")
+        _require(self.range_size >= 1, "range_size", "must be at least 1 byte")
+        _require(MIN_PART_SIZE <= self.part_size <= MAX_PART_SIZE, "part_size", "must be 5 MiB to 5 GiB")
+        _require(1 <= self.multipart_threshold <= MAX_SINGLE_PUT, "multipart_threshold", "must be 1 B to 5 GiB")
+        styles = ("auto", "path", "virtual")
+        _require(self.addressing_style in styles, "addressing_style", f"must be one of {', '.join(styles)}")
+        _require((self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none")
+        _require(self.token is None or self.key is not None, "token", "needs key and secret beside it")
+        _require(not (self.anon and self.key), "anon", "and key exclude each other")
+        if self.endpoint_url is not None:
+            ok = self.endpoint_url.startswith(("http://", "https://"))
+            _require(ok, "endpoint_url", "must begin with https:// or http://")
+
+    @classmethod
+    def parse(cls, storage_options: Mapping[str, Any]) -> Options:
+        """Check `storage_options` and freeze them.
+
+        Raises ValueError for an unknown option or a value out of range, TypeError for a wrong type.
+        """
+        known = {option.name for option in fields(cls)}
+        given = {name: value for name, value in storage_options.items() if name not in FSSPEC_OPTIONS}
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"unknown storage option {name!r}{hint}")
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+
+def _require(holds: bool, name: str, rule: str) -> None:
+    if not holds:
+        raise ValueError(f"storage option {name} {rule}")
+
+
+def _check_type(name: str, annotation: str, value: Any) -> None:
+    if value is None and "None" in annotation:
+        return
+    kind = annotation.split(" ")[0]
+    if kind == "float":
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif kind == "int":
+        good = isinstance(value, int) and not isinstance(value, bool)
+    else:
+        good = isinstance(value, {"str": str, "bool": bool}[kind])
+    if not good:
+        raise TypeError(f"storage option {name} must be {kind}, not {type(value).__name__}")
+
+
+def part_size_for(size: int, part_size: int) -> int:
+    """The part size that holds `size` bytes in 10,000 parts: a whole MiB, never below `part_size`.
+
+    Raises ValueError when S3 cannot hold the object (10,000 parts of 5 GiB, 48.8 TiB).
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    """
+    if size > MAX_PARTS * MAX_PART_SIZE:
+        raise ValueError(f"size {size} is over what S3 holds in one object ({MAX_PARTS * MAX_PART_SIZE} bytes)")
+    least = -(-size // MAX_PARTS)
+    return max(part_size, -(-least // MIB) * MIB)

@@ -1,0 +1,151 @@
+"""S3's XML <-> models. Bytes in, models out; no I/O.
+
+botocore's list parser takes about 80 ms for 1,000 keys, `xml.etree` 6 ms: hence our own.
+A truncated listing without a token is an error: stopping there would lose keys silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from ._errors import ProtocolError
+from ._models import ListedObject, ListPage, Part, PendingUpload
+
+
+def _root(body: bytes) -> ElementTree.Element:
+    # No DTD: entities could blow up, and S3 never sends one.
+    if b"<!DOCTYPE" in body[:4096] or b"<!ENTITY" in body[:4096]:
+        raise ProtocolError("the store sent XML with a DTD")
+    try:
+        root = ElementTree.fromstring(body)
+    except ElementTree.ParseError as error:
+        raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return element.findtext(name) or ""
+
+
+def _time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
+    except ValueError:
+        return None
+
+
+def parse_error(body: bytes) -> dict[str, str]:
+    """The fields of an `<Error>` document; empty for anything else."""
+    if b"<Error" not in body:
+        return {}
+    try:
+        root = _root(body.strip())
+    except ProtocolError:
+        return {}
+    error = root if root.tag == "Error" else root.find("Error")
+    return {} if error is None else {child.tag: child.text or "" for child in error}
+
+
+def parse_list(body: bytes) -> ListPage:
+    """A page of ListObjectsV2 that was asked for with `encoding-type=url`."""
+    root = _root(body)
+    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
+    objects = tuple(
+        ListedObject(
+            key=decode(_text(item, "Key")),
+            size=int(_text(item, "Size") or 0),
+            etag=_text(item, "ETag"),
+            last_modified=_time(_text(item, "LastModified")),
+            storage_class=_text(item, "StorageClass") or "STANDARD",
+        )
+        for item in root.findall("Contents")
+    )
+    prefixes = tuple(decode(_text(item, "Prefix")) for item in root.findall("CommonPrefixes"))
+    token = _text(root, "NextContinuationToken") or None
+    if _text(root, "IsTruncated") == "true" and token is None:
+        raise ProtocolError("the listing is truncated and has no continuation token: keys would be lost")
+    return ListPage(objects, prefixes, token if _text(root, "IsTruncated") == "true" else None)
+
+
+def parse_buckets(body: bytes) -> list[tuple[str, datetime | None]]:
+    """ListBuckets: names and creation times."""
+    return [(_text(item, "Name"), _time(_text(item, "CreationDate"))) for item in _root(body).iter("Bucket")]
+
+
+def parse_upload_id(body: bytes) -> str:
+    """CreateMultipartUpload: the id. Raises ProtocolError when there is none."""
+    upload_id = _text(_root(body), "UploadId")
+    if not upload_id:
+        raise ProtocolError("CreateMultipartUpload was answered without an UploadId")
+    return upload_id
+
+
+def parse_etag(body: bytes) -> str:
+    """The ETag of CompleteMultipartUpload, CopyObject or UploadPartCopy; "" where the store gave none."""
+    return _text(_root(body), "ETag")
+
+
+def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
+    """ListParts: the parts of a page and the marker of the next one."""
+    root = _root(body)
+    parts = [
+        Part(int(_text(item, "PartNumber")), _text(item, "ETag"), int(_text(item, "Size") or 0))
+        for item in root.findall("Part")
+    ]
+    more = _text(root, "IsTruncated") == "true"
+    return parts, (_text(root, "NextPartNumberMarker") or None) if more else None
+
+
+def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | None]:
+    """ListMultipartUploads: the uploads of a page and the (key, upload id) markers of the next one."""
+    root = _root(body)
+    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
+    uploads = [
+        PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), _time(_text(item, "Initiated")))
+        for item in root.findall("Upload")
+    ]
+    if _text(root, "IsTruncated") != "true":
+        return uploads, None
+    return uploads, (decode(_text(root, "NextKeyMarker")), _text(root, "NextUploadIdMarker"))
+
+
+def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:
+    """DeleteObjects: (key, code, message) of every key that was not deleted."""
+    return [
+        (_text(item, "Key"), _text(item, "Code"), _text(item, "Message"))
+        for item in _root(body).findall("Error")
+    ]
+
+
+def complete_body(parts: Iterable[Part]) -> bytes:
+    """The request body of CompleteMultipartUpload, parts in ascending order."""
+    rows = "".join(
+        f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
+        + (f"<ChecksumCRC32>{part.crc32}</ChecksumCRC32>" if part.crc32 else "")
+        + "</Part>"
+        for part in sorted(parts, key=lambda part: part.number)
+    )
+    space = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<CompleteMultipartUpload xmlns="{space}">{rows}</CompleteMultipartUpload>'.encode()
+
+
+def delete_body(keys: Iterable[str]) -> bytes:
+    """The request body of DeleteObjects, which then reports only what failed."""
+    rows = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
+
+
+def bucket_body(region: str) -> bytes:
+    """The request body of CreateBucket; us-east-1 takes none."""
+    if region == "us-east-1":
+        return b""
+    row = f"<LocationConstraint>{escape(region)}</LocationConstraint>"
+    return f"<CreateBucketConfiguration>{row}</CreateBucketConfiguration>".encode()
