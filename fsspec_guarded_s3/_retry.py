@@ -1,0 +1,137 @@
+"""What may be tried again, and when. The only importer of tenacity.
+
+Invariants: the error and the request decide, nothing else; a shared budget stops retry storms; an error
+leaves with `maybe_applied` set when any attempt may have taken effect.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from ._errors import (
+    ConflictError,
+    GuardedS3Error,
+    ResponseError,
+    ServerError,
+    ThrottledError,
+    TransportError,
+)
+
+logger = logging.getLogger("fsspec_guarded_s3")
+T = TypeVar("T")
+
+# Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+BASE_SECONDS = 0.05
+THROTTLED_BASE_SECONDS = 1.0
+CAP_SECONDS = 20.0
+
+
+class RetryBudget:
+    """A token bucket, as in the AWS SDKs' standard mode: a retry costs 5 of 500, a success gives 1 back."""
+
+    def __init__(self, capacity: int = 500) -> None:
+        self._capacity = capacity
+        self._left = capacity
+        self._lock = threading.Lock()
+
+    def take(self, cost: int = 5) -> bool:
+        """Whether another retry may be made."""
+        with self._lock:
+            if self._left < cost:
+                return False
+            self._left -= cost
+            return True
+
+    def give_back(self) -> None:
+        """After a success."""
+        if self._left < self._capacity:
+            with self._lock:
+                self._left = min(self._capacity, self._left + 1)
+
+
+def is_ambiguous(error: BaseException) -> bool:
+    """Whether the failed attempt may have been applied by S3."""
+    if isinstance(error, TransportError):
+        return error.request_sent
+    return isinstance(error, ServerError)
+
+
+class RetryPolicy:
+    """Calls an attempt until it succeeds, fails for good, or attempts, budget or deadline are used up."""
+
+    def __init__(self, max_attempts: int, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._max_attempts = max_attempts
+        self._sleep = sleep
+        self._budget = RetryBudget()
+
+    def call(self, attempt: Callable[[], T], *, deadline: float, retry_on_conflict: bool = False) -> T:
+        """Return what `attempt` returns. `deadline` is a `time.monotonic()` value in seconds."""
+        try:
+            result = attempt()
+        except GuardedS3Error as error:
+            if not self._retriable(error, retry_on_conflict):
+                error.maybe_applied = error.maybe_applied or is_ambiguous(error)
+                raise
+            return self._again(attempt, error, deadline, retry_on_conflict)
+        self._budget.give_back()
+        return result
+
+    def _retriable(self, error: BaseException, retry_on_conflict: bool) -> bool:
+        if isinstance(error, ConflictError):
+            return retry_on_conflict
+        return isinstance(error, (TransportError, ServerError, ThrottledError))
+
+    def _again(
+        self, attempt: Callable[[], T], first: GuardedS3Error, deadline: float, retry_on_conflict: bool
+    ) -> T:
+        """tenacity counts the attempt that already failed as its first."""
+        failed: list[GuardedS3Error] = [first]
+        ambiguous = False
+
+        def attempt_or_first_failure() -> T:
+            nonlocal ambiguous
+            try:
+                if failed:
+                    raise failed.pop()
+                return attempt()
+            except GuardedS3Error as error:
+                ambiguous = ambiguous or is_ambiguous(error)
+                error.maybe_applied = ambiguous
+                raise
+
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._max_attempts) | self._stop_at(deadline),
+            wait=self._wait,
+            retry=tenacity.retry_if_exception(lambda error: self._retriable(error, retry_on_conflict)),
+            before_sleep=_log_retry,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(attempt_or_first_failure)
+
+    def _stop_at(self, deadline: float) -> tenacity.stop.stop_base:
+        class Stop(tenacity.stop.stop_base):
+            def __call__(stop, retry_state: tenacity.RetryCallState) -> bool:  # noqa: N805 - `self` is taken
+                return time.monotonic() + retry_state.upcoming_sleep >= deadline or not self._budget.take()
+
+        return Stop()
+
+    @staticmethod
+    def _wait(retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
+        jittered = random.random() * min(CAP_SECONDS, base * 2 ** (retry_state.attempt_number - 1))
+        asked = error.retry_after if isinstance(error, ResponseError) else 0.0
+        return max(jittered, min(asked, CAP_SECONDS))
+
+
+def _log_retry(retry_state: tenacity.RetryCallState) -> None:
+    error = retry_state.outcome.exception() if retry_state.outcome else None
+    logger.info("attempt %d failed, trying again: %s", retry_state.attempt_number, error)

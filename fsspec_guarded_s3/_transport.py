@@ -1,0 +1,462 @@
+"""Connections, and one HTTP exchange on them: `WireRequest` -> `HTTPBody`. The only importer of urllib3.
+
+urllib3 keeps the connections, TLS and proxies. The exchange itself is ours, because urllib3 sends under
+the connect time-out, copies bodies, and parses heads with `email.parser` (half of the cost of a small GET).
+
+Invariants:
+
+- no connection that was idle for longer than `idle_timeout` is reused;
+- every `send` and every `recv` is bounded: by its time-out, by `min_rate` and by the deadline;
+- a connection goes back to the pool only after its response was read to the end;
+- after a fork the child starts with an empty pool.
+"""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import io
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from ._errors import (
+    ConnectError,
+    IncompleteBodyError,
+    ProtocolError,
+    ReadTimeoutError,
+    SendTimeoutError,
+    TransportError,
+)
+from ._models import WireRequest
+from ._options import Options
+
+# By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
+# connection that is surely younger.
+FRESH_SECONDS = 4.0
+_SEND_SLICE = 256 * 1024
+_MAX_HEADERS = 200
+_MAX_LINE = 65536
+
+
+class _IdleEviction:
+    """Mixed into urllib3's pools. Both methods are private there; test_transport.py would notice a change."""
+
+    idle_timeout: float = 30.0
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.idle_since = time.monotonic()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        self.close_if_older(conn, self.idle_timeout)
+        return conn
+
+    @staticmethod
+    def close_if_older(conn: Any, seconds: float) -> None:
+        if conn.sock is not None and time.monotonic() - getattr(conn, "idle_since", 0.0) > seconds:
+            conn.close()
+
+
+class GuardedHTTPConnectionPool(_IdleEviction, HTTPConnectionPool):
+    """urllib3's pool with idle eviction."""
+
+
+class GuardedHTTPSConnectionPool(_IdleEviction, HTTPSConnectionPool):
+    """urllib3's TLS pool with idle eviction."""
+
+
+def _socket_options(options: Options) -> list[tuple[int, int, int]]:
+    found = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            found.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    if sys.platform == "linux":
+        # Bounds a send to a peer that died without a word (RFC 5482); milliseconds.
+        found.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.send_timeout * 1000)))
+    return found
+
+
+class _Pace:
+    """Bounds one direction of one exchange: a time-out per call, a minimum rate, a deadline."""
+
+    def __init__(self, options: Options, timeout: float, deadline: float, patient: bool) -> None:
+        self._timeout = timeout
+        self._deadline = deadline
+        self._least = 0.0 if patient else options.min_rate * options.min_rate_window
+        self._window = options.min_rate_window
+        self._waited = 0.0
+        self._moved = 0
+
+    def allowance(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the deadline of the request has passed")
+        return min(self._timeout, left)
+
+    def moved(self, count: int, waited: float) -> None:
+        """Only time spent waiting for the peer counts, not the time the caller takes."""
+        self._moved += count
+        self._waited += waited
+        if self._waited < self._window:
+            return
+        if self._moved < self._least:
+            raise TimeoutError(f"only {self._moved} bytes in {self._waited:.0f} s, slower than min_rate")
+        self._waited, self._moved = 0.0, 0
+
+
+class _BoundedSocketIO(io.RawIOBase):
+    """What `http.client` reads from: a socket whose every recv is bounded."""
+
+    def __init__(self, sock: Any, pace: _Pace) -> None:
+        self._sock = sock
+        self._pace = pace
+        self.received = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._pace.allowance())
+        began = time.monotonic()
+        count: int = self._sock.recv_into(buffer)
+        self.received += count
+        self._pace.moved(count, time.monotonic() - began)
+        return count
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Called by `http.client.HTTPResponse`, which takes us for the socket."""
+        return io.BufferedReader(self, 65536)
+
+
+class _Head(http.client.HTTPResponse):
+    """`http.client`'s response with a head that is parsed without `email.parser`."""
+
+    fields: dict[str, str]
+
+    def begin(self) -> None:
+        while True:
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            fields = self._read_fields()
+            if not 100 <= status < 200:
+                break
+        self.status, self.reason, self.fields = status, reason.strip(), fields
+        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = None if self.chunked else self._content_length(fields)
+        connection = fields.get("connection", "").lower()
+        self.will_close = "close" in connection or (self.version == 10 and "keep-alive" not in connection)
+        if status in (204, 304) or self._method == "HEAD":  # type: ignore[attr-defined]
+            self.length = 0
+        elif not self.chunked and self.length is None:
+            self.will_close = True
+
+    def _read_fields(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        last = ""
+        for _ in range(_MAX_HEADERS):
+            line = self.fp.readline(_MAX_LINE + 1)
+            if len(line) > _MAX_LINE:
+                raise http.client.LineTooLong("header line")
+            if line in (b"\r\n", b"\n"):
+                return fields
+            if not line:
+                raise http.client.IncompleteRead(b"")
+            text = line.decode("latin-1").rstrip("\r\n")
+            if text[0] in " \t" and last:  # obsolete folding, RFC 9112, 5.2
+                fields[last] += " " + text.strip()
+                continue
+            name, colon, value = text.partition(":")
+            if not colon:
+                raise http.client.HTTPException(f"header line without a colon: {name[:40]!r}")
+            last = name.lower()
+            value = value.strip()
+            fields[last] = f"{fields[last]}, {value}" if last in fields else value
+        raise http.client.HTTPException(f"got more than {_MAX_HEADERS} headers")
+
+    @staticmethod
+    def _content_length(fields: dict[str, str]) -> int | None:
+        text = fields.get("content-length")
+        if text is None:
+            return None
+        values = {value.strip() for value in text.split(",")}
+        value = values.pop()
+        if values or not value.isdecimal():  # RFC 9112, 6.3: differing lengths are an attack or a bug
+            raise http.client.HTTPException("the Content-Length is not one number")
+        return int(value)
+
+
+class HTTPBody:
+    """A response whose head was read, and the body that is still to come. Use it in a `with`."""
+
+    def __init__(self, head: _Head) -> None:
+        self._head = head
+        self.status: int = head.status
+        self.headers: dict[str, str] = head.fields
+        self.length: int | None = head.length
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill `view` from the body; returns the bytes read, 0 at the end.
+
+        Raises ReadTimeoutError, IncompleteBodyError.
+        """
+        with _translated():
+            expected = self._head.length
+            count = self._head.readinto(view)
+            if count == 0 and len(view) and expected:
+                raise IncompleteBodyError(f"the connection ended {expected} bytes before the end of the body")
+            return count
+
+    def read(self, limit: int = 256 * 2**20) -> bytes:
+        """The whole body, for answers that are small by nature; ProtocolError above `limit` bytes."""
+        with _translated():
+            if self._head.length is None:
+                data = self._head.read(limit + 1)
+            else:
+                if self._head.length > limit:
+                    raise ProtocolError(f"an answer of {self._head.length} bytes where at most {limit} belong")
+                data = self._head.read()
+        if len(data) > limit:
+            raise ProtocolError(f"an answer of more than {limit} bytes")
+        return data
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection is clean: the body was read to its end and nobody wants to close."""
+        head = self._head
+        if head.fp is not None and head.length == 0 and not head.chunked:
+            head.close()
+        return head.isclosed() and not head.will_close
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Foreign exceptions become ours, with the cause kept."""
+    try:
+        yield
+    except TransportError:
+        raise
+    except TimeoutError as error:
+        raise ReadTimeoutError(f"no answer in time: {error}") from error
+    except http.client.RemoteDisconnected as error:
+        raise IncompleteBodyError("the connection was closed before a response") from error
+    except http.client.IncompleteRead as error:
+        raise IncompleteBodyError("the connection ended before the whole response had arrived") from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise ProtocolError(f"not a valid HTTP response: {error}") from error
+    except OSError as error:
+        raise IncompleteBodyError(f"the connection broke: {error}") from error
+
+
+class Transport:
+    """A pool of connections for one `Options`, shared by threads."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[str, str, int], Any] = {}
+        self._context: ssl.SSLContext | None = None
+
+    def __repr__(self) -> str:
+        return f"<Transport pools={len(self._pools)}>"
+
+    @contextmanager
+    def exchange(self, wire: WireRequest, deadline: float) -> Iterator[HTTPBody]:
+        """Send `wire`, read the head, hand out the body. `deadline` is a `time.monotonic()` value.
+
+        The connection is reused when the body was read to its end, else closed.
+        """
+        pool = self._pool(wire.scheme, wire.host, wire.port)
+        conn = self._connected(pool, wire)
+        clean = False
+        try:
+            body = self._talk(conn, wire, deadline)
+            yield body
+            clean = body.reusable
+        finally:
+            if clean:
+                pool._put_conn(conn)
+            else:
+                conn.close()
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+
+    # --- connections ---
+
+    def _pool(self, scheme: str, host: str, port: int) -> Any:
+        pool = self._pools.get((scheme, host, port))
+        if pool is None:
+            with self._lock:
+                pool = self._pools.get((scheme, host, port))
+                if pool is None:
+                    pool = self._pools[(scheme, host, port)] = self._new_pool(scheme, host, port)
+        return pool
+
+    def _new_pool(self, scheme: str, host: str, port: int) -> Any:
+        keywords: dict[str, Any] = {
+            "timeout": urllib3.Timeout(connect=self._options.connect_timeout, read=self._options.read_timeout),
+            "maxsize": max(32, self._options.max_concurrency * 4),
+            "retries": False,
+            "socket_options": _socket_options(self._options),
+        }
+        cls: Any = GuardedHTTPConnectionPool
+        if scheme == "https":
+            cls = GuardedHTTPSConnectionPool
+            keywords["ssl_context"] = self._ssl_context()
+        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
+        if proxy and not _is_loopback(host):
+            manager: Any = urllib3.ProxyManager(proxy, **keywords)
+            manager.pool_classes_by_scheme = {
+                "http": GuardedHTTPConnectionPool,
+                "https": GuardedHTTPSConnectionPool,
+            }
+            pool = manager.connection_from_host(host, port, scheme)
+        else:
+            pool = cls(host, port, **keywords)
+        pool.idle_timeout = self._options.idle_timeout
+        return pool
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        if self._context is None:
+            bundle = (
+                self._options.ca_bundle
+                or os.environ.get("AWS_CA_BUNDLE")
+                or os.environ.get("REQUESTS_CA_BUNDLE")
+            )
+            self._context = ssl.create_default_context(cafile=bundle)
+            if self._options.client_cert:
+                self._context.load_cert_chain(self._options.client_cert)
+        return self._context
+
+    def _connected(self, pool: Any, wire: WireRequest) -> HTTPConnection:
+        conn = pool._get_conn()
+        if wire.fresh:
+            pool.close_if_older(conn, FRESH_SECONDS)
+        if conn.sock is not None:
+            return conn  # type: ignore[no-any-return]
+        try:
+            conn.timeout = self._options.connect_timeout
+            if pool.proxy is not None and wire.scheme == "https":
+                pool._prepare_proxy(conn)
+            else:
+                conn.connect()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            conn.close()
+            raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_reason(error)}") from error
+        except BaseException:
+            conn.close()
+            raise
+        return conn  # type: ignore[no-any-return]
+
+    # --- one exchange ---
+
+    def _talk(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> HTTPBody:
+        options = self._options
+        raw = _BoundedSocketIO(conn.sock, _Pace(options, options.read_timeout, deadline, wire.patient))
+        head = _Head(raw, method=wire.method)  # type: ignore[arg-type]
+        broken = self._send(conn, wire, deadline)
+        with _translated():
+            try:
+                head.begin()
+            except (http.client.HTTPException, OSError):
+                if broken is not None:  # nothing was answered: what broke the sending is the cause
+                    raise IncompleteBodyError(f"the connection broke while sending: {broken}") from broken
+                raise
+        if broken is not None:
+            head.will_close = True
+        return HTTPBody(head)
+
+    def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:
+        """Send head and body. Returns what broke the connection: S3 may still have answered early."""
+        target = wire.target
+        if conn.proxy is not None and wire.scheme == "http":  # RFC 9112, 3.2.2: absolute form
+            target = f"http://{wire.headers['host']}{target}"
+        lines = [f"{wire.method} {target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in wire.headers.items()]
+        head = "\r\n".join(lines)
+        if "\n" in head.replace("\r\n", ""):
+            raise ValueError("a header value must not hold a line break")
+        data = (head + "\r\n\r\n").encode("utf-8")
+        sock: Any = conn.sock
+        pace = _Pace(self._options, self._options.send_timeout, deadline, wire.patient)
+        try:
+            for piece in (data, wire.body):
+                view = memoryview(piece)
+                while view.nbytes:
+                    sock.settimeout(pace.allowance())
+                    began = time.monotonic()
+                    count = sock.send(view[:_SEND_SLICE])
+                    pace.moved(count, time.monotonic() - began)
+                    view = view[count:]
+        except TimeoutError as error:
+            raise SendTimeoutError(f"the store stopped taking the request: {error}") from error
+        except OSError as error:
+            return error
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line; urllib3's own text holds object addresses."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
+
+
+# --- one transport per process and options ---------------------------------------------------------
+
+_shared: dict[Options, Transport] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_transport(options: Options) -> Transport:
+    """The transport of this process for these options, made on first use."""
+    with _shared_lock:
+        transport = _shared.get(options)
+        if transport is None:
+            transport = _shared[options] = Transport(options)
+        return transport
+
+
+def _close_all() -> None:
+    for transport in list(_shared.values()):
+        with suppress(Exception):
+            transport.close()
+
+
+def _after_fork() -> None:
+    # The parent's sockets and locks are not ours. Dropping a reference closes this process's copy of the
+    # descriptor only: no shutdown, no TLS close_notify, so the parent's connection goes on.
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for transport in list(_shared.values()):
+        transport._lock = threading.Lock()
+        transport._pools = {}
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
