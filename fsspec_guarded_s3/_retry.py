@@ -107,7 +107,7 @@ class RetryPolicy:
                 raise
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._max_attempts) | self._stop_at(deadline),
+            stop=tenacity.stop_any(tenacity.stop_after_attempt(self._max_attempts), self._stop_at(deadline)),
             wait=self._wait,
             retry=tenacity.retry_if_exception(lambda error: self._retriable(error, retry_on_conflict)),
             before_sleep=_log_retry,
@@ -116,12 +116,11 @@ class RetryPolicy:
         )
         return retrying(attempt_or_first_failure)
 
-    def _stop_at(self, deadline: float) -> tenacity.stop.stop_base:
-        class Stop(tenacity.stop.stop_base):
-            def __call__(stop, retry_state: tenacity.RetryCallState) -> bool:  # noqa: N805 - `self` is taken
-                return time.monotonic() + retry_state.upcoming_sleep >= deadline or not self._budget.take()
+    def _stop_at(self, deadline: float) -> Callable[[tenacity.RetryCallState], bool]:
+        def stop(retry_state: tenacity.RetryCallState) -> bool:
+            return time.monotonic() + retry_state.upcoming_sleep >= deadline or not self._budget.take()
 
-        return Stop()
+        return stop
 
     @staticmethod
     def _wait(retry_state: tenacity.RetryCallState) -> float:
