@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
 
@@ -95,6 +96,13 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+
+
+class Body(Protocol):
+    """A response body that is still to come."""
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill `view`; returns the bytes read, 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ from ._options import Options
 logger = logging.getLogger("fsspec_guarded_s3")
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
+# On CompleteMultipartUpload the header would mean the checksum of the object and not of the request.
+_CHECKED = frozenset({"PutObject", "UploadPart"})
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
 
@@ -105,7 +107,7 @@ class Signer:
         target = self._target(endpoint, request)
         headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
         headers.update(request.headers)
-        if request.body:
+        if request.operation in _CHECKED and request.body:
             crc = zlib.crc32(request.body).to_bytes(4, "big")
             headers["x-amz-checksum-crc32"] = base64.b64encode(crc).decode()
         if request.body or request.method in ("PUT", "POST"):

@@ -158,7 +158,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _answers(url: str) -> bool:
     try:
         _open(url)
-    except HTTPError:
+    except HTTPError as error:
+        error.close()
         return True
     except OSError:
         return False

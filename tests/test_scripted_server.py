@@ -9,8 +9,6 @@ import socket
 import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -261,6 +259,7 @@ def test_stall_body_stops_after_some_bytes() -> None:
         assert response.read(3) == b"abc"
         with pytest.raises(TimeoutError):
             response.read(3)
+        response.close()
         assert ask(connect(s)) == (200, b"abcdef")
 
 
@@ -428,7 +427,7 @@ def test_exception_in_a_callback_is_raised_on_leaving(place: str) -> None:
         with_callback = connect(server)
         with_callback.request("GET", "/")
         try:
-            with_callback.getresponse()
+            with_callback.getresponse().read()
         except http.client.RemoteDisconnected:
             assert place == "action"
 
@@ -795,6 +794,5 @@ def test_rclone_checks_signatures(rclone: Any) -> None:
     """A wrong secret is refused, and so is a request without a signature."""
     client = boto_client(rclone.url, rclone.key, "wrong")
     assert code(client.list_buckets) == "SignatureDoesNotMatch"
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(rclone.url)
-    assert caught.value.code in (400, 403)
+    response = urllib3.PoolManager().request("GET", rclone.url, retries=False)
+    assert response.status in (400, 403)

@@ -1,0 +1,209 @@
+"""Pinned downloads: to memory and to a file.
+
+The first GET tells the size and the ETag, and brings the first bytes; every other range is asked for under
+that ETag, side by side, and lands straight in its final place. Invariant: bytes of one version, or an error.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+
+from ._client import Cursor, S3Client
+from ._errors import (
+    IncompleteBodyError,
+    ObjectChangedError,
+    PreconditionUnsupportedError,
+    RangeNotSatisfiableError,
+)
+from ._models import Body, ObjectInfo
+from ._paths import S3Path
+from ._threads import run_all
+
+_SLICE = 2**20
+Progress = Callable[[int], None]
+Drain = Callable[[Body, Cursor], None]
+
+
+def _into_memory(view: memoryview, origin: int, progress: Progress) -> Drain:
+    def drain(body: Body, cursor: Cursor) -> None:
+        while cursor.position < cursor.stop:
+            begin = cursor.position - origin
+            count = body.readinto(view[begin : min(begin + _SLICE, cursor.stop - origin)])
+            if not count:
+                return
+            cursor.position += count
+            progress(count)
+
+    return drain
+
+
+def _into_file(descriptor: int, progress: Progress) -> Drain:
+    def drain(body: Body, cursor: Cursor) -> None:
+        buffer = memoryview(bytearray(min(_SLICE, cursor.stop - cursor.position)))
+        while cursor.position < cursor.stop:
+            count = body.readinto(buffer[: min(len(buffer), cursor.stop - cursor.position)])
+            if not count:
+                return
+            written = 0
+            while written < count:
+                written += os.pwrite(descriptor, buffer[written:count], cursor.position + written)
+            cursor.position += count
+            progress(count)
+
+    return drain
+
+
+def _fetch_ranges(
+    client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain
+) -> None:
+    """Get [start, stop) in ranges side by side, all pinned to `etag`."""
+    size = client.options.range_size
+    if not etag:
+        raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+
+    def calls() -> Iterator[Callable[[], None]]:
+        for begin in range(start, stop, size):
+            cursor = Cursor(begin, min(begin + size, stop))
+            yield partial(client.read_range, path, cursor, etag, drain)
+
+    count = -(-(stop - start) // size)
+    run_all(calls(), min(client.options.max_concurrency, count))
+
+
+def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of the version that `info` names, clipped to its size."""
+    stop = min(stop, info.size)
+    if start >= stop:
+        return b""
+    return _filled(stop - start, lambda view: _fetch_ranges(
+        client, path, info.etag, start, stop, _into_memory(view, start, _no_progress)
+    ))
+
+
+def read_whole(client: S3Client, path: S3Path) -> bytes:
+    """A whole object: one GET up to `range_size`, pinned ranges side by side beyond it."""
+    first = client.options.range_size
+    box: list[io.BytesIO] = []
+
+    def receive(body: Body, info: ObjectInfo) -> ObjectInfo:
+        buffer = _sized(info.size)
+        box[:] = [buffer]
+        _fill_first(body, buffer, min(first, info.size))
+        return info
+
+    try:
+        info = client.read_object(path, first, receive)
+    except RangeNotSatisfiableError:  # an empty object has no first byte to ask for
+        info = client.read_object(path, 0, receive)
+    buffer = box[0]
+    if info.size > first:
+        with buffer.getbuffer() as view:
+            _fetch_ranges(client, path, info.etag, first, info.size, _into_memory(view, 0, _no_progress))
+    return buffer.getvalue()
+
+
+def _fill_first(body: Body, buffer: io.BytesIO, stop: int) -> None:
+    with buffer.getbuffer() as view:
+        cursor = Cursor(0, stop)
+        _into_memory(view, 0, _no_progress)(body, cursor)
+        if cursor.position < stop:
+            raise IncompleteBodyError("the body ended before the object did")
+
+
+def _sized(size: int) -> io.BytesIO:
+    """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
+    buffer = io.BytesIO()
+    if size:
+        buffer.seek(size - 1)
+        buffer.write(b"\0")
+    return buffer
+
+
+def _filled(size: int, fill: Callable[[memoryview], None]) -> bytes:
+    buffer = _sized(size)
+    with buffer.getbuffer() as view:
+        fill(view)
+    return buffer.getvalue()
+
+
+def _no_progress(count: int) -> None:
+    """Nobody asked."""
+
+
+def download(
+    client: S3Client,
+    path: S3Path,
+    local: str,
+    begin: Callable[[int], None] = _no_progress,
+    progress: Progress = _no_progress,
+) -> None:
+    """Write the object to the local file `local`, which keeps its old content until all is there.
+
+    `begin` gets the size in bytes, `progress` the bytes that arrived. Replaced while it is read: one new
+    start with a fresh HEAD, then ObjectChangedError.
+    """
+    info = client.head_object(path)
+    try:
+        _download_version(client, path, info, local, begin, progress)
+    except ObjectChangedError:
+        info = client.head_object(path)
+        _download_version(client, path, info, local, begin, progress)
+
+
+def _download_version(
+    client: S3Client, path: S3Path, info: ObjectInfo, local: str, begin: Progress, progress: Progress
+) -> None:
+    begin(info.size)
+    folder = os.path.dirname(os.path.abspath(local))
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(local)[:100]}.", suffix=".part", dir=folder)
+    try:
+        try:
+            if info.size:
+                os.truncate(descriptor, info.size)
+                drain = _into_file(descriptor, progress)
+                _fetch_ranges(client, path, info.etag, 0, info.size, drain)
+            os.chmod(temporary, _mode_for(local))
+            if client.options.fsync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, local)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if client.options.fsync:
+        _sync_folder(folder)
+
+
+def _mode_for(local: str) -> int:
+    """The mode the file has, or the one a plain `open` would give it."""
+    try:
+        return os.stat(local).st_mode & 0o7777
+    except FileNotFoundError:
+        return 0o666 & ~_UMASK
+
+
+def _read_umask() -> int:
+    # There is no way to ask but to set. Done once, at import, since threads share the umask.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the rename durable; Windows cannot open folders and needs none of it."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,87 @@
+"""Work done side by side. Invariant: whoever waits for a task that has not started runs it itself, so that
+nested use cannot deadlock, however few threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+_MAX_THREADS = 64
+_executor: ThreadPoolExecutor | None = None
+_lock = threading.Lock()
+
+
+def _shared_executor() -> ThreadPoolExecutor:
+    global _executor
+    with _lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="gs3")
+        return _executor
+
+
+class Task:
+    """A call that a thread of the pool makes, or the first who waits for it."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._future: Future[object] | None
+        try:
+            self._future = _shared_executor().submit(call)
+        except RuntimeError:  # the interpreter is going down: no new threads
+            self._future = None
+
+    def done(self) -> bool:
+        """Whether waiting would return at once."""
+        return self._future is not None and self._future.done()
+
+    def wait(self) -> object:
+        """The call's result; raises what it raised."""
+        if self._future is None or self._future.cancel():
+            return self._call()
+        return self._future.result()
+
+    def cancel(self) -> None:
+        """Do not start it; or wait for its end when it has begun, whatever that is."""
+        if self._future is not None and not self._future.cancel():
+            self._future.exception()
+
+
+def run_all(calls: Iterable[Callable[[], None]], concurrency: int) -> None:
+    """Make all calls, `concurrency` at a time, the caller's thread included. The first error stops the rest."""
+    todo: Iterator[Callable[[], None]] = iter(calls)
+    lock = threading.Lock()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        while not failed:
+            with lock:
+                call = next(todo, None)
+            if call is None:
+                return
+            try:
+                call()
+            except BaseException as error:
+                failed.append(error)
+
+    others = [Task(work) for _ in range(concurrency - 1)]
+    try:
+        work()
+    finally:
+        for task in others:
+            task.cancel()
+    if failed:
+        raise failed[0]
+
+
+def _after_fork() -> None:
+    global _executor, _lock
+    _executor, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
