@@ -222,7 +222,11 @@ class S3Client:
     # --- writing ---
 
     def put_object(
-        self, path: S3Path, data: bytes | bytearray | memoryview, condition: Condition, headers: Mapping[str, str]
+        self,
+        path: S3Path,
+        data: bytes | bytearray | memoryview,
+        condition: Condition,
+        headers: Mapping[str, str],
     ) -> str:
         """PutObject; returns the new ETag."""
         response = self._send(
@@ -345,7 +349,13 @@ class S3Client:
         headers = {"if-match": quoted(if_match)} if if_match else {}
         self._send(
             Request(
-                "DeleteObject", "DELETE", path.bucket, path.key, _version(path), headers, idempotent=not if_match
+                "DeleteObject",
+                "DELETE",
+                path.bucket,
+                path.key,
+                _version(path),
+                headers,
+                idempotent=not if_match,
             )
         )
 
@@ -354,7 +364,9 @@ class S3Client:
         body = _xml.delete_body(keys)
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": digest, "content-type": "application/xml"}
-        request = Request("DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body)
+        request = Request(
+            "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
+        )
         return _xml.parse_deleted(self._send(request).body)
 
     # --- listing and buckets ---
@@ -369,7 +381,9 @@ class S3Client:
             query += [("max-keys", str(max_keys))]
             query += [("delimiter", delimiter)] if delimiter else []
             query += [("continuation-token", token)] if token else []
-            page = _xml.parse_list(self._send(Request("ListObjectsV2", "GET", bucket, query=tuple(query))).body)
+            page = _xml.parse_list(
+                self._send(Request("ListObjectsV2", "GET", bucket, query=tuple(query))).body
+            )
             yield page
             if page.next_token is None:
                 return
@@ -396,7 +410,9 @@ class S3Client:
 
     def presign(self, method: str, path: S3Path, expires: int) -> str:
         """A presigned URL for GET or PUT, valid for `expires` seconds."""
-        return self._signer.presign(Request("presign", method, path.bucket, path.key, _version(path)), expires)
+        return self._signer.presign(
+            Request("presign", method, path.bucket, path.key, _version(path)), expires
+        )
 
 
 # --- headers ---------------------------------------------------------------------------------------

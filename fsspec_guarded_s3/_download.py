@@ -58,9 +58,7 @@ def _into_file(descriptor: int, progress: Progress) -> Drain:
     return drain
 
 
-def _fetch_ranges(
-    client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain
-) -> None:
+def _fetch_ranges(client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain) -> None:
     """Get [start, stop) in ranges side by side, all pinned to `etag`."""
     size = client.options.range_size
     if not etag:
@@ -80,9 +78,12 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     stop = min(stop, info.size)
     if start >= stop:
         return b""
-    return _filled(stop - start, lambda view: _fetch_ranges(
-        client, path, info.etag, start, stop, _into_memory(view, start, _no_progress)
-    ))
+    return _filled(
+        stop - start,
+        lambda view: _fetch_ranges(
+            client, path, info.etag, start, stop, _into_memory(view, start, _no_progress)
+        ),
+    )
 
 
 def read_whole(client: S3Client, path: S3Path) -> bytes:
@@ -160,7 +161,9 @@ def _download_version(
 ) -> None:
     begin(info.size)
     folder = os.path.dirname(os.path.abspath(local))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(local)[:100]}.", suffix=".part", dir=folder)
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{os.path.basename(local)[:100]}.", suffix=".part", dir=folder
+    )
     try:
         try:
             if info.size:

@@ -69,10 +69,14 @@ class Options:
         _require(self.block_size >= 1, "block_size", "must be at least 1 byte")
         _require(self.range_size >= 1, "range_size", "must be at least 1 byte")
         _require(MIN_PART_SIZE <= self.part_size <= MAX_PART_SIZE, "part_size", "must be 5 MiB to 5 GiB")
-        _require(1 <= self.multipart_threshold <= MAX_SINGLE_PUT, "multipart_threshold", "must be 1 B to 5 GiB")
+        _require(
+            1 <= self.multipart_threshold <= MAX_SINGLE_PUT, "multipart_threshold", "must be 1 B to 5 GiB"
+        )
         styles = ("auto", "path", "virtual")
         _require(self.addressing_style in styles, "addressing_style", f"must be one of {', '.join(styles)}")
-        _require((self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none")
+        _require(
+            (self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none"
+        )
         _require(self.token is None or self.key is not None, "token", "needs key and secret beside it")
         _require(not (self.anon and self.key), "anon", "and key exclude each other")
         if self.endpoint_url is not None:
@@ -121,6 +125,8 @@ def part_size_for(size: int, part_size: int) -> int:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
     """
     if size > MAX_PARTS * MAX_PART_SIZE:
-        raise ValueError(f"size {size} is over what S3 holds in one object ({MAX_PARTS * MAX_PART_SIZE} bytes)")
+        raise ValueError(
+            f"size {size} is over what S3 holds in one object ({MAX_PARTS * MAX_PART_SIZE} bytes)"
+        )
     least = -(-size // MAX_PARTS)
     return max(part_size, -(-least // MIB) * MIB)

@@ -15,7 +15,9 @@ PROTOCOLS = ("gs3", "guarded-s3")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 # Old us-east-1 buckets may have upper case and underscores and are still reachable by path style.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
-_ARN = re.compile(r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:(?:accesspoint|outpost)[/:][^/]+)(?:/(.*))?", re.S)
+_ARN = re.compile(
+    r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:(?:accesspoint|outpost)[/:][^/]+)(?:/(.*))?", re.S
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 MAX_KEY_BYTES = 1024
 

@@ -200,7 +200,9 @@ class Signer:
             raise ValueError(f"no endpoint for bucket {bucket!r}: {error}") from error
         scheme = (rule.properties.get("authSchemes") or [{}])[0]
         if scheme.get("name", "sigv4") != "sigv4":
-            raise ValueError(f"bucket {bucket!r} wants {scheme['name']} signatures, which are not supported yet")
+            raise ValueError(
+                f"bucket {bucket!r} wants {scheme['name']} signatures, which are not supported yet"
+            )
         return self._checked(rule.url, scheme.get("signingRegion") or parameters["Region"], scheme)
 
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:

@@ -228,7 +228,9 @@ class HTTPBody:
                 data = self._head.read(limit + 1)
             else:
                 if self._head.length > limit:
-                    raise ProtocolError(f"an answer of {self._head.length} bytes where at most {limit} belong")
+                    raise ProtocolError(
+                        f"an answer of {self._head.length} bytes where at most {limit} belong"
+                    )
                 data = self._head.read()
         if len(data) > limit:
             raise ProtocolError(f"an answer of more than {limit} bytes")
@@ -313,7 +315,9 @@ class Transport:
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Any:
         keywords: dict[str, Any] = {
-            "timeout": urllib3.Timeout(connect=self._options.connect_timeout, read=self._options.read_timeout),
+            "timeout": urllib3.Timeout(
+                connect=self._options.connect_timeout, read=self._options.read_timeout
+            ),
             "maxsize": max(32, self._options.max_concurrency * 4),
             "retries": False,
             "socket_options": _socket_options(self._options),

@@ -18,8 +18,9 @@ import os
 import secrets
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from ._client import S3Client
 from ._errors import (
@@ -32,7 +33,7 @@ from ._errors import (
 from ._models import WRITE_TOKEN, Condition, ObjectInfo, Part, same_etag
 from ._options import MAX_PART_SIZE, MAX_PARTS, Options, part_size_for
 from ._paths import S3Path
-from ._threads import Task
+from ._threads import Task, run_all
 
 logger = logging.getLogger("fsspec_guarded_s3")
 Buffer = bytes | bytearray | memoryview
@@ -289,21 +290,61 @@ class PartBuffer:
 def upload_bytes(upload: Upload, data: Buffer, options: Options) -> str:
     """Publish `data`, which is at hand as a whole; parts are slices, not copies."""
     view = memoryview(data).cast("B")
-    if view.nbytes < options.multipart_threshold:
-        return upload.put(view)
-    size = part_size_for(view.nbytes, options.part_size)
-    return _guarded(upload, view, size, options)
+    return _upload_slices(upload, view.nbytes, lambda start, stop: view[start:stop], options, _no_progress)
 
 
-def _guarded(upload: Upload, view: memoryview, size: int, options: Options) -> str:
+def upload_file(
+    upload: Upload, descriptor: int, size: int, options: Options, progress: Callable[[int], None]
+) -> str:
+    """Publish the first `size` bytes of an open local file; `max_concurrency` parts are held in memory.
+
+    Raises ValueError when the file turns out to be shorter by now: nothing is published then.
+    """
+
+    def read(start: int, stop: int) -> bytes:
+        data = os.pread(descriptor, stop - start, start)
+        while len(data) < stop - start:
+            more = os.pread(descriptor, stop - start - len(data), start + len(data))
+            if not more:
+                raise ValueError("the local file became shorter while it was uploaded")
+            data += more
+        return data
+
+    return _upload_slices(upload, size, read, options, progress)
+
+
+def _upload_slices(
+    upload: Upload,
+    size: int,
+    read: Callable[[int, int], Buffer],
+    options: Options,
+    progress: Callable[[int], None],
+) -> str:
+    part_size = part_size_for(size, options.part_size)
+    if size < options.multipart_threshold:
+        etag = upload.put(read(0, size))
+        progress(size)
+        return etag
     upload.start()
+
+    def send(number: int, start: int, stop: int) -> None:
+        upload.send_part(number, read(start, stop))
+        progress(stop - start)
+
     try:
-        for number, start in enumerate(range(0, view.nbytes, size), start=1):
-            upload.send_part_in_background(number, view[start : start + size], options.max_concurrency)
+        starts = enumerate(range(0, size, part_size), start=1)
+        run_all(
+            (partial(send, number, start, min(start + part_size, size)) for number, start in starts),
+            options.max_concurrency,
+        )
     except BaseException:
         upload.abort()
         raise
     return upload.complete()
+
+
+def _no_progress(count: int) -> None:
+    """Nobody asked."""
 
 
 def _abort_live() -> None:

@@ -37,7 +37,6 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -612,7 +611,7 @@ class ScriptedServer:
 
     # Start and stop
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ScriptedServer:
         if self._tls:
             self._make_certificate()
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -632,10 +631,12 @@ class ScriptedServer:
     ) -> None:
         self._stop()
         problem = self._problem()
-        if raised is not None and problem is not None:
-            raised.add_note(f"The scripted server also reports {type(problem).__name__}: {problem}")
-        elif problem is not None:
+        if problem is None:
+            return
+        if raised is None:
             raise problem
+        if hasattr(raised, "add_note"):  # Python 3.11
+            raised.add_note(f"The scripted server also reports {type(problem).__name__}: {problem}")
 
     def _stop(self) -> None:
         self._stopping.set()
@@ -709,7 +710,7 @@ class ScriptedServer:
                 pass
         except _Gone:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread of the test
+        except BaseException as error:  # to be raised in the thread of the test
             self._fail(error)
         finally:
             link.close()
@@ -733,7 +734,7 @@ class ScriptedServer:
             answer = self._choose(request, step, answer)
         except _Gone:
             raise
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread of the test
+        except BaseException as error:  # to be raised in the thread of the test
             self._fail(error)
             answer = s3_error(400, "ScriptFailed", str(error))
         return answer.play(link, request) and request.headers.get("connection", "").lower() != "close"

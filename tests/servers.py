@@ -126,7 +126,7 @@ def _running(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=_clean_environment() | dict(environment or {}),
-                preexec_fn=_die_with_parent if LIBC is not None else None,  # noqa: PLW1509
+                preexec_fn=_die_with_parent if LIBC is not None else None,
             )
         try:
             yield _wait_for(process, log, find_url)

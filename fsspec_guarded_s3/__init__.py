@@ -1,0 +1,76 @@
+"""An fsspec filesystem for S3 with conditional create, pinned reads and guarded writers."""
+
+from __future__ import annotations
+
+import fsspec
+
+from ._errors import (
+    AccessDeniedError,
+    BucketExistsError,
+    ConflictError,
+    ConnectError,
+    CredentialsError,
+    DirectoryNotEmptyError,
+    GuardedS3Error,
+    IncompleteBodyError,
+    InvalidRequestError,
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    PreconditionUnsupportedError,
+    ProtocolError,
+    RangeNotSatisfiableError,
+    ReadTimeoutError,
+    ResponseError,
+    SendTimeoutError,
+    ServerError,
+    ThrottledError,
+    TooLargeError,
+    TransportError,
+    WriteOutcomeUnknownError,
+)
+from ._filesystem import GuardedS3FileSystem
+
+__all__ = [
+    "AccessDeniedError",
+    "BucketExistsError",
+    "ConflictError",
+    "ConnectError",
+    "CredentialsError",
+    "DirectoryNotEmptyError",
+    "GuardedS3Error",
+    "GuardedS3FileSystem",
+    "IncompleteBodyError",
+    "InvalidRequestError",
+    "ObjectChangedError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "PreconditionFailedError",
+    "PreconditionUnsupportedError",
+    "ProtocolError",
+    "RangeNotSatisfiableError",
+    "ReadTimeoutError",
+    "ResponseError",
+    "SendTimeoutError",
+    "ServerError",
+    "ThrottledError",
+    "TooLargeError",
+    "TransportError",
+    "WriteOutcomeUnknownError",
+    "register",
+]
+
+
+def register(protocol: str) -> None:
+    """Take over another protocol name for this process, e.g. `register("s3")`.
+
+    URLs of that protocol then open with `GuardedS3FileSystem`.
+    """
+    if not protocol.replace("-", "").isalnum():
+        raise ValueError(f"protocol must be letters, digits and hyphens, not {protocol!r}")
+    known = GuardedS3FileSystem.protocol
+    protocols = (known,) if isinstance(known, str) else known
+    if protocol not in protocols:
+        GuardedS3FileSystem.protocol = (*protocols, protocol)
+    fsspec.register_implementation(protocol, GuardedS3FileSystem, clobber=True)

@@ -1,0 +1,82 @@
+"""The file object of `open(..., "rb")`: fsspec's buffered file over pinned ranges.
+
+Invariant: all bytes of one reader belong to one ETag, after pickling too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsspec.spec import AbstractBufferedFile
+
+from ._client import S3Client
+from ._download import read_range
+from ._models import ObjectInfo
+from ._paths import S3Path
+
+
+class PinnedReader(AbstractBufferedFile):
+    """A readable file pinned to the version that was there when it was opened.
+
+    A read raises ObjectChangedError once the object has been replaced.
+    """
+
+    def __init__(
+        self,
+        fs: Any,
+        path: str,
+        client: S3Client,
+        location: S3Path,
+        pin: ObjectInfo,
+        details: dict[str, Any],
+        block_size: int,
+        cache_type: str = "readahead",
+        cache_options: dict[str, Any] | None = None,
+    ) -> None:
+        self._client = client
+        self._location = location
+        self._pin = pin
+        self._details = details
+        super().__init__(
+            fs, path, "rb", block_size, cache_type=cache_type, cache_options=cache_options, size=pin.size
+        )
+
+    def __repr__(self) -> str:
+        return f"<PinnedReader {self.path} etag={self._pin.etag} size={self.size}>"
+
+    @property
+    def etag(self) -> str:
+        """The ETag that every read is pinned to."""
+        return self._pin.etag
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return read_range(self._client, self._location, self._pin, start, end)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # AbstractBufferedFile would open the path anew, and lose the pin.
+        cache = getattr(self.cache, "name", "readahead")
+        return _reopen, (
+            self.fs,
+            self.path,
+            self._location,
+            self._pin,
+            self._details,
+            self.blocksize,
+            cache,
+            self.loc,
+        )
+
+
+def _reopen(
+    fs: Any,
+    path: str,
+    location: S3Path,
+    pin: ObjectInfo,
+    details: dict[str, Any],
+    block_size: int,
+    cache_type: str,
+    position: int,
+) -> PinnedReader:
+    reader = PinnedReader(fs, path, fs._client, location, pin, details, block_size, cache_type)
+    reader.loc = position
+    return reader
