@@ -10,7 +10,7 @@ import io
 import mimetypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -156,7 +156,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
             return {p: data for p, data in rows.items() if not isinstance(data, Exception)}
         return rows
 
-    def _gather(self, calls: list[Callable[[], Any]], *, raising: bool) -> list[Any]:
+    def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
         results: list[Any] = [None] * len(calls)
 
         def run(index: int) -> None:

@@ -107,7 +107,7 @@ class RetryPolicy:
                 raise
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(self._max_attempts), self._stop_at(deadline)),
+            stop=self._stop_at(deadline),
             wait=self._wait,
             retry=tenacity.retry_if_exception(lambda error: self._retriable(error, retry_on_conflict)),
             before_sleep=_log_retry,
@@ -116,9 +116,11 @@ class RetryPolicy:
         )
         return retrying(attempt_or_first_failure)
 
-    def _stop_at(self, deadline: float) -> Callable[[tenacity.RetryCallState], bool]:
+    def _stop_at(self, deadline: float) -> tenacity.stop.StopBaseT:
         def stop(retry_state: tenacity.RetryCallState) -> bool:
-            return time.monotonic() + retry_state.upcoming_sleep >= deadline or not self._budget.take()
+            used_up = retry_state.attempt_number >= self._max_attempts
+            late = time.monotonic() + retry_state.upcoming_sleep >= deadline
+            return used_up or late or not self._budget.take()
 
         return stop
 
@@ -126,7 +128,7 @@ class RetryPolicy:
     def _wait(retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
         base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
-        jittered = random.random() * min(CAP_SECONDS, base * 2 ** (retry_state.attempt_number - 1))
+        jittered: float = random.random() * min(CAP_SECONDS, base * 2 ** (retry_state.attempt_number - 1))
         asked = error.retry_after if isinstance(error, ResponseError) else 0.0
         return max(jittered, min(asked, CAP_SECONDS))
 

@@ -135,7 +135,7 @@ class Upload:
         self._tasks.append(Task(lambda: self.send_part(number, data)))
 
     def complete(self) -> str:
-        """Wait for the parts and publish; returns the ETag. Any failure aborts, but for an unknown outcome."""
+        """Wait for the parts and publish; returns the ETag. A failure aborts, unless it is unknown."""
         try:
             while self._tasks:
                 self._tasks.popleft().wait()

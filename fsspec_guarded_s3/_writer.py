@@ -153,8 +153,8 @@ class GuardedWriter(io.BufferedIOBase):
         if error is not None and error not in self._opened_while_handling:
             self.discard()
             message = (
-                f"{self.path} was closed while {type(error).__name__} was being handled: nothing was published. "
-                "Call commit() to publish anyway"
+                f"{self.path} was closed while {type(error).__name__} was being handled: nothing was "
+                "published. Call commit() to publish anyway"
             )
             logger.warning(message)
             warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -90,6 +90,8 @@ def parse_upload_id(body: bytes) -> str:
 
 def parse_etag(body: bytes) -> str:
     """The ETag of CompleteMultipartUpload, CopyObject or UploadPartCopy; "" where the store gave none."""
+    if not body.strip():
+        return ""
     return _text(_root(body), "ETag")
 
 
