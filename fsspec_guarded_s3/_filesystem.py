@@ -283,7 +283,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def pipe_file(
         self, path: str, value: Any, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> None:
-        """Write bytes. mode="create" raises FileExistsError when the key is taken; `if_match` swaps by ETag."""
+        """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag."""
         if mode not in ("overwrite", "create"):
             raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         location = self._object(path)
@@ -343,7 +343,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
     # --- namespace ---
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Name, size, type, and for objects ETag, times, content type, metadata. FileNotFoundError if absent."""
+        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError."""
         stripped = self._strip_protocol(path)
         if not stripped:
             return _directory("")

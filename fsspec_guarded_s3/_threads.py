@@ -52,7 +52,7 @@ class Task:
 
 
 def run_all(calls: Iterable[Callable[[], None]], concurrency: int) -> None:
-    """Make all calls, `concurrency` at a time, the caller's thread included. The first error stops the rest."""
+    """Make all calls, `concurrency` at a time, the caller's thread included. The first error stops all."""
     todo: Iterator[Callable[[], None]] = iter(calls)
     lock = threading.Lock()
     failed: list[BaseException] = []

@@ -129,7 +129,7 @@ class Upload:
         return self._upload_id
 
     def send_part_in_background(self, number: int, data: Buffer, concurrency: int) -> None:
-        """UploadPart in a thread; waits first while `concurrency` parts are under way. Raises their errors."""
+        """UploadPart in a thread; waits while `concurrency` parts are under way; raises their errors."""
         while len(self._tasks) >= concurrency:
             self._tasks.popleft().wait()
         self._tasks.append(Task(lambda: self.send_part(number, data)))
