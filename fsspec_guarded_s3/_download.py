@@ -118,11 +118,8 @@ def _fill_first(body: Body, buffer: io.BytesIO, stop: int) -> None:
 
 def _sized(size: int) -> io.BytesIO:
     """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
-    buffer = io.BytesIO()
-    if size:
-        buffer.seek(size - 1)
-        buffer.write(b"\0")
-    return buffer
+    # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
+    return io.BytesIO(bytes(size))
 
 
 def _filled(size: int, fill: Callable[[memoryview], None]) -> bytes:

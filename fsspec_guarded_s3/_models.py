@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
 
@@ -129,9 +129,8 @@ class Part:
     crc32: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One key of a listing."""
+class ListedObject(NamedTuple):
+    """One key of a listing; a tuple, since a frozen dataclass takes four times as long to make."""
 
     key: str
     size: int

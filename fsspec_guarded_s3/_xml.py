@@ -17,6 +17,14 @@ from ._models import ListedObject, ListPage, Part, PendingUpload
 
 
 def _root(body: bytes) -> ElementTree.Element:
+    """The document without name spaces: stores differ in whether they send one."""
+    root = _parsed(body)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
+def _parsed(body: bytes) -> ElementTree.Element:
     # No DTD: entities could blow up, and S3 never sends one.
     if b"<!DOCTYPE" in body[:4096] or b"<!ENTITY" in body[:4096]:
         raise ProtocolError("the store sent XML with a DTD")
@@ -24,8 +32,6 @@ def _root(body: bytes) -> ElementTree.Element:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
         raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
     return root
 
 
@@ -37,7 +43,9 @@ def _time(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc)
+        if text.endswith("Z"):
+            return datetime.fromisoformat(text[:-1] + "+00:00")
+        return datetime.fromisoformat(text).astimezone(timezone.utc)
     except ValueError:
         return None
 
@@ -56,23 +64,32 @@ def parse_error(body: bytes) -> dict[str, str]:
 
 def parse_list(body: bytes) -> ListPage:
     """A page of ListObjectsV2 that was asked for with `encoding-type=url`."""
-    root = _root(body)
-    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
-    objects = tuple(
-        ListedObject(
-            key=decode(_text(item, "Key")),
-            size=int(_text(item, "Size") or 0),
-            etag=_text(item, "ETag"),
-            last_modified=_time(_text(item, "LastModified")),
-            storage_class=_text(item, "StorageClass") or "STANDARD",
-        )
-        for item in root.findall("Contents")
+    root = _parsed(body)
+    space = root.tag[: root.tag.find("}") + 1]  # stripping it from every element would cost a third
+    key, size, etag, modified, storage = (
+        space + name for name in ("Key", "Size", "ETag", "LastModified", "StorageClass")
     )
-    prefixes = tuple(decode(_text(item, "Prefix")) for item in root.findall("CommonPrefixes"))
-    token = _text(root, "NextContinuationToken") or None
-    if _text(root, "IsTruncated") == "true" and token is None:
+    encoded = root.findtext(space + "EncodingType") == "url"
+    objects = []
+    for item in root.iterfind(space + "Contents"):
+        fields = {child.tag: child.text or "" for child in item}
+        name = fields.get(key, "")
+        objects.append(
+            ListedObject(
+                unquote_plus(name) if encoded else name,
+                int(fields.get(size) or 0),
+                fields.get(etag, ""),
+                _time(fields.get(modified, "")),
+                fields.get(storage) or "STANDARD",
+            )
+        )
+    found = [item.findtext(space + "Prefix") or "" for item in root.iterfind(space + "CommonPrefixes")]
+    prefixes = tuple(unquote_plus(prefix) if encoded else prefix for prefix in found)
+    truncated = root.findtext(space + "IsTruncated") == "true"
+    token = root.findtext(space + "NextContinuationToken") or None
+    if truncated and token is None:
         raise ProtocolError("the listing is truncated and has no continuation token: keys would be lost")
-    return ListPage(objects, prefixes, token if _text(root, "IsTruncated") == "true" else None)
+    return ListPage(tuple(objects), prefixes, token if truncated else None)
 
 
 def parse_buckets(body: bytes) -> list[tuple[str, datetime | None]]:

@@ -1,0 +1,1 @@
+"""fsspec's own tests, run against this filesystem."""

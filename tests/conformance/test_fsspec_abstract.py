@@ -1,0 +1,29 @@
+"""The filesystem must pass fsspec's abstract tests; S3 has no empty directories."""
+
+from fsspec.tests import abstract
+
+from .conftest import GuardedS3Fixtures
+
+
+class Fixtures(GuardedS3Fixtures, abstract.AbstractFixtures):
+    """Ours first, since fsspec's raise NotImplementedError."""
+
+
+class TestCopy(Fixtures, abstract.AbstractCopyTests):
+    """cp and copy, of files, trees, globs and lists."""
+
+
+class TestGet(Fixtures, abstract.AbstractGetTests):
+    """get, of files, trees, globs and lists."""
+
+
+class TestPut(Fixtures, abstract.AbstractPutTests):
+    """put, of files, trees, globs and lists."""
+
+
+class TestPipe(Fixtures, abstract.AbstractPipeTests):
+    """pipe, with and without an existing key."""
+
+
+class TestOpen(Fixtures, abstract.AbstractOpenTests):
+    """open, exclusively."""

@@ -1,0 +1,1 @@
+"""One contract, checked against real servers."""
