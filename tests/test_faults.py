@@ -1,0 +1,622 @@
+"""What the guards promise while the store, the network or a rival misbehaves."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from fsspec_guarded_s3 import (
+    AccessDeniedError,
+    IncompleteBodyError,
+    ObjectChangedError,
+    PreconditionUnsupportedError,
+    ProtocolError,
+    ReadTimeoutError,
+    SendTimeoutError,
+    ServerError,
+    WriteOutcomeUnknownError,
+)
+from tests.fake_s3 import FakeS3
+from tests.opening import MIB, filesystem
+from tests.scripted_server import (
+    Answer,
+    Reply,
+    Request,
+    ScriptedServer,
+    Step,
+    close,
+    close_before_body,
+    cut,
+    dont_read,
+    expects,
+    respond,
+    s3_error,
+    stall,
+    stall_body,
+    trickle,
+)
+
+PATH = "bucket/key"
+TEN = b"0123456789"
+LARGE = bytes(range(256)) * (6 * MIB // 256)
+PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries wait, but not for long."""
+    monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
+    monkeypatch.setattr("fsspec_guarded_s3._retry.THROTTLED_BASE_SECONDS", 0.001)
+
+
+def operation(request: Request) -> str:
+    """The S3 operation that a request to a key asks for."""
+    if "uploadId" in request.query:
+        return {"PUT": "UploadPart", "POST": "Complete", "DELETE": "Abort", "GET": "ListParts"}[request.method]
+    if request.method == "POST":
+        return "CreateMultipartUpload"
+    return request.method
+
+
+def named(server: ScriptedServer, name: str) -> list[Request]:
+    """The requests of one operation that the server saw."""
+    return [request for request in server.requests if operation(request) == name]
+
+
+def once(name: str, answer: Answer) -> Callable[[Request, FakeS3], Answer | None]:
+    """A fault: the first request of that operation gets `answer` and is not applied."""
+    left = [answer]
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return left.pop() if left and operation(request) == name else None
+
+    return fault
+
+
+def always(name: str, answer: Answer) -> Callable[[Request, FakeS3], Answer | None]:
+    """A fault: no request of that operation is applied."""
+    return lambda request, fake: answer if operation(request) == name else None
+
+
+def lose(name: str) -> Callable[[Request, Reply], Answer | None]:
+    """The first request of that operation is applied and its response lost."""
+    left = [close()]
+    return lambda request, reply: left.pop() if left and operation(request) == name else None
+
+
+def changed(name: str, **fields: str | None) -> Callable[[Request, Reply], Answer | None]:
+    """Responses of that operation get other header fields; None takes one away."""
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if operation(request) != name or reply.status >= 300:
+            return None
+        replaced = {key.replace("_", "-"): value for key, value in fields.items()}
+        headers = {key: value for key, value in reply.headers.items() if key.lower() not in replaced}
+        headers |= {key: value for key, value in replaced.items() if value is not None}
+        return replace(reply, headers=headers)
+
+    return after
+
+
+# --- conditional PUT ---
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_create_whose_response_is_lost_succeeds_by_the_write_token(max_attempts: int) -> None:
+    fake = FakeS3("bucket", after=lose("PUT"))
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, max_attempts=max_attempts).pipe_file(PATH, TEN, mode="create")
+        assert fake.objects["bucket", "key"].body == TEN
+        assert len(named(server, "HEAD")) == 1
+        assert {request.headers["if-none-match"] for request in named(server, "PUT")} == {"*"}
+        assert len({request.headers["x-amz-meta-gs3-write-token"] for request in named(server, "PUT")}) == 1
+
+
+def test_swap_whose_response_is_lost_succeeds_by_the_write_token() -> None:
+    fake = FakeS3("bucket", after=lose("PUT"))
+    old = fake.put("bucket", "key", b"old")
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).pipe_file(PATH, TEN, if_match=old.etag)
+    assert fake.objects["bucket", "key"].body == TEN
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_create_lost_and_a_rival_there_is_file_exists_error(max_attempts: int) -> None:
+    """Same bytes or not: without our token it is the rival's object."""
+
+    def rival_wins(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "PUT" and not fake.objects:
+            fake.put("bucket", "key", TEN)
+            return close()
+        return None
+
+    fake = FakeS3("bucket", fault=rival_wins)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=max_attempts)
+        with pytest.raises(FileExistsError):
+            fs.pipe_file(PATH, TEN, mode="create")
+        assert not fs.put_if_absent(PATH, TEN)
+    assert "gs3-write-token" not in fake.objects["bucket", "key"].metadata
+
+
+def test_swap_lost_and_a_rival_there_is_object_changed_or_unknown() -> None:
+    """A rival replaced the object while our answer was lost: never success."""
+
+    def rival_wins(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "PUT" and fake.objects["bucket", "key"].body == b"old":
+            fake.put("bucket", "key", b"rival")
+            return close()
+        return None
+
+    fake = FakeS3("bucket", fault=rival_wins)
+    old = fake.put("bucket", "key", b"old")
+    with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):
+        filesystem(server.url).pipe_file(PATH, TEN, if_match=old.etag)
+    assert fake.objects["bucket", "key"].body == b"rival"
+
+
+@pytest.mark.parametrize(
+    "head", [s3_error(404, "NoSuchKey"), s3_error(403, "AccessDenied"), s3_error(500, "InternalError")]
+)
+def test_lost_create_without_proof_is_write_outcome_unknown(head: Answer) -> None:
+    steps = [Step(close(), expects("PUT", "/bucket/key")), Step(head, expects("HEAD"))]
+    with ScriptedServer(steps) as server:
+        with pytest.raises(WriteOutcomeUnknownError) as caught:
+            filesystem(server.url, max_attempts=1).pipe_file(PATH, TEN, mode="create")
+        assert caught.value.maybe_applied
+        assert caught.value.key == "key"
+        assert isinstance(caught.value.__cause__, IncompleteBodyError)
+
+
+def test_lost_plain_put_without_proof_is_write_outcome_unknown() -> None:
+    fake = FakeS3("bucket", fault=always("PUT", close()))
+    fake.put("bucket", "key", b"old")
+    with ScriptedServer(handler=fake) as server, pytest.raises(WriteOutcomeUnknownError):
+        filesystem(server.url, max_attempts=2).pipe_file(PATH, TEN)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        s3_error(409, "ConditionalRequestConflict"),
+        s3_error(500, "InternalError"),
+        s3_error(503, "SlowDown"),
+        s3_error(503, "ServiceUnavailable"),
+        s3_error(400, "RequestTimeout"),
+        close(),
+        close_before_body(),
+    ],
+)
+def test_put_that_failed_once_is_retried(answer: Answer) -> None:
+    fake = FakeS3("bucket", fault=once("PUT", answer))
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).pipe_file(PATH, TEN, mode="create")
+        assert len(named(server, "PUT")) == 2
+    assert fake.objects["bucket", "key"].body == TEN
+
+
+@pytest.mark.parametrize("answer", [s3_error(500, "InternalError"), s3_error(503, "SlowDown"), close()])
+def test_get_that_failed_once_is_retried(answer: Answer) -> None:
+    fake = FakeS3("bucket", fault=once("GET", answer))
+    fake.put("bucket", "key", TEN)
+    with ScriptedServer(handler=fake) as server:
+        assert filesystem(server.url).cat_file(PATH) == TEN
+        assert len(named(server, "GET")) == 2
+
+
+def test_attempts_end_at_max_attempts() -> None:
+    fake = FakeS3("bucket", fault=always("GET", s3_error(500, "InternalError")))
+    with ScriptedServer(handler=fake) as server:
+        with pytest.raises(ServerError):
+            filesystem(server.url, max_attempts=3).cat_file(PATH)
+        assert len(named(server, "GET")) == 3
+
+
+# --- multipart ---
+
+
+@pytest.mark.parametrize("mode", ["create", "overwrite"])
+@pytest.mark.parametrize("replay_ok", [True, False])
+def test_complete_whose_response_is_lost_succeeds(mode: str, replay_ok: bool) -> None:
+    """Also where the replay of Complete is answered with NoSuchUpload."""
+    fake = FakeS3("bucket", after=lose("Complete"), replay_ok=replay_ok)
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE, mode=mode)
+        assert len(named(server, "Complete")) == 2
+        assert not named(server, "Abort")
+    assert fake.objects["bucket", "key"].body == LARGE
+    assert not fake.uploads
+
+
+def test_complete_that_finds_the_key_taken_is_file_exists_and_leaves_no_upload() -> None:
+    def rival(request: Request, fake: FakeS3) -> Answer | None:
+        if operation(request) == "Complete":
+            fake.put("bucket", "key", b"rival")
+        return None
+
+    fake = FakeS3("bucket", fault=rival)
+    with ScriptedServer(handler=fake) as server, pytest.raises(FileExistsError):
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE, mode="create")
+    assert fake.objects["bucket", "key"].body == b"rival"
+    assert not fake.uploads
+
+
+def test_complete_that_answers_200_with_internal_error_is_retried() -> None:
+    spoiled = replace(s3_error(200, "InternalError"), status=200)
+    fake = FakeS3("bucket", fault=once("Complete", spoiled))
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE, mode="create")
+        assert len(named(server, "Complete")) == 2
+    assert fake.objects["bucket", "key"].body == LARGE
+
+
+def test_complete_that_answers_200_with_another_error_is_that_error_and_aborts() -> None:
+    fake = FakeS3("bucket", fault=always("Complete", s3_error(200, "AccessDenied")))
+    with ScriptedServer(handler=fake) as server, pytest.raises(PermissionError):
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE)
+    assert not fake.objects
+    assert not fake.uploads
+
+
+def test_part_that_fails_once_is_sent_again() -> None:
+    fake = FakeS3("bucket", fault=once("UploadPart", s3_error(500, "InternalError")))
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE)
+    assert fake.objects["bucket", "key"].body == LARGE
+
+
+def test_part_that_fails_for_good_aborts_and_the_first_error_stays() -> None:
+    """A later close() raises the same error and publishes nothing."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        bad = operation(request) == "UploadPart" and request.query["partNumber"] == "2"
+        return s3_error(403, "AccessDenied") if bad else None
+
+    fake = FakeS3("bucket", fault=fault)
+    with ScriptedServer(handler=fake) as server:
+        file = filesystem(server.url, max_concurrency=1, **PARTS).open(PATH, "wb")
+        with pytest.raises(PermissionError) as first:
+            for _ in range(6):
+                file.write(bytes(5 * MIB))
+        with pytest.raises(PermissionError) as again:
+            file.write(b"more")
+        with pytest.raises(PermissionError) as last:
+            file.close()
+        assert first.value is again.value is last.value
+        assert file.state == "ABORTED"
+        assert not named(server, "Complete")
+    assert not fake.objects
+    assert not fake.uploads
+
+
+def test_upload_file_whose_part_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(LARGE)
+    fake = FakeS3("bucket", fault=always("UploadPart", s3_error(403, "AccessDenied")))
+    with ScriptedServer(handler=fake) as server, pytest.raises(PermissionError):
+        filesystem(server.url, **PARTS).put_file(tmp_path / "local", PATH)
+    assert not fake.objects
+    assert not fake.uploads
+
+
+# --- pinned reads ---
+
+
+def test_body_cut_half_way_is_resumed_at_the_next_byte_under_the_same_pin() -> None:
+    headers = {"Content-Range": "bytes 0-9/10"}
+    rest = {"Content-Range": "bytes 4-9/10"}
+    steps = [
+        Step(respond(200, TEN, etag="one"), expects("HEAD")),
+        Step(
+            cut(206, TEN, after=4, etag="one", headers=headers),
+            expects("GET", headers={"range": "bytes=0-9", "if-match": '"one"'}),
+        ),
+        Step(
+            respond(206, TEN[4:], etag="one", headers=rest),
+            expects("GET", headers={"range": "bytes=4-9", "if-match": '"one"'}),
+        ),
+    ]
+    with ScriptedServer(steps) as server:
+        with filesystem(server.url).open(PATH) as file:
+            assert file.read() == TEN
+        assert len(server.requests) == 3
+
+
+def test_body_cut_half_way_of_a_whole_read_gives_whole_bytes() -> None:
+    steps = [
+        Step(cut(206, TEN, after=4, etag="one", headers={"Content-Range": "bytes 0-9/10"})),
+        Step(respond(206, TEN, etag="one", headers={"Content-Range": "bytes 0-9/10"})),
+    ]
+    with ScriptedServer(steps) as server:
+        assert filesystem(server.url).cat_file(PATH) == TEN
+
+
+def test_object_replaced_after_the_cut_is_object_changed() -> None:
+    steps = [
+        Step(respond(200, TEN, etag="one")),
+        Step(cut(206, TEN, after=4, etag="one", headers={"Content-Range": "bytes 0-9/10"})),
+        Step(s3_error(412, "PreconditionFailed")),
+    ]
+    with ScriptedServer(steps) as server, filesystem(server.url).open(PATH) as file:
+        with pytest.raises(ObjectChangedError):
+            file.read()
+        assert len(server.requests) == 3
+
+
+def replaced_at(start: int) -> Callable[[Request, FakeS3], Answer | None]:
+    """The object gets new bytes of equal length before the range from `start` is read."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "GET" and request.headers.get("range", "").startswith(f"bytes={start}-"):
+            fake.put("bucket", "key", b"x" * 100)
+        return None
+
+    return fault
+
+
+@pytest.mark.parametrize("ignore_conditions", [False, True])
+def test_object_replaced_under_an_open_file_is_object_changed(ignore_conditions: bool) -> None:
+    """Also on a store that ignores If-Match: the ETag of the response shows it."""
+    fake = FakeS3("bucket", ignore_conditions=ignore_conditions)
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with fs.open(PATH, block_size=10, cache_type="none") as file:
+            assert file.read(10) == TEN
+            fake.put("bucket", "key", b"x" * 100)
+            with pytest.raises(ObjectChangedError):
+                file.read(10)
+
+
+@pytest.mark.parametrize("ignore_conditions", [False, True])
+def test_object_replaced_during_a_large_cat_file_is_object_changed(ignore_conditions: bool) -> None:
+    fake = FakeS3("bucket", fault=replaced_at(40), ignore_conditions=ignore_conditions)
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):
+        filesystem(server.url, range_size=20, max_concurrency=1).cat_file(PATH)
+
+
+def test_object_replaced_during_cat_ranges_is_object_changed() -> None:
+    fake = FakeS3("bucket", fault=replaced_at(40))
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_concurrency=1)
+        with pytest.raises(ObjectChangedError):
+            fs.cat_ranges([PATH] * 2, [0, 40], [10, 50], on_error="raise")
+        fake.put("bucket", "key", TEN * 10)
+        first, second = fs.cat_ranges([PATH] * 2, [0, 40], [10, 50])
+        assert first == TEN
+        assert isinstance(second, ObjectChangedError)
+
+
+@pytest.mark.parametrize("ignore_conditions", [False, True])
+def test_store_whose_get_claims_another_etag_is_object_changed(ignore_conditions: bool) -> None:
+    fake = FakeS3("bucket", ignore_conditions=ignore_conditions, etag_override="other")
+    fake.put("bucket", "key", TEN)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):
+        filesystem(server.url).cat_file(PATH, 2, 5)
+
+
+def test_store_that_ignores_ranges_gives_an_error_and_never_wrong_bytes(tmp_path: Path) -> None:
+    fake = FakeS3("bucket", ignore_range=True)
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1, range_size=20)
+        with pytest.raises(ProtocolError):
+            fs.cat_file(PATH, 2, 5)
+        with pytest.raises(ProtocolError):
+            fs.cat_file(PATH)
+        with pytest.raises(ProtocolError):
+            fs.get_file(PATH, tmp_path / "local")
+        assert filesystem(server.url, max_attempts=1).cat_file(PATH) == TEN * 10
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["HEAD", "GET"])
+def test_missing_etag_is_precondition_unsupported(name: str) -> None:
+    fake = FakeS3("bucket", after=changed(name, etag=None))
+    fake.put("bucket", "key", TEN)
+    with ScriptedServer(handler=fake) as server, pytest.raises(PreconditionUnsupportedError):
+        filesystem(server.url).cat_file(PATH, 2, 5)
+
+
+def test_missing_etag_of_a_large_whole_read_is_precondition_unsupported() -> None:
+    fake = FakeS3("bucket", after=changed("GET", etag=None))
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server, pytest.raises(PreconditionUnsupportedError):
+        filesystem(server.url, range_size=20).cat_file(PATH)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["bytes 3-5/10", "bytes 2-5/10", "bytes 2-3/10", "bytes */10", "nonsense", "items 2-4/10", None]
+)
+def test_wrong_content_range_is_protocol_error(wrong: str | None) -> None:
+    fake = FakeS3("bucket", after=changed("GET", content_range=wrong))
+    fake.put("bucket", "key", TEN)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ProtocolError):
+        filesystem(server.url, max_attempts=1).cat_file(PATH, 2, 5)
+
+
+def test_first_range_of_a_whole_read_that_is_another_is_protocol_error() -> None:
+    """The bytes of another range must not be taken for the first ones."""
+    fake = FakeS3("bucket", after=changed("GET", content_range="bytes 5-14/100"))
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ProtocolError):
+        filesystem(server.url, max_attempts=1).cat_file(PATH)
+
+
+# --- get_file ---
+
+
+def test_get_file_restarts_once_when_the_object_is_replaced(tmp_path: Path) -> None:
+    left = [b"new" * 40]
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "GET" and left:
+            fake.put("bucket", "key", left.pop())
+        return None
+
+    fake = FakeS3("bucket", fault=fault)
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).get_file(PATH, tmp_path / "local")
+        assert len(named(server, "HEAD")) == 2
+    assert (tmp_path / "local").read_bytes() == b"new" * 40
+    assert [entry.name for entry in tmp_path.iterdir()] == ["local"]
+
+
+def test_get_file_replaced_twice_is_object_changed_and_keeps_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(b"old")
+    count = [0]
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "GET":
+            count[0] += 1
+            fake.put("bucket", "key", b"%d" % count[0] * 100)
+        return None
+
+    fake = FakeS3("bucket", fault=fault)
+    fake.put("bucket", "key", TEN * 10)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):
+        filesystem(server.url, range_size=50, max_concurrency=1).get_file(PATH, tmp_path / "local")
+    assert (tmp_path / "local").read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["local"]
+
+
+def test_get_file_that_breaks_keeps_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(b"old")
+    fake = FakeS3("bucket", fault=always("GET", close()))
+    fake.put("bucket", "key", TEN)
+    with ScriptedServer(handler=fake) as server, pytest.raises(IncompleteBodyError):
+        filesystem(server.url, max_attempts=2).get_file(PATH, tmp_path / "local")
+    assert (tmp_path / "local").read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["local"]
+
+
+# --- stalls ---
+
+
+@pytest.mark.parametrize("answer", [stall(), stall_body(200, TEN, after=4, etag="one")])
+def test_stall_before_the_head_or_in_the_body_is_read_timeout(answer: Answer) -> None:
+    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError) as caught:
+        filesystem(server.url, read_timeout=0.3, max_attempts=1).cat_file(PATH)
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_stall_in_the_body_is_resumed() -> None:
+    answers = [stall_body(206, TEN, after=4, etag="one", headers={"Content-Range": "bytes 0-9/10"})]
+    answers += [respond(206, TEN[4:], etag="one", headers={"Content-Range": "bytes 4-9/10"})]
+    steps = [Step(respond(200, TEN, etag="one")), *map(Step, answers)]
+    with ScriptedServer(steps) as server:
+        assert filesystem(server.url, read_timeout=0.3).cat_file(PATH, 0, 10) == TEN
+
+
+def test_trickle_is_ended_by_the_minimum_rate() -> None:
+    """No single read times out, yet the body would take for ever."""
+    answer = trickle(200, bytes(100_000), interval=0.02, etag="one")
+    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError, match="min_rate"):
+        filesystem(server.url, min_rate=1024.0, min_rate_window=0.3, max_attempts=1).cat_file(PATH)
+
+
+def test_trickle_is_ended_by_the_deadline_of_the_request() -> None:
+    answer = trickle(200, bytes(100_000), interval=0.02, etag="one")
+    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError):
+        filesystem(server.url, min_rate=0.0, request_deadline=0.5).cat_file(PATH)
+
+
+@pytest.mark.parametrize("mode", ["create", "overwrite"])
+def test_send_stall_is_send_timeout(mode: str) -> None:
+    """What was not sent to its end cannot have been applied: no doubt is left, and no HEAD is needed."""
+    with ScriptedServer([Step(dont_read())], receive_buffer=4096) as server:
+        fs = filesystem(server.url, send_timeout=0.3, max_attempts=1)
+        with pytest.raises(SendTimeoutError) as caught:
+            fs.pipe_file(PATH, bytes(16 * MIB), mode=mode)
+        assert not caught.value.maybe_applied
+        assert [request.method for request in server.requests] in ([], ["PUT"])
+
+
+# --- corrections ---
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        s3_error(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-west-1"}),
+        s3_error(400, "AuthorizationHeaderMalformed", headers={"x-amz-bucket-region": "eu-west-1"}),
+        respond(
+            400,
+            b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>",
+        ),
+    ],
+)
+def test_wrong_region_is_followed_once_and_remembered(wrong: Answer) -> None:
+    right = Step(respond(200, TEN, etag="one"))
+    with ScriptedServer([Step(wrong), right, right]) as server:
+        fs = filesystem(server.url)
+        assert fs.cat_file(PATH) == TEN
+        assert fs.cat_file(PATH) == TEN
+        regions = [request.headers["authorization"].split("/")[2] for request in server.requests]
+        assert regions == ["us-east-1", "eu-west-1", "eu-west-1"]
+
+
+def test_wrong_region_twice_is_an_error() -> None:
+    first, second = (
+        s3_error(301, "PermanentRedirect", headers={"x-amz-bucket-region": region})
+        for region in ("eu-west-1", "eu-west-2")
+    )
+    with ScriptedServer([Step(first), Step(second)]) as server:
+        with pytest.raises(OSError, match="region"):
+            filesystem(server.url).cat_file(PATH)
+        assert len(server.requests) == 2
+
+
+def test_wrong_clock_is_corrected_once() -> None:
+    theirs = datetime.now(timezone.utc) + timedelta(hours=3)
+    skewed = s3_error(403, "RequestTimeTooSkewed", headers={"Date": format_datetime(theirs, usegmt=True)})
+    right = Step(respond(200, TEN, etag="one"))
+    with ScriptedServer([Step(skewed), right, Step(skewed)]) as server:
+        fs = filesystem(server.url)
+        assert fs.cat_file(PATH) == TEN
+        stamp = datetime.strptime(server.requests[1].headers["x-amz-date"], "%Y%m%dT%H%M%SZ")
+        assert abs(stamp.replace(tzinfo=timezone.utc) - theirs) < timedelta(minutes=2)
+        with pytest.raises(PermissionError, match="clock"):
+            fs.cat_file(PATH)
+
+
+# --- denials ---
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException"])
+def test_expired_token_is_permission_error_that_names_the_remedy(code: str) -> None:
+    with ScriptedServer([Step(s3_error(400, code))]) as server:
+        with pytest.raises(PermissionError, match="sign in again") as caught:
+            filesystem(server.url).cat_file(PATH)
+        assert caught.value.code == code
+        assert caught.value.request_id == "SCRIPTED"
+
+
+def test_403_is_permission_error_and_never_absent() -> None:
+    fake = FakeS3("bucket", fault=always("HEAD", s3_error(403, "AccessDenied")))
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        for ask in (fs.info, fs.exists, fs.isfile, fs.isdir, fs.open, fs.size):
+            with pytest.raises(AccessDeniedError):
+                ask(PATH)
+        with pytest.raises(PermissionError):
+            fs.open(PATH, "xb")
+    assert not fake.objects
+
+
+def test_failed_write_keeps_the_old_object() -> None:
+    fake = FakeS3("bucket", fault=always("PUT", s3_error(403, "AccessDenied")))
+    fake.put("bucket", "key", b"old")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(PermissionError):
+            fs.pipe_file(PATH, TEN)
+        with contextlib.suppress(PermissionError), fs.open(PATH, "wb") as file:
+            file.write(TEN)
+        assert fs.cat_file(PATH) == b"old"
