@@ -51,13 +51,18 @@ class Connection:
             taken = min(wanted, len(buffer))
             buffer, left = buffer[taken:], wanted - taken
             while left:
-                left -= self._sock.recv_into(self._sink, min(left, len(self._sink))) or left
+                received_now = self._sock.recv_into(self._sink, min(left, len(self._sink)))
+                if not received_now:
+                    return  # an upload that broke off is not answered
+                left -= received_now
             self._answer(method.decode(), urlsplit(target.decode()), head)
 
     def _answer(self, method: str, url: object, head: bytes) -> None:
         query = parse_qs(url.query, keep_blank_values=True)  # type: ignore[attr-defined]
         key = unquote(url.path).lstrip("/").partition("/")[2]  # type: ignore[attr-defined]
-        if method == "GET" and not key:
+        if method == "HEAD" and not key:
+            self._send(200, b"")  # the bucket
+        elif method == "GET" and not key:
             self._send(200, _page(query))
         elif method in ("GET", "HEAD"):
             self._object(method, key, head)

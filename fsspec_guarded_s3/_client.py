@@ -172,7 +172,9 @@ class S3Client:
             with self._exchange(request, deadline) as body:
                 size = body.length
                 if "content-range" in body.headers:
-                    size = _content_range(body)[2]
+                    start, stop, size = _content_range(body)
+                    if size is not None and (start, stop) != (0, min(first or size, size)):
+                        raise ProtocolError(f"the store did not answer the first {first} bytes")
                 if size is None:
                     raise ProtocolError("GetObject was answered without a length")
                 return receive(body, _object_info(body.headers, size))

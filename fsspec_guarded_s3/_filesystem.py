@@ -10,7 +10,7 @@ import io
 import mimetypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -146,7 +146,11 @@ class GuardedS3FileSystem(AbstractFileSystem):
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side."""
-        paths = self.expand_path(path, recursive=recursive)
+        paths = self.expand_path(path)
+        if recursive:
+            paths = sorted({name for root in paths for name in self.find(root)})
+            if not paths:
+                raise FileNotFoundError(f"there is nothing below {path}")
         if len(paths) == 1 and not isinstance(path, list) and paths[0] == self._strip_protocol(path):
             return self.cat_file(paths[0], **kwargs)
         calls = [partial(self.cat_file, p, **kwargs) for p in paths]
@@ -446,6 +450,9 @@ class GuardedS3FileSystem(AbstractFileSystem):
         base = location.key + "/" if location.key else ""
         rows: dict[str, dict[str, Any]] = {}
         for page in self._client.list_objects(location.bucket, base + prefix):
+            if maxdepth is None and not withdirs:
+                rows.update(_files(location.bucket, page.objects))
+                continue
             for item in page.objects:
                 self._take(rows, location.bucket, base, item, maxdepth, withdirs)
         if withdirs and rows:
@@ -500,23 +507,37 @@ class GuardedS3FileSystem(AbstractFileSystem):
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Delete objects, 1,000 per request. Raises with the keys that could not be deleted."""
-        paths = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
-        if not recursive:
-            for name in paths:
-                if "/" not in name or (not self.isfile(name) and self.isdir(name)):
-                    raise IsADirectoryError(f"{name} is a directory: pass recursive=True")
-        keys: dict[str, list[str]] = {}
-        buckets = [name for name in paths if "/" not in name]
-        for name in paths:
+        roots = self.expand_path(path)
+        keys: dict[str, set[str]] = {}
+        for name in roots:
             location = _paths.parse(name)
-            if location.key:
-                keys.setdefault(location.bucket, []).append(location.key)
+            if recursive:
+                found = self._tree(location, maxdepth)
+            elif not location.key or (not self.isfile(name) and self.isdir(name)):
+                raise IsADirectoryError(f"{name} is a directory: pass recursive=True")
+            else:
+                found = [location.key]
+            keys.setdefault(location.bucket, set()).update(found)
         for bucket, names in keys.items():
-            markers = [f"{key}/" for key in names] if recursive else []
-            self._delete(bucket, names + markers)
+            self._delete(bucket, sorted(names))
+        buckets = [name for name in roots if not _paths.parse(name).key and maxdepth is None]
         for bucket in buckets:
             self.rmdir(bucket)
         self.invalidate_cache()
+
+    def _tree(self, location: S3Path, maxdepth: int | None) -> list[str]:
+        """The keys at and below `location`, markers of directories included."""
+        prefix = location.key + "/" if location.key else ""
+        pages = self._client.list_objects(location.bucket, prefix)
+        listed = [item.key for page in pages for item in page.objects]
+        found = [
+            key for key in listed if maxdepth is None or key.rstrip("/").count("/", len(prefix)) < maxdepth
+        ]
+        if location.key and self._is_object(location):
+            found.append(location.key)
+        if location.key and not found and not listed:
+            raise FileNotFoundError(f"there is nothing at {location}")
+        return found
 
     def _delete(self, bucket: str, keys: list[str]) -> None:
         # XML cannot carry control characters: those keys go one by one.
@@ -540,6 +561,8 @@ class GuardedS3FileSystem(AbstractFileSystem):
         self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> None:
         """Copy inside S3, pinned to the source's version; metadata and content type go along."""
+        if mode not in ("overwrite", "create"):
+            raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
         if self.isdir(path1) and not self.isfile(path1):
             return
         source, target = self._object(path1), self._object(path2)
@@ -630,6 +653,10 @@ class GuardedS3FileSystem(AbstractFileSystem):
 
 def _directory(name: str) -> dict[str, Any]:
     return {"name": name, "size": 0, "type": "directory"}
+
+
+def _files(bucket: str, items: Iterable[ListedObject]) -> dict[str, dict[str, Any]]:
+    return {f"{bucket}/{item.key}": _file(bucket, item) for item in items if item.key[-1:] != "/"}
 
 
 def _file(bucket: str, item: ListedObject) -> dict[str, Any]:

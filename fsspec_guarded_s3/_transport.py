@@ -36,6 +36,7 @@ from ._errors import (
     IncompleteBodyError,
     ProtocolError,
     ReadTimeoutError,
+    ResponseError,
     SendTimeoutError,
     TransportError,
 )
@@ -280,14 +281,19 @@ class Transport:
     def exchange(self, wire: WireRequest, deadline: float) -> Iterator[HTTPBody]:
         """Send `wire`, read the head, hand out the body. `deadline` is a `time.monotonic()` value.
 
-        The connection is reused when the body was read to its end, else closed.
+        The connection is reused when the body was read to its end, else closed. After an error answer only
+        when the request had no body, of which the store may have left a part unread.
         """
         pool = self._pool(wire.scheme, wire.host, wire.port)
         conn = self._connected(pool, wire)
         clean = False
         try:
             body = self._talk(conn, wire, deadline)
-            yield body
+            try:
+                yield body
+            except ResponseError:
+                clean = body.reusable and not wire.body
+                raise
             clean = body.reusable
         finally:
             if clean:
@@ -383,7 +389,10 @@ class Transport:
                 head.begin()
             except (http.client.HTTPException, OSError):
                 if broken is not None:  # nothing was answered: what broke the sending is the cause
-                    raise IncompleteBodyError(f"the connection broke while sending: {broken}") from broken
+                    # Part of the request is missing, so it cannot have been applied (RFC 9112, 8).
+                    raise IncompleteBodyError(
+                        f"the connection broke while sending: {broken}", request_sent=False
+                    ) from broken
                 raise
         if broken is not None:
             head.will_close = True
@@ -396,10 +405,9 @@ class Transport:
             target = f"http://{wire.headers['host']}{target}"
         lines = [f"{wire.method} {target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in wire.headers.items()]
-        head = "\r\n".join(lines)
-        if "\n" in head.replace("\r\n", ""):
+        if any("\n" in line or "\r" in line for line in lines):
             raise ValueError("a header value must not hold a line break")
-        data = (head + "\r\n\r\n").encode("utf-8")
+        data = "\r\n".join([*lines, "", ""]).encode("utf-8")
         sock: Any = conn.sock
         pace = _Pace(self._options, self._options.send_timeout, deadline, wire.patient)
         try:
@@ -412,7 +420,8 @@ class Transport:
                     pace.moved(count, time.monotonic() - began)
                     view = view[count:]
         except TimeoutError as error:
-            raise SendTimeoutError(f"the store stopped taking the request: {error}") from error
+            message = f"the store stopped taking the request: {error}"
+            raise SendTimeoutError(message, request_sent=False) from error
         except OSError as error:
             return error
         return None

@@ -26,10 +26,13 @@ def _root(body: bytes) -> ElementTree.Element:
 
 def _parsed(body: bytes) -> ElementTree.Element:
     # No DTD: entities could blow up, and S3 never sends one.
-    if b"<!DOCTYPE" in body[:4096] or b"<!ENTITY" in body[:4096]:
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise ProtocolError("the store sent XML with a DTD")
     try:
-        root = ElementTree.fromstring(body)
+        # Decoded here, so that no other encoding hides a DTD from the line above.
+        root = ElementTree.fromstring(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ProtocolError("the store sent XML that is not UTF-8") from error
     except ElementTree.ParseError as error:
         raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
     return root
@@ -37,6 +40,16 @@ def _parsed(body: bytes) -> ElementTree.Element:
 
 def _text(element: ElementTree.Element, name: str) -> str:
     return element.findtext(name) or ""
+
+
+def _number(element: ElementTree.Element, name: str) -> int:
+    return _size(_text(element, name), name)
+
+
+def _size(text: str, name: str = "Size") -> int:
+    if not text.isdecimal():
+        raise ProtocolError(f"the store sent {text[:40]!r} where {name} must be a number")
+    return int(text)
 
 
 def _time(text: str) -> datetime | None:
@@ -65,6 +78,8 @@ def parse_error(body: bytes) -> dict[str, str]:
 def parse_list(body: bytes) -> ListPage:
     """A page of ListObjectsV2 that was asked for with `encoding-type=url`."""
     root = _parsed(body)
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
+        raise ProtocolError(f"the store answered a listing with <{root.tag}>, not with <ListBucketResult>")
     space = root.tag[: root.tag.find("}") + 1]  # stripping it from every element would cost a third
     key, size, etag, modified, storage = (
         space + name for name in ("Key", "Size", "ETag", "LastModified", "StorageClass")
@@ -77,7 +92,7 @@ def parse_list(body: bytes) -> ListPage:
         objects.append(
             ListedObject(
                 unquote_plus(name) if encoded else name,
-                int(fields.get(size) or 0),
+                _size(fields.get(size, "")),
                 fields.get(etag, ""),
                 _time(fields.get(modified, "")),
                 fields.get(storage) or "STANDARD",
@@ -116,11 +131,15 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     """ListParts: the parts of a page and the marker of the next one."""
     root = _root(body)
     parts = [
-        Part(int(_text(item, "PartNumber")), _text(item, "ETag"), int(_text(item, "Size") or 0))
+        Part(_number(item, "PartNumber"), _text(item, "ETag"), _number(item, "Size"))
         for item in root.findall("Part")
     ]
-    more = _text(root, "IsTruncated") == "true"
-    return parts, (_text(root, "NextPartNumberMarker") or None) if more else None
+    if _text(root, "IsTruncated") != "true":
+        return parts, None
+    marker = _text(root, "NextPartNumberMarker")
+    if not marker:
+        raise ProtocolError("the list of parts is truncated and has no marker: parts would be lost")
+    return parts, marker
 
 
 def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | None]:

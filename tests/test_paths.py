@@ -56,7 +56,7 @@ def test_bucket_names_that_s3_has_are_accepted(bucket: str) -> None:
     "bucket", ["ab", "-abc", "abc-", "a..b", "192.168.0.1", "a b", "bücket", "a" * 256, "abc\n", "abc?"]
 )
 def test_bucket_names_that_s3_refuses_are_a_value_error(bucket: str) -> None:
-    with pytest.raises(ValueError, match="bucket name .* is not valid"):
+    with pytest.raises(ValueError, match=r"bucket name .* is not valid"):
         parse(bucket + "/key")
 
 

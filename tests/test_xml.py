@@ -43,7 +43,7 @@ def test_a_listing_becomes_objects_and_prefixes() -> None:
 def test_url_encoded_keys_are_decoded(sent: str, key: str) -> None:
     page = xml.parse_list(
         listing(
-            f"<EncodingType>url</EncodingType><Contents><Key>{sent}</Key></Contents>"
+            f"<EncodingType>url</EncodingType><Contents><Key>{sent}</Key><Size>1</Size></Contents>"
             f"<CommonPrefixes><Prefix>{sent}/</Prefix></CommonPrefixes>"
         )
     )
@@ -51,7 +51,7 @@ def test_url_encoded_keys_are_decoded(sent: str, key: str) -> None:
 
 
 def test_keys_are_kept_where_the_store_did_not_encode() -> None:
-    page = xml.parse_list(listing("<Contents><Key>a+b%20c</Key></Contents>"))
+    page = xml.parse_list(listing("<Contents><Key>a+b%20c</Key><Size>1</Size></Contents>"))
     assert page.objects[0].key == "a+b%20c"
 
 
@@ -68,7 +68,11 @@ def test_a_truncated_listing_without_a_token_is_an_error(token: str) -> None:
 
 @pytest.mark.parametrize(
     "dtd",
-    ['<!DOCTYPE r [<!ENTITY x "boom">]>', "<!DOCTYPE ListBucketResult>", "<!-- -->" * 600 + "<!DOCTYPE r>"],
+    [
+        '<!DOCTYPE r [<!ENTITY x "boom">]>',
+        "<!DOCTYPE ListBucketResult>",
+        "<!-- -->" * 600 + "<!DOCTYPE r>",
+    ],
 )
 def test_a_dtd_is_refused(dtd: str) -> None:
     with pytest.raises(ProtocolError, match="DTD"):
@@ -76,11 +80,9 @@ def test_a_dtd_is_refused(dtd: str) -> None:
 
 
 def test_a_dtd_in_another_encoding_is_refused() -> None:
-    body = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE r [<!ENTITY x "boom">]><r>&x;</r>'.encode(
-        "utf-16"
-    )
-    with pytest.raises(ProtocolError, match="DTD"):
-        xml.parse_list(body)
+    text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE r [<!ENTITY x "boom">]><r>&x;</r>'
+    with pytest.raises(ProtocolError, match="not UTF-8"):
+        xml.parse_list(text.encode("utf-16"))
 
 
 @pytest.mark.parametrize("body", [b"", b"<a>", b"not xml", b"<a/><b/>", b"<a>\x01</a>"])
@@ -147,8 +149,13 @@ def test_parts_and_uploads_carry_their_markers() -> None:
     assert (uploads[0].key, uploads[0].upload_id, markers) == ("a b", "u", ("a+b", "u"))
 
 
+def test_a_truncated_list_of_parts_without_a_marker_is_an_error() -> None:
+    with pytest.raises(ProtocolError, match="parts would be lost"):
+        xml.parse_parts(b"<R><IsTruncated>true</IsTruncated></R>")
+
+
 def test_keys_that_were_not_deleted_are_told() -> None:
-    body = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+    body = b"<R><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></R>"
     assert xml.parse_deleted(body) == [("k", "AccessDenied", "no")]
 
 

@@ -151,9 +151,7 @@ def test_an_exception_keeps_the_old_object(store: Store, way: Callable[[Store], 
 
 
 @pytest.mark.parametrize("mode, compression", [("wb", None), ("w", None), ("wb", "gzip"), ("wt", "gzip")])
-def test_a_writer_that_is_dropped_publishes_nothing(
-    store: Store, mode: str, compression: str | None
-) -> None:
+def test_a_writer_that_is_dropped_publishes_nothing(store: Store, mode: str, compression: str | None) -> None:
     file = store.fs.open(store.path("a"), mode, compression=compression)
     file.write(LARGE if mode == "wb" else TEXT)
     with warnings.catch_warnings(record=True) as caught:

@@ -1,0 +1,184 @@
+"""Bad input: each is refused with its own class, in words that say what to do."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fsspec_guarded_s3 import (
+    CredentialsError,
+    GuardedS3FileSystem,
+    ObjectChangedError,
+    ObjectNotFoundError,
+)
+from fsspec_guarded_s3._options import Options, part_size_for
+from tests.servers import MotoServer
+
+OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"part_sise": 1}, ValueError, "unknown storage option 'part_sise'; did you mean 'part_size'?"),
+    ({"zzz": 1}, ValueError, "unknown storage option 'zzz'"),
+    ({"part_size": "5MB"}, TypeError, "part_size must be int, not str"),
+    ({"part_size": 5.0}, TypeError, "part_size must be int, not float"),
+    ({"max_attempts": True}, TypeError, "max_attempts must be int, not bool"),
+    ({"anon": 1}, TypeError, "anon must be bool, not int"),
+    ({"region": 1}, TypeError, "region must be str, not int"),
+    ({"read_timeout": "5"}, TypeError, "read_timeout must be float, not str"),
+    ({"part_size": 5 * 2**20 - 1}, ValueError, "part_size must be 5 MiB to 5 GiB"),
+    ({"part_size": 5 * 2**30 + 1}, ValueError, "part_size must be 5 MiB to 5 GiB"),
+    ({"multipart_threshold": 0}, ValueError, "multipart_threshold must be"),
+    ({"max_concurrency": 0}, ValueError, "max_concurrency must be 1 to 256"),
+    ({"max_attempts": 0}, ValueError, "max_attempts must be at least 1"),
+    ({"read_timeout": 0}, ValueError, "read_timeout must be more than 0"),
+    ({"connect_timeout": float("nan")}, ValueError, "connect_timeout must be more than 0"),
+    ({"min_rate": -1}, ValueError, "min_rate must be 0"),
+    ({"block_size": 0}, ValueError, "block_size must be at least 1"),
+    ({"addressing_style": "host"}, ValueError, "addressing_style must be one of auto, path, virtual"),
+    ({"key": "a"}, ValueError, "key and secret go together"),
+    ({"secret": "b"}, ValueError, "key and secret go together"),
+    ({"token": "c"}, ValueError, "token needs key and secret"),
+    ({"anon": True, "key": "a", "secret": "b"}, ValueError, "anon and key exclude each other"),
+    ({"endpoint_url": "localhost:9000"}, ValueError, "endpoint_url must begin with https:// or http://"),
+]
+
+
+@pytest.mark.parametrize("given, kind, words", OPTIONS)
+def test_a_bad_option_is_refused_when_the_filesystem_is_made(
+    given: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        GuardedS3FileSystem(**given, skip_instance_cache=True)
+    assert words in str(caught.value)
+
+
+@pytest.fixture
+def fs(moto: MotoServer) -> GuardedS3FileSystem:
+    return GuardedS3FileSystem(
+        endpoint_url=moto.url, key=moto.key, secret=moto.secret, region="us-east-1", skip_instance_cache=True
+    )
+
+
+@pytest.fixture
+def bucket(fs: GuardedS3FileSystem) -> str:
+    name = f"bad-input-{uuid.uuid4().hex}"
+    fs.mkdir(name)
+    fs.pipe({f"{name}/file": b"data", f"{name}/dir/file": b"data"})
+    return name
+
+
+def write_after_close(fs: GuardedS3FileSystem, b: str) -> None:
+    file = fs.open(f"{b}/new", "wb")
+    file.close()
+    file.write(b"x")
+
+
+def read_after_close(fs: GuardedS3FileSystem, b: str) -> None:
+    file = fs.open(f"{b}/file", "rb")
+    file.close()
+    file.read()
+
+
+CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception], str]] = {
+    "short bucket": (lambda fs, b: fs.cat_file("ab/key"), ValueError, "bucket name 'ab' is not valid"),
+    "ip bucket": (lambda fs, b: fs.info("10.0.0.1/key"), ValueError, "not an IP address"),
+    "empty path": (lambda fs, b: fs.cat_file(""), ValueError, "must begin with a bucket name"),
+    "long key": (lambda fs, b: fs.pipe_file(f"{b}/{'k' * 1025}", b""), ValueError, "at most 1024"),
+    "protocol": (
+        lambda fs, b: fs.cat_file("gcs://b/k"),
+        ValueError,
+        "a URL of another protocol: use one of gs3",
+    ),
+    "mode z": (
+        lambda fs, b: fs.open(f"{b}/file", "z"),
+        ValueError,
+        "mode 'z' is not supported: use r, w or x",
+    ),
+    "mode ab": (lambda fs, b: fs.open(f"{b}/file", "ab"), ValueError, "mode 'ab' is not supported"),
+    "mode r+b": (lambda fs, b: fs.open(f"{b}/file", "r+b"), ValueError, "mode 'r+b' is not supported"),
+    "read dir": (lambda fs, b: fs.open(f"{b}/dir"), IsADirectoryError, "is a directory and cannot be read"),
+    "read bucket": (lambda fs, b: fs.open(b), IsADirectoryError, "names a bucket"),
+    "write bucket": (lambda fs, b: fs.open(b, "wb"), IsADirectoryError, "an object needs bucket/key"),
+    "pipe bucket": (lambda fs, b: fs.pipe_file(b, b""), IsADirectoryError, "an object needs bucket/key"),
+    "no bucket": (lambda fs, b: fs.cat_file(f"{b}-none/key"), ObjectNotFoundError, "bucket"),
+    "write, no bucket": (lambda fs, b: fs.pipe_file(f"{b}-none/key", b""), ObjectNotFoundError, "bucket"),
+    "no key": (lambda fs, b: fs.cat_file(f"{b}/none"), FileNotFoundError, "none"),
+    "open, no key": (lambda fs, b: fs.open(f"{b}/none"), FileNotFoundError, "none"),
+    "rm dir": (lambda fs, b: fs.rm(f"{b}/dir"), IsADirectoryError, "pass recursive=True"),
+    "rm nothing": (lambda fs, b: fs.rm(f"{b}/none", recursive=True), FileNotFoundError, "none"),
+    "write after close": (write_after_close, ValueError, "closed"),
+    "read after close": (read_after_close, ValueError, "closed"),
+    "touch keyword": (lambda fs, b: fs.touch(f"{b}/file", acl="x"), TypeError, "touch does not take acl"),
+    "expiration 0": (lambda fs, b: fs.sign(f"{b}/file", 0), ValueError, "expiration must be 1 to 604800"),
+    "expiration": (lambda fs, b: fs.sign(f"{b}/file", 604_801), ValueError, "not 604801"),
+    "sign method": (lambda fs, b: fs.sign(f"{b}/file", method="POST"), ValueError, "must be GET or PUT"),
+    "pipe mode": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", b"", mode="append"),
+        ValueError,
+        "mode must be 'overwrite' or 'create', not 'append'",
+    ),
+    "put mode": (lambda fs, b: fs.put_file(__file__, f"{b}/file", mode="x"), ValueError, "mode must be"),
+    "copy mode": (lambda fs, b: fs.cp_file(f"{b}/file", f"{b}/f2", mode="x"), ValueError, "mode must be"),
+    "if_match and create": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", b"", mode="create", if_match='"e"'),
+        ValueError,
+        "if_match and mode='create' exclude each other",
+    ),
+    "empty if_match": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", b"", if_match=""),
+        ValueError,
+        "if_match must be an ETag",
+    ),
+    "wrong if_match": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", b"", if_match='"e"'),
+        ObjectChangedError,
+        "file",
+    ),
+    "maxdepth": (lambda fs, b: fs.find(b, maxdepth=0), ValueError, "maxdepth must be at least 1"),
+    "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=1), NotImplementedError, "max_gap"),
+    "lengths": (lambda fs, b: fs.cat_ranges([f"{b}/file"], [0, 1], [1]), ValueError, "the same length"),
+    "a path, not a list": (lambda fs, b: fs.cat_ranges(b, 0, 1), TypeError, "paths must be a list"),
+    "text to a binary file": (lambda fs, b: fs.open(f"{b}/new", "wb").write("x"), TypeError, "bytes-like"),
+    "modified of a dir": (lambda fs, b: fs.modified(f"{b}/dir"), IsADirectoryError, "has no time"),
+    "rmdir of a full bucket": (lambda fs, b: fs.rmdir(b), OSError, "empty"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_a_bad_call_is_refused_and_changes_nothing(fs: GuardedS3FileSystem, bucket: str, name: str) -> None:
+    call, kind, words = CALLS[name]
+    with pytest.raises(kind) as caught:
+        call(fs, bucket)
+    assert words in str(caught.value)
+    assert fs.cat_file(f"{bucket}/file") == fs.cat_file(f"{bucket}/dir/file") == b"data"
+
+
+def test_plain_http_to_another_host_is_refused_before_anything_is_sent() -> None:
+    fs = GuardedS3FileSystem(endpoint_url="http://s3.invalid", key="a", secret="b", skip_instance_cache=True)
+    with pytest.raises(ValueError, match=r"plain http to s3.invalid: .*Use https, or pass allow_http=True"):
+        fs.cat_file("bucket/key")
+
+
+def test_missing_credentials_say_where_they_may_come_from(moto: MotoServer) -> None:
+    fs = GuardedS3FileSystem(endpoint_url=moto.url, region="us-east-1", skip_instance_cache=True)
+    with pytest.raises(CredentialsError, match="no credentials found: pass key and secret") as caught:
+        fs.cat_file("bucket/key")
+    assert isinstance(caught.value, PermissionError)
+
+
+def test_an_object_over_what_s3_holds_is_refused() -> None:
+    with pytest.raises(ValueError, match="over what S3 holds in one object"):
+        part_size_for(10_000 * 5 * 2**30 + 1, 16 * 2**20)
+
+
+def test_secrets_are_in_no_repr_and_no_json_without_passwords() -> None:
+    secrets = {"key": "AKIAKEY", "secret": "hush-secret", "token": "hush-token"}
+    fs = GuardedS3FileSystem(**secrets, region="us-east-1", skip_instance_cache=True)
+    for text in (repr(fs), str(fs), repr(Options(**secrets)), repr(fs._client)):
+        assert not [word for word in secrets.values() if word in text]
+    text = fs.to_json(include_password=False)
+    assert not [word for word in secrets.values() if word in text]
+    assert json.loads(text)["region"] == "us-east-1"
+    assert "hush-secret" in fs.to_json()
