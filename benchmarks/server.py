@@ -46,6 +46,9 @@ class Connection:
             method, target, _ = head.split(b" ", 2)
             length = _LENGTH.search(head)
             wanted = int(length[1]) if length else 0
+            if b"transfer-encoding: chunked" in head.lower():
+                self._send(411, b"")  # like S3, which wants the length of what is stored
+                return
             if b"100-continue" in head.lower():
                 self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             taken = min(wanted, len(buffer))

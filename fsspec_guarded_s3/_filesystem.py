@@ -401,10 +401,13 @@ class GuardedS3FileSystem(AbstractFileSystem):
         stripped = self._strip_protocol(path)
         try:
             location = _paths.parse(stripped) if stripped else None
+        except ValueError:  # no valid path is no directory; a 400 of the store is an error
+            return False
+        try:
             if location is not None and location.key:
                 return self._has_children(location)
             return bool(self.info(stripped)["type"] == "directory")
-        except (FileNotFoundError, ValueError):
+        except FileNotFoundError:
             return False
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:

@@ -135,7 +135,7 @@ class Upload:
         self._tasks.append(Task(lambda: self.send_part(number, data)))
 
     def complete(self) -> str:
-        """Wait for the parts and publish; returns the ETag. A failure aborts, unless it is unknown."""
+        """Wait for the parts and publish; returns the ETag. A failure leaves no upload behind."""
         try:
             while self._tasks:
                 self._tasks.popleft().wait()
@@ -165,6 +165,9 @@ class Upload:
             return
         self._move(State.ABORTED)
         _live.discard(self)
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
         if not self._upload_id:
             return
         while self._tasks:  # a part that arrives after the abort would stay
@@ -211,6 +214,7 @@ class Upload:
             raise error
         self._move(State.UNKNOWN)
         _live.discard(self)
+        self._remove_parts()  # harmless if Complete was applied: there is no such upload then
         raise WriteOutcomeUnknownError(
             "the answer to the write was lost and nothing proves whether it was applied: "
             + ("another version is there" if found else "no version is there, or it could not be looked at"),

@@ -264,6 +264,15 @@ def test_complete_that_answers_200_with_another_error_is_that_error_and_aborts()
     assert not fake.uploads
 
 
+@pytest.mark.parametrize("answer", [s3_error(500, "InternalError"), close()])
+def test_complete_without_proof_is_write_outcome_unknown_and_leaves_no_upload(answer: Answer) -> None:
+    fake = FakeS3("bucket", fault=always("Complete", answer))
+    with ScriptedServer(handler=fake) as server, pytest.raises(WriteOutcomeUnknownError):
+        filesystem(server.url, max_attempts=2, **PARTS).pipe_file(PATH, LARGE, mode="create")
+    assert not fake.objects
+    assert not fake.uploads
+
+
 def test_part_that_fails_once_is_sent_again() -> None:
     fake = FakeS3("bucket", fault=once("UploadPart", s3_error(500, "InternalError")))
     with ScriptedServer(handler=fake) as server:

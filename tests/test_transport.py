@@ -24,7 +24,6 @@ from tests.scripted_server import (
     Answer,
     Request,
     ScriptedServer,
-    Step,
     cut,
     early,
     eventually,
@@ -325,10 +324,10 @@ def test_chunked_error_document_is_read() -> None:
 
 def test_folded_and_repeated_header_lines_are_joined() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-Long: one\r\n two\r\nX-Two: a\r\nx-two: b\r\nContent-Length: 0\r\n\r\n"
-    with ScriptedServer([raw(head)]) as server:
-        with transport().exchange(get(server), time.monotonic() + 30) as body:
-            assert body.headers["x-long"] == "one two"
-            assert body.headers["x-two"] == "a, b"
+    soon = time.monotonic() + 30
+    with ScriptedServer([raw(head)]) as server, transport().exchange(get(server), soon) as body:
+        assert body.headers["x-long"] == "one two"
+        assert body.headers["x-two"] == "a, b"
 
 
 def test_interim_responses_are_skipped() -> None:
@@ -376,16 +375,20 @@ def test_head_that_is_cut_is_a_transport_error(data: bytes) -> None:
 def test_endless_interim_responses_end_at_the_deadline() -> None:
     """A server that sends nothing but 100 Continue, slowly, is bounded like any other."""
     answer = trickle(100, b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, interval=0.02, chunk=25)
-    with ScriptedServer([answer]) as server, pytest.raises(ReadTimeoutError):
-        with transport().exchange(get(server), time.monotonic() + 0.5):
-            pass
+    with ScriptedServer([answer]) as server:
+        exchange = transport().exchange(get(server), time.monotonic() + 0.5)
+        with pytest.raises(ReadTimeoutError):
+            exchange.__enter__()
 
 
 def test_small_answer_that_is_endless_is_refused() -> None:
-    with ScriptedServer([respond(200, bytes(100))]) as server:
-        with transport().exchange(get(server), time.monotonic() + 30) as body:
-            with pytest.raises(ProtocolError):
-                body.read(limit=99)
+    soon = time.monotonic() + 30
+    with (
+        ScriptedServer([respond(200, bytes(100))]) as server,
+        transport().exchange(get(server), soon) as body,
+        pytest.raises(ProtocolError),
+    ):
+        body.read(limit=99)
 
 
 @pytest.mark.parametrize("size", [MIB, 32 * MIB])

@@ -265,7 +265,8 @@ print("written", flush=True)
 
 @pytest.mark.parametrize("size", [4, 6 * MIB])
 @pytest.mark.parametrize(
-    ("ending", "code"), [("", 0), ("sys.exit(3)", 3), ("raise LookupError", 1), ("raise KeyboardInterrupt", None)]
+    ("ending", "code"),
+    [("", 0), ("sys.exit(3)", 3), ("raise LookupError", 1), ("raise KeyboardInterrupt", None)],
 )
 def test_interpreter_exit_leaves_neither_object_nor_upload(
     store: Store, size: int, ending: str, code: int | None
@@ -336,7 +337,8 @@ def test_at_most_max_concurrency_parts_are_under_way(concurrency: int) -> None:
 
     fake = FakeS3("bucket", fault=slow)
     with ScriptedServer(handler=fake, before_body=count) as server:
-        with filesystem(server.url, max_concurrency=concurrency, **PARTS).open(PATH, "wb") as file:
+        fs = filesystem(server.url, max_concurrency=concurrency, **PARTS)
+        with fs.open(PATH, "wb") as file:
             for _ in range(10):
                 file.write(bytes(5 * MIB))
     assert len(fake.objects["bucket", "key"].body) == 50 * MIB

@@ -1,0 +1,158 @@
+"""The exceptions: the builtin that a caller would catch, with errno and facts, without secrets."""
+
+import copy
+import errno
+import logging
+import pickle
+from collections.abc import Iterator
+
+import pytest
+
+import fsspec_guarded_s3
+from fsspec_guarded_s3 import GuardedS3Error, _errors
+from fsspec_guarded_s3._errors import error_class, error_message
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer, close, s3_error
+
+BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
+    "AccessDeniedError": (PermissionError, errno.EACCES),
+    "BucketExistsError": (FileExistsError, errno.EEXIST),
+    "ConflictError": (OSError, errno.EBUSY),
+    "ConnectError": (ConnectionError, errno.ECONNREFUSED),
+    "CredentialsError": (PermissionError, errno.EACCES),
+    "DirectoryNotEmptyError": (OSError, errno.ENOTEMPTY),
+    "GuardedS3Error": (OSError, errno.EIO),
+    "IncompleteBodyError": (ConnectionError, errno.ECONNRESET),
+    "InvalidRequestError": (ValueError, errno.EINVAL),
+    "ObjectChangedError": (OSError, errno.ESTALE),
+    "ObjectExistsError": (FileExistsError, errno.EEXIST),
+    "ObjectNotFoundError": (FileNotFoundError, errno.ENOENT),
+    "PreconditionFailedError": (OSError, errno.ESTALE),
+    "PreconditionUnsupportedError": (OSError, errno.ENOTSUP),
+    "ProtocolError": (OSError, errno.EPROTO),
+    "RangeNotSatisfiableError": (ValueError, errno.EINVAL),
+    "ReadTimeoutError": (TimeoutError, errno.ETIMEDOUT),
+    "ResponseError": (OSError, errno.EIO),
+    "SendTimeoutError": (TimeoutError, errno.ETIMEDOUT),
+    "ServerError": (OSError, errno.EIO),
+    "ThrottledError": (OSError, errno.EAGAIN),
+    "TooLargeError": (ValueError, errno.EFBIG),
+    "TransportError": (OSError, errno.EIO),
+    "WriteOutcomeUnknownError": (OSError, errno.EIO),
+}
+
+
+def tree(root: type[GuardedS3Error] = GuardedS3Error) -> Iterator[type[GuardedS3Error]]:
+    """The class and all below it."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from tree(kind)
+
+
+KINDS = sorted(set(tree()), key=lambda kind: kind.__name__)
+every_error = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+def test_every_error_is_public_and_listed_here() -> None:
+    names = {kind.__name__ for kind in KINDS}
+    assert names == set(BUILTINS)
+    assert names <= set(fsspec_guarded_s3.__all__)
+    assert names == {name for name in vars(_errors) if name.endswith("Error") and name[0] != "_"}
+
+
+@every_error
+def test_error_is_its_builtin_and_has_an_errno(kind: type[GuardedS3Error]) -> None:
+    builtin, number = BUILTINS[kind.__name__]
+    error = kind("what happened")
+    assert isinstance(error, OSError)
+    assert isinstance(error, builtin)
+    assert error.errno == number
+
+
+@every_error
+@pytest.mark.parametrize("way", ["pickle", "copy"])
+def test_error_survives_a_pickle_with_its_facts(kind: type[GuardedS3Error], way: str) -> None:
+    facts = {"bucket": "b", "key": "k/é", "operation": "PutObject", "status": 412, "code": "Code"}
+    error = kind("what happened", request_id="ID", maybe_applied=True, region="eu-west-1", **facts)
+    again = pickle.loads(pickle.dumps(error)) if way == "pickle" else copy.copy(error)
+    assert type(again) is kind
+    assert vars(again) == vars(error)
+    assert (again.errno, str(again), again.args) == (error.errno, str(error), error.args)
+
+
+def test_message_names_the_place_and_the_facts() -> None:
+    error = GuardedS3Error(
+        "no", bucket="b", key="k", operation="GetObject", status=403, code="Denied", request_id="ID"
+    )
+    assert str(error) == "no (GetObject b/k, HTTP 403, Denied, request id ID)"
+    assert str(GuardedS3Error("no")) == "no"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name"),
+    [
+        (404, "", "ObjectNotFoundError"),
+        (404, "NoSuchUpload", "ObjectNotFoundError"),
+        (403, "", "AccessDeniedError"),
+        (400, "ExpiredToken", "AccessDeniedError"),
+        (400, "", "InvalidRequestError"),
+        (400, "RequestTimeout", "ServerError"),
+        (409, "ConditionalRequestConflict", "ConflictError"),
+        (409, "BucketNotEmpty", "DirectoryNotEmptyError"),
+        (409, "BucketAlreadyOwnedByYou", "BucketExistsError"),
+        (412, "", "PreconditionFailedError"),
+        (413, "", "TooLargeError"),
+        (416, "InvalidRange", "RangeNotSatisfiableError"),
+        (429, "", "ThrottledError"),
+        (400, "ThrottlingException", "ThrottledError"),
+        (503, "SlowDown", "ThrottledError"),
+        (503, "", "ServerError"),
+        (500, "NeverHeardOf", "ServerError"),
+        (501, "NotImplemented", "ServerError"),
+        (301, "PermanentRedirect", "ResponseError"),
+        (418, "Teapot", "ResponseError"),
+    ],
+)
+def test_status_and_code_decide_the_class(status: int, code: str, name: str) -> None:
+    assert error_class(status, code).__name__ == name
+
+
+def test_message_is_what_the_store_said_and_the_remedy() -> None:
+    assert error_message(400, "ExpiredToken", "It expired.").startswith("It expired: ")
+    assert "sign in again" in error_message(400, "ExpiredToken", "")
+    assert error_message(500, "Odd", "") == "Odd"
+    assert error_message(500, "", "") == "HTTP status 500"
+
+
+def test_no_secret_is_in_an_error_a_repr_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secrets = {"secret": "VERYSECRET", "token": "SESSIONTOKEN"}
+    answers = [s3_error(403, "SignatureDoesNotMatch"), close(), s3_error(404, "NoSuchKey")]
+    with ScriptedServer(answers) as server:
+        fs = filesystem(server.url, key="AKIDKEY", max_attempts=1, **secrets)
+        shown = [repr(fs), repr(fs._client), repr(fs._client.options), repr(fs._client._signer)]
+        for _ in answers:
+            with pytest.raises(GuardedS3Error) as caught:
+                fs.cat_file("bucket/key")
+            error: BaseException | None = caught.value
+            shown += [repr(error), str(error), repr(vars(caught.value)), repr(pickle.dumps(error))]
+            while (error := error.__context__) is not None:
+                shown += [repr(error), str(error)]
+        signatures = [request.headers["authorization"].rpartition("=")[2] for request in server.requests]
+    everything = "\n".join([*shown, caplog.text])
+    assert len(signatures) == 3
+    for hidden in (*secrets.values(), *signatures, "AWS4-HMAC"):
+        assert hidden not in everything
+
+
+def test_no_secret_is_in_the_repr_of_a_request() -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, token="SESSIONTOKEN")
+        from fsspec_guarded_s3._models import Request
+
+        wire = fs._client._signer.sign(Request("GetObject", "GET", "bucket", "key"))
+    assert wire.headers["x-amz-security-token"] == "SESSIONTOKEN"
+    assert "SESSIONTOKEN" not in repr(wire)
+    assert "Signature" not in repr(wire)

@@ -1,0 +1,84 @@
+"""The layers: imports go downward only, and each foreign library has one importer."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fsspec_guarded_s3
+
+PACKAGE = Path(fsspec_guarded_s3.__file__).parent
+LAYERS = (
+    {"_paths", "_options", "_models", "_errors"},
+    {"_xml", "_signing", "_transport", "_retry"},
+    {"_client", "_threads"},
+    {"_reader", "_download", "_writer", "_upload", "_probe"},
+    {"_filesystem"},
+    {"__init__", "_cli"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+WITHIN = {("_models", "_errors"), ("_reader", "_download"), ("_writer", "_upload")}
+ONLY = {
+    "botocore": {"_signing"},
+    "urllib3": {"_transport"},
+    "tenacity": {"_retry"},
+    "fsspec": {"_reader", "_writer", "_upload", "_download", "_filesystem", "__init__", "_cli"},
+}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imports(module: str) -> tuple[set[str], set[str]]:
+    """What a module imports, anywhere in it: from this package, and the packages of the rest."""
+    own: set[str] = set()
+    foreign: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            foreign |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            own |= {node.module} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            foreign.add(node.module or "")
+    roots = {name.partition(".")[0] for name in foreign}
+    absolute = {name for name in foreign if name.partition(".")[0] == PACKAGE.name}
+    own |= {name.partition(".")[2] or "__init__" for name in absolute}
+    return own, roots
+
+
+def test_modules_are_found() -> None:
+    """The tests below would hold for no modules too."""
+    assert {"_client", "_transport", "_filesystem", "__init__"} <= set(MODULES)
+    assert "_errors" in imports("_client")[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_has_a_layer(module: str) -> None:
+    assert module in LEVEL
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downward_only(module: str) -> None:
+    own, _ = imports(module)
+    upward = {
+        name
+        for name in own
+        if LEVEL[name] > LEVEL[module] or (LEVEL[name] == LEVEL[module] and (module, name) not in WITHIN)
+    }
+    assert not upward
+
+
+@pytest.mark.parametrize("module", sorted((LAYERS[3] | LAYERS[4]) & set(MODULES)))
+def test_upper_layers_do_not_import_the_wire(module: str) -> None:
+    """Files and verbs know the client, and nothing of XML, signatures, sockets and retries."""
+    assert not imports(module)[0] & LAYERS[1]
+
+
+@pytest.mark.parametrize("library", sorted(ONLY))
+def test_library_is_imported_where_it_belongs_only(library: str) -> None:
+    importers = {module for module in MODULES if library in imports(module)[1]}
+    assert importers
+    assert importers <= ONLY[library]
+
+
+def test_no_module_does_http_beside_the_transport() -> None:
+    clients = {"http", "socket", "ssl", "requests", "httpx", "aiohttp", "boto3"}
+    assert {module for module in MODULES if imports(module)[1] & clients} == {"_transport"}
