@@ -516,7 +516,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
             location = _paths.parse(name)
             if recursive:
                 found = self._tree(location, maxdepth)
-            elif not location.key or (not self.isfile(name) and self.isdir(name)):
+            elif self.info(name)["type"] == "directory":  # FileNotFoundError when there is nothing
                 raise IsADirectoryError(f"{name} is a directory: pass recursive=True")
             else:
                 found = [location.key]

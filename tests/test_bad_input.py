@@ -182,3 +182,11 @@ def test_secrets_are_in_no_repr_and_no_json_without_passwords() -> None:
     assert not [word for word in secrets.values() if word in text]
     assert json.loads(text)["region"] == "us-east-1"
     assert "hush-secret" in fs.to_json()
+
+
+def test_rm_of_what_is_not_there_is_an_error(fs: GuardedS3FileSystem, bucket: str) -> None:
+    """S3 itself says nothing when a key is missing; the file beside it stays."""
+    fs.pipe_file(f"{bucket}/there", b"1")
+    with pytest.raises(FileNotFoundError):
+        fs.rm([f"{bucket}/there", f"{bucket}/not-there"])
+    assert fs.cat_file(f"{bucket}/there") == b"1"
