@@ -243,6 +243,7 @@ _BY_CODE: dict[str, type[ResponseError]] = {
     "NoSuchKey": ObjectNotFoundError,
     "NoSuchUpload": ObjectNotFoundError,
     "NoSuchVersion": ObjectNotFoundError,
+    "NotImplemented": InvalidRequestError,  # definite: no attempt would fare better
     "OperationAborted": ConflictError,
     "PreconditionFailed": PreconditionFailedError,
     "RequestTimeTooSkewed": AccessDeniedError,
@@ -263,6 +264,7 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     413: TooLargeError,
     416: RangeNotSatisfiableError,
     429: ThrottledError,
+    501: InvalidRequestError,
 }
 
 _REMEDIES: dict[str, str] = {
@@ -287,9 +289,7 @@ def error_class(status: int, code: str) -> type[ResponseError]:
         return by_code
     if "Throttl" in code or code in ("RequestLimitExceeded", "BandwidthLimitExceeded"):
         return ThrottledError
-    if status >= 500:
-        return ServerError
-    return _BY_STATUS.get(status, ResponseError)
+    return _BY_STATUS.get(status, ServerError if status >= 500 else ResponseError)
 
 
 def error_message(status: int, code: str, said: str) -> str:
