@@ -191,17 +191,11 @@ class GuardedS3FileSystem(AbstractFileSystem):
             outfile.write(self.cat_file(rpath))
             return
         lpath = os.fspath(lpath)
-        lock = threading.Lock()
-
-        def progress(count: int) -> None:
-            with lock:
-                callback.relative_update(count)
-
         folder = os.path.dirname(os.path.abspath(lpath))
         try:
             location = self._object(rpath)
             os.makedirs(folder, exist_ok=True)
-            download(self._client, location, lpath, callback.set_size, progress)
+            download(self._client, location, lpath, callback.set_size, _progress(callback))
         except (FileNotFoundError, IsADirectoryError):
             if not self.isdir(rpath):
                 raise
@@ -322,17 +316,11 @@ class GuardedS3FileSystem(AbstractFileSystem):
             return
         location = self._object(rpath)
         condition = Condition(create=mode == "create", if_match=if_match)
-        lock = threading.Lock()
-
-        def progress(count: int) -> None:
-            with lock:
-                callback.relative_update(count)
-
         with open(lpath, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             callback.set_size(size)
             upload = self._new_upload(location, condition)
-            upload_file(upload, file.fileno(), size, self._options, progress)
+            upload_file(upload, file.fileno(), size, self._options, _progress(callback))
         self.invalidate_cache(str(location))
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
@@ -652,6 +640,17 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def invalidate_cache(self, path: str | None = None) -> None:
         """Nothing is cached yet; kept for fsspec's transactions."""
         super().invalidate_cache(path)
+
+
+def _progress(callback: Any) -> Callable[[int], None]:
+    """Tell fsspec's callback, which is not thread-safe, of bytes that arrive in several threads."""
+    lock = threading.Lock()
+
+    def progress(count: int) -> None:
+        with lock:
+            callback.relative_update(count)
+
+    return progress
 
 
 def _directory(name: str) -> dict[str, Any]:

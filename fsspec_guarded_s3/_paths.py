@@ -91,6 +91,14 @@ def check_bucket(bucket: str) -> None:
         )
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine: localhost or a loopback address, not a name like 127.example.com."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _is_ip_address(bucket: str) -> bool:
     try:
         ipaddress.IPv4Address(bucket)

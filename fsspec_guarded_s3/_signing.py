@@ -27,6 +27,7 @@ import botocore.session
 from ._errors import CredentialsError
 from ._models import Request, WireRequest
 from ._options import Options
+from ._paths import is_loopback
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -208,7 +209,7 @@ class Signer:
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        if parts.scheme == "http" and not (_is_loopback(host) or self._options.allow_http):
+        if parts.scheme == "http" and not (is_loopback(host) or self._options.allow_http):
             raise ValueError(
                 f"endpoint_url is plain http to {host}: requests could be read on the way. "
                 "Use https, or pass allow_http=True where the network is trusted"
@@ -299,7 +300,3 @@ class Signer:
                 "choose a profile, or pass anon=True for a public bucket"
             )
         return found
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

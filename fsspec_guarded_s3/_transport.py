@@ -42,6 +42,7 @@ from ._errors import (
 )
 from ._models import WireRequest
 from ._options import Options
+from ._paths import is_loopback
 
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
@@ -333,7 +334,7 @@ class Transport:
             cls = GuardedHTTPSConnectionPool
             keywords["ssl_context"] = self._ssl_context()
         proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
-        if proxy and not _is_loopback(host):
+        if proxy and not is_loopback(host):
             manager: Any = urllib3.ProxyManager(proxy, **keywords)
             manager.pool_classes_by_scheme = {
                 "http": GuardedHTTPConnectionPool,
@@ -433,10 +434,6 @@ def _reason(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
 
 
 # --- one transport per process and options ---------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, _paths
 from fsspec_guarded_s3._paths import S3Path, parse, parse_object, strip_protocol
 
 ACCESS_POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine"
@@ -87,3 +87,14 @@ def test_the_filesystem_strips_lists_and_trailing_slashes() -> None:
     strip = GuardedS3FileSystem._strip_protocol
     assert strip(["gs3://bucket/d/", "/bucket/k"]) == ["bucket/d", "bucket/k"]
     assert GuardedS3FileSystem._parent("gs3://bucket/d/k") == "bucket/d"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+def test_loopback_hosts_are_this_machine(host: str) -> None:
+    assert _paths.is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.example.com", "example.com", "10.0.0.1", "localhost.example.com", ""])
+def test_a_name_that_only_looks_like_loopback_is_another_host(host: str) -> None:
+    """Plain http to it would show credentials on the way."""
+    assert not _paths.is_loopback(host)
