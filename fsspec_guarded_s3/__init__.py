@@ -7,6 +7,7 @@ import fsspec
 from ._errors import (
     AccessDeniedError,
     BucketExistsError,
+    ChecksumMismatchError,
     ConflictError,
     ConnectError,
     CredentialsError,
@@ -27,6 +28,7 @@ from ._errors import (
     ServerError,
     ThrottledError,
     TooLargeError,
+    TransactionError,
     TransportError,
     WriteOutcomeUnknownError,
 )
@@ -35,6 +37,7 @@ from ._filesystem import GuardedS3FileSystem
 __all__ = [
     "AccessDeniedError",
     "BucketExistsError",
+    "ChecksumMismatchError",
     "ConflictError",
     "ConnectError",
     "CredentialsError",
@@ -56,6 +59,7 @@ __all__ = [
     "ServerError",
     "ThrottledError",
     "TooLargeError",
+    "TransactionError",
     "TransportError",
     "WriteOutcomeUnknownError",
     "register",

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TypeVar
-from urllib.parse import quote
 
 from . import _xml
+from ._bodies import RequestBody, body_size
+from ._checksums import body_crc32, combined_crc32, encoded
 from ._errors import (
     GuardedS3Error,
     IncompleteBodyError,
@@ -31,8 +30,8 @@ from ._errors import (
     error_class,
     error_message,
 )
+from ._headers import content_range, copy_source, object_info, seconds, written
 from ._models import (
-    WRITE_TOKEN,
     ByteRange,
     Condition,
     ListPage,
@@ -41,6 +40,7 @@ from ._models import (
     PendingUpload,
     Request,
     Response,
+    Written,
     quoted,
     same_etag,
 )
@@ -51,8 +51,8 @@ from ._signing import Signer
 from ._transport import HTTPBody, shared_transport
 
 T = TypeVar("T")
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_META = "x-amz-meta-"
+_CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
+_NO_CONDITION = Condition()
 
 
 @dataclass(slots=True)
@@ -74,6 +74,14 @@ class S3Client:
 
     def __repr__(self) -> str:
         return f"<S3Client {self.options.endpoint_url or 'AWS'}>"
+
+    def is_aws(self, bucket: str) -> bool:
+        """Whether `bucket` is on AWS itself, which honours every condition."""
+        return self._signer.endpoint(bucket).host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    def repeat_while(self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int) -> T:
+        """Make `call` up to `attempts` times, with pauses, while `holds(error)` says that it is worth it."""
+        return self._retry.repeat(call, holds, attempts)
 
     # --- the crossing point ---
 
@@ -108,17 +116,18 @@ class S3Client:
 
         return self._repeat(request, attempt)
 
-    def _repeat(self, request: Request, attempt: Callable[[float], T]) -> T:
+    def _repeat(self, request: Request, attempt: Callable[[float], T], deadline: float | None = None) -> T:
         """Run `attempt` under the retry policy; a wrong region or clock is corrected once."""
-        deadline = time.monotonic() + self.options.request_deadline
-        corrected = False
+        deadline = deadline or time.monotonic() + self.options.request_deadline
+        corrected = ambiguous = False
         while True:
             try:
                 return self._retry.call(
                     lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
                 )
-            except ResponseError as error:
-                if corrected or not self._correct(request, error):
+            except GuardedS3Error as error:
+                ambiguous = error.maybe_applied = error.maybe_applied or ambiguous
+                if corrected or not (isinstance(error, ResponseError) and self._correct(request, error)):
                     raise
                 corrected = True
 
@@ -149,40 +158,44 @@ class S3Client:
             request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
             region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
             server_date=headers.get("date", ""),
-            retry_after=_seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
-            content_range=headers.get("content-range", ""),
+            retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
 
     # --- reading ---
 
     def head_object(self, path: S3Path) -> ObjectInfo:
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
-        response = self._send(Request("HeadObject", "HEAD", path.bucket, path.key, _version(path)))
-        return _object_info(response.headers, int(response.headers.get("content-length", 0)))
+        request = Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
+        response = self._send(request)
+        return object_info(response.headers, int(response.headers.get("content-length", 0)))
 
-    def read_object(self, path: S3Path, first: int, receive: Callable[[HTTPBody, ObjectInfo], T]) -> T:
-        """GetObject from the start without knowing the size: `receive` gets the body and the facts.
+    def _checksum_mode(self) -> Mapping[str, str]:
+        return _CHECKSUM_MODE if self.options.verify_checksums else {}
 
-        Asks for the bytes below `first` only, unless `first` is 0. Retried whole when the body breaks.
+    def read_object(self, path: S3Path, receive: Callable[[HTTPBody, ObjectInfo, float], T]) -> T:
+        """GetObject without knowing the size: `receive` gets the body, the facts and the deadline.
+
+        Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
         """
-        headers = {"range": ByteRange(0, first).header()} if first else {}
-        request = Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
+        request = Request("GetObject", "GET", path.bucket, path.key, _version(path), self._checksum_mode())
 
         def attempt(deadline: float) -> T:
             with self._exchange(request, deadline) as body:
-                size = body.length
-                if "content-range" in body.headers:
-                    start, stop, size = _content_range(body)
-                    if size is not None and (start, stop) != (0, min(first or size, size)):
-                        raise ProtocolError(f"the store did not answer the first {first} bytes")
-                if size is None:
+                if body.length is None:
                     raise ProtocolError("GetObject was answered without a length")
-                return receive(body, _object_info(body.headers, size))
+                if body.status != 200 or "content-range" in body.headers:
+                    raise ProtocolError("the store answered a part where the whole object was asked for")
+                return receive(body, object_info(body.headers, body.length), deadline)
 
         return self._repeat(request, attempt)
 
     def read_range(
-        self, path: S3Path, cursor: Cursor, etag: str, drain: Callable[[HTTPBody, Cursor], None]
+        self,
+        path: S3Path,
+        cursor: Cursor,
+        etag: str,
+        drain: Callable[[HTTPBody, Cursor], None],
+        deadline: float | None = None,
     ) -> None:
         """GetObject of a range, pinned to `etag`. `drain` moves the cursor as bytes reach their place.
 
@@ -198,7 +211,7 @@ class S3Client:
                 self._check_pin(body, etag, path)
                 # rclone answers a range with 200 and a right Content-Range: the header decides.
                 if body.status == 206 or "content-range" in body.headers:
-                    answered = _content_range(body)[:2] == (wanted.start, wanted.stop)
+                    answered = content_range(body.headers)[:2] == (wanted.start, wanted.stop)
                 else:
                     answered = wanted.start == 0 and body.length == wanted.stop
                 if not answered:
@@ -209,7 +222,7 @@ class S3Client:
                 if cursor.position < cursor.stop:
                     raise IncompleteBodyError("the body ended before the range did")
 
-        self._repeat(Request("GetObject", "GET", path.bucket, path.key), attempt)
+        self._repeat(Request("GetObject", "GET", path.bucket, path.key), attempt, deadline)
 
     @staticmethod
     def _check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
@@ -227,54 +240,55 @@ class S3Client:
     # --- writing ---
 
     def put_object(
-        self,
-        path: S3Path,
-        data: bytes | bytearray | memoryview,
-        condition: Condition,
-        headers: Mapping[str, str],
-    ) -> str:
-        """PutObject; returns the new ETag."""
-        response = self._send(
-            Request(
-                "PutObject",
-                "PUT",
-                path.bucket,
-                path.key,
-                headers={**headers, **condition.headers()},
-                body=data,
-                idempotent=not condition,
-                retry_on_conflict=True,
-                precondition_error=condition.failure,
-            )
+        self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
+    ) -> Written:
+        """PutObject, with its CRC32."""
+        checked = {"x-amz-checksum-crc32": encoded(body_crc32(data))} if body_size(data) else {}
+        request = Request(
+            "PutObject",
+            "PUT",
+            path.bucket,
+            path.key,
+            headers={**headers, **condition.headers(), **checked},
+            body=data,
+            idempotent=not condition,
+            retry_on_conflict=True,
+            precondition_error=condition.failure,
         )
-        return response.headers.get("etag", "")
+        response = self._send(request)
+        return written(response.headers, response.headers.get("etag", ""))
 
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
         """CreateMultipartUpload; returns the upload id."""
         query = (("uploads", ""),)
-        sent = {**headers, "x-amz-checksum-algorithm": "CRC32"}
+        checked = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
         request = Request(
-            "CreateMultipartUpload", "POST", path.bucket, path.key, query, sent, idempotent=False
+            "CreateMultipartUpload",
+            "POST",
+            path.bucket,
+            path.key,
+            query,
+            {**headers, **checked},
+            idempotent=False,
         )
         return _xml.parse_upload_id(self._send(request).body)
 
-    def upload_part(
-        self, path: S3Path, upload_id: str, number: int, data: bytes | bytearray | memoryview
-    ) -> Part:
-        """UploadPart."""
+    def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
+        """UploadPart, with its CRC32."""
+        crc = body_crc32(data)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
-        response = self._send(Request("UploadPart", "PUT", path.bucket, path.key, query, body=data))
+        headers = {"x-amz-checksum-crc32": encoded(crc)}
+        response = self._send(Request("UploadPart", "PUT", path.bucket, path.key, query, headers, body=data))
         etag = response.headers.get("etag", "")
         if not etag:
             raise ProtocolError("UploadPart was answered without an ETag")
-        crc = response.headers.get("x-amz-checksum-crc32", "")
-        return Part(number, etag, memoryview(data).nbytes, crc)
+        return Part(number, etag, body_size(data), crc)
 
     def upload_part_copy(
         self, path: S3Path, upload_id: str, number: int, source: S3Path, part: ByteRange, etag: str
     ) -> Part:
         """UploadPartCopy of a range of `source`, pinned to its `etag`."""
-        headers = _copy_source(source, etag)
+        headers = copy_source(source, etag)
         headers["x-amz-copy-source-range"] = part.header()
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
@@ -285,25 +299,34 @@ class S3Client:
 
     def complete_multipart_upload(
         self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
-    ) -> str:
-        """CompleteMultipartUpload; returns the new ETag, "" where the store does not tell."""
+    ) -> Written:
+        """CompleteMultipartUpload, with the size and, where those of all parts are known, the CRC32."""
+        ordered = sorted(parts, key=lambda part: part.number)
+        headers = {
+            **condition.headers(),
+            "content-type": "application/xml",
+            "x-amz-mp-object-size": str(sum(part.size for part in ordered)),
+        }
+        crcs = [(part.crc32, part.size) for part in ordered if part.crc32 is not None]
+        if len(crcs) == len(ordered):
+            headers |= {
+                "x-amz-checksum-crc32": encoded(combined_crc32(crcs)),
+                "x-amz-checksum-type": "FULL_OBJECT",
+            }
         request = Request(
             "CompleteMultipartUpload",
             "POST",
             path.bucket,
             path.key,
             (("uploadId", upload_id),),
-            {
-                **condition.headers(),
-                "content-type": "application/xml",
-                "x-amz-mp-object-size": str(sum(part.size for part in parts)),
-            },
-            _xml.complete_body(parts),
+            headers,
+            _xml.complete_body(ordered),
             idempotent=False,
             patient=True,
             precondition_error=condition.failure,
         )
-        return _xml.parse_etag(self._send(request).body)
+        response = self._send(request)
+        return written(response.headers, _xml.parse_etag(response.body))
 
     def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
         """AbortMultipartUpload."""
@@ -335,37 +358,51 @@ class S3Client:
         return uploads
 
     def copy_object(
-        self, source: S3Path, path: S3Path, etag: str, condition: Condition, headers: Mapping[str, str]
-    ) -> str:
-        """CopyObject from the version `etag` of `source`; metadata goes along. Returns the new ETag."""
-        sent = {**_copy_source(source, etag), **headers, **condition.headers()}
+        self,
+        source: S3Path,
+        path: S3Path,
+        etag: str,
+        condition: Condition = _NO_CONDITION,
+        replace: Mapping[str, str] | None = None,
+    ) -> Written:
+        """CopyObject from the version `etag` of `source`, with its tags.
+
+        Its metadata goes along, unless `replace` holds the headers that the copy is to have instead.
+        """
+        headers = {**copy_source(source, etag), **condition.headers()}
+        if replace is not None:
+            headers |= {**replace, "x-amz-metadata-directive": "REPLACE"}
         request = Request(
             "CopyObject",
             "PUT",
             path.bucket,
             path.key,
-            headers=sent,
+            headers=headers,
             idempotent=not condition,
             retry_on_conflict=True,
             patient=True,
             precondition_error=condition.failure,
         )
-        return _xml.parse_etag(self._send(request).body)
+        response = self._send(request)
+        return written(response.headers, _xml.parse_etag(response.body))
 
-    def delete_object(self, path: S3Path, if_match: str | None = None) -> None:
-        """DeleteObject; a key that is not there is no error to S3."""
+    def delete_object(self, path: S3Path, if_match: str | None = None) -> str | None:
+        """DeleteObject; a key that is not there is no error to S3, unless `if_match` names its ETag.
+
+        Returns the version id of the delete marker or of the version that was deleted, where there is one.
+        """
         headers = {"if-match": quoted(if_match)} if if_match else {}
-        self._send(
-            Request(
-                "DeleteObject",
-                "DELETE",
-                path.bucket,
-                path.key,
-                _version(path),
-                headers,
-                idempotent=not if_match,
-            )
+        request = Request(
+            "DeleteObject",
+            "DELETE",
+            path.bucket,
+            path.key,
+            _version(path),
+            headers,
+            idempotent=not if_match,
+            retry_on_conflict=True,
         )
+        return self._send(request).headers.get("x-amz-version-id")
 
     def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
         """DeleteObjects of up to 1,000 keys; returns (key, code, message) of what was not deleted."""
@@ -376,6 +413,13 @@ class S3Client:
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
         return _xml.parse_deleted(self._send(request).body)
+
+    def object_tags(self, path: S3Path) -> list[tuple[str, str]]:
+        """GetObjectTagging."""
+        query = (("tagging", ""), *_version(path))
+        return _xml.parse_tags(
+            self._send(Request("GetObjectTagging", "GET", path.bucket, path.key, query)).body
+        )
 
     # --- listing and buckets ---
 
@@ -423,46 +467,5 @@ class S3Client:
         )
 
 
-# --- headers ---------------------------------------------------------------------------------------
-
-
 def _version(path: S3Path) -> tuple[tuple[str, str], ...]:
     return (("versionId", path.version_id),) if path.version_id else ()
-
-
-def _copy_source(source: S3Path, etag: str) -> dict[str, str]:
-    version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
-    where = f"/{source.bucket}/{quote(source.key, safe='/~')}{version}"
-    return {"x-amz-copy-source": where, "x-amz-copy-source-if-match": quoted(etag)}
-
-
-def _seconds(text: str) -> float:
-    """Retry-After in seconds; the date form is not used by S3 and counts as none."""
-    return float(text) if text.isdecimal() else 0.0
-
-
-def _content_range(body: HTTPBody) -> tuple[int, int, int | None]:
-    """(start, stop, size) of a 206 (RFC 9110, 14.4); stop is exclusive."""
-    match = _CONTENT_RANGE.fullmatch(body.headers.get("content-range", ""))
-    if not match:
-        raise ProtocolError("a 206 came without a usable Content-Range")
-    size = None if match[3] == "*" else int(match[3])
-    return int(match[1]), int(match[2]) + 1, size
-
-
-def _object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
-    modified = None
-    if headers.get("last-modified"):
-        modified = parsedate_to_datetime(headers["last-modified"]).astimezone(timezone.utc)
-    metadata = {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)}
-    token = metadata.pop(WRITE_TOKEN, "")
-    return ObjectInfo(
-        etag=headers.get("etag", ""),
-        size=size,
-        last_modified=modified,
-        content_type=headers.get("content-type", ""),
-        version_id=headers.get("x-amz-version-id"),
-        storage_class=headers.get("x-amz-storage-class", "STANDARD"),
-        metadata=metadata,
-        write_token=token,
-    )

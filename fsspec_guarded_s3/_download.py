@@ -1,7 +1,8 @@
 """Pinned downloads: to memory and to a file.
 
 The first GET tells the size and the ETag, and brings the first bytes; every other range is asked for under
-that ETag, side by side, and lands straight in its final place. Invariant: bytes of one version, or an error.
+that ETag, side by side, and lands straight in its final place. Invariant: bytes of one version, or an error;
+whole objects are compared with the checksum that the store holds.
 """
 
 from __future__ import annotations
@@ -9,17 +10,14 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from ._checksums import ObjectChecksum
 from ._client import Cursor, S3Client
-from ._errors import (
-    IncompleteBodyError,
-    ObjectChangedError,
-    PreconditionUnsupportedError,
-    RangeNotSatisfiableError,
-)
+from ._errors import ObjectChangedError, PreconditionUnsupportedError, TransportError
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
 from ._threads import run_all
@@ -29,20 +27,23 @@ Progress = Callable[[int], None]
 Drain = Callable[[Body, Cursor], None]
 
 
-def _into_memory(view: memoryview, origin: int, progress: Progress) -> Drain:
+def _into_memory(view: memoryview, origin: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
     def drain(body: Body, cursor: Cursor) -> None:
         while cursor.position < cursor.stop:
             begin = cursor.position - origin
-            count = body.readinto(view[begin : min(begin + _SLICE, cursor.stop - origin)])
+            piece = view[begin : min(begin + _SLICE, cursor.stop - origin)]
+            count = body.readinto(piece)
             if not count:
                 return
+            if check:
+                check.add(cursor.position, piece[:count])
             cursor.position += count
             progress(count)
 
     return drain
 
 
-def _into_file(descriptor: int, progress: Progress) -> Drain:
+def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
     def drain(body: Body, cursor: Cursor) -> None:
         buffer = memoryview(bytearray(min(_SLICE, cursor.stop - cursor.position)))
         while cursor.position < cursor.stop:
@@ -52,25 +53,29 @@ def _into_file(descriptor: int, progress: Progress) -> Drain:
             written = 0
             while written < count:
                 written += os.pwrite(descriptor, buffer[written:count], cursor.position + written)
+            if check:
+                check.add(cursor.position, buffer[:count])
             cursor.position += count
             progress(count)
 
     return drain
 
 
-def _fetch_ranges(client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain) -> None:
-    """Get [start, stop) in ranges side by side, all pinned to `etag`."""
-    size = client.options.range_size
+def _range_calls(
+    client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain
+) -> list[Callable[[], None]]:
+    """The calls that get [start, stop) in ranges, all pinned to `etag`."""
     if not etag:
         raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+    size = client.options.range_size
+    cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
+    return [partial(client.read_range, path, cursor, etag, drain) for cursor in cursors]
 
-    def calls() -> Iterator[Callable[[], None]]:
-        for begin in range(start, stop, size):
-            cursor = Cursor(begin, min(begin + size, stop))
-            yield partial(client.read_range, path, cursor, etag, drain)
 
-    count = -(-(stop - start) // size)
-    run_all(calls(), min(client.options.max_concurrency, count))
+def _fetch_ranges(client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain) -> None:
+    """Get [start, stop) in ranges side by side, all pinned to `etag`."""
+    calls = _range_calls(client, path, etag, start, stop, drain)
+    run_all(calls, min(client.options.max_concurrency, len(calls)))
 
 
 def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
@@ -78,55 +83,60 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     stop = min(stop, info.size)
     if start >= stop:
         return b""
-    return _filled(
-        stop - start,
-        lambda view: _fetch_ranges(
-            client, path, info.etag, start, stop, _into_memory(view, start, _no_progress)
-        ),
-    )
-
-
-def read_whole(client: S3Client, path: S3Path) -> bytes:
-    """A whole object: one GET up to `range_size`, pinned ranges side by side beyond it."""
-    first = client.options.range_size
-    box: list[io.BytesIO] = []
-
-    def receive(body: Body, info: ObjectInfo) -> ObjectInfo:
-        buffer = _sized(info.size)
-        box[:] = [buffer]
-        _fill_first(body, buffer, min(first, info.size))
-        return info
-
-    try:
-        info = client.read_object(path, first, receive)
-    except RangeNotSatisfiableError:  # an empty object has no first byte to ask for
-        info = client.read_object(path, 0, receive)
-    buffer = box[0]
-    if info.size > first:
-        with buffer.getbuffer() as view:
-            _fetch_ranges(client, path, info.etag, first, info.size, _into_memory(view, 0, _no_progress))
+    buffer = _sized(stop - start)
+    with buffer.getbuffer() as view:
+        drain = _into_memory(view, start, _no_progress, None)
+        _fetch_ranges(client, path, info.etag, start, stop, drain)
     return buffer.getvalue()
 
 
-def _fill_first(body: Body, buffer: io.BytesIO, stop: int) -> None:
-    with buffer.getbuffer() as view:
-        cursor = Cursor(0, stop)
-        _into_memory(view, 0, _no_progress)(body, cursor)
-        if cursor.position < stop:
-            raise IncompleteBodyError("the body ended before the object did")
+def read_whole(client: S3Client, path: S3Path) -> bytes:
+    """A whole object: one GET up to `range_size`, pinned ranges beside it beyond that.
+
+    Compared with the stored checksum, where there is one. Raises ChecksumMismatchError.
+    """
+
+    def receive(body: Body, info: ObjectInfo, deadline: float) -> bytes:
+        buffer = _sized(info.size)
+        check = ObjectChecksum.for_stored(info.checksum)
+        with buffer.getbuffer() as view:
+            drain = _into_memory(view, 0, _no_progress, check)
+            first = Cursor(0, min(client.options.range_size, info.size))
+            rest: list[Callable[[], None]] = []
+            if first.stop < info.size:
+                rest = _range_calls(client, path, info.etag, first.stop, info.size, drain)
+            calls = [lambda: _finish_first(client, path, info, body, first, drain, deadline), *rest]
+            run_all(calls, min(client.options.max_concurrency, len(calls)))
+        if check:
+            check.verify()
+        return buffer.getvalue()
+
+    return client.read_object(path, receive)
+
+
+def _finish_first(
+    client: S3Client,
+    path: S3Path,
+    info: ObjectInfo,
+    body: Body,
+    cursor: Cursor,
+    drain: Drain,
+    deadline: float,
+) -> None:
+    """Take the first range from the answer that is at hand; where it breaks, ask for what is missing."""
+    try:
+        drain(body, cursor)
+    except TransportError:
+        if not info.etag or client.options.max_attempts == 1 or time.monotonic() >= deadline:
+            raise
+    if cursor.position < cursor.stop:
+        client.read_range(path, cursor, info.etag, drain, deadline)
 
 
 def _sized(size: int) -> io.BytesIO:
     """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
     # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
     return io.BytesIO(bytes(size))
-
-
-def _filled(size: int, fill: Callable[[memoryview], None]) -> bytes:
-    buffer = _sized(size)
-    with buffer.getbuffer() as view:
-        fill(view)
-    return buffer.getvalue()
 
 
 def _no_progress(count: int) -> None:
@@ -165,8 +175,11 @@ def _download_version(
         try:
             if info.size:
                 os.truncate(descriptor, info.size)
-                drain = _into_file(descriptor, progress)
+                check = ObjectChecksum.for_stored(info.checksum)
+                drain = _into_file(descriptor, progress, check)
                 _fetch_ranges(client, path, info.etag, 0, info.size, drain)
+                if check:
+                    check.verify()
             os.chmod(temporary, _mode_for(local))
             if client.options.fsync:
                 os.fsync(descriptor)

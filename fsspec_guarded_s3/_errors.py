@@ -12,6 +12,7 @@ Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespon
 from __future__ import annotations
 
 import errno as _errno
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -116,6 +117,12 @@ class ProtocolError(TransportError):
     default_errno = _errno.EPROTO
 
 
+class ChecksumMismatchError(TransportError):
+    """The bytes that arrived are not those that are stored: their checksums differ."""
+
+    default_errno = _errno.EBADMSG
+
+
 # --- S3 said no -----------------------------------------------------------------------------------
 
 
@@ -218,6 +225,13 @@ class PreconditionUnsupportedError(GuardedS3Error):
     """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
 
     default_errno = _errno.ENOTSUP
+
+
+class TransactionError(GuardedS3Error):
+    """A transaction failed while it published: `published` and `unpublished` list the paths of its files."""
+
+    published: Sequence[str] = ()
+    unpublished: Sequence[str] = ()
 
 
 _BY_CODE: dict[str, type[ResponseError]] = {

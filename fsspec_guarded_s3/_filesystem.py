@@ -1,46 +1,38 @@
-"""fsspec's verbs on top of the layers below; no HTTP, no XML.
-
-Directories: a prefix that has keys is a directory, `k/` is a marker and shown as one, never as a file.
-403 never means "absent".
-"""
+"""fsspec's verbs for content: reading, opening, writing; no HTTP, no XML."""
 
 from __future__ import annotations
 
 import io
 import mimetypes
 import os
+import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.utils import isfilelike, stringify_path, tokenize
+from fsspec.utils import isfilelike, tokenize
 
-from . import _paths
 from ._client import S3Client
 from ._download import download, read_range, read_whole
-from ._errors import (
-    ConflictError,
-    DirectoryNotEmptyError,
-    ObjectExistsError,
-    ObjectNotFoundError,
-)
-from ._models import ByteRange, Condition, ListedObject, ObjectInfo
-from ._options import FSSPEC_OPTIONS, MAX_SINGLE_PUT, Options, part_size_for
+from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
+from ._models import Condition, ObjectInfo, same_etag
+from ._namespace import Namespace, write_condition
+from ._options import FSSPEC_OPTIONS, Options
+from ._parts import PartBuffer, prepare_append, resume_file, upload_bytes, upload_file
 from ._paths import S3Path
 from ._reader import PinnedReader
 from ._threads import run_all
-from ._upload import Upload, upload_bytes, upload_file
+from ._transaction import GuardedTransaction
+from ._upload import Upload
 from ._writer import CompressedWriter, GuardedWriter
 
 _READ_MODES = ("rb", "r", "rt")
-_DELETE_BATCH = 1000
 
 
-class GuardedS3FileSystem(AbstractFileSystem):
+class GuardedS3FileSystem(Namespace):
     """S3 with conditional create, pinned reads and guarded writers.
 
     Parameters
@@ -53,8 +45,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
         All others are fields of `Options`; an unknown one is a ValueError.
     """
 
-    protocol: str | tuple[str, ...] = _paths.PROTOCOLS
-    root_marker = ""
+    transaction_type = GuardedTransaction
 
     def __init__(self, **storage_options: Any) -> None:
         if self._cached:
@@ -82,18 +73,6 @@ class GuardedS3FileSystem(AbstractFileSystem):
         clone = object.__new__(type(self))
         clone.storage_args, clone.storage_options = (), kept
         return str(AbstractFileSystem.to_json(clone, include_password=False))
-
-    # --- paths ---
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
-        if isinstance(path, list):
-            return [cls._strip_protocol(p) for p in path]
-        protocols = (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
-        return _paths.strip_protocol(stringify_path(path), protocols).rstrip("/")
-
-    def _object(self, path: str) -> S3Path:
-        return _paths.parse_object(self._strip_protocol(path))
 
     # --- reading ---
 
@@ -212,10 +191,15 @@ class GuardedS3FileSystem(AbstractFileSystem):
         compression: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """A file: "r" pinned, "w" guarded, "x" guarded and conditional; `if_match=` swaps by ETag."""
+        """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
+
+        `if_match=` makes a write a compare-and-swap by ETag.
+        Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
+        somebody else writes meanwhile.
+        """
         plain = mode.replace("b", "").replace("t", "")
-        if plain not in ("r", "w", "x"):
-            raise ValueError(f"mode {mode!r} is not supported: use r, w or x, with b or t")
+        if plain not in ("r", "w", "x", "a"):
+            raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
         if compression is None or plain == "r":
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
@@ -252,25 +236,39 @@ class GuardedS3FileSystem(AbstractFileSystem):
             return PinnedReader(
                 self, str(location), self._client, location, pin, details, size, cache_type, cache_options
             )
-        condition = Condition(create=mode == "xb", if_match=if_match)
         location = self._object(path)
-        if condition.create and self._is_object(location):
-            raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
-        return GuardedWriter(
-            self._new_upload(location, condition),
-            self._options,
+        writer = partial(
+            GuardedWriter,
+            options=self._options,
             path=str(location),
             mode=mode,
             autocommit=autocommit,
             published=partial(self.invalidate_cache, str(location)),
         )
+        if mode == "ab":
+            return self._appending(location, if_match, writer)
+        condition = Condition(create=mode == "xb", if_match=if_match)
+        if condition.create and self._is_object(location):
+            raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
+        return writer(self._new_upload(location, condition))
 
-    def _is_object(self, location: S3Path) -> bool:
+    def _appending(
+        self, location: S3Path, if_match: str | None, writer: Callable[..., GuardedWriter]
+    ) -> GuardedWriter:
         try:
-            self._client.head_object(location)
+            info = self._client.head_object(location)
         except ObjectNotFoundError:
-            return False
-        return True
+            if if_match is not None:
+                raise
+            return writer(self._new_upload(location, Condition(create=True)))
+        if if_match is not None and not same_etag(info.etag, if_match):
+            raise ObjectChangedError(
+                f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key
+            )
+        headers = info.write_headers() | self._tagging(location, info)
+        upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
+        prepare: Callable[[PartBuffer], None] = partial(prepare_append, self._client, upload, location, info)
+        return writer(upload, position=info.size, prepare=prepare)
 
     def _new_upload(self, location: S3Path, condition: Condition) -> Upload:
         kind = mimetypes.guess_type(location.key)[0] or "application/octet-stream"
@@ -281,13 +279,47 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def pipe_file(
         self, path: str, value: Any, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> None:
-        """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag."""
-        if mode not in ("overwrite", "create"):
-            raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
+        """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag.
+
+        PutObject, or a multipart upload from `multipart_threshold` on. Raises ObjectChangedError when
+        the object has another ETag, WriteOutcomeUnknownError when the answer was lost and nothing proves
+        what became of the write. In a transaction it is published at the end of that.
+        """
+        condition = write_condition(mode, if_match)
+        if self._intrans:
+            with self.open(path, "xb" if condition.create else "wb", if_match=if_match) as file:
+                file.write(value)
+            return
         location = self._object(path)
-        condition = Condition(create=mode == "create", if_match=if_match)
-        upload_bytes(self._new_upload(location, condition), value, self._options)
+        upload_bytes(self._client, self._new_upload(location, condition), value)
         self.invalidate_cache(str(location))
+
+    def update(self, path: str, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
+        """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
+
+        Reads pinned and writes under If-Match. On a conflict it starts again, with a pause, `max_attempts`
+        times in all; then ObjectChangedError. `fn` may therefore be called more than once. When an answer
+        was lost and another version is there now, it is WriteOutcomeUnknownError and not another attempt:
+        the swap may have been done and built upon.
+        """
+        if max_attempts < 1:
+            raise ValueError("max_attempts must be at least 1")
+        location = self._object(path)
+
+        def once() -> str:
+            info = self._client.head_object(location)
+            new = fn(read_range(self._client, location, info, 0, info.size))
+            if not isinstance(new, (bytes, bytearray, memoryview)):
+                raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
+            upload = Upload(self._client, location, Condition(if_match=info.etag), info.write_headers())
+            return upload_bytes(self._client, upload, new).etag
+
+        def conflict(error: BaseException) -> bool:
+            return isinstance(error, ObjectChangedError) and not error.maybe_applied
+
+        etag = self._client.repeat_while(conflict, once, max_attempts)
+        self.invalidate_cache(str(location))
+        return etag
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Create the object with `data`. True when it was created, False when the key was taken.
@@ -307,20 +339,30 @@ class GuardedS3FileSystem(AbstractFileSystem):
         callback: Any = DEFAULT_CALLBACK,
         mode: str = "overwrite",
         if_match: str | None = None,
+        resume: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload a local file; `mode` and `if_match` as in `pipe_file`."""
-        if mode not in ("overwrite", "create"):
-            raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
+        """Upload a local file; `mode` and `if_match` as in `pipe_file`.
+
+        `resume` is the id of a multipart upload that a killed process left (see `list_uploads`): parts that
+        are there are compared with the file and not sent again. ValueError when they differ.
+        """
+        condition = write_condition(mode, if_match)
         if os.path.isdir(lpath):
             return
         location = self._object(rpath)
-        condition = Condition(create=mode == "create", if_match=if_match)
         with open(lpath, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            callback.set_size(size)
+            if self._intrans:
+                with self.open(rpath, "xb" if condition.create else "wb", if_match=if_match) as target:
+                    shutil.copyfileobj(file, target, self._options.part_size)
+                return
+            callback.set_size(os.fstat(file.fileno()).st_size)
             upload = self._new_upload(location, condition)
-            upload_file(upload, file.fileno(), size, self._options, _progress(callback))
+            progress = _progress(callback)
+            if resume is not None:
+                resume_file(self._client, upload, location, resume, file.fileno(), progress)
+            else:
+                upload_file(self._client, upload, file.fileno(), progress)
         self.invalidate_cache(str(location))
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
@@ -332,315 +374,6 @@ class GuardedS3FileSystem(AbstractFileSystem):
         elif not self.put_if_absent(path, b""):
             raise NotImplementedError("S3 cannot change the time of an object: truncate=True replaces it")
 
-    # --- namespace ---
-
-    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError."""
-        stripped = self._strip_protocol(path)
-        if not stripped:
-            return _directory("")
-        location = _paths.parse(stripped)
-        if not location.key:
-            self._client.head_bucket(location.bucket)
-            return _directory(location.bucket)
-        try:
-            return self._details(location, self._client.head_object(location))
-        except ObjectNotFoundError as error:
-            if self._has_children(location):
-                return _directory(stripped)
-            raise error
-
-    def _has_children(self, location: S3Path) -> bool:
-        page = next(self._client.list_objects(location.bucket, location.key + "/", max_keys=1))
-        return bool(page.objects or page.prefixes)
-
-    @staticmethod
-    def _details(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
-        return {
-            "name": str(location),
-            "size": info.size,
-            "type": "file",
-            "ETag": info.etag,
-            "LastModified": info.last_modified,
-            "mtime": info.last_modified,
-            "ContentType": info.content_type,
-            "StorageClass": info.storage_class,
-            "VersionId": info.version_id,
-            "metadata": dict(info.metadata),
-        }
-
-    def exists(self, path: str, **kwargs: Any) -> bool:
-        """Whether there is an object or directory; errors other than "not found" are raised."""
-        try:
-            self.info(path)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def isfile(self, path: str) -> bool:
-        """Whether `path` is an object."""
-        try:
-            return bool(self.info(path)["type"] == "file")
-        except FileNotFoundError:
-            return False
-
-    def isdir(self, path: str) -> bool:
-        """Whether `path` is a bucket or a prefix of keys."""
-        stripped = self._strip_protocol(path)
-        try:
-            location = _paths.parse(stripped) if stripped else None
-        except ValueError:  # no valid path is no directory; a 400 of the store is an error
-            return False
-        try:
-            if location is not None and location.key:
-                return self._has_children(location)
-            return bool(self.info(stripped)["type"] == "directory")
-        except FileNotFoundError:
-            return False
-
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        """The entries directly below `path`, or the object itself; buckets for the root."""
-        stripped = self._strip_protocol(path)
-        if not stripped:
-            rows = [_directory(name) | {"CreationDate": made} for name, made in self._client.list_buckets()]
-        else:
-            rows = self._list(_paths.parse(stripped))
-            if not rows:
-                rows = [self.info(stripped)]
-                rows = [] if rows[0]["type"] == "directory" else rows
-        return rows if detail else [row["name"] for row in rows]
-
-    def _list(self, location: S3Path) -> list[dict[str, Any]]:
-        prefix = location.key + "/" if location.key else ""
-        rows: dict[str, dict[str, Any]] = {}
-        for page in self._client.list_objects(location.bucket, prefix, "/"):
-            for item in page.objects:
-                if not item.key.endswith("/"):
-                    rows[item.key] = _file(location.bucket, item)
-            for child in page.prefixes:
-                rows[child] = _directory(f"{location.bucket}/{child[:-1]}")
-        return [rows[name] for name in sorted(rows)]
-
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """All objects below `path`, in one flat listing; with their directories when `withdirs`."""
-        stripped = self._strip_protocol(path)
-        if maxdepth is not None and maxdepth < 1:
-            raise ValueError("maxdepth must be at least 1")
-        if not stripped:
-            found = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
-            return found if detail else sorted(found)
-        location = _paths.parse(stripped)
-        prefix = kwargs.pop("prefix", "")
-        base = location.key + "/" if location.key else ""
-        rows: dict[str, dict[str, Any]] = {}
-        for page in self._client.list_objects(location.bucket, base + prefix):
-            if maxdepth is None and not withdirs:
-                rows.update(_files(location.bucket, page.objects))
-                continue
-            for item in page.objects:
-                self._take(rows, location.bucket, base, item, maxdepth, withdirs)
-        if withdirs and rows:
-            rows[stripped] = _directory(stripped)
-        if not rows and location.key and not prefix and self._is_object(location):
-            rows[stripped] = self.info(stripped)
-        return dict(sorted(rows.items())) if detail else sorted(rows)
-
-    @staticmethod
-    def _take(
-        rows: dict[str, dict[str, Any]],
-        bucket: str,
-        base: str,
-        item: ListedObject,
-        maxdepth: int | None,
-        withdirs: bool,
-    ) -> None:
-        marker = item.key.endswith("/")
-        if withdirs:
-            names = item.key[len(base) :].rstrip("/").split("/")
-            names = names if marker else names[:-1]
-            for depth in range(1, min(len(names), maxdepth or len(names)) + 1):
-                name = f"{bucket}/{base}{'/'.join(names[:depth])}"
-                if names[0]:
-                    rows.setdefault(name, _directory(name))
-        if not marker and (maxdepth is None or item.key.count("/", len(base)) < maxdepth):
-            rows[f"{bucket}/{item.key}"] = _file(bucket, item)
-
-    def du(
-        self,
-        path: str,
-        total: bool = True,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Bytes used below `path`, from the listing alone."""
-        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
-        sizes = {name: row["size"] for name, row in found.items()}
-        return sum(sizes.values()) if total else sizes
-
-    # --- removing, copying ---
-
-    def rm_file(self, path: str) -> None:
-        """DeleteObject; FileNotFoundError when there is none."""
-        location = self._object(path)
-        self._client.head_object(location)
-        self._client.delete_object(location)
-        self.invalidate_cache(str(location))
-
-    _rm = rm_file
-
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete objects, 1,000 per request. Raises with the keys that could not be deleted."""
-        roots = self.expand_path(path)
-        keys: dict[str, set[str]] = {}
-        for name in roots:
-            location = _paths.parse(name)
-            if recursive:
-                found = self._tree(location, maxdepth)
-            elif self.info(name)["type"] == "directory":  # FileNotFoundError when there is nothing
-                raise IsADirectoryError(f"{name} is a directory: pass recursive=True")
-            else:
-                found = [location.key]
-            keys.setdefault(location.bucket, set()).update(found)
-        for bucket, names in keys.items():
-            self._delete(bucket, sorted(names))
-        buckets = [name for name in roots if not _paths.parse(name).key and maxdepth is None]
-        for bucket in buckets:
-            self.rmdir(bucket)
-        self.invalidate_cache()
-
-    def _tree(self, location: S3Path, maxdepth: int | None) -> list[str]:
-        """The keys at and below `location`, markers of directories included."""
-        prefix = location.key + "/" if location.key else ""
-        pages = self._client.list_objects(location.bucket, prefix)
-        listed = [item.key for page in pages for item in page.objects]
-        found = [
-            key for key in listed if maxdepth is None or key.rstrip("/").count("/", len(prefix)) < maxdepth
-        ]
-        if location.key and self._is_object(location):
-            found.append(location.key)
-        if location.key and not found and not listed:
-            raise FileNotFoundError(f"there is nothing at {location}")
-        return found
-
-    def _delete(self, bucket: str, keys: list[str]) -> None:
-        # XML cannot carry control characters: those keys go one by one.
-        plain = [key for key in keys if key.isprintable()]
-        batches = [plain[i : i + _DELETE_BATCH] for i in range(0, len(plain), _DELETE_BATCH)]
-        failed: list[tuple[str, str, str]] = []
-
-        def batch(names: list[str]) -> None:
-            failed.extend(self._client.delete_objects(bucket, names))
-
-        calls: list[Callable[[], None]] = [partial(batch, names) for names in batches]
-        calls += [
-            partial(self._client.delete_object, S3Path(bucket, key)) for key in keys if not key.isprintable()
-        ]
-        run_all(calls, self._options.max_concurrency)
-        if failed:
-            rows = "; ".join(f"{key}: {code} {said}" for key, code, said in failed[:10])
-            raise OSError(f"{len(failed)} keys of {bucket} could not be deleted: {rows}")
-
-    def cp_file(
-        self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
-    ) -> None:
-        """Copy inside S3, pinned to the source's version; metadata and content type go along."""
-        if mode not in ("overwrite", "create"):
-            raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
-        if self.isdir(path1) and not self.isfile(path1):
-            return
-        source, target = self._object(path1), self._object(path2)
-        info = self._client.head_object(source)
-        condition = Condition(create=mode == "create", if_match=if_match)
-        if info.size <= MAX_SINGLE_PUT:
-            self._client.copy_object(source, target, info.etag, condition, {})
-        else:
-            self._copy_parts(source, target, info, condition)
-        self.invalidate_cache(str(target))
-
-    def _copy_parts(self, source: S3Path, target: S3Path, info: ObjectInfo, condition: Condition) -> None:
-        headers = {f"x-amz-meta-{name}": value for name, value in info.metadata.items()}
-        if info.content_type:
-            headers["content-type"] = info.content_type
-        upload = Upload(self._client, target, condition, headers)
-        size = part_size_for(info.size, max(self._options.part_size, 128 * 2**20))
-        upload.start()
-
-        def copy(number: int, start: int) -> None:
-            part = ByteRange(start, min(start + size, info.size))
-            upload.copy_part(
-                self._client.upload_part_copy(target, upload.upload_id, number, source, part, info.etag)
-            )
-
-        try:
-            starts = enumerate(range(0, info.size, size), start=1)
-            run_all((partial(copy, *row) for row in starts), self._options.max_concurrency)
-        except BaseException:
-            upload.abort()
-            raise
-        upload.complete()
-
-    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        """Create a bucket when `path` names one; directories below need no creating."""
-        location = _paths.parse(self._strip_protocol(path))
-        if not location.key:
-            self._client.create_bucket(location.bucket)
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Nothing to do below a bucket, and never a request there; a bucket is created by `mkdir` only."""
-        location = _paths.parse(self._strip_protocol(path))
-        if not location.key and not exist_ok:
-            self.mkdir(path)
-
-    def rmdir(self, path: str) -> None:
-        """Delete an empty bucket; below a bucket there is nothing to remove."""
-        location = _paths.parse(self._strip_protocol(path))
-        if location.key:
-            if self._has_children(location):
-                raise OSError(DirectoryNotEmptyError.default_errno, f"directory {location} is not empty")
-            return
-        try:
-            self._client.delete_bucket(location.bucket)
-        except ConflictError as error:
-            raise DirectoryNotEmptyError(error.message, bucket=location.bucket, status=409) from error
-
-    # --- facts about an object ---
-
-    def modified(self, path: str) -> datetime:
-        """When the current version was written, in UTC."""
-        found = self.info(path).get("LastModified")
-        if found is None:
-            raise IsADirectoryError(f"{path} is a directory and has no time")
-        return found  # type: ignore[no-any-return]
-
-    created = modified
-
-    def checksum(self, path: str) -> int:
-        """A number that changes with the content."""
-        return int(self.ukey(path), 16)
-
-    def ukey(self, path: str) -> str:
-        """A hash of name, ETag and size: changes when the object does."""
-        info = self.info(path)
-        return str(tokenize(info["name"], info.get("ETag"), info["size"]))
-
-    def sign(self, path: str, expiration: int = 100, method: str = "GET", **kwargs: Any) -> str:
-        """A presigned URL for GET or PUT, valid for `expiration` seconds (1 to 604,800)."""
-        if method not in ("GET", "PUT"):
-            raise ValueError(f"method must be GET or PUT, not {method!r}")
-        return self._client.presign(method, self._object(path), expiration)
-
-    def invalidate_cache(self, path: str | None = None) -> None:
-        """Nothing is cached yet; kept for fsspec's transactions."""
-        super().invalidate_cache(path)
-
 
 def _progress(callback: Any) -> Callable[[int], None]:
     """Tell fsspec's callback, which is not thread-safe, of bytes that arrive in several threads."""
@@ -651,23 +384,3 @@ def _progress(callback: Any) -> Callable[[int], None]:
             callback.relative_update(count)
 
     return progress
-
-
-def _directory(name: str) -> dict[str, Any]:
-    return {"name": name, "size": 0, "type": "directory"}
-
-
-def _files(bucket: str, items: Iterable[ListedObject]) -> dict[str, dict[str, Any]]:
-    return {f"{bucket}/{item.key}": _file(bucket, item) for item in items if item.key[-1:] != "/"}
-
-
-def _file(bucket: str, item: ListedObject) -> dict[str, Any]:
-    return {
-        "name": f"{bucket}/{item.key}",
-        "size": item.size,
-        "type": "file",
-        "ETag": item.etag,
-        "LastModified": item.last_modified,
-        "mtime": item.last_modified,
-        "StorageClass": item.storage_class,
-    }

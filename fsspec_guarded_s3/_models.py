@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from ._bodies import RequestBody
 from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
 
 # One random value per logical conditional write; it tells our own object from a rival's.
@@ -67,7 +68,7 @@ class Request:
     key: str = ""
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | bytearray | memoryview = b""
+    body: RequestBody = b""
     idempotent: bool = True  # a repetition cannot change the outcome
     retry_on_conflict: bool = False  # a 409 proves nothing and may be tried again
     patient: bool = False  # S3 may send white space for minutes; only the deadline bounds it
@@ -84,7 +85,7 @@ class WireRequest:
     port: int
     target: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes | bytearray | memoryview = field(repr=False)
+    body: RequestBody = field(repr=False)
     fresh: bool = False
     patient: bool = False
 
@@ -107,7 +108,11 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What S3 told about one version of an object."""
+    """What S3 told about one version of an object.
+
+    `headers` are those that a copy has to carry on (Cache-Control, Content-Encoding ...), `checksum` is the
+    stored checksum of the whole object as (algorithm, base64 text), where S3 has one and was asked for it.
+    """
 
     etag: str
     size: int
@@ -116,17 +121,36 @@ class ObjectInfo:
     version_id: str | None = None
     storage_class: str = "STANDARD"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tag_count: int = 0
+    checksum: tuple[str, str] | None = None
     write_token: str = ""
+
+    def write_headers(self) -> dict[str, str]:
+        """The headers that give another object the same content type, metadata and so on."""
+        headers = {f"x-amz-meta-{name}": value for name, value in self.metadata.items()}
+        if self.content_type:
+            headers["content-type"] = self.content_type
+        if self.storage_class != "STANDARD":
+            headers["x-amz-storage-class"] = self.storage_class
+        return {**headers, **self.headers}
+
+
+class Written(NamedTuple):
+    """What S3 answered to a write: the new ETag ("" where it does not tell) and the version, if any."""
+
+    etag: str
+    version_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One uploaded part: its number from 1, ETag, size in bytes and base64 CRC32."""
+    """One uploaded part: its number from 1, ETag, size in bytes, and CRC32 where that is known."""
 
     number: int
     etag: str
     size: int
-    crc32: str = ""
+    crc32: int | None = None
 
 
 class ListedObject(NamedTuple):

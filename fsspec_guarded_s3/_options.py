@@ -56,6 +56,8 @@ class Options:
     part_size: int = 16 * MIB
     multipart_threshold: int = 64 * MIB
     fsync: bool = False
+    verify_checksums: bool = True
+    probe: str = "auto"
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -74,6 +76,8 @@ class Options:
         )
         styles = ("auto", "path", "virtual")
         _require(self.addressing_style in styles, "addressing_style", f"must be one of {', '.join(styles)}")
+        probes = ("auto", "always", "never")
+        _require(self.probe in probes, "probe", f"must be one of {', '.join(probes)}")
         _require(
             (self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none"
         )

@@ -83,6 +83,18 @@ class RetryPolicy:
         self._budget.give_back()
         return result
 
+    def repeat(self, call: Callable[[], T], holds: Callable[[BaseException], bool], attempts: int) -> T:
+        """Make `call` until it succeeds or `holds` is false for its error, with jittered pauses."""
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=self._wait,
+            retry=tenacity.retry_if_exception(holds),
+            before_sleep=_log_retry,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(call)
+
     def _retriable(self, error: BaseException, retry_on_conflict: bool) -> bool:
         if isinstance(error, ConflictError):
             return retry_on_conflict

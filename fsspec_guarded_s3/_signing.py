@@ -6,11 +6,11 @@ once per bucket. Invariant: credentials never leave over plain http to another h
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 import threading
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ import botocore.endpoint_provider
 import botocore.exceptions
 import botocore.session
 
+from ._bodies import body_chunks, body_size
 from ._errors import CredentialsError
 from ._models import Request, WireRequest
 from ._options import Options
@@ -32,8 +33,7 @@ from ._paths import is_loopback
 logger = logging.getLogger("fsspec_guarded_s3")
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
-# On CompleteMultipartUpload the header would mean the checksum of the object and not of the request.
-_CHECKED = frozenset({"PutObject", "UploadPart"})
+_MINUTE = timedelta(minutes=1)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
 
@@ -81,6 +81,33 @@ class _QuietQueryAuth(botocore.auth.S3SigV4QueryAuth):
         self._inject_signature_to_request(request, self.signature(text, request))
 
 
+class _Discretion(logging.Filter):
+    """Drops botocore's debug records of a thread that fetches credentials.
+
+    The clients of STS and SSO log their requests and answers whole: tokens, secrets, signatures.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+        for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
+            logging.getLogger(name).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG or not getattr(self._thread, "fetching", False)
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        self._thread.fetching = True
+        try:
+            yield
+        finally:
+            self._thread.fetching = False
+
+
+_discretion = _Discretion()
+
+
 class Signer:
     """Knows who we are and where the buckets are."""
 
@@ -108,11 +135,9 @@ class Signer:
         target = self._target(endpoint, request)
         headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
         headers.update(request.headers)
-        if request.operation in _CHECKED and request.body:
-            crc = zlib.crc32(request.body).to_bytes(4, "big")
-            headers["x-amz-checksum-crc32"] = base64.b64encode(crc).decode()
-        if request.body or request.method in ("PUT", "POST"):
-            headers["content-length"] = str(memoryview(request.body).nbytes)
+        size = body_size(request.body)
+        if size or request.method in ("PUT", "POST"):
+            headers["content-length"] = str(size)
         if not self._options.anon:
             headers = self._signed_headers(request, endpoint, target, headers)
         return WireRequest(
@@ -140,27 +165,38 @@ class Signer:
         return str(aws.url)
 
     def learn_region(self, bucket: str, region: str) -> bool:
-        """Remember that `bucket` is in `region`. Returns whether that is news and a retry makes sense."""
+        """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
         with self._lock:
+            before = self._regions.get(bucket)
+            if region and region == before:
+                return True  # another thread learned it while this request was under way
             if not region or self.endpoint(bucket).region == region:
                 return False
-            logger.info("bucket %s is in region %s; requests go there from now on", bucket, region)
             self._regions[bucket] = region
-            del self._endpoints[bucket]
+            try:
+                self._endpoints[bucket] = self._resolve(bucket)
+            except ValueError:  # no region at all: the old endpoint stays
+                self._regions.pop(bucket)
+                if before:
+                    self._regions[bucket] = before
+                return False
+            logger.info("bucket %s is in region %s; requests go there from now on", bucket, region)
             return True
 
     def learn_clock(self, server_date: str) -> bool:
-        """Correct the clock by a response's Date header. Returns whether that changed anything much."""
+        """Correct the clock by a response's Date header. Returns whether a retry makes sense."""
         try:
             server = parsedate_to_datetime(server_date)
         except (TypeError, ValueError):
             return False
+        if server.tzinfo is None:  # "-0000", RFC 5322, 3.3: UTC, from who knows where
+            server = server.replace(tzinfo=timezone.utc)
         offset = server - datetime.now(timezone.utc)
-        news = abs(offset - self._clock_offset) > timedelta(minutes=1)
-        if news:
+        if abs(offset - self._clock_offset) > _MINUTE:
             logger.warning("this machine's clock is off by %.0f s; corrected for S3", offset.total_seconds())
             self._clock_offset = offset
-        return news
+            return True
+        return abs(offset) > _MINUTE  # another thread corrected it while this request was under way
 
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
@@ -174,19 +210,25 @@ class Signer:
 
     def _resolve(self, bucket: str) -> Endpoint:
         options, session = self._options, self._botocore()
-        custom = options.endpoint_url or self._configured_endpoint()
+        custom = _checked_url(options.endpoint_url or self._configured_endpoint())
         region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
+        profile = session.get_config_variable("s3") or {}
         style = options.addressing_style
         if style == "auto":
-            style = (session.get_config_variable("s3") or {}).get("addressing_style", "auto")
-        dual = options.use_dualstack or bool(session.get_config_variable("use_dualstack_endpoint"))
+            style = profile.get("addressing_style", "auto")
+        dual = (
+            options.use_dualstack
+            or bool(session.get_config_variable("use_dualstack_endpoint"))
+            or bool(profile.get("use_dualstack_endpoint"))
+        )
         fips = bool(session.get_config_variable("use_fips_endpoint"))
         parameters: dict[str, Any] = {
             "Region": region or "us-east-1",
             "UseFIPS": fips and not custom,
             "UseDualStack": dual and not custom,
             "ForcePathStyle": (style != "virtual") if custom else (style == "path"),
-            "Accelerate": options.use_accelerate,
+            "Accelerate": options.use_accelerate
+            or (bool(profile.get("use_accelerate_endpoint")) and not custom),
             "UseGlobalEndpoint": False,
             "UseArnRegion": True,
             "DisableMultiRegionAccessPoints": False,
@@ -199,11 +241,11 @@ class Signer:
             rule = self._provider().resolve_endpoint(**parameters)
         except botocore.exceptions.BotoCoreError as error:
             raise ValueError(f"no endpoint for bucket {bucket!r}: {error}") from error
-        scheme = (rule.properties.get("authSchemes") or [{}])[0]
-        if scheme.get("name", "sigv4") != "sigv4":
-            raise ValueError(
-                f"bucket {bucket!r} wants {scheme['name']} signatures, which are not supported yet"
-            )
+        schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
+        scheme = next((scheme for scheme in schemes if scheme["name"] == "sigv4"), None)
+        if scheme is None:
+            wanted = schemes[0]["name"]
+            raise ValueError(f"bucket {bucket!r} wants {wanted} signatures, which are not supported yet")
         return self._checked(rule.url, scheme.get("signingRegion") or parameters["Region"], scheme)
 
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
@@ -254,10 +296,13 @@ class Signer:
     ) -> dict[str, str]:
         url = f"{endpoint.scheme}://{endpoint.netloc}{target}"
         aws = botocore.awsrequest.AWSRequest(request.method, url, headers=headers)
-        if request.body and not self._options.sign_payload:
+        if body_size(request.body) and not self._options.sign_payload:
             payload = UNSIGNED
         else:
-            payload = hashlib.sha256(request.body).hexdigest()
+            digest = hashlib.sha256()
+            for chunk in body_chunks(request.body):
+                digest.update(chunk)
+            payload = digest.hexdigest()
         _QuietAuth(self._frozen(), endpoint.service, endpoint.region, payload, self._now()).add_auth(aws)
         return {name.lower(): str(value) for name, value in aws.headers.items()}
 
@@ -270,21 +315,25 @@ class Signer:
         with self._lock:
             if self._session is None:
                 try:
-                    self._session = botocore.session.Session(profile=self._options.profile)
-                    self._session.get_scoped_config()  # names a profile that does not exist
+                    session = botocore.session.Session(profile=self._options.profile)
+                    session.get_scoped_config()  # names a profile that does not exist
                 except botocore.exceptions.ProfileNotFound as error:
                     raise ValueError(f"storage option profile: {error}") from error
+                except botocore.exceptions.BotoCoreError as error:
+                    raise ValueError(f"the AWS configuration cannot be used: {error}") from error
+                self._session = session
             return self._session
 
     def _frozen(self) -> Any:
         """The credentials of this moment; botocore refreshes them when they are about to expire."""
-        if self._credentials is None:
-            with self._lock:
-                self._credentials = self._find_credentials()
-        try:
-            return self._credentials.get_frozen_credentials()
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise CredentialsError(f"the credentials could not be refreshed: {error}") from error
+        with _discretion.fetching():
+            if self._credentials is None:
+                with self._lock:
+                    self._credentials = self._credentials or self._find_credentials()
+            try:
+                return self._credentials.get_frozen_credentials()
+            except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
+                raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
 
     def _find_credentials(self) -> Any:
         options = self._options
@@ -292,11 +341,30 @@ class Signer:
             return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
         try:
             found = self._botocore().get_credentials()
-        except botocore.exceptions.BotoCoreError as error:
-            raise CredentialsError(f"the credentials could not be loaded: {error}") from error
+        except Exception as error:  # a token file that is missing must not look like an object that is
+            raise CredentialsError(f"the credentials could not be loaded: {_said(error)}") from error
         if found is None:
             raise CredentialsError(
                 "no credentials found: pass key and secret, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "choose a profile, or pass anon=True for a public bucket"
             )
         return found
+
+
+def _checked_url(url: str | None) -> str | None:
+    """The endpoint that somebody configured. It is not shown before it is known to hold no password."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.username is not None:
+        raise ValueError("endpoint_url must not hold a user name or password: pass key and secret")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
+    return url
+
+
+def _said(error: Exception) -> str:
+    """What botocore says; the texts of other exceptions are nothing without their type."""
+    if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ import atexit
 import http.client
 import io
 import os
+import select
 import socket
 import ssl
 import sys
@@ -31,6 +32,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
 from ._errors import (
     ConnectError,
     IncompleteBodyError,
@@ -48,6 +50,7 @@ from ._paths import is_loopback
 # connection that is surely younger.
 FRESH_SECONDS = 4.0
 _SEND_SLICE = 256 * 1024
+_SENDFILE_SLICE = 2**20
 _MAX_HEADERS = 200
 _MAX_LINE = 65536
 
@@ -409,23 +412,52 @@ class Transport:
         if any("\n" in line or "\r" in line for line in lines):
             raise ValueError("a header value must not hold a line break")
         data = "\r\n".join([*lines, "", ""]).encode("utf-8")
-        sock: Any = conn.sock
         pace = _Pace(self._options, self._options.send_timeout, deadline, wire.patient)
         try:
-            for piece in (data, wire.body):
-                view = memoryview(piece)
-                while view.nbytes:
-                    sock.settimeout(pace.allowance())
-                    began = time.monotonic()
-                    count = sock.send(view[:_SEND_SLICE])
-                    pace.moved(count, time.monotonic() - began)
-                    view = view[count:]
+            _send_buffer(conn.sock, data, pace)
+            plain = type(conn.sock) is socket.socket and hasattr(os, "sendfile")
+            if plain and isinstance(wire.body, FileSlice):
+                _send_file(conn.sock, wire.body, pace)
+            else:
+                for piece in body_chunks(wire.body):
+                    _send_buffer(conn.sock, piece, pace)
         except TimeoutError as error:
             message = f"the store stopped taking the request: {error}"
             raise SendTimeoutError(message, request_sent=False) from error
         except OSError as error:
             return error
         return None
+
+
+def _send_buffer(sock: Any, data: Buffer, pace: _Pace) -> None:
+    view = memoryview(data)
+    while view.nbytes:
+        sock.settimeout(pace.allowance())
+        began = time.monotonic()
+        count = sock.send(view[:_SEND_SLICE])
+        pace.moved(count, time.monotonic() - began)
+        view = view[count:]
+
+
+def _send_file(sock: socket.socket, body: FileSlice, pace: _Pace) -> None:
+    """Send a slice of a file without bringing it to user space; not possible over TLS."""
+    position = body.start
+    while position < body.stop:
+        allowance = pace.allowance()
+        sock.settimeout(allowance)  # puts the descriptor into non-blocking mode
+        began = time.monotonic()
+        if not select.select((), (sock,), (), allowance)[1]:
+            raise TimeoutError("timed out")
+        try:
+            count = os.sendfile(
+                sock.fileno(), body.descriptor, position, min(body.stop - position, _SENDFILE_SLICE)
+            )
+        except BlockingIOError:
+            continue
+        if not count:
+            raise FileChangedError("the local file became shorter while it was uploaded")
+        pace.moved(count, time.monotonic() - began)
+        position += count
 
 
 def _reason(error: BaseException) -> str:

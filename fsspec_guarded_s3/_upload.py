@@ -4,7 +4,8 @@ Invariants:
 
 - the states move by the table below; any other move is a bug and raises;
 - an upload id that exists is aborted unless Complete succeeded;
-- a conditional write whose answer was lost is decided by proof (one HEAD and our write token), never guessed;
+- a write whose answer was lost is decided by proof - one HEAD and our write token, or an upload that is
+  still open and therefore was not completed - and never guessed;
 - the first error wins: an abort that fails is logged and does not hide it.
 """
 
@@ -20,23 +21,24 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 
+from ._bodies import RequestBody, body_chunks
 from ._client import S3Client
 from ._errors import (
+    ConflictError,
     GuardedS3Error,
+    ObjectChangedError,
     ObjectNotFoundError,
     PreconditionFailedError,
     TransportError,
     WriteOutcomeUnknownError,
 )
-from ._models import WRITE_TOKEN, Condition, ObjectInfo, Part, same_etag
-from ._options import MAX_PART_SIZE, MAX_PARTS, Options, part_size_for
+from ._models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written, same_etag
 from ._paths import S3Path
-from ._threads import Task, run_all
+from ._probe import keeps_tokens, require_guard
+from ._threads import Task
 
 logger = logging.getLogger("fsspec_guarded_s3")
-Buffer = bytes | bytearray | memoryview
 
 
 class State(enum.Enum):
@@ -53,7 +55,8 @@ class State(enum.Enum):
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
     State.OPEN: frozenset({State.COMPLETING, State.ABORTED}),
-    State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN}),
+    # NEW again: a 409 on Complete; that upload can never be completed, a new one may be started.
+    State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN, State.NEW}),
     State.COMPLETED: frozenset(),
     State.ABORTED: frozenset(),
     State.UNKNOWN: frozenset(),
@@ -62,8 +65,13 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 _live: weakref.WeakSet[Upload] = weakref.WeakSet()
 
 
+def live_upload_ids() -> set[str]:
+    """The multipart uploads that writers of this process hold open."""
+    return {upload.upload_id for upload in list(_live)}
+
+
 class Upload:
-    """One logical write to one key: by a single PUT (`put`), or `send_part`s and `complete`."""
+    """One logical write to one key: by `put`, by `copy`, or by parts and `complete`."""
 
     def __init__(
         self, client: S3Client, path: S3Path, condition: Condition, headers: Mapping[str, str] | None = None
@@ -76,66 +84,113 @@ class Upload:
         if self._token:
             self._headers[f"x-amz-meta-{WRITE_TOKEN}"] = self._token
         self._upload_id = ""
+        self._resumed = False
         self._tasks: deque[Task] = deque()
         self._parts: list[Part] = []
         self._pid = os.getpid()
         self.state = State.NEW
-        self.etag = ""
+        self.written = Written("")
 
     def __repr__(self) -> str:
         return f"<Upload {self._path} {self.state.value} parts={len(self._parts)}>"
+
+    @property
+    def upload_id(self) -> str:
+        """The id of the multipart upload, "" where there is none."""
+        return self._upload_id
+
+    @property
+    def may_start(self) -> bool:
+        """Whether nothing was sent yet, or nothing of it is left."""
+        return self.state is State.NEW
 
     def _move(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
             raise RuntimeError(f"an upload cannot go from {self.state.value} to {state.value}")
         self.state = state
+        (_live.add if state in (State.OPEN, State.COMPLETING) else _live.discard)(self)
 
-    # --- single PUT ---
+    # --- in one request ---
 
-    def put(self, data: Buffer) -> str:
-        """Publish `data` by one PutObject; returns the ETag."""
+    def put(self, data: RequestBody) -> Written:
+        """Publish `data` by one PutObject."""
+        require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
-        try:
-            self.etag = self._client.put_object(self._path, data, self._condition, self._headers)
-        except GuardedS3Error as error:
-            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return self._resolve(error, digest)
-        self._move(State.COMPLETED)
-        return self.etag
+        return self._publish(
+            lambda: self._client.put_object(self._path, data, self._condition, self._headers),
+            lambda: _md5(data),
+        )
 
-    # --- multipart ---
+    def copy(self, source: S3Path, info: ObjectInfo) -> Written:
+        """Publish the version `info` of `source` by one CopyObject.
+
+        Metadata is replaced only where it has to be: to carry our token, or to drop the source's.
+        """
+        require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
+        self._move(State.COMPLETING)
+        replace = self._headers if self._condition or info.write_token else None
+        try:
+            return self._publish(
+                lambda: self._client.copy_object(source, self._path, info.etag, self._condition, replace),
+                lambda: info.etag,
+            )
+        except PreconditionFailedError as error:
+            if not error.maybe_applied and self._condition and self._still_holds():
+                raise ObjectChangedError(
+                    "the source was replaced before it was copied",
+                    bucket=source.bucket,
+                    key=source.key,
+                    status=error.status,
+                ) from error
+            raise
+
+    def _still_holds(self) -> bool:
+        """Whether the condition holds, so that a 412 of a copy came from the source."""
+        try:
+            found = self._client.head_object(self._path)
+        except ObjectNotFoundError:
+            return self._condition.create
+        return same_etag(found.etag, self._condition.if_match or "")
+
+    # --- in parts ---
 
     def start(self) -> None:
         """CreateMultipartUpload."""
+        require_guard(self._client, self._path, self._condition, multipart=True)
         self._move(State.OPEN)
         try:
             self._upload_id = self._client.create_multipart_upload(self._path, self._headers)
         except BaseException:
             self._move(State.ABORTED)
             raise
-        _live.add(self)
 
-    def send_part(self, number: int, data: Buffer) -> None:
+    def resume(self, upload_id: str, parts: list[Part]) -> None:
+        """Go on with an upload that was started before; its write token is not known any more."""
+        require_guard(self._client, self._path, self._condition, multipart=True)
+        self._upload_id, self._parts, self._token = upload_id, list(parts), ""
+        self._resumed = True
+        self._move(State.OPEN)
+
+    def send_part(self, number: int, data: RequestBody) -> None:
         """UploadPart in this thread."""
         self._parts.append(self._client.upload_part(self._path, self._upload_id, number, data))
 
-    def copy_part(self, part: Part) -> None:
-        """Take note of a part that UploadPartCopy made."""
-        self._parts.append(part)
+    def copy_part(self, number: int, source: S3Path, part: ByteRange, etag: str) -> None:
+        """UploadPartCopy of a range of `source`, pinned to its `etag`."""
+        copied = self._client.upload_part_copy(self._path, self._upload_id, number, source, part, etag)
+        self._parts.append(copied)
 
-    @property
-    def upload_id(self) -> str:
-        """The id of the multipart upload, "" before `start`."""
-        return self._upload_id
-
-    def send_part_in_background(self, number: int, data: Buffer, concurrency: int) -> None:
+    def send_part_in_background(self, number: int, data: RequestBody, concurrency: int) -> None:
         """UploadPart in a thread; waits while `concurrency` parts are under way; raises their errors."""
         while len(self._tasks) >= concurrency:
             self._tasks.popleft().wait()
         self._tasks.append(Task(lambda: self.send_part(number, data)))
 
-    def complete(self) -> str:
-        """Wait for the parts and publish; returns the ETag. A failure leaves no upload behind."""
+    def complete(self) -> Written:
+        """Wait for the parts and publish. A failure leaves no upload behind.
+
+        After a 409 the state is NEW again: the upload may be started and its parts sent once more.
+        """
         try:
             while self._tasks:
                 self._tasks.popleft().wait()
@@ -143,81 +198,92 @@ class Upload:
             self.abort()
             raise
         self._move(State.COMPLETING)
-        try:
-            self.etag = self._client.complete_multipart_upload(
+        written = self._publish(
+            lambda: self._client.complete_multipart_upload(
                 self._path, self._upload_id, self._parts, self._condition
-            )
-        except GuardedS3Error as error:
-            return self._resolve(error, _multipart_digest(self._parts))
-        except BaseException:
-            self.abort()
-            raise
-        self._move(State.COMPLETED)
-        _live.discard(self)
-        if not self.etag:  # some Ceph releases answer Complete with an empty ETag
+            ),
+            lambda: _multipart_digest(self._parts),
+        )
+        if not written.etag:  # some Ceph releases answer Complete with an empty ETag
             with suppress(GuardedS3Error):
-                self.etag = self._client.head_object(self._path).etag
-        return self.etag
+                found = self._client.head_object(self._path)
+                self.written = Written(found.etag, found.version_id)
+        return self.written
 
     def abort(self) -> None:
-        """Publish nothing and leave no upload behind. Never raises; does nothing in a final state."""
+        """Publish nothing and leave no upload behind. Never raises; does nothing in a final state.
+
+        A resumed upload is left as it is, so that it can be resumed again.
+        """
         if self.state in (State.COMPLETED, State.ABORTED, State.UNKNOWN) or os.getpid() != self._pid:
             return
         self._move(State.ABORTED)
-        _live.discard(self)
-        self._remove_parts()
+        if self._resumed:
+            self._drain()
+        else:
+            self._remove_upload()
 
-    def _remove_parts(self) -> None:
-        if not self._upload_id:
-            return
-        while self._tasks:  # a part that arrives after the abort would stay
+    def _drain(self) -> None:
+        while self._tasks:
             self._tasks.popleft().cancel()
+
+    def _remove_upload(self) -> bool:
+        """Abort the multipart upload. True when that proves that it was not completed."""
+        self._drain()  # a part that arrives after the abort would stay
+        if not self._upload_id:
+            return False
+        was_open = False
         for _ in range(2):
             try:
                 self._client.abort_multipart_upload(self._path, self._upload_id)
+                was_open = True
                 if not self._client.list_parts(self._path, self._upload_id):
-                    return
+                    break
             except ObjectNotFoundError:
-                return  # NoSuchUpload: it is gone
+                break  # NoSuchUpload: it is gone
             except GuardedS3Error as error:
                 logger.warning("could not abort upload %s of %s: %s", self._upload_id, self._path, error)
-                return
+                return False
+        return was_open
 
-    # --- an answer that was lost ---
+    # --- publishing, and an answer that was lost ---
 
-    def _resolve(self, error: GuardedS3Error, digest: str) -> str:
-        """Decide a failed publication: success with proof, the error, or WriteOutcomeUnknownError."""
-        if not error.maybe_applied:
-            self.abort()
-            raise error
-        found: ObjectInfo | None = None
+    def _publish(self, call: Callable[[], Written], digest: Callable[[], str]) -> Written:
         try:
-            found = self._client.head_object(self._path)
-        except GuardedS3Error as head_error:
-            logger.info("could not look for the written object: %s", head_error)
+            written = call()
+        except GuardedS3Error as error:
+            return self._resolve(error, digest())
+        except BaseException:
+            self.abort()
+            raise
+        return self._completed(written)
+
+    def _completed(self, written: Written) -> Written:
+        self._move(State.COMPLETED)
+        self.written = written
+        return written
+
+    def _resolve(self, error: GuardedS3Error, digest: str) -> Written:
+        """Decide a failed publication: success with proof, a definite error, or WriteOutcomeUnknownError."""
+        if not error.maybe_applied:
+            raise self._failed(error)
+        found, looked = self._look()
         if found is not None and self._is_ours(found, digest):
-            self.etag = found.etag
-            self._move(State.COMPLETED)
-            _live.discard(self)
-            return self.etag
-        refused = isinstance(error, (PreconditionFailedError, ObjectNotFoundError))
-        if found is not None and self._condition.create:
-            self.abort()
-            raise self._condition.failure(
-                "the key was taken by another writer",
-                bucket=self._path.bucket,
-                key=self._path.key,
-                operation=error.operation,
-            ) from error
-        if found is not None and refused and self._condition:
-            self.abort()
-            raise error
+            return self._completed(Written(found.etag, found.version_id))
+        if self._upload_id and self._was_never_completed():
+            found, looked = self._look()
+            if found is not None and self._is_ours(found, digest):
+                return self._completed(Written(found.etag, found.version_id))
+            error.maybe_applied = False
+            if found is not None and self._condition.create:
+                raise self._failed(self._taken(error, maybe_applied=False)) from error
+            raise self._failed(error)
+        if found is not None and self._is_anothers(found, digest):
+            raise self._failed(self._taken(error, maybe_applied=True)) from error
         self._move(State.UNKNOWN)
-        _live.discard(self)
-        self._remove_parts()  # harmless if Complete was applied: there is no such upload then
+        self._remove_upload()  # harmless if Complete was applied: there is no such upload then
         raise WriteOutcomeUnknownError(
-            "the answer to the write was lost and nothing proves whether it was applied: "
-            + ("another version is there" if found else "no version is there, or it could not be looked at"),
+            f"the answer to the write was lost and nothing proves whether it was applied: {looked}",
             bucket=self._path.bucket,
             key=self._path.key,
             operation=error.operation,
@@ -225,11 +291,67 @@ class Upload:
             maybe_applied=True,
         ) from error
 
+    def _failed(self, error: GuardedS3Error) -> GuardedS3Error:
+        """Nothing was published: clean up, and say what may be done next."""
+        if isinstance(error, ConflictError) and self._upload_id:
+            self._remove_upload()
+            self._upload_id, self._parts, self._resumed = "", [], False
+            self._move(State.NEW)
+        else:
+            if isinstance(error, PreconditionFailedError):
+                self._resumed = False  # no later attempt could publish it
+            self.abort()
+        return error
+
+    def _look(self) -> tuple[ObjectInfo | None, str]:
+        """The object that is there now, and what was seen in words."""
+        try:
+            found = self._client.head_object(self._path)
+        except ObjectNotFoundError:
+            return None, "there is no object now"
+        except GuardedS3Error as error:
+            return None, f"the object could not be looked at ({error.message})"
+        return found, f"an object with ETag {found.etag} is there, which may be another writer's"
+
     def _is_ours(self, found: ObjectInfo, digest: str) -> bool:
         """A conditional write is proved by its token, a plain one by equal content: its effect is there."""
-        if self._token:
-            return found.write_token == self._token
+        if self._condition:
+            return bool(self._token) and found.write_token == self._token
         return same_etag(found.etag, digest)
+
+    def _is_anothers(self, found: ObjectInfo, digest: str) -> bool:
+        """Whether `found` proves that the condition does not hold any more."""
+        if not self._condition or same_etag(found.etag, self._condition.if_match or ""):
+            return False
+        if not self._token:
+            return not same_etag(found.etag, digest)
+        return bool(found.write_token) or keeps_tokens(self._client, self._path)
+
+    def _taken(self, error: GuardedS3Error, *, maybe_applied: bool) -> GuardedS3Error:
+        said = "the key was taken by" if self._condition.create else "the object was replaced by"
+        return self._condition.failure(
+            f"{said} another writer",
+            bucket=self._path.bucket,
+            key=self._path.key,
+            operation=error.operation,
+            status=error.status,
+            maybe_applied=maybe_applied,
+        )
+
+    def _was_never_completed(self) -> bool:
+        """Whether the multipart upload was still open; it is aborted then and can never be completed."""
+        try:
+            self._client.list_parts(self._path, self._upload_id)
+        except GuardedS3Error:
+            return False
+        return self._remove_upload()
+
+
+def _md5(data: RequestBody) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in body_chunks(data):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _multipart_digest(parts: list[Part]) -> str:
@@ -240,115 +362,6 @@ def _multipart_digest(parts: list[Part]) -> str:
     except ValueError:
         return ""
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(ordered)}"
-
-
-# --- from a stream and from a file ------------------------------------------------------------------
-
-
-class PartBuffer:
-    """Cuts a stream of unknown length into parts and uploads them in the background.
-
-    Holds at most `max_concurrency` + 1 parts. Part sizes double every 1,000 parts, so that 10,000 suffice.
-    """
-
-    def __init__(self, upload: Upload, options: Options) -> None:
-        self._upload = upload
-        self._options = options
-        self._buffer = bytearray()
-        self._number = 0
-
-    def _part_size(self) -> int:
-        return min(self._options.part_size << (self._number // 1000), MAX_PART_SIZE)
-
-    def write(self, data: memoryview) -> None:
-        """Take `data`; sends every part that is full."""
-        limit = self._options.multipart_threshold if self._number == 0 else self._part_size()
-        self._buffer += data
-        if len(self._buffer) < limit:
-            return
-        while len(self._buffer) >= self._part_size():
-            size = self._part_size()
-            with memoryview(self._buffer) as view:
-                part = bytes(view[:size])
-            del self._buffer[:size]
-            self._send(part)
-
-    def _send(self, part: Buffer) -> None:
-        if self._upload.state is State.NEW:
-            self._upload.start()
-        self._number += 1
-        if self._number > MAX_PARTS:
-            raise ValueError(f"the object needs more than {MAX_PARTS} parts: raise part_size")
-        self._upload.send_part_in_background(self._number, part, self._options.max_concurrency)
-
-    def finish(self) -> str:
-        """Publish: by one PUT when no part has been sent yet; returns the ETag."""
-        rest, self._buffer = self._buffer, bytearray()
-        if self._upload.state is State.NEW:
-            return self._upload.put(rest)
-        if rest:
-            self._send(rest)
-        return self._upload.complete()
-
-
-def upload_bytes(upload: Upload, data: Buffer, options: Options) -> str:
-    """Publish `data`, which is at hand as a whole; parts are slices, not copies."""
-    view = memoryview(data).cast("B")
-    return _upload_slices(upload, view.nbytes, lambda start, stop: view[start:stop], options, _no_progress)
-
-
-def upload_file(
-    upload: Upload, descriptor: int, size: int, options: Options, progress: Callable[[int], None]
-) -> str:
-    """Publish the first `size` bytes of an open local file; `max_concurrency` parts are held in memory.
-
-    Raises ValueError when the file turns out to be shorter by now: nothing is published then.
-    """
-
-    def read(start: int, stop: int) -> bytes:
-        data = os.pread(descriptor, stop - start, start)
-        while len(data) < stop - start:
-            more = os.pread(descriptor, stop - start - len(data), start + len(data))
-            if not more:
-                raise ValueError("the local file became shorter while it was uploaded")
-            data += more
-        return data
-
-    return _upload_slices(upload, size, read, options, progress)
-
-
-def _upload_slices(
-    upload: Upload,
-    size: int,
-    read: Callable[[int, int], Buffer],
-    options: Options,
-    progress: Callable[[int], None],
-) -> str:
-    part_size = part_size_for(size, options.part_size)
-    if size < options.multipart_threshold:
-        etag = upload.put(read(0, size))
-        progress(size)
-        return etag
-    upload.start()
-
-    def send(number: int, start: int, stop: int) -> None:
-        upload.send_part(number, read(start, stop))
-        progress(stop - start)
-
-    try:
-        starts = enumerate(range(0, size, part_size), start=1)
-        run_all(
-            (partial(send, number, start, min(start + part_size, size)) for number, start in starts),
-            options.max_concurrency,
-        )
-    except BaseException:
-        upload.abort()
-        raise
-    return upload.complete()
-
-
-def _no_progress(count: int) -> None:
-    """Nobody asked."""
 
 
 def _abort_live() -> None:

@@ -1,4 +1,4 @@
-"""The file object of `open(..., "wb" / "xb")`. It publishes only what was closed cleanly.
+"""The file object of `open(..., "wb" / "xb" / "ab")`. It publishes only what was closed cleanly.
 
 Wrappers (text, gzip, pandas, pyarrow, `contextlib.closing`) call plain `close()` while an exception is on
 its way, so `__exit__` never sees it. `close()` therefore looks at `sys.exc_info()`: an exception that was
@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Any
 
 from ._options import Options
-from ._upload import PartBuffer, State, Upload
+from ._parts import PartBuffer
+from ._upload import State, Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -39,6 +40,8 @@ class GuardedWriter(io.BufferedIOBase):
     Leaving a `with` by an exception, `discard()`, garbage collection and interpreter exit publish nothing
     and leave no upload behind. `commit()` publishes, whatever else is going on. With `autocommit=False`
     `close()` only ends the writing, and `commit()` or `discard()` decides later (fsspec's transactions).
+
+    Appending starts at `position`; `prepare` puts the old bytes in front before the first write.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class GuardedWriter(io.BufferedIOBase):
         mode: str,
         autocommit: bool = True,
         published: Callable[[], None],
+        position: int = 0,
+        prepare: Callable[[PartBuffer], None] | None = None,
     ) -> None:
         super().__init__()
         self.path = path
@@ -60,7 +65,8 @@ class GuardedWriter(io.BufferedIOBase):
         self._published = published
         self._opened_while_handling = _exceptions_being_handled()
         self._failure: BaseException | None = None
-        self._position = 0
+        self._position = position
+        self._prepare = prepare
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
@@ -76,7 +82,7 @@ class GuardedWriter(io.BufferedIOBase):
     @property
     def etag(self) -> str:
         """The ETag of the published object, "" before."""
-        return self._upload.etag
+        return self._upload.written.etag
 
     @property
     def closed(self) -> bool:
@@ -105,6 +111,9 @@ class GuardedWriter(io.BufferedIOBase):
             raise self._failure
         view = memoryview(data).cast("B")
         try:
+            if self._prepare is not None and view.nbytes:
+                prepare, self._prepare = self._prepare, None
+                prepare(self._parts)
             self._parts.write(view)
         except BaseException as error:
             self._failure = error
@@ -115,6 +124,11 @@ class GuardedWriter(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Nothing to do: S3 shows an object whole or not at all."""
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The first error of the writing, after which nothing can be published."""
+        return self._failure
 
     def commit(self) -> None:
         """Publish. Raises FileExistsError, ObjectChangedError, WriteOutcomeUnknownError, or the first error
@@ -128,6 +142,9 @@ class GuardedWriter(io.BufferedIOBase):
             raise self._failure
         if self._upload.state in (State.ABORTED, State.UNKNOWN):
             raise ValueError(f"{self.path} was discarded and cannot be published any more")
+        if self._prepare is not None:  # appending nothing leaves the object as it is
+            self._upload.abort()
+            return
         try:
             self._parts.finish()
         except BaseException as error:

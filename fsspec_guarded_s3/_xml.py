@@ -6,12 +6,14 @@ A truncated listing without a token is an error: stopping there would lose keys 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from ._checksums import encoded
 from ._errors import ProtocolError
 from ._models import ListedObject, ListPage, Part, PendingUpload
 
@@ -131,7 +133,12 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     """ListParts: the parts of a page and the marker of the next one."""
     root = _root(body)
     parts = [
-        Part(_number(item, "PartNumber"), _text(item, "ETag"), _number(item, "Size"))
+        Part(
+            _number(item, "PartNumber"),
+            _text(item, "ETag"),
+            _number(item, "Size"),
+            _crc32(_text(item, "ChecksumCRC32")),
+        )
         for item in root.findall("Part")
     ]
     if _text(root, "IsTruncated") != "true":
@@ -140,6 +147,20 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     if not marker:
         raise ProtocolError("the list of parts is truncated and has no marker: parts would be lost")
     return parts, marker
+
+
+def _crc32(text: str) -> int | None:
+    """The CRC32 of a part; None where there is none, or none that can be read."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return int.from_bytes(data, "big") if len(data) == 4 else None
+
+
+def parse_tags(body: bytes) -> list[tuple[str, str]]:
+    """GetObjectTagging: (key, value) of every tag."""
+    return [(_text(item, "Key"), _text(item, "Value")) for item in _root(body).iter("Tag")]
 
 
 def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | None]:
@@ -167,7 +188,7 @@ def complete_body(parts: Iterable[Part]) -> bytes:
     """The request body of CompleteMultipartUpload, parts in ascending order."""
     rows = "".join(
         f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
-        + (f"<ChecksumCRC32>{part.crc32}</ChecksumCRC32>" if part.crc32 else "")
+        + (f"<ChecksumCRC32>{encoded(part.crc32)}</ChecksumCRC32>" if part.crc32 is not None else "")
         + "</Part>"
         for part in sorted(parts, key=lambda part: part.number)
     )

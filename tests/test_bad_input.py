@@ -92,9 +92,9 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "mode z": (
         lambda fs, b: fs.open(f"{b}/file", "z"),
         ValueError,
-        "mode 'z' is not supported: use r, w or x",
+        "mode 'z' is not supported: use r, w, x or a",
     ),
-    "mode ab": (lambda fs, b: fs.open(f"{b}/file", "ab"), ValueError, "mode 'ab' is not supported"),
+    "mode a+b": (lambda fs, b: fs.open(f"{b}/file", "a+b"), ValueError, "mode 'a+b' is not supported"),
     "mode r+b": (lambda fs, b: fs.open(f"{b}/file", "r+b"), ValueError, "mode 'r+b' is not supported"),
     "read dir": (lambda fs, b: fs.open(f"{b}/dir"), IsADirectoryError, "is a directory and cannot be read"),
     "read bucket": (lambda fs, b: fs.open(b), IsADirectoryError, "names a bucket"),

@@ -30,6 +30,8 @@ BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "ObjectNotFoundError": (FileNotFoundError, errno.ENOENT),
     "PreconditionFailedError": (OSError, errno.ESTALE),
     "PreconditionUnsupportedError": (OSError, errno.ENOTSUP),
+    "ChecksumMismatchError": (OSError, errno.EBADMSG),
+    "TransactionError": (OSError, errno.EIO),
     "ProtocolError": (OSError, errno.EPROTO),
     "RangeNotSatisfiableError": (ValueError, errno.EINVAL),
     "ReadTimeoutError": (TimeoutError, errno.ETIMEDOUT),

@@ -11,6 +11,7 @@ import pytest
 
 from fsspec_guarded_s3 import (
     AccessDeniedError,
+    ConflictError,
     IncompleteBodyError,
     ObjectChangedError,
     PreconditionUnsupportedError,
@@ -265,10 +266,50 @@ def test_complete_that_answers_200_with_another_error_is_that_error_and_aborts()
 
 
 @pytest.mark.parametrize("answer", [s3_error(500, "InternalError"), close()])
-def test_complete_without_proof_is_write_outcome_unknown_and_leaves_no_upload(answer: Answer) -> None:
+def test_complete_that_was_never_applied_is_a_definite_failure(answer: Answer) -> None:
+    """The upload is still open, which proves that it was not completed; once aborted it never will be."""
     fake = FakeS3("bucket", fault=always("Complete", answer))
+    with ScriptedServer(handler=fake) as server, pytest.raises((ServerError, IncompleteBodyError)) as caught:
+        filesystem(server.url, max_attempts=2, **PARTS).pipe_file(PATH, LARGE, mode="create")
+    assert not caught.value.maybe_applied
+    assert not fake.objects
+    assert not fake.uploads
+
+
+def test_complete_without_proof_is_write_outcome_unknown_and_leaves_no_upload() -> None:
+    """The answer is lost, the upload is gone, and so is the object by the time that we look."""
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if operation(request) != "Complete":
+            return None
+        fake.objects.clear()
+        return close()
+
+    fake = FakeS3("bucket", after=after)
     with ScriptedServer(handler=fake) as server, pytest.raises(WriteOutcomeUnknownError):
         filesystem(server.url, max_attempts=2, **PARTS).pipe_file(PATH, LARGE, mode="create")
+    assert not fake.objects
+    assert not fake.uploads
+
+
+@pytest.mark.parametrize("mode", ["create", "overwrite"])
+def test_conflict_on_complete_starts_the_upload_again(mode: str) -> None:
+    """409 on Complete: that upload is lost for good; the parts are sent again from memory."""
+    fake = FakeS3("bucket", fault=once("Complete", s3_error(409, "ConditionalRequestConflict")))
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE, mode=mode)
+        assert len(named(server, "CreateMultipartUpload")) == 2
+    assert fake.objects["bucket", "key"].body == LARGE
+    assert not fake.uploads
+
+
+def test_conflict_on_complete_of_a_stream_says_that_the_parts_are_gone() -> None:
+    fake = FakeS3("bucket", fault=once("Complete", s3_error(409, "ConditionalRequestConflict")))
+    with ScriptedServer(handler=fake) as server:
+        file = filesystem(server.url, **PARTS).open(PATH, "xb")
+        file.write(LARGE)
+        with pytest.raises(ConflictError, match="write the object again"):
+            file.close()
     assert not fake.objects
     assert not fake.uploads
 
@@ -338,8 +379,11 @@ def test_body_cut_half_way_is_resumed_at_the_next_byte_under_the_same_pin() -> N
 
 def test_body_cut_half_way_of_a_whole_read_gives_whole_bytes() -> None:
     steps = [
-        Step(cut(206, TEN, after=4, etag="one", headers={"Content-Range": "bytes 0-9/10"})),
-        Step(respond(206, TEN, etag="one", headers={"Content-Range": "bytes 0-9/10"})),
+        Step(cut(200, TEN, after=4, etag="one")),
+        Step(
+            respond(206, TEN[4:], etag="one", headers={"Content-Range": "bytes 4-9/10"}),
+            expects("GET", headers={"range": "bytes=4-9", "if-match": '"one"'}),
+        ),
     ]
     with ScriptedServer(steps) as server:
         assert filesystem(server.url).cat_file(PATH) == TEN
@@ -589,7 +633,8 @@ def test_wrong_clock_is_corrected_once() -> None:
     theirs = datetime.now(timezone.utc) + timedelta(hours=3)
     skewed = s3_error(403, "RequestTimeTooSkewed", headers={"Date": format_datetime(theirs, usegmt=True)})
     right = Step(respond(200, TEN, etag="one"))
-    with ScriptedServer([Step(skewed), right, Step(skewed)]) as server:
+    # Once per call: another thread may have corrected it while the request was under way.
+    with ScriptedServer([Step(skewed), right, Step(skewed), Step(skewed)]) as server:
         fs = filesystem(server.url)
         assert fs.cat_file(PATH) == TEN
         stamp = datetime.strptime(server.requests[1].headers["x-amz-date"], "%Y%m%dT%H%M%SZ")

@@ -9,20 +9,36 @@ import fsspec_guarded_s3
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 LAYERS = (
-    {"_paths", "_options", "_models", "_errors"},
-    {"_xml", "_signing", "_transport", "_retry"},
+    {"_paths", "_options", "_models", "_errors", "_bodies", "_checksums"},
+    {"_xml", "_headers", "_signing", "_transport", "_retry"},
     {"_client", "_threads"},
-    {"_reader", "_download", "_writer", "_upload", "_probe"},
-    {"_filesystem"},
+    {"_reader", "_download", "_writer", "_upload", "_parts", "_probe", "_janitor", "_transaction"},
+    {"_filesystem", "_namespace"},
     {"__init__", "_cli"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHIN = {("_models", "_errors"), ("_reader", "_download"), ("_writer", "_upload")}
+WITHIN = {
+    ("_models", "_errors"),
+    ("_models", "_bodies"),
+    ("_checksums", "_bodies"),
+    ("_checksums", "_errors"),
+    ("_reader", "_download"),
+    ("_upload", "_probe"),
+    ("_parts", "_upload"),
+    ("_parts", "_download"),
+    ("_writer", "_parts"),
+    ("_writer", "_upload"),
+    ("_janitor", "_upload"),
+    ("_transaction", "_writer"),
+    ("_transaction", "_upload"),
+    ("_filesystem", "_namespace"),
+}
 ONLY = {
     "botocore": {"_signing"},
     "urllib3": {"_transport"},
     "tenacity": {"_retry"},
-    "fsspec": {"_reader", "_writer", "_upload", "_download", "_filesystem", "__init__", "_cli"},
+    "awscrt": {"_checksums"},
+    "fsspec": {"_reader", "_transaction", "_filesystem", "_namespace", "__init__", "_cli"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
@@ -80,5 +96,5 @@ def test_library_is_imported_where_it_belongs_only(library: str) -> None:
 
 
 def test_no_module_does_http_beside_the_transport() -> None:
-    clients = {"http", "socket", "ssl", "requests", "httpx", "aiohttp", "boto3"}
+    clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
     assert {module for module in MODULES if imports(module)[1] & clients} == {"_transport"}

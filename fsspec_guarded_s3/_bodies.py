@@ -1,0 +1,58 @@
+"""What a request can carry: bytes in memory, or a slice of a local file that is never held as a whole.
+
+Invariant: a body can be read again from its start, so that a request can be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+CHUNK = 256 * 1024
+
+
+class FileChangedError(ValueError):
+    """A local file became shorter or was written to while it was uploaded. Nothing was published."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """The bytes [start, stop) of an open local file, read when they are sent."""
+
+    descriptor: int
+    start: int
+    stop: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces of at most `CHUNK`. Raises FileChangedError when the file is shorter by now."""
+        position = self.start
+        while position < self.stop:
+            piece = os.pread(self.descriptor, min(CHUNK, self.stop - position), position)
+            if not piece:
+                raise FileChangedError("the local file became shorter while it was uploaded")
+            yield piece
+            position += len(piece)
+
+    def read(self) -> bytes:
+        """The bytes as a whole."""
+        return b"".join(self.chunks())
+
+
+Buffer = bytes | bytearray | memoryview
+RequestBody = Buffer | FileSlice
+
+
+def body_size(body: RequestBody) -> int:
+    """Bytes that `body` has."""
+    if isinstance(body, FileSlice):
+        return body.stop - body.start
+    return len(body) if isinstance(body, (bytes, bytearray)) else body.nbytes
+
+
+def body_chunks(body: RequestBody) -> Iterator[Buffer]:
+    """`body` in pieces; memory is not copied and comes as one."""
+    if isinstance(body, FileSlice):
+        yield from body.chunks()
+    elif body:
+        yield body

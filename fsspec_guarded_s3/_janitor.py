@@ -1,0 +1,116 @@
+"""Multipart uploads that somebody left behind, usually a process that was killed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+from ._client import S3Client
+from ._errors import ObjectNotFoundError
+from ._models import PendingUpload
+from ._paths import S3Path
+from ._threads import run_all
+from ._upload import live_upload_ids
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+
+@dataclass(frozen=True, slots=True)
+class StaleUpload:
+    """A multipart upload that was neither completed nor aborted; `live` if this process writes it."""
+
+    path: S3Path
+    upload_id: str
+    initiated: datetime | None
+    size: int
+    parts: int
+    live: bool
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was started, None where the store does not tell."""
+        return (
+            None if self.initiated is None else (datetime.now(timezone.utc) - self.initiated).total_seconds()
+        )
+
+    def details(self) -> dict[str, Any]:
+        """As `list_uploads` shows it."""
+        return {
+            "name": str(self.path),
+            "upload_id": self.upload_id,
+            "initiated": self.initiated,
+            "age": self.age,
+            "size": self.size,
+            "parts": self.parts,
+            "live": self.live,
+        }
+
+
+def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
+    """The uploads to `path` and below it, oldest first, each with the size that its parts have."""
+    pending = [item for item in _pending(client, path) if _is_at_or_below(item.key, path.key)]
+    live = live_upload_ids()
+    found: list[StaleUpload] = []
+
+    def measure(item: PendingUpload) -> None:
+        where = path.child(item.key)
+        try:
+            parts = client.list_parts(where, item.upload_id)
+        except ObjectNotFoundError:
+            return  # completed or aborted since
+        size = sum(part.size for part in parts)
+        found.append(
+            StaleUpload(where, item.upload_id, item.initiated, size, len(parts), item.upload_id in live)
+        )
+
+    run_all((partial(measure, item) for item in pending), client.options.max_concurrency)
+    latest = datetime.max.replace(tzinfo=timezone.utc)
+    return sorted(found, key=lambda upload: (upload.initiated or latest, upload.path.key, upload.upload_id))
+
+
+def _pending(client: S3Client, path: S3Path) -> Iterable[PendingUpload]:
+    try:
+        return client.list_multipart_uploads(path.bucket, path.key)
+    except ObjectNotFoundError as error:
+        if error.code == "NoSuchUpload":  # rclone's answer for a bucket that has none
+            return ()
+        raise
+
+
+def _is_at_or_below(key: str, root: str) -> bool:
+    return not root or key == root or key.startswith(root.rstrip("/") + "/")
+
+
+def abort_uploads(client: S3Client, path: S3Path, older_than: timedelta) -> list[StaleUpload]:
+    """Abort the uploads at and below `path` that are older; those of this process's writers never.
+
+    An upload without a date is left alone, since nothing says that it is old. What was aborted is looked at
+    again: a part that was on its way may have arrived after the abort.
+    """
+    if older_than < timedelta(0):
+        raise ValueError(f"older_than must not be negative, not {older_than}")
+    aborted = []
+    for upload in list_uploads(client, path):
+        age = upload.age
+        if upload.live or age is None or age < older_than.total_seconds():
+            continue
+        if _abort(client, upload):
+            aborted.append(upload)
+    return aborted
+
+
+def _abort(client: S3Client, upload: StaleUpload) -> bool:
+    for _ in range(3):
+        try:
+            client.abort_multipart_upload(upload.path, upload.upload_id)
+            left = client.list_parts(upload.path, upload.upload_id)
+        except ObjectNotFoundError:
+            return True
+        if not left:
+            return True
+    logger.warning("upload %s of %s still has parts: its writer is at work", upload.upload_id, upload.path)
+    return False

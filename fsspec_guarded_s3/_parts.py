@@ -1,0 +1,298 @@
+"""What an upload is fed from: a stream, bytes at hand, a local file, another object.
+
+Invariants: memory is bounded whatever the size; what was sent in parts can be sent again from bytes and
+from files, so there a 409 on Complete starts the upload anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+
+from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody
+from ._checksums import body_crc32
+from ._client import S3Client
+from ._download import read_range
+from ._errors import ConflictError, InvalidRequestError, ProtocolError
+from ._models import ByteRange, ObjectInfo, Part, Written
+from ._options import MAX_PART_SIZE, MAX_PARTS, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, Options, part_size_for
+from ._paths import S3Path
+from ._threads import run_all
+from ._upload import Upload
+
+logger = logging.getLogger("fsspec_guarded_s3")
+Progress = Callable[[int], None]
+_COPY_PART = 128 * MIB
+
+
+class PartBuffer:
+    """Cuts a stream of unknown length into parts and uploads them in the background.
+
+    Holds at most `max_concurrency` + 1 parts. Part sizes double every 1,000 parts, so that 10,000 suffice.
+    """
+
+    def __init__(self, upload: Upload, options: Options) -> None:
+        self._upload = upload
+        self._options = options
+        self._buffer = bytearray()
+        self._number = 0
+
+    def _part_size(self) -> int:
+        return min(self._options.part_size << (self._number // 1000), MAX_PART_SIZE)
+
+    def follow(self, parts: int) -> None:
+        """Go on after `parts` parts that are there already."""
+        self._number = parts
+
+    def write(self, data: memoryview) -> None:
+        """Take `data`; sends every part that is full."""
+        limit = self._options.multipart_threshold if self._upload.may_start else self._part_size()
+        self._buffer += data
+        if len(self._buffer) < limit:
+            return
+        while len(self._buffer) >= self._part_size():
+            size = self._part_size()
+            with memoryview(self._buffer) as view:
+                part = bytes(view[:size])
+            del self._buffer[:size]
+            self._send(part)
+
+    def _send(self, part: Buffer) -> None:
+        if self._upload.may_start:
+            self._upload.start()
+        self._number += 1
+        if self._number > MAX_PARTS:
+            raise ValueError(f"the object needs more than {MAX_PARTS} parts: raise part_size")
+        self._upload.send_part_in_background(self._number, part, self._options.max_concurrency)
+
+    def finish(self) -> Written:
+        """Publish: by one PUT when no part has been sent yet."""
+        rest, self._buffer = self._buffer, bytearray()
+        if self._upload.may_start:
+            return self._upload.put(rest)
+        if rest:
+            self._send(rest)
+        try:
+            return self._upload.complete()
+        except ConflictError as error:
+            if self._upload.may_start:
+                self._upload.abort()
+                error.message += ": the parts that were sent are gone, so write the object again"
+            raise
+
+
+def upload_bytes(client: S3Client, upload: Upload, data: Buffer) -> Written:
+    """Publish `data`, which is at hand as a whole; parts are slices, not copies."""
+    view = memoryview(data).cast("B")
+    return _upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], _no_progress)
+
+
+def upload_file(client: S3Client, upload: Upload, descriptor: int, progress: Progress) -> Written:
+    """Publish an open local file; it is read as it is sent.
+
+    Raises FileChangedError when the file became shorter or was rewritten meanwhile. A file that grows is
+    fine (a log): what it had at the beginning is published.
+    """
+    before = os.fstat(descriptor)
+
+    def piece(start: int, stop: int) -> RequestBody:
+        return FileSlice(descriptor, start, stop)
+
+    def check() -> None:
+        now = os.fstat(descriptor)
+        rewritten = now.st_size == before.st_size and now.st_mtime_ns != before.st_mtime_ns
+        if rewritten or now.st_size < before.st_size:
+            raise FileChangedError("the local file was changed while it was uploaded: upload it again")
+
+    return _upload_slices(client, upload, before.st_size, piece, progress, check)
+
+
+def _upload_slices(
+    client: S3Client,
+    upload: Upload,
+    size: int,
+    piece: Callable[[int, int], RequestBody],
+    progress: Progress,
+    check: Callable[[], None] = lambda: None,
+) -> Written:
+    options = client.options
+    if size < options.multipart_threshold:
+        written = upload.put(piece(0, size))
+        check()
+        progress(size)
+        return written
+    part_size = part_size_for(size, options.part_size)
+    count = -(-size // part_size)
+
+    def once() -> Written:
+        upload.start()
+        numbers = range(1, count + 1)
+        _send_parts(client, upload, numbers, size, part_size, piece, progress)
+        try:
+            check()
+        except BaseException:
+            upload.abort()
+            raise
+        try:
+            return upload.complete()
+        except ConflictError:
+            progress(-size)
+            raise
+
+    return client.repeat_while(lambda error: _may_start_anew(error, upload), once, options.max_attempts)
+
+
+def _may_start_anew(error: BaseException, upload: Upload) -> bool:
+    return isinstance(error, ConflictError) and upload.may_start
+
+
+def _send_parts(
+    client: S3Client,
+    upload: Upload,
+    numbers: range | list[int],
+    size: int,
+    part_size: int,
+    piece: Callable[[int, int], RequestBody],
+    progress: Progress,
+) -> None:
+    def send(number: int) -> None:
+        start = (number - 1) * part_size
+        stop = min(start + part_size, size)
+        upload.send_part(number, piece(start, stop))
+        progress(stop - start)
+
+    try:
+        run_all((partial(send, number) for number in numbers), client.options.max_concurrency)
+    except BaseException:
+        upload.abort()
+        raise
+
+
+# --- an upload that was begun before ---------------------------------------------------------------
+
+
+def resume_file(
+    client: S3Client, upload: Upload, path: S3Path, upload_id: str, descriptor: int, progress: Progress
+) -> Written:
+    """Finish the multipart upload `upload_id` of a local file, sending only what is missing.
+
+    Every part that is there is compared with the file before it is trusted. Raises ValueError when one
+    differs (the upload is kept), FileNotFoundError when there is no such upload.
+    """
+    size = os.fstat(descriptor).st_size
+    parts = client.list_parts(path, upload_id)
+    part_size = _part_size_of(parts, size, client.options)
+    trusted = []
+    for part in parts:
+        start = (part.number - 1) * part_size
+        stop = min(start + part_size, size)
+        same = _same_bytes(part, FileSlice(descriptor, start, stop)) if 0 <= start < stop else False
+        if same is False:
+            raise ValueError(
+                f"resume: part {part.number} of upload {upload_id} does not match the local file. Nothing "
+                "was sent, the upload is kept; abort_uploads removes it, a put without resume starts anew"
+            )
+        if same:
+            trusted.append(part)
+            progress(stop - start)
+    there = {part.number for part in trusted}
+    missing = [number for number in range(1, max(1, -(-size // part_size)) + 1) if number not in there]
+    upload.resume(upload_id, trusted)
+    _send_parts(
+        client,
+        upload,
+        missing,
+        size,
+        part_size,
+        lambda start, stop: FileSlice(descriptor, start, stop),
+        progress,
+    )
+    return upload.complete()
+
+
+def _part_size_of(parts: list[Part], size: int, options: Options) -> int:
+    """The part size of the process that began: that of any part but the last."""
+    full = [part.size for part in parts if part.number < max(p.number for p in parts)]
+    if not full and parts:  # one part alone may be the last one, which is shorter
+        only = parts[0]
+        full = [only.size] if only.number == 1 and only.size < size else []
+    return full[0] if full else part_size_for(size, options.part_size)
+
+
+def _same_bytes(part: Part, piece: FileSlice) -> bool | None:
+    """Whether the part holds these bytes; None where the store tells no checksum that could prove it."""
+    if part.size != piece.stop - piece.start:
+        return False
+    if part.crc32 is not None:
+        return part.crc32 == body_crc32(piece)
+    etag = part.etag.strip('"')
+    if len(etag) != 32:
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in piece.chunks():
+        digest.update(chunk)
+    return digest.hexdigest() == etag
+
+
+# --- from another object ---------------------------------------------------------------------------
+
+
+def copy_object(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> Written:
+    """Publish the version `info` of `source` at the place of `upload`, in parts above 5 GiB."""
+    if info.size <= MAX_SINGLE_PUT:
+        return upload.copy(source, info)
+
+    def once() -> Written:
+        upload.start()
+        try:
+            copy_parts(client, upload, source, info)
+        except BaseException:
+            upload.abort()
+            raise
+        return upload.complete()
+
+    return client.repeat_while(
+        lambda error: _may_start_anew(error, upload), once, client.options.max_attempts
+    )
+
+
+def copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
+    """Copy the version `info` of `source` into the first parts of `upload`; returns how many they are.
+
+    By UploadPartCopy; where the store has none, the bytes are read under the pin and sent.
+    """
+    count = max(1, -(-info.size // part_size_for(info.size, _COPY_PART)))
+    size = -(-info.size // count)  # parts of one size: none but the last is small
+
+    def copy(number: int) -> None:
+        start, stop = (number - 1) * size, min(number * size, info.size)
+        try:
+            upload.copy_part(number, source, ByteRange(start, stop), info.etag)
+        except (ProtocolError, InvalidRequestError) as error:
+            logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
+            upload.send_part(number, read_range(client, source, info, start, stop))
+
+    run_all((partial(copy, number) for number in range(1, count + 1)), client.options.max_concurrency)
+    return count
+
+
+def prepare_append(
+    client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, buffer: PartBuffer
+) -> None:
+    """Put the version `info` of `source` in front of what `buffer` will get.
+
+    Where it is too small for a part of its own it is read into the buffer, else copied by the store.
+    """
+    if info.size < MIN_PART_SIZE:
+        with memoryview(read_range(client, source, info, 0, info.size)) as old:
+            buffer.write(old)
+        return
+    upload.start()
+    buffer.follow(copy_parts(client, upload, source, info))
+
+
+def _no_progress(count: int) -> None:
+    """Nobody asked."""
