@@ -71,8 +71,8 @@ def register(protocol: str) -> None:
 
     URLs of that protocol then open with `GuardedS3FileSystem`.
     """
-    if not protocol.replace("-", "").isalnum():
-        raise ValueError(f"protocol must be letters, digits and hyphens, not {protocol!r}")
+    if not (protocol.isascii() and protocol.replace("-", "").isalnum()):
+        raise ValueError(f"protocol must be ASCII letters, digits and hyphens, not {protocol!r}")
     known = GuardedS3FileSystem.protocol
     protocols = (known,) if isinstance(known, str) else known
     if protocol not in protocols:

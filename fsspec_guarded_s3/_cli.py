@@ -8,19 +8,24 @@ from __future__ import annotations
 import argparse
 import logging
 import multiprocessing
+import os
+import queue
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import fsspec
 
 from ._client import S3Client
-from ._errors import ObjectChangedError
+from ._errors import GuardedS3Error, ObjectChangedError
 from ._filesystem import GuardedS3FileSystem
 from ._options import MIN_PART_SIZE, Options
+
+_ROUNDS = 10  # of the race
+_PARTS = 8  # of dask's dataset
 
 
 class DemoFailedError(AssertionError):
@@ -41,7 +46,12 @@ def _check(holds: object, guaranteed: str, evidence: str) -> None:
 
 @contextmanager
 def _embedded_server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError as error:
+        raise DemoFailedError(
+            f"{error}: pip install 'fsspec_guarded_s3[demo]', or pass --endpoint-url and --bucket"
+        ) from error
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -71,7 +81,7 @@ def _dask(root: str, options: dict[str, Any]) -> None:
     import pandas as pd
     from distributed import Client, LocalCluster
 
-    _say("dask writes a partitioned dataset with two worker processes and reads it back")
+    _say("dask writes a partitioned dataset with a cluster of two processes and reads it back")
     frame = pd.DataFrame({"n": range(10_000)})
     with tempfile.TemporaryDirectory() as scratch:
         cluster = LocalCluster(
@@ -82,36 +92,74 @@ def _dask(root: str, options: dict[str, Any]) -> None:
             local_directory=scratch,
             host="127.0.0.1",
         )
-        with cluster, Client(cluster):
-            dd.from_pandas(frame, npartitions=8).to_parquet(f"{root}/parts", storage_options=options)
-            total = dd.read_parquet(f"{root}/parts", storage_options=options)["n"].sum().compute()
+        with cluster, Client(cluster) as client:
+            processes = set(client.run(os.getpid).values()) - {os.getpid()}
+            parts = dd.from_pandas(frame, npartitions=_PARTS)
+            parts.to_parquet(f"{root}/parts", storage_options=options)
+            back = dd.read_parquet(f"{root}/parts", storage_options=options).compute()
     files = GuardedS3FileSystem(**options).glob(f"{root}/parts/*.parquet")
-    holds = total == frame["n"].sum() and len(files) == 8
-    _check(holds, "all partitions are there, once", f"{len(files)} files, sum of the column {total:,}")
+    same = sorted(back["n"]) == list(frame["n"])
+    holds = same and len(files) == _PARTS and len(processes) == 2
+    evidence = f"{len(files)} files, {len(back):,} rows equal, written by {len(processes)} other processes"
+    _check(holds, "all partitions are there, once", evidence)
 
 
-def _create(path: str, options: dict[str, Any], name: bytes, results: Any) -> None:
-    """What each of the racing processes does."""
-    results.put((name, GuardedS3FileSystem(**options).put_if_absent(path, name)))
+def _create(paths: list[str], options: dict[str, Any], name: bytes, start: Any, results: Any) -> None:
+    """What each of the racing processes does: one create per round, together with its rival."""
+    try:
+        fs = GuardedS3FileSystem(**options)
+        won = []
+        for path in paths:
+            start.wait(60)
+            won.append(fs.put_if_absent(path, name))
+        results.put((name, won))
+    except BaseException as error:
+        start.abort()
+        results.put((name, f"{type(error).__name__}: {error}"))
+        raise
+
+
+def _answers(racers: list[Any], results: Any) -> dict[bytes, Any]:
+    """What the racers tell, by their names. A racer that died without a word is a failure."""
+    answers: dict[bytes, Any] = {}
+    while len(answers) < len(racers):
+        alive = any(racer.is_alive() for racer in racers)
+        try:
+            name, told = results.get(timeout=1)
+        except queue.Empty:
+            if not alive:
+                raise DemoFailedError("the racing processes gave no answer") from None
+        else:
+            answers[name] = told
+    return answers
 
 
 def _race(root: str, options: dict[str, Any]) -> None:
-    _say("two processes race for one key")
+    _say(f"two processes race for one key, {_ROUNDS} times")
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    path = f"{root}/lock"
-    racers = [
-        context.Process(target=_create, args=(path, options, name, results)) for name in (b"one", b"two")
-    ]
+    start = context.Barrier(2)
+    paths = [f"{root}/locks/{number}" for number in range(_ROUNDS)]
+    names = (b"one", b"two")
+    racers = [context.Process(target=_create, args=(paths, options, name, start, results)) for name in names]
     for racer in racers:
         racer.start()
-    answers = [results.get(timeout=60) for _ in racers]
-    for racer in racers:
-        racer.join(60)
-    winners = [name for name, created in answers if created]
-    held = GuardedS3FileSystem(**options).cat_file(path)
-    evidence = f"winner {winners}, the object holds {held!r}"
-    _check(len(winners) == 1 and held == winners[0], "exactly one creates it", evidence)
+    try:
+        answers = _answers(racers, results)
+    finally:
+        for racer in racers:
+            racer.join(10)
+            racer.kill()
+    failed = [f"{name.decode()}: {won}" for name, won in answers.items() if isinstance(won, str)]
+    if failed:
+        raise DemoFailedError(f"NOT guaranteed: exactly one creates it - {'; '.join(failed)}")
+    fs = GuardedS3FileSystem(**options)
+    winners = [[name for name in names if answers[name][number]] for number in range(_ROUNDS)]
+    held = [fs.cat_file(path) for path in paths]
+    right = [winner == [content] for winner, content in zip(winners, held, strict=True)]
+    tally = ", ".join(f"{name.decode()} won {winners.count([name])}" for name in names)
+    evidence = f"{tally}; {right.count(True)} of {_ROUNDS} keys have one winner and hold what it wrote"
+    _check(all(right), "exactly one creates it, and is told so", evidence)
 
 
 def _replaced(root: str, options: dict[str, Any]) -> None:
@@ -130,19 +178,26 @@ def _replaced(root: str, options: dict[str, Any]) -> None:
 
 
 def _failed_write(root: str, options: dict[str, Any]) -> None:
-    _say("an exception while writing 12 MB")
+    _say("an exception while writing 12 MB, to a free key and over an object")
     fs = GuardedS3FileSystem(**options, part_size=MIN_PART_SIZE, multipart_threshold=MIN_PART_SIZE)
-    path = f"{root}/half"
-    try:
-        with fs.open(path, "wb") as file:
+    client = S3Client(Options.parse(options))
+    fs.pipe_file(f"{root}/old", b"old")
+    open_before = 0
+    for name in ("half", "old"):
+        bucket, _, key = fs._strip_protocol(f"{root}/{name}").partition("/")
+        with suppress(KeyError), fs.open(f"{root}/{name}", "wb") as file:
             file.write(b"x" * 12_000_000)
+            open_before += len(client.list_multipart_uploads(bucket, key))
             raise KeyError("the program failed here")
-    except KeyError:
-        pass
-    bucket, _, key = fs._strip_protocol(path).partition("/")
-    uploads = S3Client(Options.parse(options)).list_multipart_uploads(bucket, key)
-    holds = not fs.exists(path) and not uploads
-    _check(holds, "neither object nor upload is left", f"exists: {fs.exists(path)}, uploads: {len(uploads)}")
+    bucket, _, prefix = fs._strip_protocol(root).partition("/")
+    uploads = client.list_multipart_uploads(bucket, f"{prefix}/")
+    there = fs.exists(f"{root}/half")
+    old = fs.cat_file(f"{root}/old")
+    _check(
+        not there and not uploads and old == b"old" and open_before == 2,
+        "neither object nor upload is left, and what was there stays",
+        f"uploads when it failed: {open_before}, after: {len(uploads)}; exists: {there}; old object: {old!r}",
+    )
 
 
 _ACTS: tuple[Callable[[str, dict[str, Any]], None], ...] = (_pandas, _dask, _race, _replaced, _failed_write)
@@ -155,33 +210,47 @@ def demo(options: dict[str, Any], bucket: str) -> None:
     try:
         for act in _ACTS:
             act(root, options)
-    finally:
-        if fs.exists(root):
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to be told
             fs.rm(root, recursive=True)
+        raise
+    fs.rm(root, recursive=True)
+    _check(not fs.exists(root), "the demo leaves nothing behind", f"{root} is gone")
     _say("every guarantee held")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="guarded-s3", description=__doc__)
-    command = parser.add_subparsers(required=True).add_parser("demo", help="show the guarantees")
-    command.add_argument("--endpoint-url", help="S3 endpoint (default: an embedded server)")
-    command.add_argument("--bucket", help="an existing bucket (needed with --endpoint-url or --region)")
-    command.add_argument("--region")
-    command.add_argument("--profile")
-    given = vars(parser.parse_args(arguments))
-    bucket = given.pop("bucket")
-    options = {name: value for name, value in given.items() if value is not None}
+def _run(options: dict[str, Any], bucket: str | None) -> None:
     if bucket:
+        _say(f"S3 at {options.get('endpoint_url', 'AWS or the configured endpoint')}, bucket {bucket}")
         demo(options, bucket)
-        return 0
-    if options:
-        parser.error("--bucket is needed with --endpoint-url, --region or --profile")
+        return
     with _embedded_server() as url:
         _say(f"embedded S3 server at {url}")
         options = {"endpoint_url": url, "key": "demo", "secret": "demo", "region": "us-east-1"}
         GuardedS3FileSystem(**options).mkdir("guarded-demo")
         demo(options, "guarded-demo")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 1 when a guarantee did not hold."""
+    parser = argparse.ArgumentParser(prog="guarded-s3", description=__doc__)
+    command = parser.add_subparsers(required=True).add_parser("demo", help="show the guarantees")
+    command.add_argument("--endpoint-url", help="S3 endpoint (default: an embedded server)")
+    command.add_argument("--bucket", help="an existing bucket (needed with any other option)")
+    command.add_argument("--region")
+    command.add_argument("--profile")
+    command.add_argument("--addressing-style", choices=("auto", "path", "virtual"))
+    command.add_argument("--allow-http", action="store_true", default=None, help="plain http to another host")
+    given = vars(parser.parse_args(arguments))
+    bucket = given.pop("bucket")
+    options = {name: value for name, value in given.items() if value is not None}
+    if options and not bucket:
+        parser.error("--bucket is needed with any other option")
+    try:
+        _run(options, bucket)
+    except (DemoFailedError, GuardedS3Error) as error:
+        sys.stderr.write(f"the demo FAILED: {type(error).__name__}: {error}\n")
+        return 1
     return 0
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from . import _xml
@@ -48,11 +49,13 @@ from ._options import Options
 from ._paths import S3Path
 from ._retry import RetryPolicy
 from ._signing import Signer
+from ._threads import Task
 from ._transport import HTTPBody, shared_transport
 
 T = TypeVar("T")
 _CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
 _NO_CONDITION = Condition()
+MAX_KEYS = 1000  # of one page of a listing
 
 
 @dataclass(slots=True)
@@ -424,24 +427,34 @@ class S3Client:
     # --- listing and buckets ---
 
     def list_objects(
-        self, bucket: str, prefix: str = "", delimiter: str = "", max_keys: int = 1000
+        self, bucket: str, prefix: str = "", delimiter: str = "", max_keys: int = MAX_KEYS
     ) -> Iterator[ListPage]:
-        """ListObjectsV2, page by page."""
-        token: str | None = None
+        """ListObjectsV2, page by page. A caller that may stop early asks for fewer than `MAX_KEYS`."""
+        query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
+        query += [("max-keys", str(max_keys))]
+        query += [("delimiter", delimiter)] if delimiter else []
+
+        def fetch(token: str | None) -> bytes:
+            more = [("continuation-token", token)] if token else []
+            return self._send(Request("ListObjectsV2", "GET", bucket, query=(*query, *more))).body
+
+        body, token = fetch(None), None
         while True:
-            query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
-            query += [("max-keys", str(max_keys))]
-            query += [("delimiter", delimiter)] if delimiter else []
-            query += [("continuation-token", token)] if token else []
-            page = _xml.parse_list(
-                self._send(Request("ListObjectsV2", "GET", bucket, query=tuple(query))).body
-            )
-            yield page
-            if page.next_token is None:
-                return
-            if page.next_token == token:
-                raise ProtocolError("the listing goes round in circles: the same token came twice")
-            token = page.next_token
+            # The next page is on its way while this one is parsed and used.
+            ahead = _xml.next_token(body) if max_keys == MAX_KEYS else None
+            task = Task(partial(fetch, ahead)) if ahead else None
+            try:
+                page = _xml.parse_list(body)
+                yield page
+                if page.next_token is None:
+                    return
+                if page.next_token == token:
+                    raise ProtocolError("the listing goes round in circles: the same token came twice")
+                token = page.next_token
+                body = task.wait() if task is not None and ahead == token else fetch(token)
+            finally:
+                if task is not None:
+                    task.cancel()
 
     def list_buckets(self) -> list[tuple[str, datetime | None]]:
         """ListBuckets."""

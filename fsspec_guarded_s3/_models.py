@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import NamedTuple, Protocol
 
 from ._bodies import RequestBody
@@ -165,11 +165,23 @@ class ListedObject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of ListObjectsV2."""
+    """One page of ListObjectsV2: the keys, and the other fields of each as S3 wrote them."""
 
-    objects: tuple[ListedObject, ...]
-    prefixes: tuple[str, ...]
-    next_token: str | None
+    keys: Sequence[str]
+    prefixes: tuple[str, ...] = ()
+    next_token: str | None = None
+    modified: Sequence[str] = ()
+    etags: Sequence[str] = ()
+    sizes: Sequence[str] = ()
+    storage: Sequence[str] = ()
+
+    def objects(self) -> Iterator[ListedObject]:
+        """The entries; made when they are asked for, since many callers want the keys alone."""
+        storage = (name or "STANDARD" for name in self.storage)
+        rows = zip(
+            self.keys, map(int, self.sizes), self.etags, map(s3_time, self.modified), storage, strict=True
+        )
+        return map(ListedObject._make, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,16 @@ class PendingUpload:
     key: str
     upload_id: str
     initiated: datetime | None
+
+
+def s3_time(text: str) -> datetime | None:
+    """A time as S3's XML has it, in UTC; None where there is none, or none that can be read."""
+    try:
+        if text.endswith("Z"):
+            return datetime.fromisoformat(text[:-1] + "+00:00")
+        return datetime.fromisoformat(text).astimezone(timezone.utc)
+    except ValueError:
+        return None
 
 
 def quoted(etag: str | None) -> str:

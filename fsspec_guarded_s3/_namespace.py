@@ -81,7 +81,7 @@ class Namespace(AbstractFileSystem):
 
     def _has_children(self, location: S3Path) -> bool:
         page = next(self._client.list_objects(location.bucket, location.key + "/", max_keys=1))
-        return bool(page.objects or page.prefixes)
+        return bool(page.keys or page.prefixes)
 
     @staticmethod
     def _details(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Namespace(AbstractFileSystem):
         prefix = location.key + "/" if location.key else ""
         rows: dict[str, dict[str, Any]] = {}
         for page in self._client.list_objects(location.bucket, prefix, "/"):
-            for item in page.objects:
+            for item in page.objects():
                 if not item.key.endswith("/"):
                     rows[item.key] = _file(location.bucket, item)
             for child in page.prefixes:
@@ -168,12 +168,19 @@ class Namespace(AbstractFileSystem):
         location = _paths.parse(stripped)
         prefix = kwargs.pop("prefix", "")
         base = location.key + "/" if location.key else ""
+        pages = self._client.list_objects(location.bucket, base + prefix)
+        if maxdepth is None and not withdirs and not detail:
+            root = location.bucket + "/"
+            names = [root + key for page in pages for key in page.keys if key[-1:] != "/"]
+            if names:
+                return sorted(names)
+            pages = iter(())
         rows: dict[str, dict[str, Any]] = {}
-        for page in self._client.list_objects(location.bucket, base + prefix):
+        for page in pages:
             if maxdepth is None and not withdirs:
-                rows.update(_files(location.bucket, page.objects))
+                rows.update(_files(location.bucket, page.objects()))
                 continue
-            for item in page.objects:
+            for item in page.objects():
                 self._take(rows, location.bucket, base, item, maxdepth, withdirs)
         if withdirs and rows:
             rows[stripped] = _directory(stripped)
@@ -274,7 +281,7 @@ class Namespace(AbstractFileSystem):
         """The keys at and below `location`, markers of directories included."""
         prefix = location.key + "/" if location.key else ""
         pages = self._client.list_objects(location.bucket, prefix)
-        listed = [item.key for page in pages for item in page.objects]
+        listed = [key for page in pages for key in page.keys]
         found = [
             key for key in listed if maxdepth is None or key.rstrip("/").count("/", len(prefix)) < maxdepth
         ]

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _MAX_THREADS = 64
@@ -24,12 +24,12 @@ def _shared_executor() -> ThreadPoolExecutor:
         return _executor
 
 
-class Task:
+class Task(Generic[T]):
     """A call that a thread of the pool makes, or the first who waits for it."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
+    def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
-        self._future: Future[object] | None
+        self._future: Future[T] | None
         try:
             self._future = _shared_executor().submit(call)
         except RuntimeError:  # the interpreter is going down: no new threads
@@ -39,7 +39,7 @@ class Task:
         """Whether waiting would return at once."""
         return self._future is not None and self._future.done()
 
-    def wait(self) -> object:
+    def wait(self) -> T:
         """The call's result; raises what it raised."""
         if self._future is None or self._future.cancel():
             return self._call()

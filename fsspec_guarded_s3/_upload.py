@@ -85,7 +85,7 @@ class Upload:
             self._headers[f"x-amz-meta-{WRITE_TOKEN}"] = self._token
         self._upload_id = ""
         self._resumed = False
-        self._tasks: deque[Task] = deque()
+        self._tasks: deque[Task[None]] = deque()
         self._parts: list[Part] = []
         self._pid = os.getpid()
         self.state = State.NEW

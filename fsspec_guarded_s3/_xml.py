@@ -7,37 +7,42 @@ A truncated listing without a token is an error: stopping there would lose keys 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from ._checksums import encoded
 from ._errors import ProtocolError
-from ._models import ListedObject, ListPage, Part, PendingUpload
+from ._models import ListPage, Part, PendingUpload, s3_time
 
 
 def _root(body: bytes) -> ElementTree.Element:
     """The document without name spaces: stores differ in whether they send one."""
-    root = _parsed(body)
+    root = _tree(_decoded(body))
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
 
 
-def _parsed(body: bytes) -> ElementTree.Element:
-    # No DTD: entities could blow up, and S3 never sends one.
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise ProtocolError("the store sent XML with a DTD")
+def _decoded(body: bytes) -> str:
+    # Decoded here, so that no other encoding hides a DTD or an entry.
     try:
-        # Decoded here, so that no other encoding hides a DTD from the line above.
-        root = ElementTree.fromstring(body.decode("utf-8-sig"))
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ProtocolError("the store sent XML that is not UTF-8") from error
+
+
+def _tree(text: str) -> ElementTree.Element:
+    # No DTD: entities could blow up, and S3 never sends one.
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ProtocolError("the store sent XML with a DTD")
+    try:
+        return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
-    return root
 
 
 def _text(element: ElementTree.Element, name: str) -> str:
@@ -54,17 +59,6 @@ def _size(text: str, name: str = "Size") -> int:
     return int(text)
 
 
-def _time(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        if text.endswith("Z"):
-            return datetime.fromisoformat(text[:-1] + "+00:00")
-        return datetime.fromisoformat(text).astimezone(timezone.utc)
-    except ValueError:
-        return None
-
-
 def parse_error(body: bytes) -> dict[str, str]:
     """The fields of an `<Error>` document; empty for anything else."""
     if b"<Error" not in body:
@@ -77,41 +71,83 @@ def parse_error(body: bytes) -> dict[str, str]:
     return {} if error is None else {child.tag: child.text or "" for child in error}
 
 
+# The shape in which S3 and most stores send an entry. One pass of the regular expression takes a quarter of
+# the time of a tree; a page with an entry of another shape goes through the tree as a whole.
+_ENTRY = re.compile(
+    r"<Contents>\s*<Key>([^<]*)</Key>\s*<LastModified>([^<]*)</LastModified>\s*<ETag>([^<]*)</ETag>\s*"
+    r"(?:<Checksum\w+>[^<]*</Checksum\w+>\s*)*<Size>([0-9]+)</Size>\s*"
+    r"(?:<Owner>(?:\s*<\w+>[^<]*</\w+>)*\s*</Owner>\s*)?<StorageClass>([^<]*)</StorageClass>\s*</Contents>"
+)
+_FIELDS = ("Key", "LastModified", "ETag", "Size", "StorageClass")
+_TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
+
+
+def next_token(body: bytes) -> str | None:
+    """The continuation token of a page, found without parsing the page."""
+    found = _TOKEN.search(body)
+    return _plain(found[1].decode("utf-8", "replace")) if found else None
+
+
 def parse_list(body: bytes) -> ListPage:
     """A page of ListObjectsV2 that was asked for with `encoding-type=url`."""
-    root = _parsed(body)
-    if root.tag.rpartition("}")[2] != "ListBucketResult":
-        raise ProtocolError(f"the store answered a listing with <{root.tag}>, not with <ListBucketResult>")
+    text = _decoded(body)
+    pieces = _ENTRY.split(text)  # what is between the entries, and five fields of each
+    columns = [pieces[n::6] for n in range(1, 6)]
+    rest = "".join(pieces[::6])
+    if "<Contents" not in rest and "<!" not in rest:
+        root = _list_root(rest)
+        columns = [[_plain(value) for value in column] if _escaped(column) else column for column in columns]
+    else:
+        root = _list_root(text)
+        columns = _columns(root)
     space = root.tag[: root.tag.find("}") + 1]  # stripping it from every element would cost a third
-    key, size, etag, modified, storage = (
-        space + name for name in ("Key", "Size", "ETag", "LastModified", "StorageClass")
-    )
     encoded = root.findtext(space + "EncodingType") == "url"
-    objects = []
-    for item in root.iterfind(space + "Contents"):
-        fields = {child.tag: child.text or "" for child in item}
-        name = fields.get(key, "")
-        objects.append(
-            ListedObject(
-                unquote_plus(name) if encoded else name,
-                _size(fields.get(size, "")),
-                fields.get(etag, ""),
-                _time(fields.get(modified, "")),
-                fields.get(storage) or "STANDARD",
-            )
-        )
+    keys, modified, etags, sizes, storage = columns
+    if encoded:
+        keys = [unquote_plus(key) if "%" in key or "+" in key else key for key in keys]
     found = [item.findtext(space + "Prefix") or "" for item in root.iterfind(space + "CommonPrefixes")]
     prefixes = tuple(unquote_plus(prefix) if encoded else prefix for prefix in found)
     truncated = root.findtext(space + "IsTruncated") == "true"
     token = root.findtext(space + "NextContinuationToken") or None
     if truncated and token is None:
         raise ProtocolError("the listing is truncated and has no continuation token: keys would be lost")
-    return ListPage(tuple(objects), prefixes, token if truncated else None)
+    return ListPage(keys, prefixes, token if truncated else None, modified, etags, sizes, storage)
+
+
+def _list_root(text: str) -> ElementTree.Element:
+    root = _tree(text)
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
+        raise ProtocolError(f"the store answered a listing with <{root.tag}>, not with <ListBucketResult>")
+    return root
+
+
+def _columns(root: ElementTree.Element) -> list[list[str]]:
+    """The fields of all entries, from a tree."""
+    space = root.tag[: root.tag.find("}") + 1]
+    rows = [
+        [item.findtext(space + name) or "" for name in _FIELDS] for item in root.iterfind(space + "Contents")
+    ]
+    columns = [[row[n] for row in rows] for n in range(len(_FIELDS))]
+    for size in columns[3]:
+        _size(size)
+    return columns
+
+
+def _escaped(column: list[str]) -> bool:
+    return any("&" in value for value in column)
+
+
+def _plain(text: str) -> str:
+    """The text that an escaped one stands for (XML 1.0, 4.1 and 4.6)."""
+    text = text.replace("&quot;", '"')  # of every ETag of AWS
+    return (_tree(f"<t>{text}</t>").text or "") if "&" in text else text
 
 
 def parse_buckets(body: bytes) -> list[tuple[str, datetime | None]]:
     """ListBuckets: names and creation times."""
-    return [(_text(item, "Name"), _time(_text(item, "CreationDate"))) for item in _root(body).iter("Bucket")]
+    return [
+        (_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in _root(body).iter("Bucket")
+    ]
 
 
 def parse_upload_id(body: bytes) -> str:
@@ -168,7 +204,7 @@ def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | N
     root = _root(body)
     decode = unquote_plus if _text(root, "EncodingType") == "url" else str
     uploads = [
-        PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), _time(_text(item, "Initiated")))
+        PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), s3_time(_text(item, "Initiated")))
         for item in root.findall("Upload")
     ]
     if _text(root, "IsTruncated") != "true":

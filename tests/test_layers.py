@@ -22,6 +22,7 @@ WITHIN = {
     ("_models", "_bodies"),
     ("_checksums", "_bodies"),
     ("_checksums", "_errors"),
+    ("_client", "_threads"),
     ("_reader", "_download"),
     ("_upload", "_probe"),
     ("_parts", "_upload"),

@@ -1,8 +1,11 @@
 """XML: what S3 sends becomes models, and what cannot be right is an error."""
 
 from datetime import datetime, timezone
+from xml.sax.saxutils import escape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import ProtocolError
 from fsspec_guarded_s3 import _xml as xml
@@ -23,7 +26,7 @@ def test_a_listing_becomes_objects_and_prefixes() -> None:
             "<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes>"
         )
     )
-    (found,) = page.objects
+    (found,) = page.objects()
     assert (found.key, found.size, found.etag, found.storage_class) == ("a/b", 5, '"e"', "GLACIER")
     assert found.last_modified == datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     assert (page.prefixes, page.next_token) == (("d/",), None)
@@ -47,12 +50,12 @@ def test_url_encoded_keys_are_decoded(sent: str, key: str) -> None:
             f"<CommonPrefixes><Prefix>{sent}/</Prefix></CommonPrefixes>"
         )
     )
-    assert (page.objects[0].key, page.prefixes) == (key, (key + "/",))
+    assert (page.keys[0], page.prefixes) == (key, (key + "/",))
 
 
 def test_keys_are_kept_where_the_store_did_not_encode() -> None:
     page = xml.parse_list(listing("<Contents><Key>a+b%20c</Key><Size>1</Size></Contents>"))
-    assert page.objects[0].key == "a+b%20c"
+    assert page.keys[0] == "a+b%20c"
 
 
 def test_a_truncated_listing_has_the_next_token() -> None:
@@ -169,3 +172,44 @@ def test_bodies_are_escaped_and_parts_ascend() -> None:
 def test_only_us_east_1_creates_a_bucket_without_a_body() -> None:
     assert xml.bucket_body("us-east-1") == b""
     assert b"<LocationConstraint>eu-west-1</LocationConstraint>" in xml.bucket_body("eu-west-1")
+
+
+TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Z")), max_size=12)
+
+
+@given(
+    rows=st.lists(st.tuples(TEXTS, TEXTS, st.integers(0, 2**50), TEXTS), max_size=5),
+    blank=st.sampled_from(["", "\n  "]),
+    token=TEXTS,
+)
+def test_a_page_is_the_same_by_the_fast_way_and_by_the_tree(
+    rows: list[tuple[str, str, int, str]], blank: str, token: str
+) -> None:
+    """An attribute on the entries, which no store sends, forces the tree."""
+
+    def page(mark: str) -> bytes:
+        entries = "".join(
+            f"<Contents{mark}>{blank}<Key>{escape(key)}</Key>{blank}<LastModified>{escape(time)}</LastModified>"
+            f"<ETag>&quot;{size}&quot;</ETag><ChecksumType>x</ChecksumType>{blank}<Size>{size}</Size>"
+            f"<Owner><ID>1</ID></Owner><StorageClass>{escape(storage)}</StorageClass></Contents>"
+            for key, time, size, storage in rows
+        )
+        more = (
+            f"<IsTruncated>true</IsTruncated><NextContinuationToken>{escape(token)}-</NextContinuationToken>"
+        )
+        space = "http://s3.amazonaws.com/doc/2006-03-01/"
+        inner = f"{entries}<IsTruncated>true</IsTruncated>{after}"
+        return f'<ListBucketResult xmlns="{space}">{inner}</ListBucketResult>'.encode()
+
+    fast, slow = xml.parse_list(page("")), xml.parse_list(page(" a='b'"))
+    assert fast == slow
+    assert [item.size for item in fast.objects()] == [size for _, _, size, _ in rows]
+    assert xml.next_token(page("")) == fast.next_token
+
+
+def test_entries_in_a_comment_are_no_entries() -> None:
+    entry = (
+        "<Contents><Key>k</Key><LastModified></LastModified><ETag></ETag><Size>1</Size>"
+        "<StorageClass></StorageClass></Contents>"
+    )
+    assert not xml.parse_list(f"<ListBucketResult><!--{entry}--></ListBucketResult>".encode()).keys
