@@ -194,9 +194,7 @@ def test_a_page_is_the_same_by_the_fast_way_and_by_the_tree(
             f"<Owner><ID>1</ID></Owner><StorageClass>{escape(storage)}</StorageClass></Contents>"
             for key, time, size, storage in rows
         )
-        more = (
-            f"<IsTruncated>true</IsTruncated><NextContinuationToken>{escape(token)}-</NextContinuationToken>"
-        )
+        after = f"<NextContinuationToken>{escape(token)}-</NextContinuationToken>"
         space = "http://s3.amazonaws.com/doc/2006-03-01/"
         inner = f"{entries}<IsTruncated>true</IsTruncated>{after}"
         return f'<ListBucketResult xmlns="{space}">{inner}</ListBucketResult>'.encode()
