@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from ._errors import ProtocolError
@@ -54,9 +52,6 @@ def written(headers: Mapping[str, str], etag: str) -> Written:
 
 def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
     """What HeadObject or GetObject told."""
-    modified = None
-    if headers.get("last-modified"):
-        modified = parsedate_to_datetime(headers["last-modified"]).astimezone(timezone.utc)
     # Some stores change the case of the names, so does HTTP.
     metadata = {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)}
     token = metadata.pop(WRITE_TOKEN, "")
@@ -64,7 +59,7 @@ def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
     return ObjectInfo(
         etag=headers.get("etag", ""),
         size=size,
-        last_modified=modified,
+        modified=headers.get("last-modified", ""),
         content_type=headers.get("content-type", ""),
         version_id=headers.get("x-amz-version-id"),
         storage_class=headers.get("x-amz-storage-class", "STANDARD"),

@@ -33,6 +33,8 @@ from ._paths import is_loopback
 logger = logging.getLogger("fsspec_guarded_s3")
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
+_EMPTY = hashlib.sha256().hexdigest()
+_NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
 _MINUTE = timedelta(minutes=1)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
@@ -49,22 +51,71 @@ class Endpoint(NamedTuple):
     service: str
 
 
-class _QuietAuth(botocore.auth.S3SigV4Auth):
-    """botocore's SigV4 without its debug log, which shows tokens and signatures, and with our clock."""
+class _Signable:
+    """What botocore's algorithm needs of a request. Its own AWSRequest keeps headers in an email message."""
 
-    def __init__(self, credentials: Any, service: str, region: str, payload: str, now: datetime) -> None:
-        super().__init__(credentials, service, region)
+    params = None
+
+    def __init__(self, method: str, url: str, headers: dict[str, str], timestamp: str) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.context = {"timestamp": timestamp}
+
+
+class _QuietAuth(botocore.auth.S3SigV4Auth):
+    """botocore's SigV4 without its debug log, which shows tokens and signatures, and with our clock.
+
+    Header names are lower-case and single, which makes their canonical form cheap. The signing key is derived
+    once a day, region and credential: `keys` holds the last one.
+    """
+
+    def __init__(
+        self, credentials: Any, endpoint: Endpoint, payload: str, now: datetime, keys: dict[Any, bytes]
+    ) -> None:
+        super().__init__(credentials, endpoint.service, endpoint.region)
         self._payload = payload
-        self._now = now
+        self._keys = keys
+        self._timestamp = now.strftime("%Y%m%dT%H%M%SZ")
+
+    def signed(self, method: str, url: str, headers: dict[str, str]) -> dict[str, str]:
+        """`headers`, and those that carry the signature."""
+        headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
+        if self.credentials.token:
+            headers["x-amz-security-token"] = self.credentials.token
+        request = _Signable(method, url, headers, self._timestamp)
+        text = self.string_to_sign(request, self.canonical_request(request))
+        names = self.signed_headers(self.headers_to_sign(request))
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={names}, "
+            f"Signature={self.signature(text, request)}"
+        )
+        return headers
 
     def payload(self, request: Any) -> str:
         return self._payload
 
-    def add_auth(self, request: Any) -> None:
-        request.context["timestamp"] = self._now.strftime("%Y%m%dT%H%M%SZ")
-        self._modify_request_before_signing(request)
-        text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))
+    def headers_to_sign(self, request: Any) -> dict[str, str]:
+        headers: dict[str, str] = request.headers
+        return {name: headers[name] for name in sorted(headers) if name not in _NEVER_SIGNED}
+
+    def canonical_headers(self, headers_to_sign: dict[str, str]) -> str:
+        return "\n".join(f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items())
+
+    def signed_headers(self, headers_to_sign: dict[str, str]) -> str:
+        return ";".join(headers_to_sign)
+
+    def signature(self, string_to_sign: str, request: Any) -> str:
+        secret, day = self.credentials.secret_key, self._timestamp[:8]
+        name = (secret, day, self._region_name, self._service_name)
+        key = self._keys.get(name)
+        if key is None:
+            key = f"AWS4{secret}".encode()
+            for step in (day, self._region_name, self._service_name, "aws4_request"):
+                key = self._sign(key, step)
+            self._keys.clear()
+            self._keys[name] = key
+        return str(self._sign(key, string_to_sign, hex=True))
 
 
 class _QuietQueryAuth(botocore.auth.S3SigV4QueryAuth):
@@ -120,6 +171,7 @@ class Signer:
         self._endpoints: dict[str, Endpoint] = {}
         self._regions: dict[str, str] = {}
         self._clock_offset = timedelta()
+        self._keys: dict[Any, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<Signer endpoints={len(self._endpoints)}>"
@@ -294,17 +346,17 @@ class Signer:
     def _signed_headers(
         self, request: Request, endpoint: Endpoint, target: str, headers: dict[str, str]
     ) -> dict[str, str]:
-        url = f"{endpoint.scheme}://{endpoint.netloc}{target}"
-        aws = botocore.awsrequest.AWSRequest(request.method, url, headers=headers)
         if body_size(request.body) and not self._options.sign_payload:
             payload = UNSIGNED
+        elif not body_size(request.body):
+            payload = _EMPTY
         else:
             digest = hashlib.sha256()
             for chunk in body_chunks(request.body):
                 digest.update(chunk)
             payload = digest.hexdigest()
-        _QuietAuth(self._frozen(), endpoint.service, endpoint.region, payload, self._now()).add_auth(aws)
-        return {name.lower(): str(value) for name, value in aws.headers.items()}
+        auth = _QuietAuth(self._frozen(), endpoint, payload, self._now(), self._keys)
+        return auth.signed(request.method, f"{endpoint.scheme}://{endpoint.netloc}{target}", headers)
 
     def _now(self) -> datetime:
         return datetime.now(timezone.utc) + self._clock_offset
