@@ -86,6 +86,7 @@ class Options:
         if self.endpoint_url is not None:
             ok = self.endpoint_url.startswith(("http://", "https://"))
             _require(ok, "endpoint_url", "must begin with https:// or http://")
+            _require("@" not in self.endpoint_url, "endpoint_url", "must not hold a user name or password")
 
     @classmethod
     def parse(cls, storage_options: Mapping[str, Any]) -> Options:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 PROTOCOLS = ("gs3", "guarded-s3")
 
@@ -78,6 +79,7 @@ def parse_object(path: str) -> S3Path:
     return parsed
 
 
+@lru_cache(maxsize=256)
 def check_bucket(bucket: str) -> None:
     """Raise ValueError when S3 refuses `bucket` as a name (ARNs of access points are accepted)."""
     if not bucket:

@@ -7,6 +7,7 @@ the keys that are tried are new, random and beside the one to be written, and no
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -57,6 +58,15 @@ class Guards:
 
 _found: dict[tuple[str | None, str], Guards] = {}
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def known_guards(client: S3Client, path: S3Path) -> Guards:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -51,8 +55,17 @@ class Endpoint(NamedTuple):
     service: str
 
 
+@lru_cache(maxsize=4)
+def _timestamp(second: int) -> str:
+    """X-Amz-Date of a Unix time."""
+    return datetime.fromtimestamp(second, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
 class _Signable:
-    """What botocore's algorithm needs of a request. Its own AWSRequest keeps headers in an email message."""
+    """What botocore's algorithm needs of a request. Its own AWSRequest keeps headers in an email message.
+
+    Of the URL only path and query are needed, since the host is a header.
+    """
 
     params = None
 
@@ -71,19 +84,19 @@ class _QuietAuth(botocore.auth.S3SigV4Auth):
     """
 
     def __init__(
-        self, credentials: Any, endpoint: Endpoint, payload: str, now: datetime, keys: dict[Any, bytes]
+        self, credentials: Any, endpoint: Endpoint, payload: str, timestamp: str, keys: dict[Any, bytes]
     ) -> None:
         super().__init__(credentials, endpoint.service, endpoint.region)
         self._payload = payload
         self._keys = keys
-        self._timestamp = now.strftime("%Y%m%dT%H%M%SZ")
+        self._timestamp = timestamp
 
-    def signed(self, method: str, url: str, headers: dict[str, str]) -> dict[str, str]:
+    def signed(self, method: str, target: str, headers: dict[str, str]) -> dict[str, str]:
         """`headers`, and those that carry the signature."""
         headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
         if self.credentials.token:
             headers["x-amz-security-token"] = self.credentials.token
-        request = _Signable(method, url, headers, self._timestamp)
+        request = _Signable(method, target, headers, self._timestamp)
         text = self.string_to_sign(request, self.canonical_request(request))
         names = self.signed_headers(self.headers_to_sign(request))
         headers["authorization"] = (
@@ -159,6 +172,18 @@ class _Discretion(logging.Filter):
 _discretion = _Discretion()
 
 
+_signers: weakref.WeakSet[Signer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for signer in list(_signers):
+        signer._lock = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Signer:
     """Knows who we are and where the buckets are."""
 
@@ -172,6 +197,7 @@ class Signer:
         self._regions: dict[str, str] = {}
         self._clock_offset = timedelta()
         self._keys: dict[Any, bytes] = {}
+        _signers.add(self)
 
     def __repr__(self) -> str:
         return f"<Signer endpoints={len(self._endpoints)}>"
@@ -355,8 +381,9 @@ class Signer:
             for chunk in body_chunks(request.body):
                 digest.update(chunk)
             payload = digest.hexdigest()
-        auth = _QuietAuth(self._frozen(), endpoint, payload, self._now(), self._keys)
-        return auth.signed(request.method, f"{endpoint.scheme}://{endpoint.netloc}{target}", headers)
+        timestamp = _timestamp(int(time.time() + self._clock_offset.total_seconds()))
+        auth = _QuietAuth(self._frozen(), endpoint, payload, timestamp, self._keys)
+        return auth.signed(request.method, target, headers)
 
     def _now(self) -> datetime:
         return datetime.now(timezone.utc) + self._clock_offset

@@ -53,6 +53,10 @@ class Task(Generic[T]):
 
 def run_all(calls: Iterable[Callable[[], None]], concurrency: int) -> None:
     """Make all calls, `concurrency` at a time, the caller's thread included. The first error stops all."""
+    if concurrency == 1:
+        for call in calls:
+            call()
+        return
     todo: Iterator[Callable[[], None]] = iter(calls)
     lock = threading.Lock()
     failed: list[BaseException] = []

@@ -123,6 +123,12 @@ class _Pace:
         self._waited, self._moved = 0.0, 0
 
 
+def _limit(sock: Any, pace: _Pace) -> None:
+    allowance = pace.allowance()
+    if sock.gettimeout() != allowance:  # setting it is a system call
+        sock.settimeout(allowance)
+
+
 class _BoundedSocketIO(io.RawIOBase):
     """What `http.client` reads from: a socket whose every recv is bounded."""
 
@@ -135,7 +141,7 @@ class _BoundedSocketIO(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._sock.settimeout(self._pace.allowance())
+        _limit(self._sock, self._pace)
         began = time.monotonic()
         count: int = self._sock.recv_into(buffer)
         self.received += count
@@ -448,7 +454,7 @@ class Transport:
 def _send_buffer(sock: Any, data: Buffer, pace: _Pace) -> None:
     view = memoryview(data)
     while view.nbytes:
-        sock.settimeout(pace.allowance())
+        _limit(sock, pace)
         began = time.monotonic()
         count = sock.send(view[:_SEND_SLICE])
         pace.moved(count, time.monotonic() - began)

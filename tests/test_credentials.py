@@ -518,7 +518,7 @@ def test_a_source_that_failed_is_asked_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_profile_that_does_not_exist_is_a_value_error() -> None:
-    with store() as server, pytest.raises(ValueError, match="profile.*nobody"):
+    with store() as server, pytest.raises(ValueError, match=r"profile.*nobody"):
         opened(server, profile="nobody").cat_file("bucket/key")
 
 

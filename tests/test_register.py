@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from importlib import import_module
 
 import fsspec
 import pytest
@@ -61,6 +62,17 @@ def test_register_takes_over_what_is_loaded_already() -> None:
         print(fsspec.get_filesystem_class("s3").__name__, fsspec_guarded_s3.GuardedS3FileSystem.protocol)
     """
     assert run(code) == "GuardedS3FileSystem ('gs3', 'guarded-s3', 's3')\n"
+
+
+def test_registered_name_is_stripped_and_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in this process, undone at the end."""
+    monkeypatch.setattr(GuardedS3FileSystem, "protocol", "gs3")
+    monkeypatch.setattr(import_module("fsspec.registry"), "_registry", dict(fsspec.registry))
+    register("guarded-test")
+    assert GuardedS3FileSystem.protocol == ("gs3", "guarded-test")
+    assert GuardedS3FileSystem._strip_protocol("guarded-test://bucket/key/") == "bucket/key"
+    register("guarded-test")
+    assert GuardedS3FileSystem.protocol == ("gs3", "guarded-test")
 
 
 def test_without_register_s3_is_not_ours() -> None:
