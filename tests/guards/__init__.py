@@ -1,0 +1,1 @@
+"""What filesystems do when the store or the network misbehaves, side by side: `python -m tests.guards`."""
