@@ -1,121 +1,129 @@
-"""One measurement in a process of its own: `python -m benchmarks.measure PEER WORK URL MEGABYTES`.
+"""One measurement in a process of its own: `python -m benchmarks.measure PEER WORK`, more as JSON on stdin.
 
-Prints one line of JSON: wall seconds, CPU seconds, peak resident bytes, and a CRC32 of what was read.
+Prints one line of JSON: wall seconds, CPU seconds, peak memory in bytes (of the process, and above what it
+had before), and a CRC32 of what was read or stored. What is checked, is checked after the clock has stopped.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import sys
-import tempfile
 import time
+import urllib.request
 import zlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
 
-SMALL = 4096
-SMALL_COUNT = 1000
+from . import memory
+from .peers import peer_class
+from .sizes import Sizes
+from .works import Job, Work, by_name, small_contents
 
-
-def filesystem(peer: str, url: str) -> Any:
-    """The peer's fsspec filesystem, with one request made so that connections and credentials are there."""
-    if peer == "ours":
-        from fsspec_guarded_s3 import GuardedS3FileSystem
-
-        return GuardedS3FileSystem(key="k", secret="s", endpoint_url=url, region="us-east-1")
-    if peer == "s3fs":
-        import s3fs
-
-        return s3fs.S3FileSystem(
-            key="k", secret="s", endpoint_url=url, client_kwargs={"region_name": "us-east-1"}
-        )
-    if peer == "obstore.fsspec":
-        from obstore.fsspec import FsspecStore
-
-        return FsspecStore(
-            "s3",
-            access_key_id="k",
-            secret_access_key="s",
-            endpoint=url,
-            region="us-east-1",
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
-    from fsspec.implementations.arrow import ArrowFSWrapper
-    from pyarrow.fs import S3FileSystem
-
-    host = url.removeprefix("http://")
-    return ArrowFSWrapper(
-        S3FileSystem(
-            access_key="k", secret_key="s", endpoint_override=host, scheme="http", region="us-east-1"
-        )
-    )
+Figures = dict[str, float]
 
 
-def work(name: str, fs: Any, megabytes: int, local: str) -> Callable[[], Any]:
-    """The measured call; what it returns is checksummed outside of the clock."""
-    large = f"bench/large-{megabytes * 10**6}"
-    if name == "GET 4 KiB, one at a time":
-        return lambda: [fs.cat_file(f"bench/{n}-{SMALL}") for n in range(300)]
-    if name == "cat 1,000 x 4 KiB":
-        paths = [f"bench/{n}-{SMALL}" for n in range(SMALL_COUNT)]
-        return lambda: [data for _, data in sorted(fs.cat(paths).items())]
-    if name == "cat_file, large":
-        return lambda: [fs.cat_file(large)]
-    if name == "get_file, large":
-        return lambda: fs.get_file(large, local)
-    if name == "put_file, large":
-        return lambda: fs.put_file(local, "bench/up")
-    return lambda: [str(len(fs.find("bench/many"))).encode()]
+def clocked(call: Callable[[], Any]) -> tuple[Any, Figures]:
+    """What the call returns, and what it cost."""
+    memory.forget_peak()
+    before = memory.resident()
+    began, used = time.perf_counter(), time.process_time()
+    result = call()
+    wall, cpu = time.perf_counter() - began, time.process_time() - used
+    peak = memory.peak()
+    return result, {"wall": wall, "cpu": cpu, "peak": peak, "grown": peak - before}
+
+
+def checksum(pieces: Iterable[Any]) -> int:
+    """The CRC32 of the pieces, one after the other."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def measure(work: Work, job: Job) -> Figures:
+    """Run the work once its peer is warm: one request made, and what reads Parquet loaded."""
+    job.peer.one_by_one(["small/warm-4096"])
+    if work.result == "frame":
+        from .frames import load
+
+        load()
+    if work.result == "stream":
+        return _stream(work, job)
+    result, figures = clocked(lambda: work.call(job))
+    return {**figures, "check": _check(work, job, result)}
+
+
+def _stream(work: Work, job: Job) -> Figures:
+    """Read once by the clock, which counts bytes, and once for the checksum."""
+    total = crc = 0
+
+    def count(piece: Any) -> None:
+        nonlocal total
+        total += len(piece)
+
+    def add(piece: Any) -> None:
+        nonlocal crc
+        crc = zlib.crc32(piece, crc)
+
+    key = work.call(job)
+    _, figures = clocked(lambda: job.peer.stream(key, count))
+    if total != int(key.rpartition("-")[2]):
+        raise ValueError(f"{total} bytes read")
+    job.peer.stream(key, add)
+    return {**figures, "check": crc}
+
+
+def _check(work: Work, job: Job, result: Any) -> int:
+    if work.result == "read":
+        return checksum(result)
+    if work.result == "count":
+        return len(result)
+    if work.result == "file":
+        with open(job.local, "rb") as file:
+            return checksum(iter(lambda: file.read(2**20), b""))
+    if work.result == "upload":
+        with open(job.source, "rb") as file:
+            return stored(f"{job.check_url}/bench/{job.key}", file)
+    if work.result == "puts":
+        contents = small_contents(job.sizes.slow_puts)
+        for key, content in contents.items():
+            stored(f"{job.check_url}/bench/{key}", io.BytesIO(content))
+        return checksum(contents.values())
+    from .frames import checksum_of
+
+    return checksum_of(result)
+
+
+def stored(url: str, sent: BinaryIO) -> int:
+    """Compare what the server says it got, part by part, with what was sent; the CRC32 of all."""
+    with urllib.request.urlopen(f"{url}?parts") as answer:
+        parts = [tuple(map(int, part.split(":"))) for part in answer.read().decode().split(",")]
+    whole = 0
+    for size, crc in parts:
+        data = sent.read(size)
+        if len(data) != size or zlib.crc32(data) != crc:
+            raise ValueError(f"{url}: other bytes were stored than were sent")
+        whole = zlib.crc32(data, whole)
+    if sent.read(1):
+        raise ValueError(f"{url}: not all bytes were stored")
+    return whole
 
 
 def main() -> None:
     """Measure, and print the line."""
-    peer, name, url, megabytes = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-    if name == "import and instance":
-        began, cpu = time.perf_counter(), time.process_time()
-        filesystem(peer, url)
-        wall, used = time.perf_counter() - began, time.process_time() - cpu
-        peak, crc = _peak(), 0
+    peer, work = sys.argv[1], by_name(sys.argv[2])
+    given = json.load(sys.stdin)
+    sizes = Sizes(**given.pop("sizes"))
+    url, ca = given.pop("url"), given.pop("ca")
+    if work.result == "dask":
+        from .cluster import measure_dask
+
+        figures = measure_dask(peer_class(peer), url, ca, sizes.partitions, given["key"])
     else:
-        fs = filesystem(peer, url)
-        fs.cat_file(f"bench/warm-{SMALL}")
-        shared = "/dev/shm"
-        with tempfile.TemporaryDirectory(dir=shared if os.path.isdir(shared) else None) as folder:
-            local = os.path.join(folder, "large")
-            if name == "put_file, large":
-                from benchmarks.server import data
-
-                with open(local, "wb") as file:
-                    for _ in range(megabytes):
-                        file.write(data(10**6))
-            call = work(name, fs, megabytes, local)
-            with open("/proc/self/clear_refs", "w") as file:
-                file.write("5")  # forget the peak so far (proc(5))
-            began, cpu = time.perf_counter(), time.process_time()
-            result = call()
-            wall, used = time.perf_counter() - began, time.process_time() - cpu
-            peak = _peak()
-            crc = _checksum(result, local if name == "get_file, large" else None)
-    print(json.dumps({"wall": wall, "cpu": used, "peak": peak, "crc": crc}))
-
-
-def _peak() -> int:
-    with open("/proc/self/status") as file:
-        line = next(line for line in file if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
-
-
-def _checksum(result: Any, local: str | None) -> int:
-    crc = 0
-    if local is not None:
-        with open(local, "rb") as file:
-            while chunk := file.read(2**20):
-                crc = zlib.crc32(chunk, crc)
-    for data in result or ():
-        crc = zlib.crc32(data, crc)
-    return crc
+        figures = measure(work, Job(peer=peer_class(peer)(url, ca), sizes=sizes, **given))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

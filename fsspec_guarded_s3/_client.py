@@ -105,17 +105,20 @@ class S3Client:
 
     def _send(self, request: Request) -> Response:
         """An operation whose answer is small: sent, retried, and its body read."""
+        return self._ask(request, lambda answer: answer)
 
-        def attempt(deadline: float) -> Response:
+    def _ask(self, request: Request, parse: Callable[[Response], T]) -> T:
+        """The same, and parsed: an answer that cannot be understood is one that got lost."""
+
+        def attempt(deadline: float) -> T:
             with self._exchange(request, deadline) as body:
-                response = Response(body.status, body.headers, body.read())
+                answer = Response(body.status, body.headers, body.read())
                 # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
-                fields = _xml.parse_error(response.body) if request.patient else {}
+                fields = _xml.parse_error(answer.body)
                 if fields:
-                    code = fields.get("Code", "")
-                    error = self._build_error(request, 500 if code == "InternalError" else 200, fields, {})
-                    raise error
-                return response
+                    status = 500 if fields.get("Code") == "InternalError" else 200
+                    raise self._build_error(request, status, fields, {})
+                return parse(answer)
 
         return self._repeat(request, attempt)
 
@@ -169,8 +172,7 @@ class S3Client:
     def head_object(self, path: S3Path) -> ObjectInfo:
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
         request = Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
-        response = self._send(request)
-        return object_info(response.headers, int(response.headers.get("content-length", 0)))
+        return self._ask(request, lambda answer: object_info(answer.headers, _size(answer.headers)))
 
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self.options.verify_checksums else {}
@@ -186,6 +188,8 @@ class S3Client:
             with self._exchange(request, deadline) as body:
                 if body.length is None:
                     raise ProtocolError("GetObject was answered without a length")
+                if not body.headers.get("etag"):
+                    raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
                 return receive(body, object_info(body.headers, body.length), deadline)
@@ -196,11 +200,11 @@ class S3Client:
         self,
         path: S3Path,
         cursor: Cursor,
-        etag: str,
+        pin: ObjectInfo,
         drain: Callable[[HTTPBody, Cursor], None],
         deadline: float | None = None,
     ) -> None:
-        """GetObject of a range, pinned to `etag`. `drain` moves the cursor as bytes reach their place.
+        """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
 
         A body that breaks is resumed at the cursor, under the same pin.
         Raises ObjectChangedError when the object is another version by now.
@@ -208,15 +212,16 @@ class S3Client:
 
         def attempt(deadline: float) -> None:
             wanted = ByteRange(cursor.position, cursor.stop)
-            headers = {"range": wanted.header(), "if-match": quoted(etag)}
+            headers = {"range": wanted.header(), "if-match": quoted(pin.etag)}
             request = Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
             with self._exchange(request, deadline) as body:
-                self._check_pin(body, etag, path)
+                self._check_pin(body, pin.etag, path)
                 # rclone answers a range with 200 and a right Content-Range: the header decides.
                 if body.status == 206 or "content-range" in body.headers:
-                    answered = content_range(body.headers)[:2] == (wanted.start, wanted.stop)
+                    start, stop, size = content_range(body.headers)
+                    answered = (start, stop) == (wanted.start, wanted.stop) and size in (None, pin.size)
                 else:
-                    answered = wanted.start == 0 and body.length == wanted.stop
+                    answered = wanted.start == 0 and body.length == wanted.stop == pin.size
                 if not answered:
                     raise ProtocolError(f"the store did not answer the range {wanted.header()}")
                 if body.length not in (None, wanted.stop - wanted.start):
@@ -258,8 +263,8 @@ class S3Client:
             retry_on_conflict=True,
             precondition_error=condition.failure,
         )
-        response = self._send(request)
-        return written(response.headers, response.headers.get("etag", ""))
+        headers = self._send(request).headers
+        return written(headers, headers.get("etag", ""))
 
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
         """CreateMultipartUpload; returns the upload id."""
@@ -274,7 +279,7 @@ class S3Client:
             {**headers, **checked},
             idempotent=False,
         )
-        return _xml.parse_upload_id(self._send(request).body)
+        return self._ask(request, lambda answer: _xml.parse_upload_id(answer.body))
 
     def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
         """UploadPart, with its CRC32."""
@@ -295,7 +300,7 @@ class S3Client:
         headers["x-amz-copy-source-range"] = part.header()
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
-        copied = _xml.parse_etag(self._send(request).body)
+        copied = self._ask(request, lambda answer: _xml.parse_etag(answer.body))
         if not copied:  # rclone answers 200, says nothing and stores an empty part
             raise ProtocolError("UploadPartCopy was answered without an ETag: the store may not support it")
         return Part(number, copied, part.stop - part.start)
@@ -328,8 +333,7 @@ class S3Client:
             patient=True,
             precondition_error=condition.failure,
         )
-        response = self._send(request)
-        return written(response.headers, _xml.parse_etag(response.body))
+        return self._ask(request, lambda answer: written(answer.headers, _xml.parse_etag(answer.body)))
 
     def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
         """AbortMultipartUpload."""
@@ -342,8 +346,8 @@ class S3Client:
         marker: str | None = "0"
         while marker is not None:
             query = (("part-number-marker", marker), ("uploadId", upload_id))
-            body = self._send(Request("ListParts", "GET", path.bucket, path.key, query)).body
-            page, marker = _xml.parse_parts(body)
+            request = Request("ListParts", "GET", path.bucket, path.key, query)
+            page, marker = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
             parts += page
         return parts
 
@@ -355,8 +359,8 @@ class S3Client:
             query = [("uploads", ""), ("prefix", prefix), ("encoding-type", "url")]
             if markers[0]:
                 query += [("key-marker", markers[0]), ("upload-id-marker", markers[1])]
-            body = self._send(Request("ListMultipartUploads", "GET", bucket, query=tuple(query))).body
-            page, markers = _xml.parse_uploads(body)
+            request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
+            page, markers = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
             uploads += page
         return uploads
 
@@ -386,8 +390,7 @@ class S3Client:
             patient=True,
             precondition_error=condition.failure,
         )
-        response = self._send(request)
-        return written(response.headers, _xml.parse_etag(response.body))
+        return self._ask(request, lambda answer: written(answer.headers, _xml.parse_etag(answer.body)))
 
     def delete_object(self, path: S3Path, if_match: str | None = None) -> str | None:
         """DeleteObject; a key that is not there is no error to S3, unless `if_match` names its ETag.
@@ -415,14 +418,13 @@ class S3Client:
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
-        return _xml.parse_deleted(self._send(request).body)
+        return self._ask(request, lambda answer: _xml.parse_deleted(answer.body))
 
     def object_tags(self, path: S3Path) -> list[tuple[str, str]]:
         """GetObjectTagging."""
         query = (("tagging", ""), *_version(path))
-        return _xml.parse_tags(
-            self._send(Request("GetObjectTagging", "GET", path.bucket, path.key, query)).body
-        )
+        request = Request("GetObjectTagging", "GET", path.bucket, path.key, query)
+        return self._ask(request, lambda answer: _xml.parse_tags(answer.body))
 
     # --- listing and buckets ---
 
@@ -434,9 +436,12 @@ class S3Client:
         query += [("max-keys", str(max_keys))]
         query += [("delimiter", delimiter)] if delimiter else []
 
-        def fetch(token: str | None) -> bytes:
+        def request(token: str | None) -> Request:
             more = [("continuation-token", token)] if token else []
-            return self._send(Request("ListObjectsV2", "GET", bucket, query=(*query, *more))).body
+            return Request("ListObjectsV2", "GET", bucket, query=(*query, *more))
+
+        def fetch(token: str | None) -> bytes:
+            return self._send(request(token)).body
 
         body, token = fetch(None), None
         while True:
@@ -444,7 +449,10 @@ class S3Client:
             ahead = _xml.next_token(body) if max_keys == MAX_KEYS else None
             task = Task(partial(fetch, ahead)) if ahead else None
             try:
-                page = _xml.parse_list(body)
+                try:
+                    page = _xml.parse_list(body)
+                except ProtocolError:  # damaged on its way: ask again, as for any answer that got lost
+                    page = self._ask(request(token), lambda answer: _xml.parse_list(answer.body))
                 yield page
                 if page.next_token is None:
                     return
@@ -458,7 +466,7 @@ class S3Client:
 
     def list_buckets(self) -> list[tuple[str, datetime | None]]:
         """ListBuckets."""
-        return _xml.parse_buckets(self._send(Request("ListBuckets", "GET")).body)
+        return self._ask(Request("ListBuckets", "GET"), lambda answer: _xml.parse_buckets(answer.body))
 
     def head_bucket(self, bucket: str) -> None:
         """HeadBucket. Raises ObjectNotFoundError when there is no such bucket."""
@@ -478,6 +486,13 @@ class S3Client:
         return self._signer.presign(
             Request("presign", method, path.bucket, path.key, _version(path)), expires
         )
+
+
+def _size(headers: Mapping[str, str]) -> int:
+    text = headers.get("content-length", "")
+    if not text.isdecimal():
+        raise ProtocolError("HeadObject was answered without a size")
+    return int(text)
 
 
 def _version(path: S3Path) -> tuple[tuple[str, str], ...]:

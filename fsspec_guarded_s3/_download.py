@@ -62,19 +62,21 @@ def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None
 
 
 def _range_calls(
-    client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain
+    client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> list[Callable[[], None]]:
-    """The calls that get [start, stop) in ranges, all pinned to `etag`."""
-    if not etag:
+    """The calls that get [start, stop) in ranges, all pinned to the version `pin`."""
+    if not pin.etag:
         raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
     size = client.options.range_size
     cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
-    return [partial(client.read_range, path, cursor, etag, drain) for cursor in cursors]
+    return [partial(client.read_range, path, cursor, pin, drain) for cursor in cursors]
 
 
-def _fetch_ranges(client: S3Client, path: S3Path, etag: str, start: int, stop: int, drain: Drain) -> None:
-    """Get [start, stop) in ranges side by side, all pinned to `etag`."""
-    calls = _range_calls(client, path, etag, start, stop, drain)
+def _fetch_ranges(
+    client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
+) -> None:
+    """Get [start, stop) in ranges side by side, all pinned to the version `pin`."""
+    calls = _range_calls(client, path, pin, start, stop, drain)
     run_all(calls, min(client.options.max_concurrency, len(calls)))
 
 
@@ -86,7 +88,7 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     buffer = _sized(stop - start)
     with buffer.getbuffer() as view:
         drain = _into_memory(view, start, _no_progress, None)
-        _fetch_ranges(client, path, info.etag, start, stop, drain)
+        _fetch_ranges(client, path, info, start, stop, drain)
     return buffer.getvalue()
 
 
@@ -104,7 +106,7 @@ def read_whole(client: S3Client, path: S3Path) -> bytes:
             first = Cursor(0, min(client.options.range_size, info.size))
             rest: list[Callable[[], None]] = []
             if first.stop < info.size:
-                rest = _range_calls(client, path, info.etag, first.stop, info.size, drain)
+                rest = _range_calls(client, path, info, first.stop, info.size, drain)
             calls = [lambda: _finish_first(client, path, info, body, first, drain, deadline), *rest]
             run_all(calls, min(client.options.max_concurrency, len(calls)))
         if check:
@@ -127,10 +129,10 @@ def _finish_first(
     try:
         drain(body, cursor)
     except TransportError:
-        if not info.etag or client.options.max_attempts == 1 or time.monotonic() >= deadline:
+        if client.options.max_attempts == 1 or time.monotonic() >= deadline:
             raise
     if cursor.position < cursor.stop:
-        client.read_range(path, cursor, info.etag, drain, deadline)
+        client.read_range(path, cursor, info, drain, deadline)
 
 
 def _sized(size: int) -> io.BytesIO:
@@ -177,7 +179,7 @@ def _download_version(
                 os.truncate(descriptor, info.size)
                 check = ObjectChecksum.for_stored(info.checksum)
                 drain = _into_file(descriptor, progress, check)
-                _fetch_ranges(client, path, info.etag, 0, info.size, drain)
+                _fetch_ranges(client, path, info, 0, info.size, drain)
                 if check:
                     check.verify()
             os.chmod(temporary, _mode_for(local))

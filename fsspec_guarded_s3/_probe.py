@@ -22,7 +22,7 @@ from ._errors import (
     PreconditionFailedError,
     PreconditionUnsupportedError,
 )
-from ._models import WRITE_TOKEN, Body, Condition, Written
+from ._models import WRITE_TOKEN, Body, Condition, ObjectInfo, Written
 from ._paths import S3Path
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -216,7 +216,7 @@ class _Trial:
             cursor.position += body.readinto(memoryview(bytearray(8)))
 
         try:
-            self._client.read_range(self._key, Cursor(0, 1), etag, drain)
+            self._client.read_range(self._key, Cursor(0, 1), ObjectInfo(etag, 5), drain)
         except PreconditionFailedError as error:
             if error.status != 412:
                 raise GuardedS3Error("If-Match was ignored by a GET") from error

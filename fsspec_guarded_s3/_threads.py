@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _MAX_THREADS = 64
+_FEW = 4
+_MOSTLY_WAITING = 8.0  # times the processor time
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
@@ -51,9 +54,13 @@ class Task(Generic[T]):
             self._future.exception()
 
 
-def run_all(calls: Iterable[Callable[[], None]], concurrency: int) -> None:
-    """Make all calls, `concurrency` at a time, the caller's thread included. The first error stops all."""
-    if concurrency == 1:
+def run_all(calls: Iterable[Callable[[], None]], limit: int) -> None:
+    """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
+
+    It begins with a few threads, which is best where the processor is the bottleneck. A call that spent its
+    time waiting for the network brings one more, so that a distant store sees the full `limit` soon.
+    """
+    if limit == 1:
         for call in calls:
             call()
         return
@@ -67,17 +74,23 @@ def run_all(calls: Iterable[Callable[[], None]], concurrency: int) -> None:
                 call = next(todo, None)
             if call is None:
                 return
+            wall, busy = time.perf_counter(), time.thread_time()
             try:
                 call()
             except BaseException as error:
                 failed.append(error)
+            waited = time.perf_counter() - wall > _MOSTLY_WAITING * (time.thread_time() - busy)
+            if waited and started[0] < limit:
+                started[0] += 1
+                others.append(Task(work))
 
-    others = [Task(work) for _ in range(concurrency - 1)]
+    started = [min(_FEW, limit)]  # two threads may both add one: the limit is no promise to the last thread
+    others = [Task(work) for _ in range(started[0] - 1)]
     try:
         work()
     finally:
-        for task in others:
-            task.cancel()
+        while others:
+            others.pop().cancel()
     if failed:
         raise failed[0]
 

@@ -67,7 +67,9 @@ def parse_error(body: bytes) -> dict[str, str]:
         root = _root(body.strip())
     except ProtocolError:
         return {}
-    error = root if root.tag == "Error" else root.find("Error")
+    error = root.find("Error") if root.tag == "ErrorResponse" else root
+    if error is not None and error.tag != "Error":  # a DeleteResult has an <Error> for each key that failed
+        return {}
     return {} if error is None else {child.tag: child.text or "" for child in error}
 
 

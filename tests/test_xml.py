@@ -113,7 +113,8 @@ def test_a_size_that_is_no_number_is_a_protocol_error() -> None:
             {"Code": "NoSuchKey", "Message": "gone"},
         ),
         (b"\n  <Error><Code>SlowDown</Code></Error>", {"Code": "SlowDown"}),
-        (b"<R><Error><Code>X</Code></Error></R>", {"Code": "X"}),
+        (b"<ErrorResponse><Error><Code>X</Code></Error></ErrorResponse>", {"Code": "X"}),
+        (b"<DeleteResult><Error><Code>X</Code></Error></DeleteResult>", {}),
         (b"<Error><Code/></Error>", {"Code": ""}),
         (b"<Error><Code>Broken", {}),
         (b"<html>busy</html>", {}),
@@ -158,7 +159,7 @@ def test_a_truncated_list_of_parts_without_a_marker_is_an_error() -> None:
 
 
 def test_keys_that_were_not_deleted_are_told() -> None:
-    body = b"<R><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></R>"
+    body = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
     assert xml.parse_deleted(body) == [("k", "AccessDenied", "no")]
 
 

@@ -1,0 +1,173 @@
+"""The peers: one class each, all with the same verbs. A verb that a peer does not offer is not there.
+
+Nothing heavy is imported here before a peer is made, since what importing costs is measured too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+BUCKET = "bench"
+KEY, SECRET, REGION = "k", "s", "us-east-1"
+BLOCK = 2**20
+Sink = Callable[[Any], object]
+
+# In the order of the table's columns.
+PEERS = {
+    "ours": ("peers", "Ours"),
+    "s3fs": ("peers", "S3fs"),
+    "obstore.fsspec": ("peers", "ObstoreFsspec"),
+    "obstore native": ("natives", "ObstoreNative"),
+    "boto3": ("natives", "Boto3"),
+    "pyarrow": ("peers", "Pyarrow"),
+    "floor": ("floor", "Floor"),
+}
+
+
+def peer_class(name: str) -> Any:
+    """The class of a peer by its name in the table."""
+    module, attribute = PEERS[name]
+    return getattr(importlib.import_module(f"benchmarks.{module}"), attribute)
+
+
+class Fsspec:
+    """The verbs through an fsspec filesystem, which a subclass makes."""
+
+    protocol = ""
+
+    def __init__(self, url: str, ca: str) -> None:
+        self.options = self.storage_options(url, ca)
+        self.fs = self.filesystem()
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        """What the filesystem is opened with; all else is as the peer has it."""
+        raise NotImplementedError
+
+    def filesystem(self) -> Any:
+        """The peer's filesystem."""
+        raise NotImplementedError
+
+    def whole(self, key: str) -> Any:
+        return self.fs.cat_file(f"{BUCKET}/{key}")
+
+    def one_by_one(self, keys: Iterable[str]) -> list[Any]:
+        return [self.fs.cat_file(f"{BUCKET}/{key}") for key in keys]
+
+    def cat(self, keys: Iterable[str]) -> list[Any]:
+        paths = [f"{BUCKET}/{key}" for key in keys]
+        found = self.fs.cat(paths)
+        return [found[path] for path in paths]
+
+    def ranges(self, key: str, starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
+        found: list[Any] = self.fs.cat_ranges([f"{BUCKET}/{key}"] * len(starts), list(starts), list(ends))
+        return found
+
+    def download(self, key: str, local: str) -> None:
+        self.fs.get_file(f"{BUCKET}/{key}", local)
+
+    def stream(self, key: str, sink: Sink) -> None:
+        with self.fs.open(f"{BUCKET}/{key}", "rb") as file:
+            while piece := file.read(BLOCK):
+                sink(piece)
+
+    def upload(self, local: str, key: str) -> None:
+        self.fs.put_file(local, f"{BUCKET}/{key}")
+
+    def put_many(self, contents: dict[str, bytes]) -> None:
+        self.fs.pipe({f"{BUCKET}/{key}": content for key, content in contents.items()})
+
+    def find(self, prefix: str) -> Sequence[Any]:
+        found: list[str] = self.fs.find(f"{BUCKET}/{prefix}")
+        return found
+
+    def read_parquet(self, key: str, columns: list[str] | None) -> Any:
+        import pandas as pd
+
+        return pd.read_parquet(f"{BUCKET}/{key}", filesystem=self.fs, columns=columns)
+
+
+class Ours(Fsspec):
+    """This package, every guard on."""
+
+    protocol = "gs3"
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        secure = {"ca_bundle": ca} if url.startswith("https:") else {}
+        return {"key": KEY, "secret": SECRET, "endpoint_url": url, "region": REGION, **secure}
+
+    def filesystem(self) -> Any:
+        from fsspec_guarded_s3 import GuardedS3FileSystem
+
+        return GuardedS3FileSystem(**self.options)
+
+
+class S3fs(Fsspec):
+    """s3fs."""
+
+    protocol = "s3"
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        client = {"region_name": REGION, "verify": ca}
+        return {"key": KEY, "secret": SECRET, "endpoint_url": url, "client_kwargs": client}
+
+    def filesystem(self) -> Any:
+        import s3fs
+
+        return s3fs.S3FileSystem(**self.options)
+
+
+class ObstoreFsspec(Fsspec):
+    """obstore through its fsspec layer."""
+
+    protocol = "s3"
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        return {**object_store(url), "client_options": client_options(url, ca)}
+
+    def filesystem(self) -> Any:
+        from obstore.fsspec import FsspecStore
+
+        return FsspecStore("s3", **self.options)
+
+
+class Pyarrow(Fsspec):
+    """pyarrow's filesystem through fsspec's wrapper."""
+
+    protocol = "s3"
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        scheme, _, host = url.partition("://")
+        names = {"access_key": KEY, "secret_key": SECRET, "region": REGION, "tls_ca_file_path": ca}
+        return {**names, "endpoint_override": host, "scheme": scheme}
+
+    def filesystem(self) -> Any:
+        from fsspec.implementations.arrow import ArrowFSWrapper
+        from pyarrow.fs import S3FileSystem
+
+        return ArrowFSWrapper(S3FileSystem(**self.options))
+
+    def read_parquet(self, key: str, columns: list[str] | None) -> Any:
+        import pandas as pd
+
+        return pd.read_parquet(f"{BUCKET}/{key}", filesystem=self.fs.fs, columns=columns)
+
+
+def object_store(url: str) -> dict[str, Any]:
+    """obstore's names for where the store is and who asks."""
+    who = {"access_key_id": KEY, "secret_access_key": SECRET, "region": REGION}
+    return {**who, "endpoint": url, "virtual_hosted_style_request": False}
+
+
+def client_options(url: str, ca: str) -> Any:
+    """obstore's options of its HTTP client."""
+    if url.startswith("http:"):
+        return {"allow_http": True}
+    with open(ca, "rb") as file:
+        return {"root_certificate": file.read()}

@@ -1,0 +1,122 @@
+"""The results in words: Markdown tables of ratios, memory per key, errors; and as JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from typing import Any
+
+from .bars import MB, Verdict
+from .peers import PEERS
+from .runner import Results
+from .works import WORKS, Work, by_name, title
+
+_PACKAGES = (
+    "fsspec_guarded_s3",
+    "fsspec",
+    "urllib3",
+    "s3fs",
+    "obstore",
+    "boto3",
+    "pyarrow",
+    "pandas",
+    "dask",
+)
+_TITLES = {"wall": "wall time", "cpu": "CPU seconds", "peak": "peak memory"}
+
+
+def table(results: Results, what: str) -> str:
+    """Markdown: a row a work, a column a peer; ours in figures, the peers as multiples of ours."""
+    lines = [f"| {_TITLES[what]} | {' | '.join(PEERS)} |", "|---" * (len(PEERS) + 1) + "|"]
+    for work in WORKS:
+        if work.name in results.runs:
+            cells = " | ".join(_cell(results, work, peer, what) for peer in PEERS)
+            lines.append(f"| {title(work, results.sizes)} | {cells} |")
+    return "\n".join(lines)
+
+
+def _cell(results: Results, work: Work, peer: str, what: str) -> str:
+    if peer not in results.runs[work.name]:
+        return "-"
+    ours = results.values(work.name, "ours", what)
+    values = results.values(work.name, peer, what)
+    if not values or not ours:
+        return "fails"
+    if peer == "ours":
+        return _spread(values, 1 / MB if what == "peak" else 1, " MB" if what == "peak" else " s")
+    return _spread(values, 1 / median(ours), "")
+
+
+def _spread(values: list[float], factor: float, unit: str) -> str:
+    low, middle, high = (_short(v * factor) for v in (min(values), median(values), max(values)))
+    return f"{middle}{unit}" + (f" ({low}-{high})" if len(values) > 1 else "")
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def notes(results: Results) -> list[str]:
+    """What does not fit into a table: memory per key, CPU per GB, rounds, errors."""
+    lines = []
+    for work, keys in (("find few", results.sizes.few_keys), ("find many", results.sizes.many_keys)):
+        found = [(peer, results.values(work, peer, "grown")) for peer in PEERS]
+        told = [f"{peer} {median(values) / keys:.0f}" for peer, values in found if values]
+        if told:
+            lines.append(
+                f"Bytes of memory per key, {title(by_name(work), results.sizes)}: {', '.join(told)}."
+            )
+    sent = results.sizes.upload_megabytes * MB / 1e9
+    uploads = [(peer, results.values("put_file", peer, "cpu")) for peer in PEERS]
+    told = [f"{peer} {median(values) / sent:.2f}" for peer, values in uploads if values]
+    if told:
+        lines.append(f"CPU seconds per GB of `put_file`: {', '.join(told)}.")
+    for work_name, peers in results.runs.items():
+        for peer, runs in peers.items():
+            errors = [run["error"] for run in runs if "error" in run]
+            if errors:
+                name = title(by_name(work_name), results.sizes)
+                lines.append(
+                    f"{peer} failed {len(errors)} of {len(runs)} times at {name}: {errors[-1][:160]}"
+                )
+    return lines
+
+
+def markdown(results: Results, judged: list[Verdict]) -> str:
+    """Everything, as it is printed."""
+    parts = [
+        "Median (smallest-largest) of the rounds. Ours in figures; a peer's 2.00 is twice what ours took.",
+        *(table(results, what) for what in _TITLES),
+        "\n".join(notes(results)),
+        "\n".join(f"{'met    ' if verdict.met else 'NOT met'} {verdict.text}" for verdict in judged),
+    ]
+    wrong = results.disagreeing()
+    parts.append(
+        f"Peers saw DIFFERENT bytes: {', '.join(wrong)}" if wrong else "All peers saw the same bytes."
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def as_json(results: Results, judged: list[Verdict]) -> dict[str, Any]:
+    """Everything, for a machine."""
+    return {
+        "machine": {
+            "cpus": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "sizes": results.sizes.as_dict(),
+        "titles": {work: title(by_name(work), results.sizes) for work in results.runs},
+        "runs": results.runs,
+        "bars": [{"text": verdict.text, "met": verdict.met} for verdict in judged],
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,45 @@
+"""How much of everything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything. `megabytes` is a large object."""
+
+    megabytes: int = 1000
+    gets: int = 300
+    small: int = 1000
+    few_keys: int = 50_000
+    many_keys: int = 1_000_000
+    slow_megabytes: int = 256
+    slow_ranges: int = 500
+    slow_puts: int = 200
+    parquet_megabytes: int = 200
+    partitions: int = 200
+
+    @classmethod
+    def quick(cls) -> Sizes:
+        """Just enough to see that all works; the figures mean little."""
+        return cls(100, 50, 100, 5_000, 20_000, 32, 50, 50, 20, 20)
+
+    @property
+    def upload_megabytes(self) -> int:
+        """The size of an upload: 512 of 1,000."""
+        return self.megabytes * 512 // 1000
+
+    @property
+    def large(self) -> str:
+        """The key of a large object."""
+        return f"large-{self.megabytes * 10**6}"
+
+    @property
+    def quarter(self) -> str:
+        """The key of one of a quarter of its size."""
+        return f"quarter-{self.megabytes * 10**6 // 4}"
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)

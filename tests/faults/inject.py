@@ -1,0 +1,217 @@
+"""How each fault is made: what the server does with the requests that it is to hit.
+
+A fault without `applied` takes the place of the request, which S3 then never sees. One with `applied` is
+made after the request has taken effect, from the answer that S3 would have sent.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from tests.fake_s3 import FakeS3
+from tests.scripted_server import Answer, Link, Reply, Request, close, respond, s3_error
+
+TRICKLE_SECONDS = 0.05
+LESS = 10  # bytes by which a length is wrong
+
+
+def called(request: Request) -> str:
+    """The name of the S3 operation that a request asks for."""
+    query, method = request.query, request.method
+    copied = "x-amz-copy-source" in request.headers
+    if not request.path.strip("/").partition("/")[2]:
+        if method == "GET":
+            return "ListMultipartUploads" if "uploads" in query else "ListObjectsV2"
+        return {"PUT": "CreateBucket", "HEAD": "HeadBucket", "POST": "DeleteObjects"}[method]
+    if "uploadId" in query:
+        part = "UploadPartCopy" if copied else "UploadPart"
+        names = {"PUT": part, "GET": "ListParts", "DELETE": "AbortMultipartUpload"}
+        return names.get(method, "CompleteMultipartUpload")
+    names = {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
+    names |= {"POST": "CreateMultipartUpload", "PUT": "CopyObject" if copied else "PutObject"}
+    return names[method]
+
+
+def hits(request: Request, target: str) -> bool:
+    """Whether a request is the target: an operation; its first or other ranges; or that of one key."""
+    name, _, which = target.partition(" ")
+    if called(request) != name:
+        return False
+    if which in ("first", "other"):
+        begins = request.headers.get("range", "bytes=0-").startswith("bytes=0-")
+        return begins is (which == "first")
+    return request.path.endswith(which)
+
+
+@dataclass(frozen=True)
+class Broken(Answer):
+    """An answer of which only a part comes: then the end (`cut`), silence, or one byte at a time."""
+
+    reply: Reply
+    how: str
+
+    def play(self, link: Link, request: Request) -> bool:
+        bodiless = request.method == "HEAD" or self.reply.status in (204, 304)
+        head, body = self.reply.head(), b"" if bodiless else self.reply.body
+        at = len(head) + len(body) // 2 if body else len(head) - LESS
+        if self.how == "trickle":
+            at = len(head) if body else LESS
+        link.send((head + body)[:at])
+        if self.how == "stall":
+            link.wait(None)
+        if self.how == "trickle":
+            for byte in (head + body)[at:]:
+                link.send(bytes([byte]))
+                link.wait(TRICKLE_SECONDS)
+        return False
+
+
+@dataclass(frozen=True)
+class Silent(Answer):
+    """Not a byte, until the client gives up."""
+
+    def play(self, link: Link, request: Request) -> bool:
+        link.wait(None)
+        return False
+
+
+def _whole(request: Request, fake: FakeS3) -> Answer | None:
+    bucket, _, key = request.path.strip("/").partition("/")
+    stored = fake.objects[bucket, key]
+    return respond(200, stored.body, etag=stored.etag)
+
+
+def _skewed() -> Reply:
+    theirs = datetime.now(timezone.utc) + timedelta(hours=3)
+    return s3_error(403, "RequestTimeTooSkewed", headers={"Date": format_datetime(theirs, usegmt=True)})
+
+
+def _wrong_etag(request: Request, reply: Reply) -> Reply:
+    """Another ETag in the head, or in the document."""
+    other = "0123456789abcdef" * 2
+    headers = {name: f'"{other}"' if name == "ETag" else text for name, text in reply.headers.items()}
+    before, tag, rest = reply.body.partition(b"<ETag>")
+    if request.method == "GET" or not tag:
+        return replace(reply, headers=headers)
+    after = rest.partition(b"</ETag>")[2]
+    return replace(reply, body=b"%s<ETag>&quot;%s&quot;</ETag>%s" % (before, other.encode(), after))
+
+
+def _short(request: Request, reply: Reply) -> Reply:
+    """Fewer bytes than the object or range has, or half a document; the length that is declared fits."""
+    keep = len(reply.body) - LESS if request.method in ("GET", "HEAD") and "ETag" in reply.headers else None
+    return replace(reply, body=reply.body[: len(reply.body) // 2 if keep is None else keep])
+
+
+def _long(request: Request, reply: Reply) -> Reply:
+    return replace(reply, body=reply.body + bytes(LESS))
+
+
+Instead = Callable[[Request, FakeS3], Answer | None]
+Spoil = Callable[[Request, Reply], Answer]
+
+# What is answered in place of the request, which is not applied.
+INSTEAD: dict[str, Instead] = {
+    "lost-before": lambda request, fake: close(),
+    "500-before": lambda request, fake: s3_error(500, "InternalError"),
+    "slow-down": lambda request, fake: s3_error(503, "SlowDown"),
+    "409": lambda request, fake: s3_error(409, "ConditionalRequestConflict"),
+    "412": lambda request, fake: s3_error(412, "PreconditionFailed"),
+    "200-error": lambda request, fake: s3_error(200, "InternalError"),
+    "range-ignored": _whole,
+    "expired-400": lambda request, fake: s3_error(400, "ExpiredToken"),
+    "expired-403": lambda request, fake: s3_error(403, "ExpiredToken"),
+    "skew": lambda request, fake: _skewed(),
+}
+
+# What becomes of the answer to a request that was applied, whatever it was.
+AFTER: dict[str, Spoil] = {
+    "lost-after": lambda request, reply: close(),
+    "cut": lambda request, reply: Broken(reply, "cut"),
+    "stall": lambda request, reply: Silent(),
+    "stall-body": lambda request, reply: Broken(reply, "stall"),
+    "trickle": lambda request, reply: Broken(reply, "trickle"),
+    "500-after": lambda request, reply: s3_error(500, "InternalError"),
+    "idle": lambda request, reply: replace(reply, then_close=True),
+}
+
+# What becomes of a good answer.
+SPOILED: dict[str, Callable[[Request, Reply], Reply]] = {
+    "wrong-etag": _wrong_etag,
+    "short": _short,
+    "long": _long,
+}
+
+
+class Injector:
+    """Hits the first request to `target`, or all of them (`lasting`); "" is any request."""
+
+    def __init__(self, fault: str, target: str, lasting: bool) -> None:
+        self._fault = fault
+        self._target = target
+        self._lasting = lasting
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def _takes(self, request: Request) -> bool:
+        if self._target and not hits(request, self._target):
+            return False
+        with self._lock:
+            if self.count and not self._lasting:
+                return False
+            self.count += 1
+            return True
+
+    def before(self, request: Request, fake: FakeS3) -> Answer | None:
+        """FakeS3's `fault`."""
+        instead = INSTEAD.get(self._fault)
+        return instead(request, fake) if instead is not None and self._takes(request) else None
+
+    def after(self, request: Request, reply: Reply) -> Answer | None:
+        """FakeS3's `after`."""
+        if self._fault in AFTER and self._takes(request):
+            return AFTER[self._fault](request, reply)
+        if self._fault in SPOILED and reply.status < 300 and self._takes(request):
+            return SPOILED[self._fault](request, reply)
+        return None
+
+
+# --- no connection ---
+
+
+def free_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def unreachable(fault: str, lasting: bool) -> Iterator[None]:
+    """Names resolve to a port at which nobody listens (`refused`), or not at all (`dns`)."""
+    real = socket.getaddrinfo
+    dead = free_port()
+    left = [True]
+
+    def resolve(host: Any, port: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not left:
+            return real(host, port, *arguments, **keywords)
+        if not lasting:
+            left.clear()
+        if fault == "dns":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, dead, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield

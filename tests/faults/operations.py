@@ -1,0 +1,296 @@
+"""What is called: every operation, what is there before it and after it, and which requests it makes.
+
+`calls` names, for each request that a fault is to hit, the column of `table` that holds the promises.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.fake_s3 import md5_etag
+from tests.opening import MIB
+
+Objects = dict[str, bytes]  # by "bucket/key"; "bucket/" is the bucket itself, STALE an upload
+
+_random = random.Random(3)  # without a period, so that swapped ranges and parts show
+SMALL = _random.randbytes(1000)
+OLD = _random.randbytes(600)
+LARGE = _random.randbytes(5 * MIB + 1000)
+ETAG = md5_etag(OLD)
+
+PATH = "bucket/key"
+STALE = "the upload of a process that was killed"
+COPY = "bucket/copy"
+RANGES: dict[str, Any] = {"range_size": 300}
+PARTS: dict[str, Any] = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
+
+
+@dataclass
+class World:
+    """The filesystem of one cell, and a folder with `old` (a file of OLD), `small` and `large`."""
+
+    fs: GuardedS3FileSystem
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A call. `result` is what it must return; `objects` are there before, `changes` (None: gone) after."""
+
+    name: str
+    run: Callable[[World], object]
+    calls: Mapping[str, str]
+    objects: Mapping[str, bytes] = field(default_factory=lambda: {PATH: OLD})
+    changes: Mapping[str, bytes | None] = field(default_factory=dict)
+    result: object = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    copy_limit: int | None = None  # of a single copy, in bytes
+    halfway: Mapping[str, bytes] | None = None  # what a TransactionError may leave
+
+    @property
+    def before(self) -> Objects:
+        return {"bucket/": b"", **self.objects}
+
+    @property
+    def after(self) -> Objects:
+        found = {**self.before, **self.changes}
+        return {name: body for name, body in found.items() if body is not None}
+
+
+def _write(world: World, mode: str, data: bytes, **options: Any) -> None:
+    with world.fs.open(PATH, mode, **options) as file:
+        for start in range(0, len(data), MIB):
+            file.write(data[start : start + MIB])
+
+
+def _read(world: World) -> bytes:
+    with world.fs.open(PATH, "rb", block_size=100, cache_type="none") as file:
+        file.seek(600)
+        data: bytes = file.read()
+        return data
+
+
+def _get(world: World) -> bytes:
+    world.fs.get_file(PATH, world.folder / "old")
+    return (world.folder / "old").read_bytes()
+
+
+def _cat_ranges(world: World) -> Any:
+    return world.fs.cat_ranges([PATH, PATH], [100, -300], [200, None], on_error="raise")
+
+
+def _reading(name: str, run: Callable[[World], object], result: object, **calls: str) -> Operation:
+    named = {target.replace("_", " "): column for target, column in calls.items()}
+    # One thread: which HEAD of cat_ranges comes first would be left to chance.
+    options = RANGES if name in ("cat_file-large", "get_file") else {"max_concurrency": 1}
+    objects = {PATH: SMALL, "bucket/folder/one": b"1", "bucket/folder/two": b"2"}
+    return Operation(name, run, named, objects, result=result, options=options)
+
+
+def _names(world: World) -> list[str]:
+    return sorted(world.fs.find("bucket"))
+
+
+READS = (
+    _reading("info", lambda w: w.fs.info(PATH)["size"], 1000, HeadObject="stat"),
+    _reading("exists", lambda w: w.fs.exists(PATH), True, HeadObject="stat"),
+    _reading(
+        "ls",
+        lambda w: sorted(w.fs.ls("bucket/folder", detail=False)),
+        ["bucket/folder/one", "bucket/folder/two"],
+        ListObjectsV2="list",
+    ),
+    _reading("find", _names, ["bucket/folder/one", "bucket/folder/two", PATH], ListObjectsV2="list"),
+    _reading("cat_file", lambda w: w.fs.cat_file(PATH), SMALL, GetObject="whole"),
+    _reading(
+        "cat_file-large",
+        lambda w: w.fs.cat_file(PATH),
+        SMALL,
+        GetObject_first="first",
+        GetObject_other="range",
+    ),
+    _reading(
+        "cat_file-slice",
+        lambda w: w.fs.cat_file(PATH, -300),
+        SMALL[-300:],
+        HeadObject="pin",
+        GetObject="range",
+    ),
+    _reading("cat_ranges", _cat_ranges, [SMALL[100:200], SMALL[-300:]], HeadObject="pin", GetObject="range"),
+    _reading("open-rb", _read, SMALL[600:], HeadObject="pin", GetObject="range"),
+    _reading("get_file", _get, SMALL, HeadObject="file pin", GetObject="file range"),
+)
+
+
+def _single(
+    name: str, run: Callable[[World], object], column: str, data: bytes = SMALL, **calls: str
+) -> Operation:
+    objects = {} if column == "create" else {PATH: OLD}
+    return Operation(name, run, {"PutObject": column, **calls}, objects, {PATH: data})
+
+
+WRITES = (
+    _single("pipe_file", lambda w: w.fs.pipe_file(PATH, SMALL), "plain"),
+    _single("pipe_file-create", lambda w: w.fs.pipe_file(PATH, SMALL, mode="create"), "create"),
+    _single("pipe_file-if_match", lambda w: w.fs.pipe_file(PATH, SMALL, if_match=ETAG), "swap"),
+    _single("put_file", lambda w: w.fs.put_file(w.folder / "small", PATH), "plain"),
+    _single("put_file-create", lambda w: w.fs.put_file(w.folder / "small", PATH, mode="create"), "create"),
+    _single("put_file-if_match", lambda w: w.fs.put_file(w.folder / "small", PATH, if_match=ETAG), "swap"),
+    _single("open-wb", lambda w: _write(w, "wb", SMALL), "plain"),
+    _single("open-xb", lambda w: _write(w, "xb", SMALL), "create", HeadObject="stat"),
+    _single("open-wb-if_match", lambda w: _write(w, "wb", SMALL, if_match=ETAG), "swap"),
+    _single("touch", lambda w: w.fs.touch(PATH), "plain", b""),
+)
+
+
+def _multipart(name: str, run: Callable[[World], object], column: str) -> Operation:
+    calls = {
+        "CreateMultipartUpload": "start",
+        "UploadPart": "part",
+        "CompleteMultipartUpload": column,
+    }
+    objects = {} if "create" in column else {PATH: OLD}
+    return Operation(name, run, calls, objects, {PATH: LARGE}, options=PARTS)
+
+
+MULTIPART = (
+    _multipart("pipe_file-parts", lambda w: w.fs.pipe_file(PATH, LARGE), "complete"),
+    _multipart(
+        "pipe_file-parts-create", lambda w: w.fs.pipe_file(PATH, LARGE, mode="create"), "complete create"
+    ),
+    _multipart(
+        "pipe_file-parts-if_match", lambda w: w.fs.pipe_file(PATH, LARGE, if_match=ETAG), "complete swap"
+    ),
+    _multipart("put_file-parts", lambda w: w.fs.put_file(w.folder / "large", PATH), "complete"),
+    _multipart(
+        "put_file-parts-create",
+        lambda w: w.fs.put_file(w.folder / "large", PATH, mode="create"),
+        "complete create",
+    ),
+    _multipart("open-wb-parts", lambda w: _write(w, "wb", LARGE), "stream"),
+    _multipart("open-xb-parts", lambda w: _write(w, "xb", LARGE), "stream create"),
+)
+
+_SOURCE = {PATH: SMALL}
+_TARGET = {PATH: SMALL, COPY: OLD}
+_COPIED: dict[str, bytes | None] = {COPY: SMALL}
+_COPY_CALLS = {"HeadObject": "source", "CopyObject": "copy"}
+_COPY_PARTS = {
+    "CreateMultipartUpload": "start",
+    "UploadPartCopy": "part copy",
+    "CompleteMultipartUpload": "complete",
+}
+
+OTHERS = (
+    Operation("cp_file", lambda w: w.fs.cp_file(PATH, COPY), _COPY_CALLS, _TARGET, _COPIED),
+    Operation(
+        "cp_file-create",
+        lambda w: w.fs.cp_file(PATH, COPY, mode="create"),
+        {"CopyObject": "copy create"},
+        _SOURCE,
+        _COPIED,
+    ),
+    Operation(
+        "cp_file-if_match",
+        lambda w: w.fs.cp_file(PATH, COPY, if_match=ETAG),
+        {"CopyObject": "copy swap"},
+        _TARGET,
+        _COPIED,
+    ),
+    Operation(
+        "cp_file-parts", lambda w: w.fs.cp_file(PATH, COPY), _COPY_PARTS, _TARGET, _COPIED, copy_limit=100
+    ),
+    Operation(
+        "rm_file",
+        lambda w: w.fs.rm_file(PATH),
+        {"HeadObject": "stat", "DeleteObject": "delete"},
+        changes={PATH: None},
+    ),
+    Operation(
+        "rm",
+        lambda w: w.fs.rm(["bucket/one", "bucket/two"]),
+        {"DeleteObjects": "bulk delete"},
+        {"bucket/one": b"1", "bucket/two": b"2", PATH: OLD},
+        {"bucket/one": None, "bucket/two": None},
+    ),
+    Operation(
+        "mkdir", lambda w: w.fs.mkdir("another"), {"CreateBucket": "bucket"}, changes={"another/": b""}
+    ),
+)
+
+
+def _append(name: str, old: bytes | None, **calls: str) -> Operation:
+    objects = {} if old is None else {PATH: old}
+    options = {**RANGES, "part_size": 5 * MIB}
+    return Operation(
+        name, lambda w: _write(w, "ab", SMALL), calls, objects, {PATH: (old or b"") + SMALL}, options=options
+    )
+
+
+def _update(world: World) -> None:
+    world.fs.update(PATH, lambda data: data[::-1])
+
+
+def _transaction(world: World) -> None:
+    with world.fs.transaction:
+        world.fs.pipe_file("bucket/one", SMALL)
+        world.fs.pipe_file("bucket/two", SMALL)
+
+
+_BOTH = {"bucket/one": SMALL, "bucket/two": SMALL}
+
+GUARDED = (
+    Operation(
+        "rm_file-if_match",
+        lambda w: w.fs.rm_file(PATH, if_match=ETAG),
+        {"DeleteObject": "delete version"},
+        changes={PATH: None},
+    ),
+    Operation(
+        "update",
+        _update,
+        {"HeadObject": "file pin", "GetObject": "file range", "PutObject": "update"},
+        changes={PATH: OLD[::-1]},
+        options=RANGES,
+    ),
+    _append("open-ab", OLD, HeadObject="pin", GetObject="range", PutObject="swap"),
+    _append("open-ab-new", None, HeadObject="stat", PutObject="create"),
+    _append(
+        "open-ab-parts",
+        LARGE,
+        CreateMultipartUpload="start",
+        UploadPartCopy="part copy",
+        UploadPart="part",
+        CompleteMultipartUpload="stream swap",
+    ),
+    Operation(
+        "transaction",
+        _transaction,
+        {"PutObject": "plain", "PutObject two": "second file"},
+        {},
+        _BOTH,
+        halfway={"bucket/one": SMALL},
+    ),
+    Operation(
+        "list_uploads",
+        lambda w: [row["size"] for row in w.fs.list_uploads(PATH)],
+        {"ListMultipartUploads": "list", "ListParts": "list"},
+        {STALE: b""},
+        result=[len(SMALL)],
+    ),
+    Operation(
+        "abort_uploads",
+        lambda w: len(w.fs.abort_uploads(PATH, older_than=0)),
+        {"ListMultipartUploads": "list", "ListParts": "list", "AbortMultipartUpload": "delete"},
+        {STALE: b""},
+        {STALE: None},
+        result=1,
+    ),
+)
+
+OPERATIONS = (*READS, *WRITES, *MULTIPART, *OTHERS, *GUARDED)

@@ -1,0 +1,182 @@
+"""Every cell of the fault matrix, on real sockets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsspec_guarded_s3 import TransactionError
+from fsspec_guarded_s3._signing import Signer
+from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag
+from tests.faults.inject import Injector, unreachable
+from tests.faults.operations import LARGE, OLD, SMALL, STALE, Objects, World
+from tests.faults.promises import FAULTS, GROUPS
+from tests.faults.table import OUTCOMES, Cell, cells, rows
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer
+
+pytestmark = pytest.mark.timeout(60)
+
+CELLS = list(cells())
+WAITS: dict[str, dict[str, Any]] = {
+    "stall": {"read_timeout": 0.15},
+    "stall-body": {"read_timeout": 0.15},
+    "trickle": {"min_rate": 1024.0, "min_rate_window": 0.15, "request_deadline": 0.8},
+}
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries wait, but not for long."""
+    monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
+    monkeypatch.setattr("fsspec_guarded_s3._retry.THROTTLED_BASE_SECONDS", 0.001)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def shared_rules() -> Iterator[None]:
+    """botocore's session and endpoint rules are read once, which takes longer than a cell."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_botocore", "_provider"):
+            patch.setattr(Signer, name, _once(getattr(Signer, name)))
+        yield
+
+
+def _once(method: Callable[[Signer], Any]) -> Callable[[Signer], Any]:
+    """The method, which is called for the first object only."""
+    found: list[Any] = []
+    lock = threading.RLock()
+
+    def shared(signer: Signer) -> Any:
+        with lock:
+            if not found:
+                found.append(method(signer))
+            return found[0]
+
+    return shared
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Local files to upload."""
+    folder = tmp_path_factory.mktemp("sources")
+    (folder / "small").write_bytes(SMALL)
+    (folder / "large").write_bytes(LARGE)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sources: Path) -> Path:
+    """A folder with `old`, which get_file replaces, and the files to upload."""
+    (tmp_path / "old").write_bytes(OLD)
+    for name in ("small", "large"):
+        (tmp_path / name).symlink_to(sources / name)
+    return tmp_path
+
+
+def objects(fake: FakeS3) -> Objects:
+    """What is published, as in `operations`."""
+    with fake.lock:
+        found = {f"{bucket}/": b"" for bucket in fake.buckets}
+        found |= {STALE: b""} if STALE in fake.uploads else {}
+        return found | {f"{bucket}/{key}": stored.body for (bucket, key), stored in fake.objects.items()}
+
+
+def run(cell: Cell, server: ScriptedServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make the call; its result."""
+    operation = cell.operation
+    if operation.copy_limit is not None:
+        monkeypatch.setattr("fsspec_guarded_s3._parts.MAX_SINGLE_PUT", operation.copy_limit)
+    attempts = 3 if not cell.lasting else 1 if cell.fault in WAITS else 2
+    options = {"max_attempts": attempts, **operation.options, **WAITS.get(cell.fault, {})}
+    fs = filesystem(server.url, **options)
+    try:
+        with ExitStack() as stack:
+            if cell.fault in ("refused", "dns"):
+                stack.enter_context(unreachable(cell.fault, cell.lasting))
+            return operation.run(World(fs, folder))
+    finally:
+        fs._client._transport.close()
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=[cell.id for cell in CELLS])
+def test_cell(cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = cell.operation
+    injector = Injector(cell.fault, cell.target, cell.lasting)
+    fake = FakeS3("bucket", fault=injector.before, after=injector.after)
+    for name, body in operation.objects.items():
+        if name == STALE:
+            parts = {1: Part(SMALL, md5_etag(SMALL))}
+            fake.uploads[STALE] = Upload("bucket", "key", {}, composite=True, parts=parts)
+        else:
+            bucket, _, key = name.partition("/")
+            stored = fake.put(bucket, key, body)
+            fake.objects[bucket, key] = replace(stored, crc32=crc32(body))
+    result: Any = None
+    error: Exception | None = None
+    with ScriptedServer(handler=fake, tls=cell.fault == "tls") as server:
+        try:
+            result = run(cell, server, folder, monkeypatch)
+        except Exception as raised:
+            error = raised
+    assert injector.count or not cell.target, "the fault did not hit any request"
+    assert cell.outcome.allows(error), f"promised {cell.outcome.names}, got {error!r}"
+    check_objects(cell, fake, error)
+    check_uploads(cell, fake, injector)
+    check_local_files(folder, error)
+    if error is None:
+        right = result == operation.result
+        assert right, "the result is wrong"
+
+
+def check_objects(cell: Cell, fake: FakeS3, error: Exception | None) -> None:
+    """All or nothing is published; success only if all is; a definite error only if nothing is."""
+    found, before, after = objects(fake), cell.operation.before, cell.operation.after
+    if isinstance(error, TransactionError) and cell.operation.halfway is not None:
+        there = found in ({**before, **cell.operation.halfway}, after)
+        assert there, "the error is wrong about what was published"
+        assert [*error.published] == [*cell.operation.halfway]
+        return
+    # Compared outside of `assert`, which would print megabytes.
+    old, new = found == before, found == after
+    assert old or new, "something between old and new is published"
+    if error is None:
+        assert new, "success was reported, and it is not there"
+    elif not getattr(error, "maybe_applied", False):
+        assert old, f"{error!r} claims that nothing was published"
+
+
+def check_uploads(cell: Cell, fake: FakeS3, injector: Injector) -> None:
+    """No upload is left, but empty ones whose id got lost with the answer to CreateMultipartUpload."""
+    left = [upload for upload_id, upload in fake.uploads.items() if upload_id != STALE]
+    lost = injector.count if cell.target == "CreateMultipartUpload" else 0
+    assert len(left) <= lost, f"{len(left)} uploads are left"
+    assert not any(upload.parts for upload in left), "parts are left"
+
+
+def check_local_files(folder: Path, error: Exception | None) -> None:
+    """The target of get_file is old or new, and there is no temporary file."""
+    assert sorted(entry.name for entry in folder.iterdir()) == ["large", "old", "small"]
+    old = (folder / "old").read_bytes()
+    assert old in (OLD, SMALL)
+    assert error is None or old == OLD
+
+
+def test_the_table_is_whole() -> None:
+    """Every fault has a row for every column, every column is used, every word has a meaning."""
+    used = {column for cell in CELLS for column in (*cell.operation.calls.values(), "any request")}
+    seen: set[str] = set()
+    for group in GROUPS:
+        head, *lines = rows(group)
+        assert {line[0] for line in lines} <= set(FAULTS)
+        assert len(lines) == (4 if group == "No connection" else len(FAULTS) - 4)
+        seen |= set(head[1:])
+    assert seen == used
+    for cell in CELLS:
+        assert {name.rstrip("?") for name in cell.outcome.names} <= {"ok", *OUTCOMES}
+    assert len({cell.id for cell in CELLS}) == len(CELLS)
