@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fsspec
 
+from ._bodies import FileChangedError
 from ._errors import (
     AccessDeniedError,
     BucketExistsError,
@@ -42,6 +43,7 @@ __all__ = [
     "ConnectError",
     "CredentialsError",
     "DirectoryNotEmptyError",
+    "FileChangedError",
     "GuardedS3Error",
     "GuardedS3FileSystem",
     "IncompleteBodyError",

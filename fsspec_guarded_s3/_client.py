@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -172,7 +172,11 @@ class S3Client:
     def head_object(self, path: S3Path) -> ObjectInfo:
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
         request = Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
-        return self._ask(request, lambda answer: object_info(answer.headers, _size(answer.headers)))
+        return self._ask(request, lambda answer: self._info(answer.headers, _size(answer.headers)))
+
+    def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
+        info = object_info(headers, size)
+        return info if self.options.verify_checksums else replace(info, checksum=None)
 
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self.options.verify_checksums else {}
@@ -192,7 +196,7 @@ class S3Client:
                     raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
-                return receive(body, object_info(body.headers, body.length), deadline)
+                return receive(body, self._info(body.headers, body.length), deadline)
 
         return self._repeat(request, attempt)
 
@@ -360,7 +364,10 @@ class S3Client:
             if markers[0]:
                 query += [("key-marker", markers[0]), ("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-            page, markers = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
+            page, following = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
+            if following is not None and (not following[0] or following == markers):
+                raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
+            markers = following
             uploads += page
         return uploads
 

@@ -17,7 +17,7 @@ from functools import partial
 
 from ._checksums import ObjectChecksum
 from ._client import Cursor, S3Client
-from ._errors import ObjectChangedError, PreconditionUnsupportedError, TransportError
+from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
 from ._threads import run_all
@@ -160,7 +160,7 @@ def download(
     info = client.head_object(path)
     try:
         _download_version(client, path, info, local, begin, progress)
-    except ObjectChangedError:
+    except (ObjectChangedError, ChecksumMismatchError):
         info = client.head_object(path)
         _download_version(client, path, info, local, begin, progress)
 

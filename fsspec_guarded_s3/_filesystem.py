@@ -7,7 +7,7 @@ import mimetypes
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,16 +15,16 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike, tokenize
 
+from ._bulk import Bulk
 from ._client import S3Client
 from ._download import download, read_range, read_whole
-from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
-from ._models import Condition, ObjectInfo, same_etag
-from ._namespace import Namespace, write_condition
+from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, WriteOutcomeUnknownError
+from ._models import Condition, same_etag
+from ._namespace import write_condition
 from ._options import FSSPEC_OPTIONS, Options
 from ._parts import PartBuffer, prepare_append, resume_file, upload_bytes, upload_file
 from ._paths import S3Path
 from ._reader import PinnedReader
-from ._threads import run_all
 from ._transaction import GuardedTransaction
 from ._upload import Upload
 from ._writer import CompressedWriter, GuardedWriter
@@ -32,7 +32,7 @@ from ._writer import CompressedWriter, GuardedWriter
 _READ_MODES = ("rb", "r", "rt")
 
 
-class GuardedS3FileSystem(Namespace):
+class GuardedS3FileSystem(Bulk):
     """S3 with conditional create, pinned reads and guarded writers.
 
     Parameters
@@ -87,71 +87,6 @@ class GuardedS3FileSystem(Namespace):
         info = self._client.head_object(location)
         first, stop, _ = slice(start, end).indices(info.size)
         return read_range(self._client, location, info, first, stop)
-
-    def cat_ranges(
-        self,
-        paths: list[str],
-        starts: Any,
-        ends: Any,
-        max_gap: int | None = None,
-        on_error: str = "return",
-        **kwargs: Any,
-    ) -> list[Any]:
-        """Slices of many objects, side by side and in the order asked for; one HEAD per object pins it."""
-        if max_gap is not None:
-            raise NotImplementedError("max_gap is not supported yet: leave it out")
-        if not isinstance(paths, list):
-            raise TypeError("paths must be a list")
-        starts = starts if isinstance(starts, list) else [starts] * len(paths)
-        ends = ends if isinstance(ends, list) else [ends] * len(paths)
-        if not len(paths) == len(starts) == len(ends):
-            raise ValueError("paths, starts and ends must have the same length")
-        heads: dict[str, ObjectInfo] = {}
-        lock = threading.Lock()
-
-        def one(path: str, start: int | None, end: int | None) -> bytes:
-            location = self._object(path)
-            with lock:
-                info = heads.get(path)
-            if info is None:
-                info = self._client.head_object(location)
-                with lock:
-                    info = heads.setdefault(path, info)
-            first, stop, _ = slice(start, end).indices(info.size)
-            return read_range(self._client, location, info, first, stop)
-
-        calls = [partial(one, *row) for row in zip(paths, starts, ends, strict=True)]
-        return self._gather(calls, raising=on_error != "return")
-
-    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
-        """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side."""
-        paths = self.expand_path(path)
-        if recursive:
-            paths = sorted({name for root in paths for name in self.find(root)})
-            if not paths:
-                raise FileNotFoundError(f"there is nothing below {path}")
-        if len(paths) == 1 and not isinstance(path, list) and paths[0] == self._strip_protocol(path):
-            return self.cat_file(paths[0], **kwargs)
-        calls = [partial(self.cat_file, p, **kwargs) for p in paths]
-        found = self._gather(calls, raising=on_error == "raise")
-        rows = dict(zip(paths, found, strict=True))
-        if on_error == "omit":
-            return {p: data for p, data in rows.items() if not isinstance(data, Exception)}
-        return rows
-
-    def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
-        results: list[Any] = [None] * len(calls)
-
-        def run(index: int) -> None:
-            try:
-                results[index] = calls[index]()
-            except Exception as error:
-                if raising:
-                    raise
-                results[index] = error
-
-        run_all((partial(run, index) for index in range(len(calls))), self._options.max_concurrency)
-        return results
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """The first `size` bytes."""
@@ -231,6 +166,10 @@ class GuardedS3FileSystem(Namespace):
                 if self.isdir(path):
                     raise IsADirectoryError(f"{path} is a directory and cannot be read") from None
                 raise
+            if if_match is not None and not same_etag(pin.etag, if_match):
+                raise ObjectChangedError(
+                    f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
+                )
             details = self._details(location, pin)
             size = block_size if isinstance(block_size, int) else self._options.block_size
             return PinnedReader(
@@ -255,6 +194,7 @@ class GuardedS3FileSystem(Namespace):
     def _appending(
         self, location: S3Path, if_match: str | None, writer: Callable[..., GuardedWriter]
     ) -> GuardedWriter:
+        Condition(if_match=if_match)  # refuses what is no ETag
         try:
             info = self._client.head_object(location)
         except ObjectNotFoundError:
@@ -305,17 +245,36 @@ class GuardedS3FileSystem(Namespace):
         if max_attempts < 1:
             raise ValueError("max_attempts must be at least 1")
         location = self._object(path)
+        failed: dict[str, BaseException] = {}
 
         def once() -> str:
             info = self._client.head_object(location)
-            new = fn(read_range(self._client, location, info, 0, info.size))
+            old = read_range(self._client, location, info, 0, info.size)
+            try:
+                new = fn(old)
+            except BaseException as error:
+                failed["fn"] = error
+                raise
             if not isinstance(new, (bytes, bytearray, memoryview)):
                 raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
-            upload = Upload(self._client, location, Condition(if_match=info.etag), info.write_headers())
-            return upload_bytes(self._client, upload, new).etag
+            headers = info.write_headers() | self._tagging(location, info)
+            upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
+            try:
+                return upload_bytes(self._client, upload, new).etag
+            except ObjectChangedError as error:
+                if not error.maybe_applied:
+                    raise
+                raise WriteOutcomeUnknownError(
+                    "the answer to the swap was lost and another version is there now, which may build on it",
+                    bucket=location.bucket,
+                    key=location.key,
+                    operation=error.operation,
+                    status=error.status,
+                    maybe_applied=True,
+                ) from error
 
         def conflict(error: BaseException) -> bool:
-            return isinstance(error, ObjectChangedError) and not error.maybe_applied
+            return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
 
         etag = self._client.repeat_while(conflict, once, max_attempts)
         self.invalidate_cache(str(location))
@@ -353,6 +312,8 @@ class GuardedS3FileSystem(Namespace):
         location = self._object(rpath)
         with open(lpath, "rb") as file:
             if self._intrans:
+                if resume is not None:
+                    raise ValueError("resume is not possible in a transaction")
                 with self.open(rpath, "xb" if condition.create else "wb", if_match=if_match) as target:
                     shutil.copyfileobj(file, target, self._options.part_size)
                 return

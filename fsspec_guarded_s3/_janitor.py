@@ -14,7 +14,7 @@ from ._errors import ObjectNotFoundError
 from ._models import PendingUpload
 from ._paths import S3Path
 from ._threads import run_all
-from ._upload import live_upload_ids
+from ._upload import is_starting, live_upload_ids
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -53,7 +53,8 @@ class StaleUpload:
 def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
     """The uploads to `path` and below it, oldest first, each with the size that its parts have."""
     pending = [item for item in _pending(client, path) if _is_at_or_below(item.key, path.key)]
-    live = live_upload_ids()
+    starting = {path.child(item.key) for item in pending if is_starting(path.child(item.key))}
+    live = live_upload_ids()  # after `starting`: who has got its id since is in here
     found: list[StaleUpload] = []
 
     def measure(item: PendingUpload) -> None:
@@ -64,7 +65,14 @@ def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
             return  # completed or aborted since
         size = sum(part.size for part in parts)
         found.append(
-            StaleUpload(where, item.upload_id, item.initiated, size, len(parts), item.upload_id in live)
+            StaleUpload(
+                where,
+                item.upload_id,
+                item.initiated,
+                size,
+                len(parts),
+                item.upload_id in live or where in starting,
+            )
         )
 
     run_all((partial(measure, item) for item in pending), client.options.max_concurrency)
@@ -104,9 +112,14 @@ def abort_uploads(client: S3Client, path: S3Path, older_than: timedelta) -> list
 
 
 def _abort(client: S3Client, upload: StaleUpload) -> bool:
+    aborted = False
     for _ in range(3):
         try:
             client.abort_multipart_upload(upload.path, upload.upload_id)
+        except ObjectNotFoundError as error:
+            return aborted or error.maybe_applied  # else somebody else completed or aborted it
+        aborted = True
+        try:
             left = client.list_parts(upload.path, upload.upload_id)
         except ObjectNotFoundError:
             return True

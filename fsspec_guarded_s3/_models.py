@@ -39,6 +39,10 @@ class Condition:
     if_match: str | None = None
 
     def __post_init__(self) -> None:
+        if self.if_match is not None and not isinstance(self.if_match, str):
+            raise TypeError(
+                f"if_match must be an ETag as info() gives it, not {type(self.if_match).__name__}"
+            )
         if self.create and self.if_match is not None:
             raise ValueError("if_match and mode='create' exclude each other")
         if self.if_match is not None and not self.if_match:
@@ -130,7 +134,10 @@ class ObjectInfo:
     @property
     def last_modified(self) -> datetime | None:
         """Last-Modified in UTC. Parsed when asked for: that would take a tenth of a small GET."""
-        return parsedate_to_datetime(self.modified).astimezone(timezone.utc) if self.modified else None
+        try:
+            return parsedate_to_datetime(self.modified).astimezone(timezone.utc) if self.modified else None
+        except (TypeError, ValueError):  # as in listings, where a time that cannot be read is none
+            return None
 
     def write_headers(self) -> dict[str, str]:
         """The headers that give another object the same content type, metadata and so on."""

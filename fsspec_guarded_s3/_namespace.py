@@ -20,11 +20,11 @@ from ._client import S3Client
 from ._errors import (
     ConflictError,
     DirectoryNotEmptyError,
+    GuardedS3Error,
     ObjectNotFoundError,
-    PreconditionFailedError,
     WriteOutcomeUnknownError,
 )
-from ._models import Condition, ListedObject, ObjectInfo
+from ._models import Condition, ListedObject, ObjectInfo, same_etag
 from ._options import MAX_SINGLE_PUT, Options
 from ._parts import copy_object
 from ._paths import S3Path
@@ -242,8 +242,8 @@ class Namespace(AbstractFileSystem):
         _probe.require(self._client, location, "delete")
         try:
             self._client.delete_object(location, if_match)
-        except (ObjectNotFoundError, PreconditionFailedError) as error:
-            if not error.maybe_applied:
+        except GuardedS3Error as error:
+            if not error.maybe_applied or self._is_version(location, if_match):
                 raise
             raise WriteOutcomeUnknownError(
                 "the answer to the delete was lost; the version that was to be deleted is gone, and nothing "
@@ -254,6 +254,13 @@ class Namespace(AbstractFileSystem):
                 status=error.status,
                 maybe_applied=True,
             ) from error
+
+    def _is_version(self, location: S3Path, etag: str) -> bool:
+        """Whether this version is there still, so that the delete was not applied (yet)."""
+        try:
+            return same_etag(self._client.head_object(location).etag, etag)
+        except GuardedS3Error:
+            return False
 
     _rm = rm_file
 
@@ -275,6 +282,15 @@ class Namespace(AbstractFileSystem):
         buckets = [name for name in roots if not _paths.parse(name).key and maxdepth is None]
         for bucket in buckets:
             self.rmdir(bucket)
+        self.invalidate_cache()
+
+    def _delete_names(self, names: Iterable[str]) -> None:
+        keys: dict[str, list[str]] = {}
+        for name in names:
+            location = self._object(name)
+            keys.setdefault(location.bucket, []).append(location.key)
+        for bucket, found in keys.items():
+            self._delete(bucket, sorted(found))
         self.invalidate_cache()
 
     def _tree(self, location: S3Path, maxdepth: int | None) -> list[str]:

@@ -49,7 +49,7 @@ class Options:
     min_rate_window: float = 30.0
     idle_timeout: float = 30.0
     max_attempts: int = 5
-    max_concurrency: int = 4
+    max_concurrency: int = 32
 
     block_size: int = 5 * MIB
     range_size: int = 16 * MIB

@@ -26,12 +26,14 @@ from ._upload import Upload
 logger = logging.getLogger("fsspec_guarded_s3")
 Progress = Callable[[int], None]
 _COPY_PART = 128 * MIB
+_PARTS_IN_MEMORY = 4  # of a stream, which cannot be read again
 
 
 class PartBuffer:
     """Cuts a stream of unknown length into parts and uploads them in the background.
 
-    Holds at most `max_concurrency` + 1 parts. Part sizes double every 1,000 parts, so that 10,000 suffice.
+    Holds at most `_PARTS_IN_MEMORY` parts and the one that is being filled. Part sizes double every 1,000
+    parts, so that 10,000 suffice.
     """
 
     def __init__(self, upload: Upload, options: Options) -> None:
@@ -66,7 +68,8 @@ class PartBuffer:
         self._number += 1
         if self._number > MAX_PARTS:
             raise ValueError(f"the object needs more than {MAX_PARTS} parts: raise part_size")
-        self._upload.send_part_in_background(self._number, part, self._options.max_concurrency)
+        concurrency = min(_PARTS_IN_MEMORY, self._options.max_concurrency)
+        self._upload.send_part_in_background(self._number, part, concurrency)
 
     def finish(self) -> Written:
         """Publish: by one PUT when no part has been sent yet."""
@@ -101,13 +104,17 @@ def upload_file(client: S3Client, upload: Upload, descriptor: int, progress: Pro
     def piece(start: int, stop: int) -> RequestBody:
         return FileSlice(descriptor, start, stop)
 
+    return _upload_slices(client, upload, before.st_size, piece, progress, _unchanged(descriptor, before))
+
+
+def _unchanged(descriptor: int, before: os.stat_result) -> Callable[[], None]:
     def check() -> None:
         now = os.fstat(descriptor)
         rewritten = now.st_size == before.st_size and now.st_mtime_ns != before.st_mtime_ns
         if rewritten or now.st_size < before.st_size:
             raise FileChangedError("the local file was changed while it was uploaded: upload it again")
 
-    return _upload_slices(client, upload, before.st_size, piece, progress, check)
+    return check
 
 
 def _upload_slices(
@@ -121,7 +128,6 @@ def _upload_slices(
     options = client.options
     if size < options.multipart_threshold:
         written = upload.put(piece(0, size))
-        check()
         progress(size)
         return written
     part_size = part_size_for(size, options.part_size)
@@ -182,7 +188,8 @@ def resume_file(
     Every part that is there is compared with the file before it is trusted. Raises ValueError when one
     differs (the upload is kept), FileNotFoundError when there is no such upload.
     """
-    size = os.fstat(descriptor).st_size
+    before = os.fstat(descriptor)
+    size = before.st_size
     parts = client.list_parts(path, upload_id)
     part_size = _part_size_of(parts, size, client.options)
     trusted = []
@@ -210,7 +217,18 @@ def resume_file(
         lambda start, stop: FileSlice(descriptor, start, stop),
         progress,
     )
-    return upload.complete()
+    try:
+        _unchanged(descriptor, before)()
+    except BaseException:
+        upload.abort()
+        raise
+    try:
+        return upload.complete()
+    except ConflictError as error:
+        if not _may_start_anew(error, upload):
+            raise
+        progress(-size)
+        return upload_file(client, upload, descriptor, progress)
 
 
 def _part_size_of(parts: list[Part], size: int, options: Options) -> int:
@@ -262,20 +280,28 @@ def copy_object(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
 def copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
     """Copy the version `info` of `source` into the first parts of `upload`; returns how many they are.
 
-    By UploadPartCopy; where the store has none, the bytes are read under the pin and sent.
+    By UploadPartCopy. Where the store has none, the bytes are read under the pin and sent, in a new upload:
+    rclone stores an empty part instead, which cannot be replaced.
     """
     count = max(1, -(-info.size // part_size_for(info.size, _COPY_PART)))
     size = -(-info.size // count)  # parts of one size: none but the last is small
 
-    def copy(number: int) -> None:
-        start, stop = (number - 1) * size, min(number * size, info.size)
-        try:
-            upload.copy_part(number, source, ByteRange(start, stop), info.etag)
-        except (ProtocolError, InvalidRequestError) as error:
-            logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
-            upload.send_part(number, read_range(client, source, info, start, stop))
+    def bounds(number: int) -> tuple[int, int]:
+        return (number - 1) * size, min(number * size, info.size)
 
-    run_all((partial(copy, number) for number in range(1, count + 1)), client.options.max_concurrency)
+    def copy(number: int) -> None:
+        upload.copy_part(number, source, ByteRange(*bounds(number)), info.etag)
+
+    def send(number: int) -> None:
+        upload.send_part(number, read_range(client, source, info, *bounds(number)))
+
+    numbers = range(1, count + 1)
+    try:
+        run_all((partial(copy, number) for number in numbers), client.options.max_concurrency)
+    except (ProtocolError, InvalidRequestError) as error:
+        logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
+        upload.restart()
+        run_all((partial(send, number) for number in numbers), _PARTS_IN_MEMORY)
     return count
 
 

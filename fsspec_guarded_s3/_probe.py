@@ -207,7 +207,9 @@ class _Trial:
         return True
 
     def _put(self, condition: Condition, headers: dict[str, str] | None = None) -> Written:
-        return self._note(self._key, self._client.put_object(self._key, b"probe", condition, headers or {}))
+        return self._made_by(
+            self._key, lambda: self._client.put_object(self._key, b"probe", condition, headers or {})
+        )
 
     def _get(self, etag: str) -> None:
         """A pinned read; the client compares ETags itself, so the status decides here."""
@@ -223,13 +225,22 @@ class _Trial:
             raise
 
     def _copy(self, etag: str, condition: Condition) -> Written:
-        written = self._client.copy_object(self._key, self._other, etag, condition)
+        written = self._made_by(
+            self._other, lambda: self._client.copy_object(self._key, self._other, etag, condition)
+        )
         if not written.etag:
             raise GuardedS3Error("CopyObject was answered without an ETag")
-        return self._note(self._other, written)
+        return written
 
     def _complete(self, condition: Condition) -> Written:
-        upload_id = self._client.create_multipart_upload(self._key, {})
+        try:
+            upload_id = self._client.create_multipart_upload(self._key, {})
+        except GuardedS3Error as error:
+            if error.maybe_applied:  # the key is ours alone, so are the uploads to it
+                with suppress(GuardedS3Error):
+                    for item in self._client.list_multipart_uploads(self._key.bucket, self._key.key):
+                        self._client.abort_multipart_upload(self._key.child(item.key), item.upload_id)
+            raise
         try:
             part = self._client.upload_part(self._key, upload_id, 1, b"probe")
             written = self._client.complete_multipart_upload(self._key, upload_id, [part], condition)
@@ -243,6 +254,14 @@ class _Trial:
         token = secrets.token_hex(8)
         self._put(Condition(), {f"x-amz-meta-{WRITE_TOKEN}": token})
         return self._client.head_object(self._key).write_token == token
+
+    def _made_by(self, path: S3Path, call: Callable[[], Written]) -> Written:
+        try:
+            return self._note(path, call())
+        except GuardedS3Error as error:
+            if error.maybe_applied:
+                self._made.append(path)
+            raise
 
     def _note(self, path: S3Path, written: Written) -> Written:
         self._made.append(S3Path(path.bucket, path.key, written.version_id))

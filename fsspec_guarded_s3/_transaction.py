@@ -42,17 +42,21 @@ class GuardedTransaction(Transaction):
         if failed is not None:
             raise failed
         wanted = [file for file in files if file.state != State.ABORTED.value]  # discarded on purpose
-        for file in wanted:
+        still_open = [file.path for file in wanted if not file.closed]
+        if still_open:
+            raise ValueError(f"nothing was published: not closed at the end: {', '.join(still_open)}")
+        for at, file in enumerate(wanted):
             try:
                 file.commit()
             except Exception as error:
                 if not published:
                     raise
-                left = [other.path for other in wanted if other.path not in published]
+                left = [other.path for other in wanted[at:]]
                 raise TransactionError(
                     f"{file.path} could not be published ({error}); published before it: "
                     f"{', '.join(published)}; not published: {', '.join(left)}",
                     published=tuple(published),
                     unpublished=tuple(left),
+                    maybe_applied=getattr(error, "maybe_applied", False),
                 ) from error
             published.append(file.path)

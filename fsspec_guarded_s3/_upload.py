@@ -54,8 +54,8 @@ class State(enum.Enum):
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
-    State.OPEN: frozenset({State.COMPLETING, State.ABORTED}),
-    # NEW again: a 409 on Complete; that upload can never be completed, a new one may be started.
+    # NEW again: `restart`, or a 409 on Complete; that upload is removed, and a new one may be started.
+    State.OPEN: frozenset({State.COMPLETING, State.ABORTED, State.NEW}),
     State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN, State.NEW}),
     State.COMPLETED: frozenset(),
     State.ABORTED: frozenset(),
@@ -68,6 +68,11 @@ _live: weakref.WeakSet[Upload] = weakref.WeakSet()
 def live_upload_ids() -> set[str]:
     """The multipart uploads that writers of this process hold open."""
     return {upload.upload_id for upload in list(_live)}
+
+
+def is_starting(path: S3Path) -> bool:
+    """Whether a writer of this process waits for the id of a new upload to `path`."""
+    return any(upload.starts(path) for upload in list(_live))
 
 
 class Upload:
@@ -103,6 +108,10 @@ class Upload:
     def may_start(self) -> bool:
         """Whether nothing was sent yet, or nothing of it is left."""
         return self.state is State.NEW
+
+    def starts(self, path: S3Path) -> bool:
+        """Whether CreateMultipartUpload for `path` is under way."""
+        return self.state is State.OPEN and not self._upload_id and self._path == path
 
     def _move(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
@@ -150,6 +159,8 @@ class Upload:
             found = self._client.head_object(self._path)
         except ObjectNotFoundError:
             return self._condition.create
+        except GuardedS3Error:
+            return False  # nobody knows: the 412 of the target stands
         return same_etag(found.etag, self._condition.if_match or "")
 
     # --- in parts ---
@@ -163,6 +174,13 @@ class Upload:
         except BaseException:
             self._move(State.ABORTED)
             raise
+
+    def restart(self) -> None:
+        """Remove the upload with its parts, and start another."""
+        self._remove_upload()
+        self._upload_id, self._parts = "", []
+        self._move(State.NEW)
+        self.start()
 
     def resume(self, upload_id: str, parts: list[Part]) -> None:
         """Go on with an upload that was started before; its write token is not known any more."""

@@ -19,6 +19,14 @@ from ._errors import ProtocolError
 from ._models import ListPage, Part, PendingUpload, s3_time
 
 
+def _result(body: bytes, operation: str) -> ElementTree.Element:
+    """The document, which must be that of `operation`: another one would be read as an empty one."""
+    root = _root(body)
+    if root.tag.removesuffix("Result").removesuffix("Response") != operation:  # moto: ListPartsResponse
+        raise ProtocolError(f"the store answered <{root.tag}> where <{operation}Result> was expected")
+    return root
+
+
 def _root(body: bytes) -> ElementTree.Element:
     """The document without name spaces: stores differ in whether they send one."""
     root = _tree(_decoded(body))
@@ -147,9 +155,8 @@ def _plain(text: str) -> str:
 
 def parse_buckets(body: bytes) -> list[tuple[str, datetime | None]]:
     """ListBuckets: names and creation times."""
-    return [
-        (_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in _root(body).iter("Bucket")
-    ]
+    found = _result(body, "ListAllMyBuckets").iter("Bucket")
+    return [(_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in found]
 
 
 def parse_upload_id(body: bytes) -> str:
@@ -169,7 +176,7 @@ def parse_etag(body: bytes) -> str:
 
 def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     """ListParts: the parts of a page and the marker of the next one."""
-    root = _root(body)
+    root = _result(body, "ListParts")
     parts = [
         Part(
             _number(item, "PartNumber"),
@@ -198,12 +205,12 @@ def _crc32(text: str) -> int | None:
 
 def parse_tags(body: bytes) -> list[tuple[str, str]]:
     """GetObjectTagging: (key, value) of every tag."""
-    return [(_text(item, "Key"), _text(item, "Value")) for item in _root(body).iter("Tag")]
+    return [(_text(item, "Key"), _text(item, "Value")) for item in _result(body, "Tagging").iter("Tag")]
 
 
 def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | None]:
     """ListMultipartUploads: the uploads of a page and the (key, upload id) markers of the next one."""
-    root = _root(body)
+    root = _result(body, "ListMultipartUploads")
     decode = unquote_plus if _text(root, "EncodingType") == "url" else str
     uploads = [
         PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), s3_time(_text(item, "Initiated")))
@@ -218,7 +225,7 @@ def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:
     """DeleteObjects: (key, code, message) of every key that was not deleted."""
     return [
         (_text(item, "Key"), _text(item, "Code"), _text(item, "Message"))
-        for item in _root(body).findall("Error")
+        for item in _result(body, "Delete").findall("Error")
     ]
 
 

@@ -294,6 +294,7 @@ class FakeS3:
         found = [entry for entry in found if entry > marker]
         page = found[:limit]
         fields: list[tuple[str, object]] = [("Bucket", bucket), ("IsTruncated", len(found) > limit)]
+        fields += [("EncodingType", "url")] if "encoding-type" in query else []
         if len(found) > limit:
             fields += [("NextKeyMarker", encode(page[-1][0])), ("NextUploadIdMarker", page[-1][1])]
         for key, upload_id in page:

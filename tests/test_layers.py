@@ -12,8 +12,8 @@ LAYERS = (
     {"_paths", "_options", "_models", "_errors", "_bodies", "_checksums"},
     {"_xml", "_headers", "_signing", "_transport", "_retry"},
     {"_client", "_threads"},
-    {"_reader", "_download", "_writer", "_upload", "_parts", "_probe", "_janitor", "_transaction"},
-    {"_filesystem", "_namespace"},
+    {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
+    {"_filesystem", "_bulk", "_namespace"},
     {"__init__", "_cli"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -32,14 +32,17 @@ WITHIN = {
     ("_janitor", "_upload"),
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
+    ("_bulk", "_namespace"),
     ("_filesystem", "_namespace"),
+    ("_filesystem", "_bulk"),
+    ("_ranges", "_download"),
 }
 ONLY = {
     "botocore": {"_signing"},
     "urllib3": {"_transport"},
     "tenacity": {"_retry"},
     "awscrt": {"_checksums"},
-    "fsspec": {"_reader", "_transaction", "_filesystem", "_namespace", "__init__", "_cli"},
+    "fsspec": {"_reader", "_transaction", "_filesystem", "_bulk", "_namespace", "__init__", "_cli"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 

@@ -1,0 +1,45 @@
+"""The range planner: which ranges of one object are read by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ._client import S3Client
+from ._download import read_range
+from ._models import ObjectInfo
+from ._paths import S3Path
+
+
+class Wanted(NamedTuple):
+    """The bytes [start, stop), and where in the answer they belong."""
+
+    start: int
+    stop: int
+    place: int
+
+
+def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Wanted]]:
+    """Groups of ranges at most `gap` bytes apart, that together span at most `limit` bytes."""
+    group: list[Wanted] = []
+    stop = 0
+    for item in sorted(ranges):
+        if group and item.start - stop <= gap and max(stop, item.stop) - group[0].start <= limit:
+            group.append(item)
+            stop = max(stop, item.stop)
+            continue
+        if group:
+            yield group
+        group, stop = [item], item.stop
+    if group:
+        yield group
+
+
+def read_merged(
+    client: S3Client, path: S3Path, info: ObjectInfo, group: list[Wanted], results: list[Any]
+) -> None:
+    """Read a group by one pinned range and put the bytes of each into its place of `results`."""
+    start, stop = group[0].start, max(item.stop for item in group)
+    data = read_range(client, path, info, start, stop)
+    for item in group:  # a slice that is the whole is `data` itself, any other a copy that does not hold it
+        results[item.place] = data[item.start - start : item.stop - start]
