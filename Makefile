@@ -1,8 +1,9 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3.11
+MINUTES ?= 5
 
-.PHONY: test check demo bench clean
+.PHONY: test check demo bench guards soak lowest clean
 
 $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -10,7 +11,7 @@ $(VENV)/.%: pyproject.toml
 	touch $@
 
 test: $(VENV)/.test
-	$(PY) -m pytest --cov --cov-report=term
+	$(PY) -m pytest -n 2 --cov --cov-report=term
 
 check: $(VENV)/.test
 	$(PY) -m ruff check .
@@ -23,5 +24,18 @@ demo: $(VENV)/.demo
 bench: $(VENV)/.bench
 	$(PY) -m benchmarks
 
+guards: $(VENV)/.test $(VENV)/.bench
+	$(PY) -m tests.guards --readme README.md
+
+soak: $(VENV)/.test
+	$(PY) -m tests.soak --minutes $(MINUTES)
+
+# The oldest versions that pyproject.toml allows. The tests named test_fake_* judge the tests' own server by
+# boto3, whose oldest version does not know conditional writes.
+lowest:
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
+	.venv-lowest/bin/python -m pytest -n 2 -q -k "not test_fake_"
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) .venv-lowest build *.egg-info

@@ -2,7 +2,8 @@
 
 A history is one call under one placement of faults, with a rival who acts between the requests. Each
 operation is explored wide (every kind of fault, up to two of them) and deep (up to four, one of each kind
-that the code can tell apart). All histories are enumerated, none is drawn by lot; `pytest -s` shows how
+that the code can tell apart; up to three where there are parts). All histories are
+enumerated, none is drawn by lot; `pytest -s` shows how
 many there were. What must hold after each is in `violations`, one function per promise.
 
     python -m pytest tests/test_explore.py -s
@@ -167,43 +168,47 @@ def _plus_one(data: bytes) -> bytes:
 APPENDED = (OURS, OLD + OURS, OURS + OURS, THEIRS + OURS)
 
 OPERATIONS = [
-    Operation("put_if_absent", lambda fs: fs.put_if_absent(PATH, OURS), (1, 1), rivals=2),
-    Operation("put_if_absent, 3 attempts", lambda fs: fs.put_if_absent(PATH, OURS), (1, 1), attempts=3),
-    Operation("put_if_absent, taken", lambda fs: fs.put_if_absent(PATH, OURS), (1, 1), before=OLD, rivals=2),
-    Operation("create in parts", lambda fs: fs.pipe_file(PATH, OURS, mode="create"), (1, 1), options=MULTI),
+    Operation("put_if_absent", lambda fs: fs.put_if_absent(PATH, OURS), (900, 2000)),
+    Operation("put_if_absent, 3 attempts", lambda fs: fs.put_if_absent(PATH, OURS), (900, 2000), attempts=3),
+    Operation("put_if_absent, taken", lambda fs: fs.put_if_absent(PATH, OURS), (900, 2000), before=OLD),
+    Operation(
+        "create in parts", lambda fs: fs.pipe_file(PATH, OURS, mode="create"), (900, 2000), options=MULTI
+    ),
     Operation(
         "create in parts, replay answers 404",
         lambda fs: fs.pipe_file(PATH, OURS, mode="create"),
-        (1, 1),
+        (900, 2000),
         options=MULTI,
         replayed=404,
     ),
-    Operation("open xb", _write, (1, 1), options=MULTI),
-    Operation("swap", lambda fs: fs.pipe_file(PATH, OURS, if_match=ETAG), (1, 1), OLD, swaps=True, rivals=2),
+    Operation("open xb", _write, (900, 2000), options=MULTI),
+    Operation("swap", lambda fs: fs.pipe_file(PATH, OURS, if_match=ETAG), (900, 2000), OLD, swaps=True),
     Operation(
         "swap in parts",
         lambda fs: fs.pipe_file(PATH, OURS, if_match=ETAG),
-        (1, 1),
+        (900, 2000),
         OLD,
         swaps=True,
         options=MULTI,
         replayed=404,
     ),
-    Operation("put", lambda fs: fs.pipe_file(PATH, OURS), (1, 1), OLD, conditional=False, rivals=2),
+    Operation("put", lambda fs: fs.pipe_file(PATH, OURS), (900, 2000), OLD, conditional=False),
     Operation(
         "put in parts",
         lambda fs: fs.pipe_file(PATH, OURS),
-        (1, 1),
+        (900, 2000),
         OLD,
         conditional=False,
         options=MULTI,
         replayed=404,
     ),
-    Operation("copy, create", lambda fs: fs.cp_file(FROM, PATH, mode="create"), (1, 1), rival=with_source),
+    Operation(
+        "copy, create", lambda fs: fs.cp_file(FROM, PATH, mode="create"), (900, 2000), rival=with_source
+    ),
     Operation(
         "copy, swap",
         lambda fs: fs.cp_file(FROM, PATH, if_match=ETAG),
-        (1, 1),
+        (900, 2000),
         OLD,
         swaps=True,
         rival=with_source,
@@ -211,34 +216,33 @@ OPERATIONS = [
     Operation(
         "copy in parts, create",
         lambda fs: fs.cp_file(FROM, PATH, mode="create"),
-        (1, 1),
+        (900, 2000),
         rival=with_source,
         single_copy=4,
     ),
     Operation(
         "delete on condition",
         lambda fs: fs.rm_file(PATH, if_match=ETAG),
-        (1, 1),
+        (200, 250),
         OLD,
         swaps=True,
         deletes=True,
-        rivals=2,
         results=(),
     ),
     Operation(
         "update",
         lambda fs: fs.update(PATH, _plus_one, max_attempts=2),
-        (1, 1),
+        (900, 2000),
         b"10",
         swaps=True,
         results=tuple(str(number).encode() for number in range(11, 15)),
         rival=increments,
     ),
-    Operation("append", _append, (1, 1), OLD, swaps=True, results=APPENDED, min_part=64),
+    Operation("append", _append, (900, 2000), OLD, swaps=True, results=APPENDED, min_part=64),
     Operation(
         "append in parts",
         _append,
-        (1, 1),
+        (900, 2000),
         OLD,
         swaps=True,
         results=APPENDED,
@@ -327,7 +331,7 @@ def run(operation: Operation, bounds: Bounds, fs: GuardedS3FileSystem, choices: 
     store = SimulatedS3(
         choices,
         kinds=bounds.kinds,
-        faults=bounds.faults,
+        faults=min(bounds.faults, 3 if operation.options is MULTI or operation.single_copy < 64 else 4),
         late=bounds.late,
         rivals=operation.rivals,
         rival=operation.rival,

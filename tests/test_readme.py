@@ -23,9 +23,14 @@ def test_examples_run_as_printed(moto: MotoServer) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
     for block in blocks:
         exec(block.replace("http://127.0.0.1:9000", moto.url), space)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     assert fs.cat_file("my-bucket/run-17.lock") == b"mine"
-    assert fs.cat_file("my-bucket/commits/00000001.json") == b"[]"
+    assert fs.cat_file("my-bucket/commits/00000001.json") == b"[]\n"
+    assert fs.cat(["my-bucket/log.txt", "my-bucket/a", "my-bucket/b"]) == {
+        "my-bucket/log.txt": b"one line\n",
+        "my-bucket/a": b"1",
+        "my-bucket/b": b"2",
+    }
 
 
 def test_every_option_is_in_the_table_with_its_default() -> None:

@@ -142,24 +142,25 @@ def test_an_upload_needs_an_id() -> None:
 
 def test_parts_and_uploads_carry_their_markers() -> None:
     parts, marker = xml.parse_parts(
-        b"<R><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
-        b"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>5</Size></Part></R>"
+        b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
+        b"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>5</Size></Part></ListPartsResult>"
     )
     assert (parts, marker) == ([Part(1, "e", 5)], "1")
     uploads, markers = xml.parse_uploads(
-        b"<R><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>"
-        b"<NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>a+b</Key><UploadId>u</UploadId></Upload></R>"
+        b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>"
+        b"<NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>a+b</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>"
     )
     assert (uploads[0].key, uploads[0].upload_id, markers) == ("a b", "u", ("a+b", "u"))
 
 
 def test_a_truncated_list_of_parts_without_a_marker_is_an_error() -> None:
     with pytest.raises(ProtocolError, match="parts would be lost"):
-        xml.parse_parts(b"<R><IsTruncated>true</IsTruncated></R>")
+        xml.parse_parts(b"<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>")
 
 
 def test_keys_that_were_not_deleted_are_told() -> None:
-    body = b"<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+    error = b"<Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
+    body = b"<DeleteResult>" + error + b"</DeleteResult>"
     assert xml.parse_deleted(body) == [("k", "AccessDenied", "no")]
 
 
