@@ -224,7 +224,7 @@ class Bulk(Namespace):
         single = isinstance(path1, str)
         sources = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
         if single and (not recursive or maxdepth is not None):
-            sources = [p for p in sources if not (trailing_sep(p) or self.isdir(p))]
+            sources = [p for p in sources if not (trailing_sep(p) or self._is_only_directory(p))]
             if not sources:
                 return []
         inside = isinstance(path2, str) and (trailing_sep(path2) or self.isdir(path2))

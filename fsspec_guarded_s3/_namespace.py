@@ -335,10 +335,17 @@ class Namespace(AbstractFileSystem):
         ObjectChangedError when the source is replaced meanwhile.
         """
         condition = write_condition(mode, if_match)
-        if self.isdir(path1) and not self.isfile(path1):
-            return
+        if not _paths.parse(self._strip_protocol(path1)).key:
+            return  # fsspec's trees name directories too
         source, target = self._object(path1), self._object(path2)
-        info = self._client.head_object(source)
+        try:
+            info = self._client.head_object(source)
+        except ObjectNotFoundError:
+            if self.isdir(path1):
+                return
+            raise
+        if source == target and not condition:
+            return  # S3 refuses a copy that changes nothing
         headers = info.write_headers()
         if info.size > MAX_SINGLE_PUT:
             headers |= self._tagging(source, info)

@@ -144,7 +144,7 @@ class Upload:
                 lambda: info.etag,
             )
         except PreconditionFailedError as error:
-            if not error.maybe_applied and self._condition and self._still_holds():
+            if not error.maybe_applied and self._condition and self._was_replaced(source, info):
                 raise ObjectChangedError(
                     "the source was replaced before it was copied",
                     bucket=source.bucket,
@@ -153,15 +153,12 @@ class Upload:
                 ) from error
             raise
 
-    def _still_holds(self) -> bool:
-        """Whether the condition holds, so that a 412 of a copy came from the source."""
+    def _was_replaced(self, source: S3Path, info: ObjectInfo) -> bool:
+        """Whether the 412 of a copy may have come from its source and not from the condition."""
         try:
-            found = self._client.head_object(self._path)
-        except ObjectNotFoundError:
-            return self._condition.create
-        except GuardedS3Error:
-            return False  # nobody knows: the 412 of the target stands
-        return same_etag(found.etag, self._condition.if_match or "")
+            return not same_etag(self._client.head_object(source).etag, info.etag)
+        except GuardedS3Error as error:
+            return isinstance(error, ObjectNotFoundError)
 
     # --- in parts ---
 
@@ -261,7 +258,7 @@ class Upload:
                 break  # NoSuchUpload: it is gone
             except GuardedS3Error as error:
                 logger.warning("could not abort upload %s of %s: %s", self._upload_id, self._path, error)
-                return False
+                break
         return was_open
 
     # --- publishing, and an answer that was lost ---
@@ -285,13 +282,14 @@ class Upload:
         """Decide a failed publication: success with proof, a definite error, or WriteOutcomeUnknownError."""
         if not error.maybe_applied:
             raise self._failed(error)
+        never_completed = False
         found, looked = self._look()
+        if self._upload_id and not self._is_ours(found, digest):
+            never_completed = self._was_never_completed()
+            found, looked = self._look()  # a Complete that was on its way may have landed meanwhile
         if found is not None and self._is_ours(found, digest):
             return self._completed(Written(found.etag, found.version_id))
-        if self._upload_id and self._was_never_completed():
-            found, looked = self._look()
-            if found is not None and self._is_ours(found, digest):
-                return self._completed(Written(found.etag, found.version_id))
+        if never_completed:
             error.maybe_applied = False
             if found is not None and self._condition.create:
                 raise self._failed(self._taken(error, maybe_applied=False)) from error
@@ -331,8 +329,10 @@ class Upload:
             return None, f"the object could not be looked at ({error.message})"
         return found, f"an object with ETag {found.etag} is there, which may be another writer's"
 
-    def _is_ours(self, found: ObjectInfo, digest: str) -> bool:
+    def _is_ours(self, found: ObjectInfo | None, digest: str) -> bool:
         """A conditional write is proved by its token, a plain one by equal content: its effect is there."""
+        if found is None:
+            return False
         if self._condition:
             return bool(self._token) and found.write_token == self._token
         return same_etag(found.etag, digest)

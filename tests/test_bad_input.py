@@ -135,7 +135,7 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         "file",
     ),
     "maxdepth": (lambda fs, b: fs.find(b, maxdepth=0), ValueError, "maxdepth must be at least 1"),
-    "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=1), NotImplementedError, "max_gap"),
+    "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=-1), ValueError, "max_gap must be 0 or more"),
     "lengths": (lambda fs, b: fs.cat_ranges([f"{b}/file"], [0, 1], [1]), ValueError, "the same length"),
     "a path, not a list": (lambda fs, b: fs.cat_ranges(b, 0, 1), TypeError, "paths must be a list"),
     "text to a binary file": (lambda fs, b: fs.open(f"{b}/new", "wb").write("x"), TypeError, "bytes-like"),

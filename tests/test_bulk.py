@@ -1,0 +1,141 @@
+"""Verbs on many objects: the right pairs, merged ranges, and nothing deleted that was not copied."""
+
+import random
+from pathlib import Path
+
+import pytest
+from fsspec.callbacks import Callback
+
+from fsspec_guarded_s3 import ObjectNotFoundError
+from fsspec_guarded_s3._ranges import Wanted, merged
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer, s3_error
+
+DATA = random.Random(5).randbytes(300_000)
+
+
+def test_ranges_are_merged_by_gap_and_split_by_limit() -> None:
+    ranges = [Wanted(50, 60, 0), Wanted(0, 10, 1), Wanted(12, 20, 2), Wanted(60, 130, 3), Wanted(5, 8, 4)]
+    groups = [[item.place for item in group] for group in merged(ranges, 2, 100)]
+    assert groups == [[1, 4, 2], [0, 3]]
+    assert [[item.place for item in group] for group in merged(ranges, 100, 60)] == [[1, 4, 2, 0], [3]]
+    assert list(merged([], 0, 1)) == []
+
+
+@pytest.mark.parametrize(("gap", "requests"), [(0, 4), (1000, 3), (None, 1)])
+def test_near_ranges_are_read_together_and_come_in_the_order_asked_for(
+    gap: int | None, requests: int
+) -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", DATA)
+    starts, ends = [5000, 0, 2000, 100_000, 2500], [6000, 1000, 3000, 100_001, 2600]
+    with ScriptedServer(handler=fake) as server:
+        found = filesystem(server.url).cat_ranges(["bucket/key"] * 5, starts, ends, max_gap=gap)
+        gets = [request for request in server.requests if request.method == "GET"]
+    assert found == [DATA[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert len(gets) == requests
+    assert len({request.headers["if-match"] for request in gets}) == 1
+
+
+def test_a_range_of_a_missing_object_fails_alone() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", DATA)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        found = fs.cat_ranges(["bucket/none", "bucket/key", "bucket/none"], [0, 7, 1], [1, 9, 2])
+        assert isinstance(found[0], ObjectNotFoundError)
+        assert found[1] == DATA[7:9]
+        assert isinstance(found[2], ObjectNotFoundError)
+        with pytest.raises(FileNotFoundError):
+            fs.cat_ranges(["bucket/none"], 0, 1, on_error="raise")
+
+
+def test_mv_of_a_key_that_is_a_directory_too_moves_the_key() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"1")
+    fake.put("bucket", "a/b", b"2")
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).mv("bucket/a", "bucket/z")
+    assert {key: stored.body for (_, key), stored in fake.objects.items()} == {"z": b"1", "a/b": b"2"}
+
+
+def test_mv_of_a_tree_deletes_only_what_it_copied() -> None:
+    """A key that appears in the tree while it is moved stays."""
+
+    def fault(request: object, fake: FakeS3) -> None:
+        if "x-amz-copy-source" in request.headers:  # type: ignore[attr-defined]
+            fake.put("bucket", "tree/late", b"late")
+
+    fake = FakeS3("bucket", fault=fault)
+    for name in ("tree/1", "tree/deep/2"):
+        fake.put("bucket", name, name.encode())
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).mv("bucket/tree", "bucket/new", recursive=True)
+    assert {key for _, key in fake.objects} == {"new/1", "new/deep/2", "tree/late"}
+
+
+def test_mv_whose_copy_fails_deletes_nothing() -> None:
+    fake = FakeS3("bucket")
+
+    def fault(request: object, _: FakeS3) -> object:
+        return s3_error(403, "AccessDenied") if request.path.endswith("new/2") else None  # type: ignore[attr-defined]
+
+    fake.fault = fault  # type: ignore[assignment]
+    for name in ("tree/1", "tree/2"):
+        fake.put("bucket", name, b"x")
+    with ScriptedServer(handler=fake) as server, pytest.raises(PermissionError):
+        filesystem(server.url).mv("bucket/tree", "bucket/new", recursive=True)
+    assert {"tree/1", "tree/2"} <= {key for _, key in fake.objects}
+
+
+def test_copy_onto_itself_changes_nothing() -> None:
+    fake = FakeS3("bucket")
+    before = fake.put("bucket", "a", b"1")
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).cp_file("bucket/a", "bucket/a")
+        with pytest.raises(FileNotFoundError):
+            filesystem(server.url).cp_file("bucket/b", "bucket/b")
+    assert fake.objects["bucket", "a"] == before
+
+
+class Counting(Callback):
+    """Totals of files and of the bytes of the branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches: list[Callback] = []
+
+    def branched(self, path_1: str, path_2: str, **kwargs: object) -> Callback:
+        self.branches.append(Callback())
+        return self.branches[-1]
+
+
+def test_trees_come_and_go_side_by_side_with_right_totals(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    bodies = {f"d{n % 3}/f{n}": DATA[n * 1000 : n * 2500] for n in range(20)}
+    for name, body in bodies.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(body)
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        up, down = Counting(), Counting()
+        fs.put(f"{source}/", "bucket/tree/", recursive=True, callback=up)
+        fs.get("bucket/tree/", f"{tmp_path}/back/", recursive=True, callback=down)
+        assert fs.cat("bucket/tree", recursive=True) == {
+            f"bucket/tree/{name}": body for name, body in bodies.items()
+        }
+    assert {name: (tmp_path / "back" / name).read_bytes() for name in bodies} == bodies
+    for callback in (up, down):
+        assert callback.value == callback.size == len(callback.branches)
+        assert sum(branch.value for branch in callback.branches) == sum(map(len, bodies.values()))
+
+
+def test_pipe_writes_all_of_a_dict() -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).pipe({f"bucket/{n}": str(n).encode() for n in range(50)})
+    assert {key: stored.body for (_, key), stored in fake.objects.items()} == {
+        str(n): str(n).encode() for n in range(50)
+    }
