@@ -90,6 +90,7 @@ class Upload:
             self._headers[f"x-amz-meta-{WRITE_TOKEN}"] = self._token
         self._upload_id = ""
         self._resumed = False
+        self._seen_open = False  # after an answer of Complete was lost
         self._tasks: deque[Task[None]] = deque()
         self._parts: list[Part] = []
         self._pid = os.getpid()
@@ -282,22 +283,27 @@ class Upload:
         """Decide a failed publication: success with proof, a definite error, or WriteOutcomeUnknownError."""
         if not error.maybe_applied:
             raise self._failed(error)
-        never_completed = False
         found, looked = self._look()
-        if self._upload_id and not self._is_ours(found, digest):
-            never_completed = self._was_never_completed()
+        another = found
+        settled = ""
+        for _ in range(2 if self._upload_id else 0):
+            if self._is_ours(found, digest):
+                break
+            settled = self._settle_upload()
             found, looked = self._look()  # a Complete that was on its way may have landed meanwhile
+            another = found or another
+            if settled != "unclear":
+                break
         if found is not None and self._is_ours(found, digest):
             return self._completed(Written(found.etag, found.version_id))
-        if never_completed:
+        if settled == "open":
             error.maybe_applied = False
-            if found is not None and self._condition.create:
+            if another is not None and self._condition.create:
                 raise self._failed(self._taken(error, maybe_applied=False)) from error
             raise self._failed(error)
-        if found is not None and self._is_anothers(found, digest):
+        if another is not None and self._is_anothers(another, digest):
             raise self._failed(self._taken(error, maybe_applied=True)) from error
         self._move(State.UNKNOWN)
-        self._remove_upload()  # harmless if Complete was applied: there is no such upload then
         raise WriteOutcomeUnknownError(
             f"the answer to the write was lost and nothing proves whether it was applied: {looked}",
             bucket=self._path.bucket,
@@ -356,13 +362,20 @@ class Upload:
             maybe_applied=maybe_applied,
         )
 
-    def _was_never_completed(self) -> bool:
-        """Whether the multipart upload was still open; it is aborted then and can never be completed."""
+    def _settle_upload(self) -> str:
+        """Abort the multipart upload, and say what that proves.
+
+        "open": it was not completed, and never can be now. "gone": it was completed, or aborted by another.
+        "unclear": the store did not tell; it may be completed still by a request that is on its way.
+        """
         try:
             self._client.list_parts(self._path, self._upload_id)
-        except GuardedS3Error:
-            return False
-        return self._remove_upload()
+            self._seen_open = True  # some stores answer 204 to the abort of an upload that is not there
+        except ObjectNotFoundError:
+            return "gone"
+        except GuardedS3Error as error:
+            logger.info("could not look at upload %s of %s: %s", self._upload_id, self._path, error)
+        return "open" if self._remove_upload() and self._seen_open else "unclear"
 
 
 def _md5(data: RequestBody) -> str:
