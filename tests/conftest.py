@@ -9,6 +9,20 @@ import pytest
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many histories test_explore.py went through."""
+    counts = [
+        value
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == "histories"
+    ]
+    if counts:
+        terminalreporter.write_line(
+            f"explored {sum(counts)} histories of {len(counts)} explorations without a violation"
+        )
+
+
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Credentials, profiles, regions and proxies of the machine do not reach a test."""

@@ -3,16 +3,13 @@
 A history is one call under one placement of faults, with a rival who acts between the requests. Each
 operation is explored wide (every kind of fault, up to two of them) and deep (up to four, one of each kind
 that the code can tell apart; up to three where there are parts). All histories are
-enumerated, none is drawn by lot; `pytest -s` shows how
-many there were. What must hold after each is in `violations`, one function per promise.
-
-    python -m pytest tests/test_explore.py -s
+enumerated, none is drawn by lot; how many there were is printed at the end of the run. What must hold after
+each is in `violations`, one function per promise.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -619,24 +616,14 @@ def test_every_history(
     operation: Operation,
     bounds: Bounds,
     scaled: Callable[[Operation], None],
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
+    """conftest.py prints the recorded numbers at the end of the run."""
     scaled(operation)
-    began = time.perf_counter()
     exploration = explore(operation, bounds)
-    seconds = time.perf_counter() - began
-    _TOTAL.histories += exploration.histories
-    with capsys.disabled():
-        outcomes = ", ".join(f"{count} {name}" for name, count in exploration.outcomes.most_common())
-        print(
-            f"\n{operation}, {bounds}: explored {exploration.histories} histories in {seconds:.1f} s, "
-            f"{_TOTAL.histories} in this process so far: {outcomes}"
-        )
+    record_property("histories", exploration.histories)
     assert not exploration.found, exploration.report()
     assert exploration.histories >= operation.least[bounds is DEEP]
-
-
-_TOTAL = Exploration()
 
 
 # --- that the promises are watched -----------------------------------------------------------------
