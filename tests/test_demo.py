@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import _cli, _demo
+from fsspec_guarded_s3 import _cli
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
@@ -43,7 +43,7 @@ def use(monkeypatch: pytest.MonkeyPatch, key: str = "k", secret: str = "s") -> N
 
 def only(monkeypatch: pytest.MonkeyPatch, *acts: Callable[[str, dict[str, Any]], None]) -> None:
     """Leave out the acts that are slow and beside the point."""
-    monkeypatch.setattr(_demo, "_ACTS", acts)
+    monkeypatch.setattr(_cli, "_ACTS", acts)
 
 
 def assert_all_guaranteed(output: str) -> None:
@@ -97,7 +97,7 @@ def test_demo_fails_where_conditions_are_ignored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A store that takes every write: both racers would win."""
-    only(monkeypatch, _demo._race)
+    only(monkeypatch, _cli._race)
     fake = FakeS3("bucket", ignore_conditions=True)
     assert "exactly one creates it" in failure(monkeypatch, capsys, fake)
     assert fake.objects == {}
@@ -112,7 +112,7 @@ def test_demo_fails_where_versions_cannot_be_told_apart(
         kept = {name: value for name, value in reply.headers.items() if name.lower() != "etag"}
         return replace(reply, headers={**kept, "ETag": '"always"'})
 
-    only(monkeypatch, _demo._replaced)
+    only(monkeypatch, _cli._replaced)
     fake = FakeS3("bucket", ignore_conditions=True, after=same_etag)
     told = failure(monkeypatch, capsys, fake)
     assert "NOT guaranteed: an error instead of mixed bytes" in told
@@ -124,7 +124,7 @@ def test_demo_fails_against_rclone(
 ) -> None:
     """A real store that ignores If-None-Match."""
     use(monkeypatch, rclone.key, rclone.secret)
-    only(monkeypatch, _demo._race)
+    only(monkeypatch, _cli._race)
     filesystem(rclone.url, key=rclone.key, secret=rclone.secret).mkdir("demo-bucket")
     assert _cli.main(["demo", "--endpoint-url", rclone.url, "--bucket", "demo-bucket"]) == 1
     assert "the demo FAILED: " in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_demo_fails_where_uploads_are_not_aborted(
         aborts = request.method == "DELETE" and "uploadId" in request.query
         return s3_error(403, "AccessDenied") if aborts else None
 
-    only(monkeypatch, _demo._failed_write)
+    only(monkeypatch, _cli._failed_write)
     told = failure(monkeypatch, capsys, FakeS3("bucket", fault=fault))
     assert "NOT guaranteed: neither object nor upload is left" in told
     assert "after: 2" in told
@@ -149,7 +149,7 @@ def test_demo_fails_where_the_store_refuses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each racing process tells its error; nothing waits for the other for ever."""
-    only(monkeypatch, _demo._race)
+    only(monkeypatch, _cli._race)
     fake = FakeS3("bucket", fault=lambda request, _: s3_error(403, "AccessDenied"))
     assert "AccessDenied" in failure(monkeypatch, capsys, fake)
 
@@ -159,7 +159,7 @@ def test_demo_that_cannot_reach_the_store_fails(
 ) -> None:
     """The error of the first act is told, not that of the clean-up."""
     use(monkeypatch)
-    only(monkeypatch, _demo._replaced)
+    only(monkeypatch, _cli._replaced)
     with ScriptedServer(handler=FakeS3()) as server:
         url = server.url
     assert _cli.main(["demo", "--endpoint-url", url, "--bucket", "bucket"]) == 1
@@ -184,8 +184,8 @@ def test_racers_that_say_nothing_are_a_failure(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(threading.Thread, "kill", lambda self: None, raising=False)
     monkeypatch.setattr(multiprocessing, "get_context", lambda method: Silent())
-    with pytest.raises(_demo.DemoFailedError, match="no answer"):
-        _demo._race("gs3://bucket/demo", {})
+    with pytest.raises(_cli.DemoFailedError, match="no answer"):
+        _cli._race("gs3://bucket/demo", {})
 
 
 def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,10 +195,10 @@ def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> No
     with ScriptedServer(handler=fake) as server:
         options = {"endpoint_url": server.url, "key": "k", "secret": "s", "region": "us-east-1"}
         for name in (b"one", b"two"):
-            _demo._create(["bucket/a", "bucket/b"], options, name, threading.Barrier(1), answers)
+            _cli._create(["bucket/a", "bucket/b"], options, name, threading.Barrier(1), answers)
         broken = {**options, "endpoint_url": "http://other.test"}
         with pytest.raises(ValueError, match="allow_http"):
-            _demo._create(["bucket/c"], broken, b"three", threading.Barrier(1), answers)
+            _cli._create(["bucket/c"], broken, b"three", threading.Barrier(1), answers)
     assert [answers.get() for _ in range(2)] == [(b"one", [True, True]), (b"two", [False, False])]
     assert answers.get()[1].startswith("ValueError: ")
     assert {stored.body for stored in fake.objects.values()} == {b"one"}
@@ -216,17 +216,21 @@ def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> No
 def test_options_without_a_bucket_are_a_usage_error(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _cli.main(["demo", *options]) == 2
+    with pytest.raises(SystemExit) as caught:
+        _cli.main(["demo", *options])
+    assert caught.value.code == 2
     assert "--bucket is needed" in capsys.readouterr().err
 
 
 def test_command_is_needed() -> None:
-    assert _cli.main([]) == 2
+    with pytest.raises(SystemExit) as caught:
+        _cli.main([])
+    assert caught.value.code == 2
 
 
 def test_all_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(_demo, "demo", lambda options, bucket: seen.append((options, bucket)))
+    monkeypatch.setattr(_cli, "demo", lambda options, bucket: seen.append((options, bucket)))
     given = ["--endpoint-url", "http://store.test", "--region", "r", "--profile", "p", "--allow-http"]
     assert _cli.main(["demo", "--bucket", "b", "--addressing-style", "path", *given]) == 0
     options = {"endpoint_url": "http://store.test", "region": "r", "profile": "p"}
