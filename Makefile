@@ -11,7 +11,7 @@ $(VENV)/.%: pyproject.toml
 	touch $@
 
 test: $(VENV)/.test
-	$(PY) -m pytest -n 2 --cov --cov-report=term
+	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 check: $(VENV)/.test
 	$(PY) -m ruff check .

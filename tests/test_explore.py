@@ -49,6 +49,8 @@ from tests.simulation import (
     version,
 )
 
+pytestmark = pytest.mark.no_cover  # tracing would take four times as long, and other tests cover the code
+
 PATH = f"{BUCKET}/{KEY}"
 FROM = f"{BUCKET}/{SOURCE}"
 OLD = b"old-bytes"
