@@ -10,10 +10,10 @@ import fsspec_guarded_s3
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 LAYERS = (
     {"_paths", "_options", "_models", "_errors", "_bodies", "_checksums"},
-    {"_xml", "_headers", "_signing", "_transport", "_retry"},
-    {"_client", "_threads"},
+    {"_xml", "_headers", "_session", "_endpoints", "_sigv4", "_signing", "_http", "_transport", "_retry"},
+    {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
-    {"_filesystem", "_bulk", "_namespace"},
+    {"_filesystem", "_bulk", "_namespace", "_listing"},
     {"__init__", "_cli"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -22,7 +22,17 @@ WITHIN = {
     ("_models", "_bodies"),
     ("_checksums", "_bodies"),
     ("_checksums", "_errors"),
-    ("_client", "_threads"),
+    ("_endpoints", "_session"),
+    ("_sigv4", "_endpoints"),
+    ("_signing", "_session"),
+    ("_signing", "_endpoints"),
+    ("_signing", "_sigv4"),
+    ("_transport", "_http"),
+    ("_multipart", "_exchange"),
+    ("_buckets", "_exchange"),
+    ("_buckets", "_threads"),
+    ("_client", "_multipart"),
+    ("_client", "_buckets"),
     ("_reader", "_download"),
     ("_upload", "_probe"),
     ("_parts", "_upload"),
@@ -32,17 +42,18 @@ WITHIN = {
     ("_janitor", "_upload"),
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
+    ("_namespace", "_listing"),
     ("_bulk", "_namespace"),
     ("_filesystem", "_namespace"),
     ("_filesystem", "_bulk"),
     ("_ranges", "_download"),
 }
 ONLY = {
-    "botocore": {"_signing"},
+    "botocore": {"_session", "_endpoints", "_sigv4", "_signing"},
     "urllib3": {"_transport"},
     "tenacity": {"_retry"},
     "awscrt": {"_checksums"},
-    "fsspec": {"_reader", "_transaction", "_filesystem", "_bulk", "_namespace", "__init__", "_cli"},
+    "fsspec": {"_reader", "_transaction", "_filesystem", "_bulk", "_listing", "__init__", "_cli"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
@@ -101,4 +112,4 @@ def test_library_is_imported_where_it_belongs_only(library: str) -> None:
 
 def test_no_module_does_http_beside_the_transport() -> None:
     clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
-    assert {module for module in MODULES if imports(module)[1] & clients} == {"_transport"}
+    assert {module for module in MODULES if imports(module)[1] & clients} == {"_http", "_transport"}

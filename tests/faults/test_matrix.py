@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import TransactionError
-from fsspec_guarded_s3._signing import Signer
+from fsspec_guarded_s3._endpoints import Endpoints
+from fsspec_guarded_s3._session import Session
 from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag
 from tests.faults.inject import Injector, unreachable
 from tests.faults.operations import LARGE, OLD, SMALL, STALE, Objects, World
@@ -42,20 +43,20 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def shared_rules() -> Iterator[None]:
     """botocore's session and endpoint rules are read once, which takes longer than a cell."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_botocore", "_provider"):
-            patch.setattr(Signer, name, _once(getattr(Signer, name)))
+        patch.setattr(Session, "botocore", _once(Session.botocore))
+        patch.setattr(Endpoints, "_provider", _once(Endpoints._provider))
         yield
 
 
-def _once(method: Callable[[Signer], Any]) -> Callable[[Signer], Any]:
+def _once(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The method, which is called for the first object only."""
     found: list[Any] = []
     lock = threading.RLock()
 
-    def shared(signer: Signer) -> Any:
+    def shared(owner: Any) -> Any:
         with lock:
             if not found:
-                found.append(method(signer))
+                found.append(method(owner))
             return found[0]
 
     return shared

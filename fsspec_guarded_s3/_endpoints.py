@@ -1,0 +1,158 @@
+"""Where the buckets are: botocore's endpoint rules, evaluated once per bucket.
+
+Invariant: no endpoint is plain http to another host unless that is allowed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import botocore.configprovider
+import botocore.endpoint_provider
+import botocore.exceptions
+
+from ._options import Options
+from ._paths import is_loopback
+from ._session import Session
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+
+class Endpoint(NamedTuple):
+    """Where a bucket is reached, and for which region requests to it are signed."""
+
+    scheme: str
+    host: str
+    port: int
+    netloc: str
+    base_path: str
+    region: str
+    service: str
+
+
+class Endpoints:
+    """The endpoint of each bucket, and the regions that were learned. Thread-safe."""
+
+    def __init__(self, options: Options, session: Session) -> None:
+        self._options = options
+        self._session = session
+        self._rules: Any = None
+        self._endpoints: dict[str, Endpoint] = {}
+        self._regions: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Endpoints {len(self._endpoints)}>"
+
+    def of(self, bucket: str) -> Endpoint:
+        """The endpoint of `bucket` ("" for the service itself), resolved once."""
+        found = self._endpoints.get(bucket)
+        if found is None:
+            with self._session.lock:
+                found = self._endpoints[bucket] = self._resolve(bucket)
+        return found
+
+    def learn(self, bucket: str, region: str) -> bool:
+        """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
+        with self._session.lock:
+            before = self._regions.get(bucket)
+            if region and region == before:
+                return True  # another thread learned it while this request was under way
+            if not region or self.of(bucket).region == region:
+                return False
+            self._regions[bucket] = region
+            try:
+                self._endpoints[bucket] = self._resolve(bucket)
+            except ValueError:  # no region at all: the old endpoint stays
+                self._regions.pop(bucket)
+                if before:
+                    self._regions[bucket] = before
+                return False
+            logger.info("bucket %s is in region %s; requests go there from now on", bucket, region)
+            return True
+
+    def _resolve(self, bucket: str) -> Endpoint:
+        options, session = self._options, self._session.botocore()
+        custom = _checked_url(options.endpoint_url or self._configured_endpoint())
+        region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
+        profile = session.get_config_variable("s3") or {}
+        style = options.addressing_style
+        if style == "auto":
+            style = profile.get("addressing_style", "auto")
+        dual = (
+            options.use_dualstack
+            or bool(session.get_config_variable("use_dualstack_endpoint"))
+            or bool(profile.get("use_dualstack_endpoint"))
+        )
+        fips = bool(session.get_config_variable("use_fips_endpoint"))
+        parameters: dict[str, Any] = {
+            "Region": region or "us-east-1",
+            "UseFIPS": fips and not custom,
+            "UseDualStack": dual and not custom,
+            "ForcePathStyle": (style != "virtual") if custom else (style == "path"),
+            "Accelerate": options.use_accelerate
+            or (bool(profile.get("use_accelerate_endpoint")) and not custom),
+            "UseGlobalEndpoint": False,
+            "UseArnRegion": True,
+            "DisableMultiRegionAccessPoints": False,
+        }
+        if bucket:
+            parameters["Bucket"] = bucket
+        if custom:
+            parameters["Endpoint"] = custom
+        try:
+            rule = self._provider().resolve_endpoint(**parameters)
+        except botocore.exceptions.BotoCoreError as error:
+            raise ValueError(f"no endpoint for bucket {bucket!r}: {error}") from error
+        schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
+        scheme = next((scheme for scheme in schemes if scheme["name"] == "sigv4"), None)
+        if scheme is None:
+            wanted = schemes[0]["name"]
+            raise ValueError(f"bucket {bucket!r} wants {wanted} signatures, which are not supported yet")
+        return self._checked(rule.url, scheme.get("signingRegion") or parameters["Region"], scheme)
+
+    def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme == "http" and not (is_loopback(host) or self._options.allow_http):
+            raise ValueError(
+                f"endpoint_url is plain http to {host}: requests could be read on the way. "
+                "Use https, or pass allow_http=True where the network is trusted"
+            )
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        service = scheme.get("signingName", "s3")
+        return Endpoint(parts.scheme, host, port, parts.netloc, parts.path.rstrip("/"), region, service)
+
+    def _configured_endpoint(self) -> str | None:
+        """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""
+        session = self._session.botocore()
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        provider = botocore.configprovider.ConfiguredEndpointProvider(
+            full_config=session.full_config,
+            scoped_config=session.get_scoped_config(),
+            client_name="s3",
+        )
+        url: str | None = provider.provide()
+        return url
+
+    def _provider(self) -> Any:
+        if self._rules is None:
+            loader = self._session.botocore().get_component("data_loader")
+            self._rules = botocore.endpoint_provider.EndpointProvider(
+                loader.load_service_model("s3", "endpoint-rule-set-1"), loader.load_data("partitions")
+            )
+        return self._rules
+
+
+def _checked_url(url: str | None) -> str | None:
+    """The endpoint that somebody configured. It is not shown before it is known to hold no password."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.username is not None:
+        raise ValueError("endpoint_url must not hold a user name or password: pass key and secret")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
+    return url

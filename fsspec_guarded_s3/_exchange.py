@@ -1,0 +1,133 @@
+"""The crossing point: every request of this package is signed, sent, checked and retried here.
+
+Per attempt: sign -> send -> check the status. Around it: the retry policy. Each operation says in its
+`Request` what a repetition would mean. An answer is parsed inside the attempt: one that cannot be understood
+is one that got lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+from . import _xml
+from ._errors import (
+    GuardedS3Error,
+    PreconditionFailedError,
+    ResponseError,
+    error_class,
+    error_message,
+)
+from ._headers import seconds
+from ._http import HTTPBody
+from ._models import Request, Response
+from ._options import Options
+from ._retry import RetryPolicy
+from ._signing import Signer
+from ._transport import shared_transport
+
+T = TypeVar("T")
+
+
+class Exchange:
+    """What all operations share. Thread-safe."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._transport = shared_transport(options)
+        self._signer = Signer(options)
+        self._retry = RetryPolicy(options.max_attempts)
+
+    def __repr__(self) -> str:
+        return f"<S3Client {self.options.endpoint_url or 'AWS'}>"
+
+    def is_aws(self, bucket: str) -> bool:
+        """Whether `bucket` is on AWS itself, which honours every condition."""
+        return self._signer.endpoint(bucket).host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    def repeat_while(self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int) -> T:
+        """Make `call` up to `attempts` times, with pauses, while `holds(error)` says that it is worth it."""
+        return self._retry.repeat(call, holds, attempts)
+
+    # --- the crossing point ---
+
+    @contextmanager
+    def _exchange(self, request: Request, deadline: float) -> Iterator[HTTPBody]:
+        """One attempt. Every request of this package passes here."""
+        wire = self._signer.sign(request)
+        try:
+            with self._transport.exchange(wire, deadline) as body:
+                if body.status >= 300:
+                    raise self._error(request, body)
+                yield body
+        except GuardedS3Error as error:
+            error.operation = error.operation or request.operation
+            error.bucket = error.bucket or request.bucket
+            error.key = error.key or request.key
+            raise
+
+    def _send(self, request: Request) -> Response:
+        """An operation whose answer is small: sent, retried, and its body read."""
+        return self._ask(request, lambda answer: answer)
+
+    def _ask(self, request: Request, parse: Callable[[Response], T]) -> T:
+        """The same, and parsed: an answer that cannot be understood is one that got lost."""
+
+        def attempt(deadline: float) -> T:
+            with self._exchange(request, deadline) as body:
+                answer = Response(body.status, body.headers, body.read())
+                # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
+                fields = _xml.parse_error(answer.body)
+                if fields:
+                    status = 500 if fields.get("Code") == "InternalError" else 200
+                    raise self._build_error(request, status, fields, {})
+                return parse(answer)
+
+        return self._repeat(request, attempt)
+
+    def _repeat(self, request: Request, attempt: Callable[[float], T], deadline: float | None = None) -> T:
+        """Run `attempt` under the retry policy; a wrong region or clock is corrected once."""
+        deadline = deadline or time.monotonic() + self.options.request_deadline
+        corrected = ambiguous = False
+        while True:
+            try:
+                return self._retry.call(
+                    lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
+                )
+            except GuardedS3Error as error:
+                ambiguous = error.maybe_applied = error.maybe_applied or ambiguous
+                if corrected or not (isinstance(error, ResponseError) and self._correct(request, error)):
+                    raise
+                corrected = True
+
+    def _correct(self, request: Request, error: ResponseError) -> bool:
+        if error.code == "RequestTimeTooSkewed":
+            return self._signer.learn_clock(error.server_date)
+        wrong_region = error.status in (301, 307, 400, 403) and error.region
+        return bool(wrong_region) and self._signer.learn_region(request.bucket, error.region)
+
+    def _error(self, request: Request, body: HTTPBody) -> ResponseError:
+        data = b"" if request.method == "HEAD" else body.read(2**20)
+        return self._build_error(request, body.status, _xml.parse_error(data), body.headers)
+
+    def _build_error(
+        self, request: Request, status: int, fields: Mapping[str, str], headers: Mapping[str, str]
+    ) -> ResponseError:
+        code = fields.get("Code", "")
+        cls = error_class(status, code)
+        if cls is PreconditionFailedError:
+            cls = request.precondition_error
+        return cls(
+            error_message(status, code, fields.get("Message", "")),
+            bucket=request.bucket,
+            key=request.key,
+            operation=request.operation,
+            status=status,
+            code=code,
+            request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
+            region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
+            server_date=headers.get("date", ""),
+            retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
+        )

@@ -1,0 +1,119 @@
+"""The operations of multipart uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from . import _xml
+from ._bodies import RequestBody, body_size
+from ._checksums import body_crc32, combined_crc32, encoded
+from ._errors import ProtocolError
+from ._exchange import Exchange
+from ._headers import copy_source, written
+from ._models import ByteRange, Condition, Part, PendingUpload, Request, Written
+from ._paths import S3Path
+
+
+class MultipartOperations(Exchange):
+    """CreateMultipartUpload, UploadPart, UploadPartCopy, Complete, Abort, and what is under way."""
+
+    def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
+        """CreateMultipartUpload; returns the upload id."""
+        query = (("uploads", ""),)
+        checked = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
+        request = Request(
+            "CreateMultipartUpload",
+            "POST",
+            path.bucket,
+            path.key,
+            query,
+            {**headers, **checked},
+            idempotent=False,
+        )
+        return self._ask(request, lambda answer: _xml.parse_upload_id(answer.body))
+
+    def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
+        """UploadPart, with its CRC32."""
+        crc = body_crc32(data)
+        query = (("partNumber", str(number)), ("uploadId", upload_id))
+        headers = {"x-amz-checksum-crc32": encoded(crc)}
+        response = self._send(Request("UploadPart", "PUT", path.bucket, path.key, query, headers, body=data))
+        etag = response.headers.get("etag", "")
+        if not etag:
+            raise ProtocolError("UploadPart was answered without an ETag")
+        return Part(number, etag, body_size(data), crc)
+
+    def upload_part_copy(
+        self, path: S3Path, upload_id: str, number: int, source: S3Path, part: ByteRange, etag: str
+    ) -> Part:
+        """UploadPartCopy of a range of `source`, pinned to its `etag`."""
+        headers = copy_source(source, etag)
+        headers["x-amz-copy-source-range"] = part.header()
+        query = (("partNumber", str(number)), ("uploadId", upload_id))
+        request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
+        copied = self._ask(request, lambda answer: _xml.parse_etag(answer.body))
+        if not copied:  # rclone answers 200, says nothing and stores an empty part
+            raise ProtocolError("UploadPartCopy was answered without an ETag: the store may not support it")
+        return Part(number, copied, part.stop - part.start)
+
+    def complete_multipart_upload(
+        self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
+    ) -> Written:
+        """CompleteMultipartUpload, with the size and, where those of all parts are known, the CRC32."""
+        ordered = sorted(parts, key=lambda part: part.number)
+        headers = {
+            **condition.headers(),
+            "content-type": "application/xml",
+            "x-amz-mp-object-size": str(sum(part.size for part in ordered)),
+        }
+        crcs = [(part.crc32, part.size) for part in ordered if part.crc32 is not None]
+        if len(crcs) == len(ordered):
+            headers |= {
+                "x-amz-checksum-crc32": encoded(combined_crc32(crcs)),
+                "x-amz-checksum-type": "FULL_OBJECT",
+            }
+        request = Request(
+            "CompleteMultipartUpload",
+            "POST",
+            path.bucket,
+            path.key,
+            (("uploadId", upload_id),),
+            headers,
+            _xml.complete_body(ordered),
+            idempotent=False,
+            patient=True,
+            precondition_error=condition.failure,
+        )
+        return self._ask(request, lambda answer: written(answer.headers, _xml.parse_etag(answer.body)))
+
+    def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
+        """AbortMultipartUpload."""
+        query = (("uploadId", upload_id),)
+        self._send(Request("AbortMultipartUpload", "DELETE", path.bucket, path.key, query))
+
+    def list_parts(self, path: S3Path, upload_id: str) -> list[Part]:
+        """ListParts, all pages."""
+        parts: list[Part] = []
+        marker: str | None = "0"
+        while marker is not None:
+            query = (("part-number-marker", marker), ("uploadId", upload_id))
+            request = Request("ListParts", "GET", path.bucket, path.key, query)
+            page, marker = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
+            parts += page
+        return parts
+
+    def list_multipart_uploads(self, bucket: str, prefix: str) -> list[PendingUpload]:
+        """ListMultipartUploads, all pages."""
+        uploads: list[PendingUpload] = []
+        markers: tuple[str, str] | None = ("", "")
+        while markers is not None:
+            query = [("uploads", ""), ("prefix", prefix), ("encoding-type", "url")]
+            if markers[0]:
+                query += [("key-marker", markers[0]), ("upload-id-marker", markers[1])]
+            request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
+            page, following = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
+            if following is not None and (not following[0] or following == markers):
+                raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
+            markers = following
+            uploads += page
+        return uploads
