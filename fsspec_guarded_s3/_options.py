@@ -82,7 +82,6 @@ class Options:
             (self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none"
         )
         _require(self.token is None or self.key is not None, "token", "needs key and secret beside it")
-        _require(not (self.anon and self.key), "anon", "and key exclude each other")
         if self.endpoint_url is not None:
             ok = self.endpoint_url.startswith(("http://", "https://"))
             _require(ok, "endpoint_url", "must begin with https:// or http://")

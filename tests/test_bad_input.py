@@ -38,7 +38,6 @@ OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"key": "a"}, ValueError, "key and secret go together"),
     ({"secret": "b"}, ValueError, "key and secret go together"),
     ({"token": "c"}, ValueError, "token needs key and secret"),
-    ({"anon": True, "key": "a", "secret": "b"}, ValueError, "anon and key exclude each other"),
     ({"endpoint_url": "localhost:9000"}, ValueError, "endpoint_url must begin with https:// or http://"),
 ]
 

@@ -331,12 +331,16 @@ def test_sso(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None
     assert not [secret for secret in SECRETS if secret in done.stderr]
 
 
-def test_anonymous_requests_look_for_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """anon=True signs nothing, although the environment has credentials."""
+@pytest.mark.parametrize("given", [{}, {"key": "GIVEN", "secret": "hush-secret", "token": "hush-token"}])
+def test_anonymous_requests_look_for_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    """anon=True signs nothing, although the environment has credentials, or the caller passes some (pandas
+    asks again so when it was refused)."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ENVKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-secret")
     with store() as server:
-        assert opened(server, anon=True).cat_file("bucket/key") == b"body"
+        assert opened(server, anon=True, **given).cat_file("bucket/key") == b"body"
         headers = server.requests[0].headers
         assert not [name for name in headers if name in ("authorization", "x-amz-date")]
 

@@ -1,0 +1,1 @@
+"""The tools that people use, each in its own words, against real servers."""
