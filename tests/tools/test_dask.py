@@ -1,4 +1,4 @@
-"""dask with a cluster of worker processes: dataframe, bag, array by URL, and a worker that dies while it writes.
+"""dask with a cluster of worker processes: dataframe, bag, array by URL; a worker that dies while it writes.
 
 Datasets of several objects are published object by object; each of them is whole or not there.
 """
