@@ -167,7 +167,7 @@ def test_a_region_of_a_dataset_is_replaced(store: Store) -> None:
 
 def test_a_dataset_is_not_overwritten_unasked(store: Store) -> None:
     weather(range(2)).to_zarr(store.url("w.zarr"), storage_options=store.options)
-    with pytest.raises((FileExistsError, ValueError), match="exist|already"):
+    with pytest.raises((FileExistsError, ValueError), match=r"exist|already"):
         weather(range(3)).to_zarr(store.url("w.zarr"), mode="w-", storage_options=store.options)
     with xr.open_zarr(store.url("w.zarr"), storage_options=store.options) as back:
         assert back.sizes["day"] == 2
