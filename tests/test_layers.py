@@ -14,7 +14,7 @@ LAYERS = (
     {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
     {"_filesystem", "_bulk", "_namespace", "_listing"},
-    {"__init__", "_cli"},
+    {"__init__", "_cli", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHIN = {
@@ -53,7 +53,8 @@ ONLY = {
     "urllib3": {"_transport"},
     "tenacity": {"_retry"},
     "awscrt": {"_checksums"},
-    "fsspec": {"_reader", "_transaction", "_filesystem", "_bulk", "_listing", "__init__", "_cli"},
+    "fsspec": {"_reader", "_transaction", "_filesystem", "_bulk", "_listing", "__init__", "_cli", "_upath"},
+    "upath": {"_upath"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
