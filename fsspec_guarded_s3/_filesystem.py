@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any
 
 from fsspec import AbstractFileSystem
+from fsspec.caching import caches
 from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import isfilelike, tokenize
 
 from ._bulk import Bulk
@@ -21,7 +23,7 @@ from ._download import download, read_range, read_whole
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, WriteOutcomeUnknownError
 from ._models import Condition, same_etag
 from ._namespace import write_condition
-from ._options import FSSPEC_OPTIONS, Options
+from ._options import FSSPEC_OPTIONS, Options, without_secrets
 from ._parts import PartBuffer, prepare_append, resume_file, upload_bytes, upload_file
 from ._paths import S3Path
 from ._reader import PinnedReader
@@ -50,12 +52,25 @@ class GuardedS3FileSystem(Bulk):
     def __init__(self, **storage_options: Any) -> None:
         if self._cached:
             return
+        storage_options = self._read_configured(storage_options)
         self._options = Options.parse(storage_options)
+        _known_cache(self._options.cache_type)
         super().__init__(
             **{name: storage_options[name] for name in storage_options if name in FSSPEC_OPTIONS}
         )
         self.blocksize = self._options.block_size
         self._client = S3Client(self._options)
+
+    @classmethod
+    def _read_configured(cls, storage_options: dict[str, Any]) -> dict[str, Any]:
+        """The options, with those that fsspec took from its configuration in their proper types."""
+        protocols = (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
+        found = dict(storage_options)
+        for protocol in protocols:
+            for name, value in fsspec_configuration.get(protocol, {}).items():
+                if found.get(name) is value:
+                    found[name] = Options.from_text(name, value)
+        return found
 
     @property
     def _fs_token(self) -> str:
@@ -69,9 +84,8 @@ class GuardedS3FileSystem(Bulk):
         """fsspec's JSON; without `secret` and `token` when `include_password` is False."""
         if include_password:
             return str(super().to_json())
-        kept = {k: v for k, v in self.storage_options.items() if k not in ("key", "secret", "token")}
         clone = object.__new__(type(self))
-        clone.storage_args, clone.storage_options = (), kept
+        clone.storage_args, clone.storage_options = (), without_secrets(self.storage_options)
         return str(AbstractFileSystem.to_json(clone, include_password=False))
 
     # --- reading ---
@@ -128,6 +142,7 @@ class GuardedS3FileSystem(Bulk):
     ) -> Any:
         """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
 
+        `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
         `if_match=` makes a write a compare-and-swap by ETag.
         Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
         somebody else writes meanwhile.
@@ -154,7 +169,7 @@ class GuardedS3FileSystem(Bulk):
         block_size: int | None = None,
         autocommit: bool = True,
         cache_options: dict[str, Any] | None = None,
-        cache_type: str = "readahead",
+        cache_type: str | None = None,
         if_match: str | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -172,13 +187,14 @@ class GuardedS3FileSystem(Bulk):
                 )
             details = self._details(location, pin)
             size = block_size if isinstance(block_size, int) else self._options.block_size
+            cache_type = _known_cache(cache_type or self._options.cache_type)
             return PinnedReader(
                 self, str(location), self._client, location, pin, details, size, cache_type, cache_options
             )
         location = self._object(path)
         writer = partial(
             GuardedWriter,
-            options=self._options,
+            options=self._options if block_size is None else self._options.with_part_size(block_size),
             path=str(location),
             mode=mode,
             autocommit=autocommit,
@@ -334,6 +350,13 @@ class GuardedS3FileSystem(Bulk):
             self.pipe_file(path, b"")
         elif not self.put_if_absent(path, b""):
             raise NotImplementedError("S3 cannot change the time of an object: truncate=True replaces it")
+
+
+def _known_cache(cache_type: str) -> str:
+    if cache_type not in caches:
+        names = ", ".join(sorted(name for name in caches if name))
+        raise ValueError(f"cache_type must be one of {names}, not {cache_type!r}")
+    return cache_type
 
 
 def _progress(callback: Any) -> Callable[[int], None]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from . import _s3fs_options
 
 MIB = 2**20
 MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * 2**30
 MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * 2**30
+
+_SECRET = frozenset(
+    {"key", "secret", "token", "username", "password"}
+    | {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "config"}
+)
 
 # Options of fsspec itself, which every filesystem tolerates.
 FSSPEC_OPTIONS = frozenset(
@@ -55,6 +63,8 @@ class Options:
     range_size: int = 16 * MIB
     part_size: int = 16 * MIB
     multipart_threshold: int = 64 * MIB
+    fixed_upload_size: bool = False
+    cache_type: str = "readahead"
     fsync: bool = False
     verify_checksums: bool = True
     probe: str = "auto"
@@ -89,18 +99,45 @@ class Options:
 
     @classmethod
     def parse(cls, storage_options: Mapping[str, Any]) -> Options:
-        """Check `storage_options` and freeze them.
+        """Check `storage_options`, in our names or those of s3fs, and freeze them.
 
         Raises ValueError for an unknown option or a value out of range, TypeError for a wrong type.
         """
-        known = {option.name for option in fields(cls)}
         given = {name: value for name, value in storage_options.items() if name not in FSSPEC_OPTIONS}
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"unknown storage option {name!r}{hint}")
-        return cls(**{name: value for name, value in given.items() if value is not None})
+        return cls(**_s3fs_options.translated(given, {item.name: item.default for item in fields(cls)}))
+
+    def with_part_size(self, block_size: int) -> Options:
+        """The same for a writer that was opened with `block_size`, in bytes."""
+        if not isinstance(block_size, int):
+            raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
+        if not MIN_PART_SIZE <= block_size <= MAX_PART_SIZE:
+            raise ValueError(f"block_size of a writer is its part size: 5 MiB to 5 GiB, not {block_size}")
+        return replace(self, part_size=block_size)
+
+    @classmethod
+    def from_text(cls, name: str, value: Any) -> Any:
+        """The value of the option `name` as fsspec's configuration has it.
+
+        Its INI files hold text only, and what its environment variables hold is read as JSON if it can be.
+        """
+        rule = _s3fs_options.OPTIONS.get(name)
+        ours = rule.becomes if rule else name
+        kinds = {item.name: str(item.type) for item in fields(cls)}
+        if kinds.get(ours, "").startswith("str"):
+            return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(value, str):
+            with suppress(ValueError):
+                return json.loads(value.lower() if value.lower() in ("true", "false") else value)
+        return value
+
+
+def without_secrets(storage_options: Mapping[str, Any]) -> dict[str, Any]:
+    """`storage_options` that may be shown."""
+    kept = {name: value for name, value in storage_options.items() if name not in _SECRET}
+    for name, value in kept.items():
+        if isinstance(value, Mapping):
+            kept[name] = {key: item for key, item in value.items() if key not in _SECRET}
+    return kept
 
 
 def _require(holds: bool, name: str, rule: str) -> None:

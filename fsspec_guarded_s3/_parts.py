@@ -33,7 +33,7 @@ class PartBuffer:
     """Cuts a stream of unknown length into parts and uploads them in the background.
 
     Holds at most `_PARTS_IN_MEMORY` parts and the one that is being filled. Part sizes double every 1,000
-    parts, so that 10,000 suffice.
+    parts, so that 10,000 suffice, unless the store wants all of one size.
     """
 
     def __init__(self, upload: Upload, options: Options) -> None:
@@ -43,7 +43,8 @@ class PartBuffer:
         self._number = 0
 
     def _part_size(self) -> int:
-        return min(self._options.part_size << (self._number // 1000), MAX_PART_SIZE)
+        doubled = 0 if self._options.fixed_upload_size else self._number // 1000
+        return min(self._options.part_size << doubled, MAX_PART_SIZE)
 
     def follow(self, parts: int) -> None:
         """Go on after `parts` parts that are there already."""

@@ -9,7 +9,7 @@ import fsspec_guarded_s3
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 LAYERS = (
-    {"_paths", "_options", "_models", "_errors", "_bodies", "_checksums"},
+    {"_paths", "_options", "_s3fs_options", "_models", "_errors", "_bodies", "_checksums"},
     {"_xml", "_headers", "_session", "_endpoints", "_sigv4", "_signing", "_http", "_transport", "_retry"},
     {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
@@ -22,6 +22,7 @@ WITHIN = {
     ("_models", "_bodies"),
     ("_checksums", "_bodies"),
     ("_checksums", "_errors"),
+    ("_options", "_s3fs_options"),
     ("_endpoints", "_session"),
     ("_sigv4", "_endpoints"),
     ("_signing", "_session"),
