@@ -1,8 +1,8 @@
 """A table's commit log, as Delta Lake and Iceberg keep it, written by 32 racing processes.
 
-Every version is a key that exactly one writer creates (`put_if_absent`); a pointer to the newest state is
-changed by compare-and-swap (`update`). No version is missing, none is claimed twice, and no commit is lost -
-also where answers of the store are lost on their way.
+Every version is a key that exactly one writer creates (`put_if_absent`); pointers to the newest state are
+changed by compare-and-swap (`update`). No version is missing, none is claimed twice, no commit and no swap is
+lost - also where answers of the store are lost on their way.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close
 from tests.stores import new_store
 
+POINTERS = 4
+
 # What a writer does: append its commits to the log, each as the next free version, and then move the pointer.
 WRITER = """
 import json, sys
 from fsspec_guarded_s3 import GuardedS3FileSystem, WriteOutcomeUnknownError
 
-options, table, name, commits = json.loads(sys.stdin.readline())
+options, table, pointer, name, commits = json.loads(sys.stdin.readline())
 fs = GuardedS3FileSystem(**options)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -39,9 +41,9 @@ for number in range(commits):
         version += 1
     committed[version] = [name, number]
 add = lambda old: json.dumps(json.loads(old) + [name]).encode()
-while name not in json.loads(fs.cat_file(f"{table}/current")):
+while name not in json.loads(fs.cat_file(pointer)):
     try:
-        fs.update(f"{table}/current", add, max_attempts=200)
+        fs.update(pointer, add, max_attempts=100)
     except WriteOutcomeUnknownError:
         pass  # the answer was lost and others wrote since: the state says whether our swap was done
 print(json.dumps(committed))
@@ -75,6 +77,9 @@ class Table:
     writers: int
     commits: int
 
+    def pointer(self, writer: int) -> str:
+        return f"{self.path}/current-{writer % POINTERS}"
+
 
 @pytest.fixture(params=["moto", "answers are lost"])
 def table(request: pytest.FixtureRequest) -> Iterator[Table]:
@@ -99,7 +104,8 @@ def race(table: Table) -> list[dict[str, Any]]:
             writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             writers.append(stack.enter_context(writer))
             stack.callback(writer.kill)
-            tell(writer, [table.options, table.path, f"writer-{number}", table.commits])
+            given = [table.options, table.path, table.pointer(number), f"writer-{number}", table.commits]
+            tell(writer, given)
         for writer in writers:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
@@ -118,7 +124,7 @@ def tell(writer: subprocess.Popen[str], what: Any) -> None:
 
 @pytest.mark.timeout(240)
 def test_racing_writers_commit_every_version_once(table: Table) -> None:
-    table.fs.pipe_file(f"{table.path}/current", b"[]")
+    table.fs.pipe({table.pointer(number): b"[]" for number in range(POINTERS)})
     told = race(table)
 
     claimed = {int(version): commit for said in told for version, commit in said.items()}
@@ -130,6 +136,6 @@ def test_racing_writers_commit_every_version_once(table: Table) -> None:
     names = [f"writer-{number}" for number in range(table.writers)]
     wanted = [[name, number] for name in names for number in range(table.commits)]
     assert sorted(log.values()) == sorted(wanted), "a commit is lost"
-    current = json.loads(table.fs.cat_file(f"{table.path}/current"))
-    assert sorted(current) == sorted(names), "a swap is lost"
+    current = [json.loads(table.fs.cat_file(table.pointer(number))) for number in range(POINTERS)]
+    assert [sorted(state) for state in current] == [sorted(names[i::POINTERS]) for i in range(POINTERS)]
     assert table.fs.list_uploads(table.path) == []
