@@ -69,8 +69,28 @@ def moto_server(attempts: int = 3) -> Iterator[MotoServer]:
         yield MotoServer(url)
 
 
+# moto 5.2 looks whether a key exists, and stores the object some milliseconds later: two writers who race for
+# it can both be told that they created it. So it gets one request at a time, each after its body has arrived.
+MOTO = """
+import io, threading
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+from moto.server import main
+
+lock, answer = threading.Lock(), DomainDispatcherApplication.__call__
+
+def one_at_a_time(self, environ, start_response):
+    if environ.get("CONTENT_LENGTH"):
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    with lock:
+        return answer(self, environ, start_response)
+
+DomainDispatcherApplication.__call__ = one_at_a_time
+main()
+"""
+
+
 def _moto_on(port: int) -> contextlib.AbstractContextManager[str]:
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", MOTO, "-H", "127.0.0.1", "-p", str(port)]
     return _running(command, lambda _printed: f"http://127.0.0.1:{port}")
 
 
