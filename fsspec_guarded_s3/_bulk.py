@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from fsspec import AbstractFileSystem
-from fsspec.callbacks import DEFAULT_CALLBACK, Callback
-from fsspec.core import has_magic
-from fsspec.implementations.local import trailing_sep
-from fsspec.utils import other_paths
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
 from ._models import ObjectInfo
 from ._namespace import Namespace
+from ._paths import S3Path
+from ._placement import (
+    check_apart,
+    check_distinct,
+    check_local,
+    is_one,
+    local_sources,
+    placed,
+    without_directories,
+)
 from ._ranges import Wanted, merged, read_merged
+from ._selection import Source
 from ._threads import run_all
 
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
-
-
-class _Pairs(Callback):
-    """Takes the pairs of paths that fsspec worked out, instead of letting it go through them one by one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pairs: list[tuple[str, str]] = []
-
-    def wrap(self, iterable: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        self.pairs = list(iterable)
-        return iter(())
 
 
 class Bulk(Namespace):
@@ -44,13 +43,12 @@ class Bulk(Namespace):
         `on_error` is "raise", "return" (the exception stands for the bytes) or "omit".
         """
         _one_of("on_error", on_error, ("raise", "return", "omit"))
-        paths = self.expand_path(path)
-        if recursive:
-            paths = sorted({name for root in paths for name in self.find(root)})
-            if not paths:
-                raise FileNotFoundError(f"there is nothing below {path}")
-        if len(paths) == 1 and not isinstance(path, list) and paths[0] == self._strip_protocol(path):
-            return self.cat_file(paths[0], **kwargs)
+        sources = self._select(path, recursive)
+        if sources == [Source(self._strip_protocol(path) if isinstance(path, str) else path, "")]:
+            return self.cat_file(path, **kwargs)
+        paths = [source.name for source in sources if source.kind != "directory"]
+        if not paths:
+            raise FileNotFoundError(errno.ENOENT, "only directories, and no file", str(path))
         calls = [partial(self.cat_file, p, **kwargs) for p in paths]
         found = self._gather(calls, raising=on_error == "raise")
         rows = dict(zip(paths, found, strict=True))
@@ -114,20 +112,6 @@ class Bulk(Namespace):
     def _head(self, path: str) -> ObjectInfo:
         return self._client.head_object(self._object(path))
 
-    def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
-        results: list[Any] = [None] * len(calls)
-
-        def run(index: int) -> None:
-            try:
-                results[index] = calls[index]()
-            except Exception as error:
-                if raising:
-                    raise
-                results[index] = error
-
-        run_all((partial(run, index) for index in range(len(calls))), self._options.max_concurrency)
-        return results
-
     # --- between here and there ---
 
     def get(
@@ -139,10 +123,25 @@ class Bulk(Namespace):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download files, globs or trees; side by side. `callback` counts files, its branches bytes."""
-        pairs = _Pairs()
-        super().get(rpath, lpath, recursive=recursive, callback=pairs, maxdepth=maxdepth, **kwargs)
-        self._transfer([(remote, local) for local, remote in pairs.pairs], self.get_file, callback, kwargs)
+        """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
+
+        Folders are made as they are needed. ValueError, before anything is written, when a key would be
+        placed outside of `lpath`, or two at the same place.
+        """
+        if isinstance(rpath, list) and isinstance(lpath, list):
+            sources = [Source(p, "") for p in rpath]
+        else:
+            sources = self._sources(rpath, recursive, maxdepth)
+        if is_one(lpath):
+            lpath = make_path_posix(os.fspath(lpath))
+        into = partial(_is_local_directory, lpath)
+        pairs = placed(rpath, self._strip_protocol, sources, lpath, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        check_local([target for _, target in files], lpath)
+        for source, target in pairs:
+            if source.kind == "directory":
+                os.makedirs(target, exist_ok=True)
+        self._transfer(files, self._get_object if is_one(rpath) else self.get_file, callback, kwargs)
 
     def put(
         self,
@@ -153,15 +152,34 @@ class Bulk(Namespace):
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes."""
-        pairs = _Pairs()
-        super().put(lpath, rpath, recursive=recursive, callback=pairs, maxdepth=maxdepth, **kwargs)
-        self._transfer(pairs.pairs, self.put_file, callback, kwargs)
+        """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes.
+
+        ValueError, before anything is sent, when two files would become the same object.
+        """
+        if isinstance(lpath, list) and isinstance(rpath, list):
+            sources = [Source(os.fspath(p), "") for p in lpath]
+        else:
+            found = local_sources(lpath, recursive, maxdepth)
+            sources = without_directories(lpath, found, recursive and maxdepth is None)
+        into = partial(self._is_directory, rpath)
+        stripped = self._strip_protocol(rpath) if is_one(rpath) else rpath
+        pairs = placed(lpath, LocalFileSystem._strip_protocol, sources, stripped, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        check_distinct(self._strip_protocol(target) for _, target in files)
+        self._transfer(files, self.put_file, callback, kwargs)
+
+    def _sources(self, path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
+        return without_directories(
+            path, self._select(path, recursive, maxdepth), recursive and maxdepth is None
+        )
+
+    def _is_directory(self, path: Any) -> bool:
+        return self._location(path)[1] or self.isdir(path)
 
     def _transfer(
         self,
         pairs: Sequence[tuple[str, str]],
-        verb: Callable[..., None],
+        verb: Callable[..., Any],
         callback: Any,
         kwargs: Mapping[str, Any],
     ) -> None:
@@ -205,52 +223,58 @@ class Bulk(Namespace):
         _one_of("on_error", on_error, ("raise", "ignore"))
         self._copy(self._copy_pairs(path1, path2, recursive, maxdepth), on_error, kwargs)
 
-    def _copy(self, pairs: Sequence[tuple[str, str]], on_error: str, kwargs: Mapping[str, Any]) -> None:
-        def one(source: str, target: str) -> None:
-            try:
-                self.cp_file(source, target, **kwargs)
-            except FileNotFoundError:
-                if on_error == "raise":
-                    raise
-
-        run_all((partial(one, *pair) for pair in pairs), self._options.max_concurrency)
-
     def _copy_pairs(
         self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None
     ) -> list[tuple[str, str]]:
-        """Which key goes where, by fsspec's rules for copies (its documentation, "Copying files ...")."""
         if isinstance(path1, list) and isinstance(path2, list):
-            return list(zip(path1, path2, strict=True))
-        single = isinstance(path1, str)
-        sources = self.expand_path(path1, recursive=recursive, maxdepth=maxdepth)
-        if single and (not recursive or maxdepth is not None):
-            sources = [p for p in sources if not (trailing_sep(p) or self._is_only_directory(p))]
-            if not sources:
-                return []
-        inside = isinstance(path2, str) and (trailing_sep(path2) or self.isdir(path2))
-        exists = single and (
-            (has_magic(path1) and len(sources) == 1)
-            or (not has_magic(path1) and inside and not trailing_sep(path1))
-        )
-        targets = other_paths(sources, path2, exists=exists, flatten=not single)
-        return list(zip(sources, targets, strict=True))
+            sources = [Source(p, "") for p in path1]
+        else:
+            sources = self._sources(path1, recursive, maxdepth)
+        stripped = self._strip_protocol(path2) if is_one(path2) else path2
+        into = partial(self._is_directory, path2)
+        pairs = placed(path1, self._strip_protocol, sources, stripped, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        names = [(self._strip_protocol(source), self._strip_protocol(target)) for source, target in files]
+        check_distinct(target for _, target in names)
+        check_apart(names)
+        return files
+
+    def _copy(
+        self, pairs: Sequence[tuple[str, str]], on_error: str, kwargs: Mapping[str, Any]
+    ) -> dict[S3Path, str | None]:
+        """Copy side by side; returns the objects that were copied, with the ETags that they had."""
+        copied: dict[S3Path, str | None] = {}
+
+        def one(source: str, target: str) -> None:
+            try:
+                info = self._copy_one(source, target, **kwargs)
+            except FileNotFoundError:
+                if on_error == "raise":
+                    raise
+                return
+            if info is not None:
+                copied[self._object(source)] = info.etag or None
+
+        run_all((partial(one, *pair) for pair in pairs), self._options.max_concurrency)
+        return copied
 
     def mv(
         self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
     ) -> None:
-        """Copy, then delete what was copied and nothing else. A failed copy deletes nothing."""
-        if path1 == path2:
-            return
+        """Copy, then delete what was copied and nothing else. A failed copy deletes nothing.
+
+        A source that was replaced after it was copied stays, where the store honours an ETag in
+        DeleteObjects: then it is ObjectChangedError, or DeleteObjectsError for several.
+        """
         pairs = self._copy_pairs(path1, path2, recursive, maxdepth)
-        # Directories come without their keys in the way.
-        files = [(source, target) for source, target in pairs if not self._is_only_directory(source)]
-        self._copy(files, "raise", kwargs)
-        self._delete_names([source for source, _ in files])
+        moved = [pair for pair in pairs if self._strip_protocol(pair[0]) != self._strip_protocol(pair[1])]
+        self._delete_all(self._copy(moved, "raise", kwargs))
 
     move = AbstractFileSystem.move
 
-    def _is_only_directory(self, path: str) -> bool:
-        return self.isdir(path) and not self.isfile(path)
+
+def _is_local_directory(path: str) -> bool:
+    return path.endswith("/") or os.path.isdir(path)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,7 +16,15 @@ from . import _xml
 from ._bodies import RequestBody, body_size
 from ._buckets import BucketOperations
 from ._checksums import body_crc32, encoded
-from ._errors import IncompleteBodyError, ObjectChangedError, PreconditionUnsupportedError, ProtocolError
+from ._errors import (
+    GuardedS3Error,
+    IncompleteBodyError,
+    ObjectChangedError,
+    PreconditionUnsupportedError,
+    ProtocolError,
+    ServerError,
+    ThrottledError,
+)
 from ._headers import content_range, copy_source, object_info, written
 from ._http import HTTPBody
 from ._models import ByteRange, Condition, ObjectInfo, Request, Written, quoted, same_etag
@@ -188,15 +196,46 @@ class S3Client(MultipartOperations, BucketOperations):
         )
         return self._send(request).headers.get("x-amz-version-id")
 
-    def delete_objects(self, bucket: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
-        """DeleteObjects of up to 1,000 keys; returns (key, code, message) of what was not deleted."""
-        body = _xml.delete_body(keys)
+    def delete_objects(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
+        """DeleteObjects of up to 1,000 keys; where an ETag is given only of that version, if the store
+        honours it.
+
+        Returns the error of each key that was not deleted; those that may pass are tried again before.
+        """
+        left, failed = dict(etags), dict[str, GuardedS3Error]()
+
+        def once() -> None:
+            errors = self._delete_once(bucket, left)
+            for key in left:
+                failed.pop(key, None)
+            failed.update(errors)
+            passing = [
+                key for key, error in errors.items() if isinstance(error, (ServerError, ThrottledError))
+            ]
+            for key in left.keys() - set(passing):
+                del left[key]
+            if passing:
+                raise errors[passing[0]]
+
+        try:
+            self.repeat_while(lambda error: error in failed.values(), once, self.options.max_attempts)
+        except GuardedS3Error:
+            if not failed:  # the request itself, the first time
+                raise
+        return failed
+
+    def _delete_once(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
+        body = _xml.delete_body(etags)
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": digest, "content-type": "application/xml"}
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
-        return self._ask(request, lambda answer: _xml.parse_deleted(answer.body))
+        rows = self._ask(request, lambda answer: _xml.parse_deleted(answer.body))
+        return {
+            key: self._build_error(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
+            for key, code, said in rows
+        }
 
     def object_tags(self, path: S3Path) -> list[tuple[str, str]]:
         """GetObjectTagging."""

@@ -12,7 +12,8 @@ Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorRespon
 from __future__ import annotations
 
 import errno as _errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 
@@ -232,6 +233,12 @@ class TransactionError(GuardedS3Error):
 
     published: Sequence[str] = ()
     unpublished: Sequence[str] = ()
+
+
+class DeleteObjectsError(GuardedS3Error):
+    """Some of several objects could not be deleted: `errors` has the exception of each by its path."""
+
+    errors: Mapping[str, GuardedS3Error] = MappingProxyType({})
 
 
 _BY_CODE: dict[str, type[ResponseError]] = {

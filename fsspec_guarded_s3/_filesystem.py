@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import mimetypes
 import os
@@ -21,6 +22,7 @@ from ._bulk import Bulk
 from ._client import S3Client
 from ._download import download, read_range, read_whole
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, WriteOutcomeUnknownError
+from ._listing import nothing_at
 from ._models import Condition, same_etag
 from ._namespace import write_condition
 from ._options import FSSPEC_OPTIONS, Options, without_secrets
@@ -118,16 +120,36 @@ class GuardedS3FileSystem(Bulk):
         if outfile is not None:
             outfile.write(self.cat_file(rpath))
             return
-        lpath = os.fspath(lpath)
-        folder = os.path.dirname(os.path.abspath(lpath))
-        try:
-            location = self._object(rpath)
-            os.makedirs(folder, exist_ok=True)
-            download(self._client, location, lpath, callback.set_size, _progress(callback))
-        except (FileNotFoundError, IsADirectoryError):
-            if not self.isdir(rpath):
-                raise
+        if not self._get_object(rpath, lpath, callback):
             os.makedirs(lpath, exist_ok=True)
+
+    def _get_object(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **kwargs: Any) -> bool:
+        """Download an object; False when `rpath` is no object, but a directory.
+
+        The folder of `lpath` is made when the object is known to be there. IsADirectoryError for a `lpath`
+        that is a folder itself.
+        """
+        lpath = os.fspath(lpath)
+
+        def begin(size: int) -> None:
+            if os.path.isdir(lpath):
+                raise IsADirectoryError(errno.EISDIR, "the target is a folder: name a file in it", lpath)
+            os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
+            callback.set_size(size)
+            callback.absolute_update(0)  # also when it begins anew, since the object was replaced meanwhile
+
+        location, only_directory = self._location(rpath)
+        if location.key and not only_directory:
+            try:
+                download(self._client, location, lpath, begin, _progress(callback))
+            except ObjectNotFoundError:
+                if not self.isdir(rpath):
+                    raise
+            else:
+                return True
+        elif not self.isdir(rpath):
+            raise nothing_at(location)
+        return False
 
     # --- opening ---
 
@@ -147,6 +169,7 @@ class GuardedS3FileSystem(Bulk):
         Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
         somebody else writes meanwhile.
         """
+        self._object(path)  # fsspec would drop a slash at the end, which names no object
         plain = mode.replace("b", "").replace("t", "")
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")

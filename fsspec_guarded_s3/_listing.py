@@ -1,12 +1,14 @@
 """fsspec's verbs for what is there: info, listings, sizes; no HTTP, no XML.
 
-Directories: a prefix that has keys is a directory, `k/` is a marker and shown as one, never as a file.
-403 never means "absent".
+Directories, by the one rule of docs/paths.md: a prefix that has keys is a directory; a key that ends with a
+slash is a marker, which makes a directory and is never shown. A file and a directory may have the same name:
+then the name is the file's, with a slash behind it the directory's. 403 never means "absent".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -35,11 +37,24 @@ class Listing(AbstractFileSystem):
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):
             return [cls._strip_protocol(p) for p in path]
-        protocols = (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
-        return _paths.strip_protocol(stringify_path(path), protocols).rstrip("/")
+        return _paths.without_slash(cls._without_protocol(path))
 
-    def _object(self, path: str) -> S3Path:
-        return _paths.parse_object(self._strip_protocol(path))
+    @classmethod
+    def _without_protocol(cls, path: Any) -> str:
+        protocols = (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
+        return _paths.strip_protocol(stringify_path(path), protocols)
+
+    @classmethod
+    def _parent(cls, path: Any) -> str:
+        return _paths.parent(cls._strip_protocol(path))
+
+    def _object(self, path: Any) -> S3Path:
+        """The object that `path` names; with a slash at its end it names none."""
+        return _paths.parse_object(self._without_protocol(path))
+
+    def _location(self, path: Any) -> tuple[S3Path, bool]:
+        """The bucket, object or directory that `path` names, and whether it can only be a directory."""
+        return _paths.parse(self._strip_protocol(path)), self._without_protocol(path).endswith("/")
 
     def _is_object(self, location: S3Path) -> bool:
         try:
@@ -52,22 +67,24 @@ class Listing(AbstractFileSystem):
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError."""
-        stripped = self._strip_protocol(path)
-        if not stripped:
-            return _directory("")
-        location = _paths.parse(stripped)
+        if not self._strip_protocol(path):
+            return directory_row("")
+        location, only_directory = self._location(path)
         if not location.key:
             self._client.head_bucket(location.bucket)
-            return _directory(location.bucket)
-        try:
-            return self._details(location, self._client.head_object(location))
-        except ObjectNotFoundError as error:
-            if self._has_children(location):
-                return _directory(stripped)
-            raise error
+            return directory_row(location.bucket)
+        missing = nothing_at(location)
+        if not only_directory:
+            try:
+                return self._details(location, self._client.head_object(location))
+            except ObjectNotFoundError as error:
+                missing = error
+        if self._has_children(location):
+            return directory_row(str(location))
+        raise missing
 
     def _has_children(self, location: S3Path) -> bool:
-        page = next(self._client.list_objects(location.bucket, location.key + "/", max_keys=1))
+        page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=1))
         return bool(page.keys or page.prefixes)
 
     @staticmethod
@@ -96,46 +113,52 @@ class Listing(AbstractFileSystem):
     def isfile(self, path: str) -> bool:
         """Whether `path` is an object."""
         try:
-            return bool(self.info(path)["type"] == "file")
-        except FileNotFoundError:
+            location = self._object(path)
+        except (IsADirectoryError, ValueError):  # no valid path is no file; a 400 of the store is an error
             return False
+        return self._is_object(location)
 
     def isdir(self, path: str) -> bool:
         """Whether `path` is a bucket or a prefix of keys."""
-        stripped = self._strip_protocol(path)
         try:
-            location = _paths.parse(stripped) if stripped else None
-        except ValueError:  # no valid path is no directory; a 400 of the store is an error
+            location = self._location(path)[0] if self._strip_protocol(path) else None
+        except ValueError:
             return False
         try:
             if location is not None and location.key:
                 return self._has_children(location)
-            return bool(self.info(stripped)["type"] == "directory")
+            return bool(self.info(path)["type"] == "directory")
         except FileNotFoundError:
             return False
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root."""
-        stripped = self._strip_protocol(path)
-        if not stripped:
-            rows = [_directory(name) | {"CreationDate": made} for name, made in self._client.list_buckets()]
+        if not self._strip_protocol(path):
+            rows = [
+                directory_row(name) | {"CreationDate": made} for name, made in self._client.list_buckets()
+            ]
         else:
-            rows = self._list(_paths.parse(stripped))
-            if not rows:
-                rows = [self.info(stripped)]
-                rows = [] if rows[0]["type"] == "directory" else rows
+            location, only_directory = self._location(path)
+            entries = self._entries(location)
+            if entries is None and only_directory:
+                raise nothing_at(location)
+            if entries is None:
+                entries = [self._details(location, self._client.head_object(location))]
+            rows = entries
         return rows if detail else [row["name"] for row in rows]
 
-    def _list(self, location: S3Path) -> list[dict[str, Any]]:
-        prefix = location.key + "/" if location.key else ""
+    def _entries(self, location: S3Path, prefix: str = "") -> list[dict[str, Any]] | None:
+        """What is directly in a directory and begins with `prefix`; None when there is no such directory."""
         rows: dict[str, dict[str, Any]] = {}
-        for page in self._client.list_objects(location.bucket, prefix, "/"):
+        found = not location.key
+        for page in self._client.list_objects(location.bucket, location.prefix + prefix, "/"):
+            found = found or bool(page.keys or page.prefixes)
             for item in page.objects():
                 if not item.key.endswith("/"):
                     rows[item.key] = _file(location.bucket, item)
             for child in page.prefixes:
-                rows[child] = _directory(f"{location.bucket}/{child[:-1]}")
-        return [rows[name] for name in sorted(rows)]
+                rows[child] = directory_row(location.directory(child))
+        return [rows[name] for name in sorted(rows)] if found else None
 
     def find(
         self,
@@ -143,57 +166,65 @@ class Listing(AbstractFileSystem):
         maxdepth: int | None = None,
         withdirs: bool = False,
         detail: bool = False,
+        prefix: str = "",
         **kwargs: Any,
     ) -> Any:
-        """All objects below `path`, in one flat listing; with their directories when `withdirs`."""
-        stripped = self._strip_protocol(path)
+        """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
+
+        In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
+        begin with.
+        """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        if not stripped:
+        if not self._strip_protocol(path):
             found = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
             return found if detail else sorted(found)
-        location = _paths.parse(stripped)
-        prefix = kwargs.pop("prefix", "")
-        base = location.key + "/" if location.key else ""
-        pages = self._client.list_objects(location.bucket, base + prefix)
+        location, only_directory = self._location(path)
         if maxdepth is None and not withdirs and not detail:
-            root = location.bucket + "/"
-            names = [root + key for page in pages for key in page.keys if key[-1:] != "/"]
-            if names:
-                return sorted(names)
-            pages = iter(())
-        rows: dict[str, dict[str, Any]] = {}
-        for page in pages:
-            if maxdepth is None and not withdirs:
-                rows.update(_files(location.bucket, page.objects()))
-                continue
-            for item in page.objects():
-                self._take(rows, location.bucket, base, item, maxdepth, withdirs)
-        if withdirs and rows:
-            rows[stripped] = _directory(stripped)
-        if not rows and location.key and not prefix and self._is_object(location):
-            rows[stripped] = self.info(stripped)
-        return dict(sorted(rows.items())) if detail else sorted(rows)
+            names = self._names_below(location, prefix)
+        else:
+            below = self._below(location, maxdepth, withdirs, prefix)
+            rows = by_name(below or ())
+            if withdirs and below is not None:
+                rows = {str(location): directory_row(str(location)), **rows}
+            if detail and rows:
+                return rows
+            names = list(rows)
+        if not names and location.key and not prefix and not only_directory:
+            with suppress(ObjectNotFoundError):
+                row = self._details(location, self._client.head_object(location))
+                return {row["name"]: row} if detail else [row["name"]]
+        return {} if detail else names
 
-    @staticmethod
-    def _take(
-        rows: dict[str, dict[str, Any]],
-        bucket: str,
-        base: str,
-        item: ListedObject,
-        maxdepth: int | None,
-        withdirs: bool,
-    ) -> None:
-        marker = item.key.endswith("/")
-        if withdirs:
-            names = item.key[len(base) :].rstrip("/").split("/")
-            names = names if marker else names[:-1]
-            for depth in range(1, min(len(names), maxdepth or len(names)) + 1):
-                name = f"{bucket}/{base}{'/'.join(names[:depth])}"
-                if names[0]:
-                    rows.setdefault(name, _directory(name))
-        if not marker and (maxdepth is None or item.key.count("/", len(base)) < maxdepth):
-            rows[f"{bucket}/{item.key}"] = _file(bucket, item)
+    def _names_below(self, location: S3Path, prefix: str) -> list[str]:
+        root = location.bucket + "/"
+        pages = self._client.list_objects(location.bucket, location.prefix + prefix)
+        return sorted([root + key for page in pages for key in page.keys if key[-1:] != "/"])
+
+    def _below(
+        self, location: S3Path, maxdepth: int | None, withdirs: bool, prefix: str = ""
+    ) -> list[dict[str, Any]] | None:
+        """What is below a directory, up to `maxdepth` levels: files and, when `withdirs`, directories.
+
+        None when there is no such directory; empty when it has a marker alone.
+        """
+        if maxdepth == 1:
+            entries = self._entries(location, prefix)
+            return entries and [row for row in entries if withdirs or row["type"] == "file"]
+        rows: list[dict[str, Any]] = []
+        directories: dict[str, None] = {}
+        base = len(location.prefix)
+        found = not location.key
+        for page in self._client.list_objects(location.bucket, location.prefix + prefix):
+            found = found or bool(page.keys)
+            if withdirs:
+                for key in page.keys:
+                    directories.update(dict.fromkeys(_directories(key, base, maxdepth)))
+            for item in page.objects():
+                deep = maxdepth is not None and item.key.count("/", base) >= maxdepth
+                if not deep and item.key[-1:] != "/":
+                    rows.append(_file(location.bucket, item))
+        return rows + [directory_row(location.directory(name)) for name in directories] if found else None
 
     def du(
         self,
@@ -233,12 +264,27 @@ class Listing(AbstractFileSystem):
         super().invalidate_cache(path)
 
 
-def _directory(name: str) -> dict[str, Any]:
+def nothing_at(location: S3Path) -> ObjectNotFoundError:
+    return ObjectNotFoundError("there is no such directory", bucket=location.bucket, key=location.key)
+
+
+def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows in the order of their names; of a file and a directory of the same name the file's."""
+    return {row["name"]: row for row in sorted(rows, key=lambda row: (row["name"], row["type"] == "file"))}
+
+
+def _directories(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
+    """The prefixes of the directories that `key` is in, below the first `base` characters."""
+    end = key.find("/", base)
+    depth = 0
+    while end >= 0 and (maxdepth is None or depth < maxdepth):
+        yield key[: end + 1]
+        end = key.find("/", end + 1)
+        depth += 1
+
+
+def directory_row(name: str) -> dict[str, Any]:
     return {"name": name, "size": 0, "type": "directory"}
-
-
-def _files(bucket: str, items: Iterable[ListedObject]) -> dict[str, dict[str, Any]]:
-    return {f"{bucket}/{item.key}": _file(bucket, item) for item in items if item.key[-1:] != "/"}
 
 
 def _file(bucket: str, item: ListedObject) -> dict[str, Any]:

@@ -1,139 +1,23 @@
-"""fsspec's verbs that change names: removing and copying, buckets, uploads left behind; no HTTP, no XML."""
+"""fsspec's verbs that change names: copying, buckets, uploads left behind; no HTTP, no XML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from . import _janitor, _paths, _probe
-from ._errors import (
-    ConflictError,
-    DirectoryNotEmptyError,
-    GuardedS3Error,
-    ObjectNotFoundError,
-    WriteOutcomeUnknownError,
-)
-from ._listing import Listing
-from ._models import Condition, ObjectInfo, same_etag
+from ._errors import ObjectNotFoundError
+from ._models import Condition, ObjectInfo
 from ._options import MAX_SINGLE_PUT
 from ._parts import copy_object
 from ._paths import S3Path
-from ._threads import run_all
+from ._removal import Removal
 from ._upload import Upload
 
-_DELETE_BATCH = 1000
 
-
-class Namespace(Listing):
+class Namespace(Removal):
     """The part of the filesystem that changes names. Use `GuardedS3FileSystem`."""
-
-    # --- removing, copying ---
-
-    def rm_file(self, path: str, if_match: str | None = None) -> None:
-        """DeleteObject; FileNotFoundError when there is none.
-
-        With `if_match` only the version that has this ETag: ObjectChangedError for another one,
-        WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
-        """
-        location = self._object(path)
-        if if_match is None:
-            self._client.head_object(location)
-            self._client.delete_object(location)
-        else:
-            self._delete_version(location, if_match)
-        self.invalidate_cache(str(location))
-
-    def _delete_version(self, location: S3Path, if_match: str) -> None:
-        Condition(if_match=if_match)  # refuses what is no ETag
-        _probe.require(self._client, location, "delete")
-        try:
-            self._client.delete_object(location, if_match)
-        except GuardedS3Error as error:
-            if not error.maybe_applied or self._is_version(location, if_match):
-                raise
-            raise WriteOutcomeUnknownError(
-                "the answer to the delete was lost; the version that was to be deleted is gone, and nothing "
-                "proves who removed it",
-                bucket=location.bucket,
-                key=location.key,
-                operation=error.operation,
-                status=error.status,
-                maybe_applied=True,
-            ) from error
-
-    def _is_version(self, location: S3Path, etag: str) -> bool:
-        """Whether this version is there still, so that the delete was not applied (yet)."""
-        try:
-            return same_etag(self._client.head_object(location).etag, etag)
-        except GuardedS3Error:
-            return False
-
-    _rm = rm_file
-
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete objects, 1,000 per request. Raises with the keys that could not be deleted."""
-        roots = self.expand_path(path)
-        keys: dict[str, set[str]] = {}
-        for name in roots:
-            location = _paths.parse(name)
-            if recursive:
-                found = self._tree(location, maxdepth)
-            elif self.info(name)["type"] == "directory":  # FileNotFoundError when there is nothing
-                raise IsADirectoryError(f"{name} is a directory: pass recursive=True")
-            else:
-                found = [location.key]
-            keys.setdefault(location.bucket, set()).update(found)
-        for bucket, names in keys.items():
-            self._delete(bucket, sorted(names))
-        buckets = [name for name in roots if not _paths.parse(name).key and maxdepth is None]
-        for bucket in buckets:
-            self.rmdir(bucket)
-        self.invalidate_cache()
-
-    def _delete_names(self, names: Iterable[str]) -> None:
-        keys: dict[str, list[str]] = {}
-        for name in names:
-            location = self._object(name)
-            keys.setdefault(location.bucket, []).append(location.key)
-        for bucket, found in keys.items():
-            self._delete(bucket, sorted(found))
-        self.invalidate_cache()
-
-    def _tree(self, location: S3Path, maxdepth: int | None) -> list[str]:
-        """The keys at and below `location`, markers of directories included."""
-        prefix = location.key + "/" if location.key else ""
-        pages = self._client.list_objects(location.bucket, prefix)
-        listed = [key for page in pages for key in page.keys]
-        found = [
-            key for key in listed if maxdepth is None or key.rstrip("/").count("/", len(prefix)) < maxdepth
-        ]
-        if location.key and self._is_object(location):
-            found.append(location.key)
-        if location.key and not found and not listed:
-            raise FileNotFoundError(f"there is nothing at {location}")
-        return found
-
-    def _delete(self, bucket: str, keys: list[str]) -> None:
-        # XML cannot carry control characters: those keys go one by one.
-        plain = [key for key in keys if key.isprintable()]
-        batches = [plain[i : i + _DELETE_BATCH] for i in range(0, len(plain), _DELETE_BATCH)]
-        failed: list[tuple[str, str, str]] = []
-
-        def batch(names: list[str]) -> None:
-            failed.extend(self._client.delete_objects(bucket, names))
-
-        def one(key: str) -> None:
-            self._client.delete_object(S3Path(bucket, key))
-
-        calls: list[Callable[[], None]] = [partial(batch, names) for names in batches]
-        calls += [partial(one, key) for key in keys if not key.isprintable()]
-        run_all(calls, self._options.max_concurrency)
-        if failed:
-            rows = "; ".join(f"{key}: {code} {said}" for key, code, said in failed[:10])
-            raise OSError(f"{len(failed)} keys of {bucket} could not be deleted: {rows}")
 
     def cp_file(
         self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
@@ -143,23 +27,31 @@ class Namespace(Listing):
         `mode="create"` and `if_match` are conditions on `path2`, as in `pipe_file`. Raises
         ObjectChangedError when the source is replaced meanwhile.
         """
+        self._copy_one(path1, path2, mode, if_match)
+
+    def _copy_one(
+        self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
+    ) -> ObjectInfo | None:
+        """`cp_file`; returns which version was copied, None for a directory, which needs no copying."""
         condition = write_condition(mode, if_match)
-        if not _paths.parse(self._strip_protocol(path1)).key:
-            return  # fsspec's trees name directories too
-        source, target = self._object(path1), self._object(path2)
+        source, only_directory = self._location(path1)
+        if only_directory or not source.key:
+            return None  # fsspec's trees name directories too
+        target = self._object(path2)
         try:
             info = self._client.head_object(source)
         except ObjectNotFoundError:
             if self.isdir(path1):
-                return
+                return None
             raise
         if source == target and not condition:
-            return  # S3 refuses a copy that changes nothing
+            return info  # S3 refuses a copy that changes nothing
         headers = info.write_headers()
         if info.size > MAX_SINGLE_PUT:
             headers |= self._tagging(source, info)
         copy_object(self._client, Upload(self._client, target, condition, headers), source, info)
         self.invalidate_cache(str(target))
+        return info
 
     def _tagging(self, location: S3Path, info: ObjectInfo) -> dict[str, str]:
         """The header that gives another object the same tags."""
@@ -178,18 +70,6 @@ class Namespace(Listing):
         location = _paths.parse(self._strip_protocol(path))
         if not location.key and not exist_ok:
             self.mkdir(path)
-
-    def rmdir(self, path: str) -> None:
-        """Delete an empty bucket; below a bucket there is nothing to remove."""
-        location = _paths.parse(self._strip_protocol(path))
-        if location.key:
-            if self._has_children(location):
-                raise OSError(DirectoryNotEmptyError.default_errno, f"directory {location} is not empty")
-            return
-        try:
-            self._client.delete_bucket(location.bucket)
-        except ConflictError as error:
-            raise DirectoryNotEmptyError(error.message, bucket=location.bucket, status=409) from error
 
     # --- uploads that were left behind, and what the store honours ---
 

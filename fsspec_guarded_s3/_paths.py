@@ -1,7 +1,8 @@
 """fsspec URL <-> `S3Path(bucket, key, version_id)`, and what S3 accepts as a bucket or a key.
 
-Invariant: a key is kept to the byte. No normalisation of slashes, dots or percent signs; only the
-leading slash and, in directory verbs, a trailing one are fsspec's and not the key's.
+Invariant: a key is kept to the byte. No normalisation of slashes, dots or percent signs. What is fsspec's and
+not the key's: slashes before the bucket, and one slash at the end, which says "directory". A second one is a
+directory with an empty name, so `b/a//` is the directory "" in `b/a`. docs/paths.md has the rule for users.
 """
 
 from __future__ import annotations
@@ -34,19 +35,42 @@ class S3Path:
     def __str__(self) -> str:
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
 
+    @property
+    def prefix(self) -> str:
+        """What the keys in the directory of this name begin with; "" for the bucket."""
+        return self.key if not self.key or self.key.endswith("/") else self.key + "/"
+
     def child(self, key: str) -> S3Path:
         """The same bucket with another key."""
         return S3Path(self.bucket, key)
 
+    def directory(self, prefix: str) -> str:
+        """The name of the directory in this bucket whose keys begin with `prefix`."""
+        return without_slash(f"{self.bucket}/{prefix}")
+
 
 def strip_protocol(path: str, protocols: tuple[str, ...] = PROTOCOLS) -> str:
     """Remove `protocol://` or `protocol::` and the leading slashes; keep the rest to the byte."""
+    if not isinstance(path, str):
+        raise TypeError(f"path must be a str or os.PathLike, not {type(path).__name__}")
     for protocol in protocols:
         for mark in ("://", "::"):
             if path.startswith(protocol + mark):
                 path = path[len(protocol) + len(mark) :]
                 return path.lstrip("/")
     return path.lstrip("/")
+
+
+def without_slash(path: str) -> str:
+    """The path without the one slash at its end that only says "directory"."""
+    return path[:-1] if path.endswith("/") and not path.endswith("//") else path
+
+
+def parent(path: str) -> str:
+    """The directory that holds `path`, which is stripped; "" for a bucket."""
+    bucket, key = _split(path)
+    head, slash, _ = key.removesuffix("/").rpartition("/")
+    return without_slash(f"{bucket}/{head}{slash}") if key else ""
 
 
 def parse(path: str) -> S3Path:
@@ -61,21 +85,27 @@ def parse(path: str) -> S3Path:
         raise TypeError(f"path must be a str, not {type(path).__name__}")
     if _SCHEME.match(path):
         raise ValueError(f"path {path!r} is a URL of another protocol: use one of {', '.join(PROTOCOLS)}")
-    arn = _ARN.fullmatch(path)
-    if arn:
-        bucket, key = arn.group(1), arn.group(2) or ""
-    else:
-        bucket, _, key = path.lstrip("/").partition("/")
+    bucket, key = _split(path)
     check_bucket(bucket)
     check_key(key)
     return S3Path(bucket, key)
 
 
+def _split(path: str) -> tuple[str, str]:
+    arn = _ARN.fullmatch(path)
+    if arn:
+        return arn.group(1), arn.group(2) or ""
+    bucket, _, key = path.lstrip("/").partition("/")
+    return bucket, key
+
+
 def parse_object(path: str) -> S3Path:
-    """Like `parse`, but the path must name a key and not only a bucket."""
+    """Like `parse`, but the path must name an object: a key, and none that ends with a slash."""
     parsed = parse(path)
     if not parsed.key:
         raise IsADirectoryError(f"path {path!r} names a bucket; an object needs bucket/key")
+    if parsed.key.endswith("/"):
+        raise IsADirectoryError(f"path {path!r} names a directory: leave out the slash at its end")
     return parsed
 
 

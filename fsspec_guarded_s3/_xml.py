@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -241,9 +241,14 @@ def complete_body(parts: Iterable[Part]) -> bytes:
     return f'<CompleteMultipartUpload xmlns="{space}">{rows}</CompleteMultipartUpload>'.encode()
 
 
-def delete_body(keys: Iterable[str]) -> bytes:
-    """The request body of DeleteObjects, which then reports only what failed."""
-    rows = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+def delete_body(etags: Mapping[str, str | None]) -> bytes:
+    """The request body of DeleteObjects, which then reports only what failed; an ETag is a condition."""
+    rows = "".join(
+        f"<Object><Key>{escape(key)}</Key>"
+        + (f"<ETag>{escape(etag)}</ETag>" if etag is not None else "")
+        + "</Object>"
+        for key, etag in etags.items()
+    )
     return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
 
 

@@ -165,7 +165,7 @@ def test_keys_that_were_not_deleted_are_told() -> None:
 
 
 def test_bodies_are_escaped_and_parts_ascend() -> None:
-    assert b"<Key>a&amp;&lt;b&gt;</Key>" in xml.delete_body(["a&<b>"])
+    assert b"<Key>a&amp;&lt;b&gt;</Key>" in xml.delete_body({"a&<b>": None})
     body = xml.complete_body([Part(2, "b", 1, 0x01020304), Part(1, "a", 1)])
     assert body.index(b"<PartNumber>1<") < body.index(b"<PartNumber>2<")
     assert body.count(b"<ChecksumCRC32>AQIDBA==</ChecksumCRC32>") == 1

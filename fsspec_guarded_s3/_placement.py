@@ -1,0 +1,121 @@
+"""Where each source of a bulk verb goes, by fsspec's rules ("Copying files and directories" in its docs).
+
+Invariant: no two sources go to one place, and none of a tree goes outside of its target. All of that is known
+before the first byte moves.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import stringify_path
+
+from ._selection import MAGIC, Source
+
+Pairs = list[tuple[Source, str]]
+
+
+def is_one(path: Any) -> bool:
+    """Whether `path` is one path, and not a list of them."""
+    return isinstance(path, (str, os.PathLike))
+
+
+def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
+    """The local files and folders that a path, a glob or a list of them stands for.
+
+    A path that is there is no pattern. FileNotFoundError when nothing matches.
+    """
+    paths = [stringify_path(p) for p in ([path] if is_one(path) else path)]
+    patterns = [glob.escape(p) if MAGIC.search(p) and os.path.lexists(p) else p for p in paths]
+    names = LocalFileSystem().expand_path(patterns, recursive=recursive, maxdepth=maxdepth)
+    return [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
+
+
+def without_directories(path: Any, sources: list[Source], whole_tree: bool) -> list[Source]:
+    """Directories of one path go along with a whole tree only (fsspec's rule)."""
+    if whole_tree or not is_one(path):
+        return sources
+    return [source for source in sources if source.kind != "directory"]
+
+
+def placed(
+    path: Any, strip: Callable[[Any], Any], sources: list[Source], target: Any, into: Callable[[], bool]
+) -> Pairs:
+    """Each source with its place at `target`.
+
+    `path` is what the caller gave for the sources, `strip` takes its protocol off; `into` tells whether the
+    target is a directory, and is asked only where that matters.
+    """
+    names = [source.name for source in sources]
+    if not is_one(target):
+        if len(target) != len(names):
+            raise ValueError(
+                f"{len(names)} sources, but {len(target)} targets: the lists must be equally long"
+            )
+        return list(zip(sources, target, strict=True))
+    if not names:
+        return []
+    if not is_one(path):
+        return [(source, _join(target, source.name.rpartition("/")[2])) for source in sources]
+    common = _common(names)
+    if MAGIC.search(strip(path)) and strip(path) not in names:  # it was taken as a pattern
+        within = len(set(names)) == 1
+    else:
+        within = not stringify_path(path).endswith("/") and into()
+    if within:
+        common = common.rpartition("/")[0]
+    return [(source, _join(target, source.name[len(common) :].removeprefix("/"))) for source in sources]
+
+
+def _common(names: list[str]) -> str:
+    """The path that all names have in common, whole segments only."""
+    shared: list[str] = []
+    for column in zip(*(name.split("/") for name in names), strict=False):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return "/".join(shared)
+
+
+def _join(directory: str, name: str) -> str:
+    if not name:
+        return directory
+    return f"{directory}{name}" if directory.endswith("/") else f"{directory}/{name}"
+
+
+def check_distinct(targets: Iterable[str]) -> None:
+    """Raise ValueError when two sources would be written to one place, where the last would win by chance."""
+    seen: set[str] = set()
+    for target in targets:
+        if target in seen:
+            raise ValueError(f"two of the sources would both become {target!r}")
+        seen.add(target)
+
+
+def check_apart(pairs: Iterable[tuple[str, str]]) -> None:
+    """Raise ValueError when a source of one copy is the target of another: which comes first is chance."""
+    pairs = [(source, target) for source, target in pairs if source != target]
+    overwritten = {source for source, _ in pairs} & {target for _, target in pairs}
+    if overwritten:
+        raise ValueError(f"{min(overwritten)!r} is a source and a target at once: copy step by step")
+
+
+def check_local(targets: list[str], root: Any) -> None:
+    """Raise ValueError when files would be written outside of `root`, to one place, or one below another."""
+    places = {os.path.normcase(os.path.abspath(target)): target for target in targets}
+    if is_one(root):
+        top = os.path.normcase(os.path.abspath(root))
+        for place, target in places.items():
+            if place != top and not place.startswith(top.rstrip(os.sep) + os.sep):
+                raise ValueError(f"a key with '..' in it would be written to {target!r}, outside of {root!r}")
+    check_distinct(os.path.normcase(os.path.abspath(target)) for target in targets)
+    for place in places:
+        above = os.path.dirname(place)
+        while len(above) > 1 and above not in places and above != os.path.dirname(above):
+            above = os.path.dirname(above)
+        if above in places:
+            raise ValueError(f"{places[above]!r} would have to be a file and a folder")

@@ -1,0 +1,205 @@
+"""fsspec's verbs that remove: objects, trees, buckets; every key that stayed is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from . import _paths, _probe
+from ._errors import (
+    ConflictError,
+    DeleteObjectsError,
+    DirectoryNotEmptyError,
+    GuardedS3Error,
+    ObjectChangedError,
+    ObjectNotFoundError,
+    WriteOutcomeUnknownError,
+)
+from ._listing import nothing_at
+from ._models import Condition, same_etag
+from ._paths import S3Path
+from ._selection import Selection, Source
+
+_BATCH = 1000  # keys of one DeleteObjects
+
+
+class Removal(Selection):
+    """The part of the filesystem that removes. Use `GuardedS3FileSystem`."""
+
+    def rm_file(self, path: str, if_match: str | None = None) -> None:
+        """DeleteObject; FileNotFoundError when there is none.
+
+        With `if_match` only the version that has this ETag: ObjectChangedError for another one,
+        WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
+        """
+        location = self._object(path)
+        if if_match is None:
+            self._client.head_object(location)
+            self._client.delete_object(location)
+        else:
+            self._delete_version(location, if_match)
+        self.invalidate_cache(str(location))
+
+    def _delete_version(self, location: S3Path, if_match: str) -> None:
+        Condition(if_match=if_match)  # refuses what is no ETag
+        _probe.require(self._client, location, "delete")
+        try:
+            self._client.delete_object(location, if_match)
+        except GuardedS3Error as error:
+            if not error.maybe_applied or self._is_version(location, if_match):
+                raise
+            raise WriteOutcomeUnknownError(
+                "the answer to the delete was lost; the version that was to be deleted is gone, and nothing "
+                "proves who removed it",
+                bucket=location.bucket,
+                key=location.key,
+                operation=error.operation,
+                status=error.status,
+                maybe_applied=True,
+            ) from error
+
+    def _is_version(self, location: S3Path, etag: str) -> bool:
+        """Whether this version is there still, so that the delete was not applied (yet)."""
+        try:
+            return same_etag(self._client.head_object(location).etag, etag)
+        except GuardedS3Error:
+            return False
+
+    _rm = rm_file
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and
+        buckets.
+
+        DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
+        FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
+        leaves those alone). DeleteObjectsError says which keys could not be deleted, and why.
+        """
+        if maxdepth is not None and maxdepth < 1:
+            raise ValueError("maxdepth must be at least 1")
+        sources = self._select(path)
+        calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
+        found = self._gather(calls, raising=True)
+        keys = {location: None for locations in found for location in locations}
+        if not keys and not recursive:
+            raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
+        self._delete_all(keys)
+        if recursive and maxdepth is None:
+            for source in sources:
+                if not _paths.parse(source.name).key:
+                    self.rmdir(source.name)
+
+    def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
+        location = _paths.parse(source.name)
+        if source.kind == "file":
+            return [location]
+        if not recursive:
+            if source.kind == "directory":  # that a glob matched
+                return []
+            if location.key and self._is_object(location):
+                return [location]
+            self.info(source.name + "/")  # FileNotFoundError when there is nothing
+            raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
+        found = self._keys_below(location, maxdepth)
+        if not source.kind and location.key and self._is_object(location):
+            found.append(location)
+        if not found and location.key and not self._has_children(location):
+            raise FileNotFoundError(f"there is nothing at {location}")
+        return found
+
+    def _keys_below(self, location: S3Path, maxdepth: int | None) -> list[S3Path]:
+        """The keys in a directory, markers included: its own, and those of directories."""
+        base = len(location.prefix)
+        keys = [
+            key
+            for page in self._client.list_objects(location.bucket, location.prefix)
+            for key in page.keys
+            if maxdepth is None or key.removesuffix("/").count("/", base) < maxdepth
+        ]
+        return [location.child(key) for key in keys]
+
+    def _delete_all(self, etags: Mapping[S3Path, str | None]) -> None:
+        """Delete each object, where an ETag is given only that version, and raise with those that stayed."""
+        buckets: dict[str, dict[str, str | None]] = {}
+        for location, etag in etags.items():
+            buckets.setdefault(location.bucket, {})[location.key] = etag
+        calls = [
+            partial(self._delete_batch, bucket, batch)
+            for bucket, found in buckets.items()
+            for batch in _batches(found)
+        ]
+        failed: dict[str, GuardedS3Error] = {}
+        for errors in self._gather(calls, raising=True):
+            failed |= errors
+        self.invalidate_cache()
+        if not failed:
+            return
+        first = next(iter(failed.values()))
+        if all(error is first for error in failed.values()):
+            raise first
+        raise DeleteObjectsError(
+            f"{len(failed)} of {len(etags)} objects could not be deleted, the first because: {first.message}",
+            bucket=first.bucket,
+            key=first.key,
+            operation="DeleteObjects",
+            code=first.code,
+            errors=failed,
+        ) from first
+
+    def _delete_batch(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
+        """Delete keys of a bucket by one request; returns path and error of those that were not deleted."""
+        try:
+            if _fits_xml(next(iter(etags))):
+                errors = self._client.delete_objects(bucket, etags)
+            else:
+                for key, etag in etags.items():
+                    self._client.delete_object(S3Path(bucket, key), etag)
+                errors = {}
+        except GuardedS3Error as error:
+            errors = dict.fromkeys(etags, error)
+        return {str(S3Path(bucket, key)): error for key, error in errors.items() if not self._gone(error)}
+
+    def _gone(self, error: GuardedS3Error) -> bool:
+        """Whether a conditional delete failed because there is nothing to delete any more."""
+        if isinstance(error, ObjectChangedError):  # after a lost answer a delete marker may say so too
+            return not self._is_object(S3Path(error.bucket, error.key))
+        return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
+
+    def rmdir(self, path: str) -> None:
+        """Delete an empty bucket, or the marker of a directory that has no other key.
+
+        DirectoryNotEmptyError when there is more; FileNotFoundError when there is nothing.
+        """
+        location = self._location(path)[0]
+        if location.key:
+            page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=2))
+            if list(page.keys) == [location.prefix]:
+                self._client.delete_object(location.child(location.prefix))
+                self.invalidate_cache(str(location))
+            elif page.keys:
+                raise DirectoryNotEmptyError(
+                    "the directory is not empty", bucket=location.bucket, key=location.key
+                )
+            else:
+                raise nothing_at(location)
+            return
+        try:
+            self._client.delete_bucket(location.bucket)
+        except ConflictError as error:
+            raise DirectoryNotEmptyError(error.message, bucket=location.bucket, status=409) from error
+
+
+def _batches(etags: Mapping[str, str | None]) -> Iterator[dict[str, str | None]]:
+    """At most 1,000 keys each; one alone where XML cannot carry it."""
+    plain = [key for key in sorted(etags) if _fits_xml(key)]
+    for start in range(0, len(plain), _BATCH):
+        yield {key: etags[key] for key in plain[start : start + _BATCH]}
+    for key in etags:
+        if not _fits_xml(key):
+            yield {key: etags[key]}
+
+
+def _fits_xml(key: str) -> bool:
+    """Whether DeleteObjects can name the key: XML 1.0 has no control characters, and rewrites line ends."""
+    return key.isprintable()

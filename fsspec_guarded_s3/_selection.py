@@ -1,0 +1,221 @@
+"""fsspec's verbs that find names: walk, glob, and what a path, a glob or a list means to the bulk verbs.
+
+fsspec's own lose directories with an empty name (`a//b`), list every bucket for a glob of buckets, and ask
+for each name again what it is. A path that names an existing object is that object, also where it has `*`,
+`?` or `[`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from fsspec.utils import glob_translate, stringify_path
+
+from . import _paths
+from ._listing import Listing, by_name, directory_row, nothing_at
+from ._paths import S3Path
+from ._threads import run_all
+
+MAGIC = re.compile(r"[*?[]")
+
+
+class Source(NamedTuple):
+    """A name that a bulk verb is to work on; `kind` is "file", "directory", or "" where nobody asked yet."""
+
+    name: str
+    kind: str
+
+
+class Selection(Listing):
+    """The part of the filesystem that finds names. Use `GuardedS3FileSystem`."""
+
+    # --- trees and patterns ---
+
+    def walk(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: Any = "omit",
+        detail: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Like `os.walk`: (directory, names of directories, names of files), level by level.
+
+        `on_error` is "omit", "raise" or a function of the OSError. With `detail` the names are the keys of
+        dicts of `info`s. From the top down, directories that are removed from the second are not walked into.
+        """
+        _check_depth(maxdepth)
+        name = self._strip_protocol(path)
+        try:
+            rows = self.ls(path, detail=True, **kwargs)
+        except OSError as error:
+            if on_error == "raise":
+                raise
+            if callable(on_error):
+                on_error(error)
+            return
+        base = len(f"{name}/") - name.endswith("/") if name else 0
+        known = {row["name"][base:].removesuffix("/"): row for row in rows if row["type"] == "directory"}
+        files = {row["name"][base:]: row for row in rows if row["type"] == "file"}
+        level = (name, dict(known), files) if detail else (name, list(known), list(files))
+        if topdown:
+            yield level
+        if maxdepth is None or maxdepth > 1:
+            deeper = None if maxdepth is None else maxdepth - 1
+            for child in [child for child in level[1] if child in known]:
+                yield from self.walk(known[child]["name"], deeper, topdown, on_error, detail, **kwargs)
+        if not topdown:
+            yield level
+
+    def glob(self, path: str, maxdepth: int | None = None, detail: bool = False, **kwargs: Any) -> Any:
+        """Names that match a pattern of `*`, `?`, `[...]` and `**`; with a slash at its end directories only.
+
+        In one listing below the last directory that is written out; of buckets, only those that match are
+        listed. `maxdepth` bounds `**`. `glob.escape` of the standard library writes a name as a pattern.
+        """
+        _check_depth(maxdepth)
+        rows = by_name(self._glob(path, maxdepth))
+        return rows if detail else list(rows)
+
+    def _glob(self, path: str, maxdepth: int | None) -> list[dict[str, Any]]:
+        name = self._strip_protocol(path)
+        first = MAGIC.search(name)
+        if first is None:
+            try:
+                return [self.info(path)]
+            except FileNotFoundError:
+                return []
+        only_directories = self._without_protocol(path).endswith("/")
+        pattern = re.compile(glob_translate(name + "/" if only_directories else name))
+        if "/" not in name[: first.start()]:
+            return self._glob_buckets(name, pattern, maxdepth)
+        start = name.rindex("/", 0, first.start()) + 1
+        depth = _glob_depth(name[start:], maxdepth)
+        location = _paths.parse(_paths.without_slash(name[:start]))
+        rows = self._below(location, depth, True, name[start : first.start()])
+        if rows is None:
+            return []
+        with_slash = only_directories or name.endswith("/**")
+        found = [*rows, directory_row(str(location))]
+        return [row for row in found if pattern.match(_matched_name(row, with_slash))]
+
+    def _glob_buckets(
+        self, name: str, pattern: re.Pattern[str], maxdepth: int | None
+    ) -> list[dict[str, Any]]:
+        head, _, rest = name.partition("/")
+        every = "**" in head
+        rows: list[dict[str, Any]] = []
+        deeper = maxdepth - 1 if every and maxdepth is not None else maxdepth
+        matching = re.compile(glob_translate("*" if every else head))
+        for row in self.ls("", detail=True):
+            if pattern.match(row["name"]) or pattern.match(row["name"] + "/"):
+                rows.append(row)
+            if (rest or every) and matching.match(row["name"]) and deeper != 0:
+                inner = f"{row['name']}/{'**/' if every and rest else ''}{rest or '**'}"
+                rows += [found for found in self._glob(inner, deeper) if found["name"] != row["name"]]
+        return rows
+
+    # --- what the bulk verbs work on ---
+
+    def expand_path(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
+    ) -> list[str]:
+        """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
+
+        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into.
+        """
+        return sorted({source.name for source in self._select(path, recursive, maxdepth)})
+
+    def _select(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[Source]:
+        """`expand_path`, with what each name is where that was seen; both, where it is both."""
+        _check_depth(maxdepth)
+        paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+        calls = [partial(self._select_one, p, recursive, maxdepth, alone=len(paths) == 1) for p in paths]
+        found = {source for sources in self._gather(calls, raising=True) for source in sources}
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
+        return sorted(found)
+
+    def _select_one(self, path: Any, recursive: bool, maxdepth: int | None, *, alone: bool) -> list[Source]:
+        path = stringify_path(path)
+        name = self._strip_protocol(path)
+        if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
+            found = [Source(row["name"], row["type"]) for row in self._glob(path, maxdepth)]
+            if not recursive or maxdepth == 1:
+                return found
+            deeper = None if maxdepth is None else maxdepth - 1
+            trees = [_paths.parse(source.name) for source in found if source.kind == "directory"]
+            below = self._gather([partial(self._tree, tree, deeper) for tree in trees], raising=True)
+            return found + [source for sources in below for source in sources]
+        location, only_directory = self._location(path)
+        if not recursive:
+            return [Source(name, "directory" if only_directory else "")]
+        found = self._tree(location, maxdepth)
+        if location.key and not only_directory and self._is_object(location):
+            found.append(Source(name, "file"))
+        if not found:
+            raise nothing_at(location)
+        return found
+
+    def _tree(self, location: S3Path, maxdepth: int | None) -> list[Source]:
+        """A directory and what is below it; empty when there is none."""
+        rows = self._below(location, maxdepth, True)
+        if rows is None:
+            return []
+        return [Source(row["name"], row["type"]) for row in [*rows, directory_row(str(location))]]
+
+    def _is_literal(self, path: str, name: str, recursive: bool, alone: bool) -> bool:
+        """Whether a name that could be a pattern is that of an object, or of a directory to recurse into."""
+        if MAGIC.search(name.partition("/")[0]):
+            return False
+        location, only_directory = self._location(path)
+        if not (
+            (not only_directory and bool(location.key) and self._is_object(location))
+            or ((recursive or only_directory) and self._has_children(location))
+        ):
+            return False
+        others = [row["name"] for row in self._glob(path, None) if row["name"] != name] if alone else []
+        if others:
+            raise ValueError(
+                f"{name!r} is there, and as a pattern it matches {others[0]!r} too: pass a list, or "
+                "glob.escape(path), for the name alone"
+            )
+        return True
+
+    def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
+        """The results of calls made side by side; an exception stands for a result if not `raising`."""
+        results: list[Any] = [None] * len(calls)
+
+        def run(index: int) -> None:
+            try:
+                results[index] = calls[index]()
+            except Exception as error:
+                if raising:
+                    raise
+                results[index] = error
+
+        run_all((partial(run, index) for index in range(len(calls))), self._options.max_concurrency)
+        return results
+
+
+def _check_depth(maxdepth: int | None) -> None:
+    if maxdepth is not None and maxdepth < 1:
+        raise ValueError("maxdepth must be at least 1")
+
+
+def _glob_depth(pattern: str, maxdepth: int | None) -> int | None:
+    """How many levels below its first directory a pattern can match; None for any number."""
+    if "**" not in pattern:
+        return pattern.count("/") + 1
+    return None if maxdepth is None else pattern[: pattern.find("**")].count("/") + maxdepth
+
+
+def _matched_name(row: dict[str, Any], with_slash: bool) -> str:
+    name = str(row["name"]).removesuffix("/")
+    return name + "/" if with_slash and row["type"] == "directory" else name
