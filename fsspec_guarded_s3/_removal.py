@@ -78,7 +78,7 @@ class Removal(Selection):
         """
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
-        sources = self._select(path)
+        sources = self._roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
         found = self._gather(calls, raising=True)
         keys = {location: None for locations in found for location in locations}

@@ -135,33 +135,45 @@ class Selection(Listing):
     def _select(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[Source]:
         """`expand_path`, with what each name is where that was seen; both, where it is both."""
         _check_depth(maxdepth)
-        paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
-        calls = [partial(self._select_one, p, recursive, maxdepth, alone=len(paths) == 1) for p in paths]
-        found = {source for sources in self._gather(calls, raising=True) for source in sources}
+        return sorted(set(self._each(path, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))))
+
+    def _roots(self, path: Any, recursive: bool) -> list[Source]:
+        """The same without what is below. `recursive` tells whether directories are asked for."""
+        return sorted(set(self._each(path, lambda p, alone: self._root(p, recursive, None, alone)[0])))
+
+    def _each(self, path: Any, find: Callable[[str, bool], list[Source]]) -> list[Source]:
+        alone = isinstance(path, (str, os.PathLike))
+        calls = [partial(find, stringify_path(p), alone) for p in ([path] if alone else path)]
+        found = [source for sources in self._gather(calls, raising=True) for source in sources]
         if not found:
             raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
-        return sorted(found)
+        return found
 
-    def _select_one(self, path: Any, recursive: bool, maxdepth: int | None, *, alone: bool) -> list[Source]:
-        path = stringify_path(path)
-        name = self._strip_protocol(path)
-        if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
-            found = [Source(row["name"], row["type"]) for row in self._glob(path, maxdepth)]
-            if not recursive or maxdepth == 1:
-                return found
+    def _select_one(self, path: str, recursive: bool, maxdepth: int | None, alone: bool) -> list[Source]:
+        roots, matched = self._root(path, recursive, maxdepth, alone)
+        if not recursive or (matched and maxdepth == 1):
+            return roots
+        if matched:  # a pattern is the first level of its trees
             deeper = None if maxdepth is None else maxdepth - 1
-            trees = [_paths.parse(source.name) for source in found if source.kind == "directory"]
+            trees = [_paths.parse(root.name) for root in roots if root.kind == "directory"]
             below = self._gather([partial(self._tree, tree, deeper) for tree in trees], raising=True)
-            return found + [source for sources in below for source in sources]
+            return roots + [source for sources in below for source in sources]
         location, only_directory = self._location(path)
-        if not recursive:
-            return [Source(name, "directory" if only_directory else "")]
         found = self._tree(location, maxdepth)
         if location.key and not only_directory and self._is_object(location):
-            found.append(Source(name, "file"))
+            found.append(Source(str(location), "file"))
         if not found:
             raise nothing_at(location)
         return found
+
+    def _root(
+        self, path: str, recursive: bool, maxdepth: int | None, alone: bool
+    ) -> tuple[list[Source], bool]:
+        """What a path is itself, or matches; and whether it was taken as a pattern."""
+        name = self._strip_protocol(path)
+        if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
+            return [Source(row["name"], row["type"]) for row in self._glob(path, maxdepth)], True
+        return [Source(name, "directory" if self._without_protocol(path).endswith("/") else "")], False
 
     def _tree(self, location: S3Path, maxdepth: int | None) -> list[Source]:
         """A directory and what is below it; empty when there is none."""

@@ -102,7 +102,7 @@ class FakeS3:
     `ignore_conditions` and `ignore_range` make a store that answers 200 and does as it likes.
     `etag_override` is the ETag that GET responses (not HEAD's) claim. `replay_ok` answers a repeated
     Complete as AWS does, instead of with NoSuchUpload. `min_part_size` is the least size of a part
-    that is not the last.
+    that is not the last. `refuse_delete(key)` is the code with which DeleteObjects answers for a key.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class FakeS3:
         self.etag_override = etag_override
         self.replay_ok = replay_ok
         self.min_part_size = min_part_size
+        self.refuse_delete: Callable[[str], str | None] = lambda key: None
         self._upload_numbers = itertools.count(1)
 
     def put(self, bucket: str, key: str, body: bytes, **metadata: str) -> StoredObject:
@@ -209,6 +210,9 @@ class FakeS3:
         for item in wanted:
             key, etag = item.findtext("Key") or "", item.findtext("ETag")
             try:
+                refused = self.refuse_delete(key)
+                if refused:
+                    raise S3Error(200, refused)
                 self._check_write(Headers([("If-Match", etag)] if etag else []), bucket, key)
             except S3Error as error:
                 result.append(("Error", [("Key", key), ("Code", str(error)), ("Message", str(error))]))
