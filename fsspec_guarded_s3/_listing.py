@@ -185,7 +185,7 @@ class Listing(AbstractFileSystem):
         else:
             below = self._below(location, maxdepth, withdirs, prefix)
             rows = by_name(below or ())
-            if withdirs and below is not None:
+            if withdirs and below is not None and (below or location.key):
                 rows = {str(location): directory_row(str(location)), **rows}
             if detail and rows:
                 return rows
