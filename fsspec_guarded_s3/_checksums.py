@@ -65,6 +65,8 @@ def combine(first: int, second: int, length: int, algorithm: str) -> int:
 
     Appending zeros to a string multiplies its CRC by a power of x modulo the polynomial: a matrix of bits.
     """
+    if not first:
+        return second
     _, polynomial, bits = algorithms()[algorithm]
     return _times(_zeros(length, polynomial, bits), first) ^ second
 

@@ -25,9 +25,9 @@ from ._errors import (
     ServerError,
     ThrottledError,
 )
-from ._headers import content_range, copy_source, object_info, written
+from ._headers import content_range, copy_source, object_info, whole_checksum, written
 from ._http import HTTPBody
-from ._models import ByteRange, Condition, ObjectInfo, Request, Written, quoted, same_etag
+from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Written, quoted, same_etag
 from ._multipart import MultipartOperations
 from ._paths import S3Path
 
@@ -58,11 +58,19 @@ class S3Client(MultipartOperations, BucketOperations):
         info = object_info(headers, size)
         return info if self.options.verify_checksums else replace(info, checksum=None)
 
+    def version_of(self, body: Body) -> ObjectInfo:
+        """What the answer of `read_object` tells about the object."""
+        return self._info(body.headers, body.length or 0)
+
+    def stored_checksum(self, body: Body) -> tuple[str, str] | None:
+        """The checksum of the whole object that `read_object` was told, where it is to be checked."""
+        return whole_checksum(body.headers) if self.options.verify_checksums else None
+
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self.options.verify_checksums else {}
 
-    def read_object(self, path: S3Path, receive: Callable[[HTTPBody, ObjectInfo, float], T]) -> T:
-        """GetObject without knowing the size: `receive` gets the body, the facts and the deadline.
+    def read_object(self, path: S3Path, receive: Callable[[Body, float], T]) -> T:
+        """GetObject without knowing the size: `receive` gets the body and the deadline.
 
         Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
         """
@@ -76,7 +84,7 @@ class S3Client(MultipartOperations, BucketOperations):
                     raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
-                return receive(body, self._info(body.headers, body.length), deadline)
+                return receive(body, deadline)
 
         return self._repeat(request, attempt)
 

@@ -8,8 +8,7 @@ is one that got lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from . import _xml
@@ -53,20 +52,13 @@ class Exchange:
 
     # --- the crossing point ---
 
-    @contextmanager
-    def _exchange(self, request: Request, deadline: float) -> Iterator[HTTPBody]:
+    def _exchange(self, request: Request, deadline: float) -> HTTPBody:
         """One attempt. Every request of this package passes here."""
-        wire = self._signer.sign(request)
-        try:
-            with self._transport.exchange(wire, deadline) as body:
-                if body.status >= 300:
-                    raise self._error(request, body)
-                yield body
-        except GuardedS3Error as error:
-            error.operation = error.operation or request.operation
-            error.bucket = error.bucket or request.bucket
-            error.key = error.key or request.key
-            raise
+        body = self._transport.exchange(self._signer.sign(request), deadline)
+        if body.status >= 300:
+            with body:
+                raise self._error(request, body)
+        return body
 
     def _send(self, request: Request) -> Response:
         """An operation whose answer is small: sent, retried, and its body read."""
@@ -97,6 +89,9 @@ class Exchange:
                     lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
                 )
             except GuardedS3Error as error:
+                error.operation = error.operation or request.operation
+                error.bucket = error.bucket or request.bucket
+                error.key = error.key or request.key
                 ambiguous = error.maybe_applied = error.maybe_applied or ambiguous
                 if corrected or not (isinstance(error, ResponseError) and self._correct(request, error)):
                     raise

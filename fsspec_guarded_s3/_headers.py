@@ -66,12 +66,12 @@ def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
         metadata=metadata,
         headers={name: headers[name] for name in _KEPT if name in headers},
         tag_count=int(tags) if tags.isdecimal() else 0,
-        checksum=_whole_checksum(headers),
+        checksum=whole_checksum(headers),
         write_token=token,
     )
 
 
-def _whole_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
+def whole_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """The checksum of the whole object; a COMPOSITE one ("...-3") is one of checksums, not of bytes."""
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None

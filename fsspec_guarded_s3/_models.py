@@ -105,7 +105,16 @@ class Response:
 
 
 class Body(Protocol):
-    """A response body that is still to come."""
+    """A response whose body is still to come; `length` is that of the body where the head tells it."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def length(self) -> int | None: ...
+
+    def read(self) -> bytes:
+        """The whole body."""
 
     def readinto(self, view: memoryview, /) -> int:
         """Fill `view`; returns the bytes read, 0 at the end."""

@@ -68,6 +68,7 @@ class Session:
         self.lock = threading.RLock()
         self._session: Any = None
         self._credentials: Any = None
+        self._static: Any = None
         _sessions.add(self)
 
     def __repr__(self) -> str:
@@ -89,14 +90,19 @@ class Session:
 
     def frozen(self) -> Any:
         """The credentials of this moment; botocore refreshes them when they are about to expire."""
+        if self._static is not None:
+            return self._static
         with _discretion.fetching():
             if self._credentials is None:
                 with self.lock:
                     self._credentials = self._credentials or self._find_credentials()
             try:
-                return self._credentials.get_frozen_credentials()
+                frozen = self._credentials.get_frozen_credentials()
             except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
                 raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
+        if type(self._credentials) is botocore.credentials.Credentials:  # nothing will refresh them
+            self._static = frozen
+        return frozen
 
     def _find_credentials(self) -> Any:
         options = self._options

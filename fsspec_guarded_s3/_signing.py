@@ -114,10 +114,12 @@ class Signer:
     def _target(self, endpoint: Endpoint, request: Request) -> str:
         path = endpoint.base_path
         path += "/" + quote(request.key, safe="/~") if request.key else "" if path else "/"
+        if not request.query:
+            return path
         query = "&".join(
             f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(request.query)
         )
-        return f"{path}?{query}" if query else path
+        return f"{path}?{query}"
 
     def _signed_headers(
         self, request: Request, endpoint: Endpoint, target: str, headers: dict[str, str]

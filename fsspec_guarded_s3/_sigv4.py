@@ -20,24 +20,17 @@ def timestamp_of(second: int) -> str:
 
 
 class _Signable:
-    """What botocore's algorithm needs of a request. Its own AWSRequest keeps headers in an email message.
+    """What botocore's algorithm asks of a request once its canonical form is there."""
 
-    Of the URL only path and query are needed, since the host is a header.
-    """
-
-    params = None
-
-    def __init__(self, method: str, url: str, headers: dict[str, str], timestamp: str) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
+    def __init__(self, timestamp: str) -> None:
         self.context = {"timestamp": timestamp}
 
 
 class QuietAuth(botocore.auth.S3SigV4Auth):
     """botocore's SigV4 without its debug log, which shows tokens and signatures, and with our clock.
 
-    Header names are lower-case and single, which makes their canonical form cheap. The signing key is derived
+    Header names are lower-case and single, and path and query of a target are canonical already, which makes
+    the canonical form cheap: botocore's takes an email message and a parsed URL. The signing key is derived
     once a day, region and credential: `keys` holds the last one.
     """
 
@@ -54,27 +47,18 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
         if self.credentials.token:
             headers["x-amz-security-token"] = self.credentials.token
-        request = _Signable(method, target, headers, self._timestamp)
-        text = self.string_to_sign(request, self.canonical_request(request))
-        names = self.signed_headers(self.headers_to_sign(request))
+        signed = [name for name in sorted(headers) if name not in _NEVER_SIGNED]
+        names = ";".join(signed)
+        path, _, query = target.partition("?")
+        rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
+        canonical = "\n".join([method, path, query, *rows, "", names, self._payload])
+        request = _Signable(self._timestamp)
+        text = self.string_to_sign(request, canonical)
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={names}, "
             f"Signature={self.signature(text, request)}"
         )
         return headers
-
-    def payload(self, request: Any) -> str:
-        return self._payload
-
-    def headers_to_sign(self, request: Any) -> dict[str, str]:
-        headers: dict[str, str] = request.headers
-        return {name: headers[name] for name in sorted(headers) if name not in _NEVER_SIGNED}
-
-    def canonical_headers(self, headers_to_sign: dict[str, str]) -> str:
-        return "\n".join(f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items())
-
-    def signed_headers(self, headers_to_sign: dict[str, str]) -> str:
-        return ";".join(headers_to_sign)
 
     def signature(self, string_to_sign: str, request: Any) -> str:
         secret, day = self.credentials.secret_key, self._timestamp[:8]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import http.client
 import os
+import queue
 import select
 import socket
 import ssl
@@ -23,8 +24,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import urllib3
@@ -35,10 +36,9 @@ from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
 from ._errors import (
     ConnectError,
     IncompleteBodyError,
-    ResponseError,
     SendTimeoutError,
 )
-from ._http import BoundedSocketIO, Head, HTTPBody, Pace, limit, translated
+from ._http import HTTPBody, Incoming, Pace, translated
 from ._models import WireRequest
 from ._options import Options
 from ._paths import is_loopback
@@ -48,6 +48,28 @@ from ._paths import is_loopback
 FRESH_SECONDS = 4.0
 _SEND_SLICE = 256 * 1024
 _SENDFILE_SLICE = 2**20
+
+
+class _Idle:
+    """Idle connections, last in, first out: `queue.LifoQueue` takes three locks where a list needs none."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self.queue: list[Any] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if len(self.queue) >= self._maxsize:
+            raise queue.Full
+        self.queue.append(item)
+
+    def qsize(self) -> int:
+        return len(self.queue)
 
 
 class _IdleEviction:
@@ -74,9 +96,13 @@ class _IdleEviction:
 class GuardedHTTPConnectionPool(_IdleEviction, HTTPConnectionPool):
     """urllib3's pool with idle eviction."""
 
+    QueueCls = _Idle  # type: ignore[assignment]
+
 
 class GuardedHTTPSConnectionPool(_IdleEviction, HTTPSConnectionPool):
     """urllib3's TLS pool with idle eviction."""
+
+    QueueCls = _Idle  # type: ignore[assignment]
 
 
 def _socket_options(options: Options) -> list[tuple[int, int, int]]:
@@ -102,8 +128,7 @@ class Transport:
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
 
-    @contextmanager
-    def exchange(self, wire: WireRequest, deadline: float) -> Iterator[HTTPBody]:
+    def exchange(self, wire: WireRequest, deadline: float) -> HTTPBody:
         """Send `wire`, read the head, hand out the body. `deadline` is a `time.monotonic()` value.
 
         The connection is reused when the body was read to its end, else closed. After an error answer only
@@ -111,20 +136,11 @@ class Transport:
         """
         pool = self._pool(wire.scheme, wire.host, wire.port)
         conn = self._connected(pool, wire)
-        clean = False
         try:
-            body = self._talk(conn, wire, deadline)
-            try:
-                yield body
-            except ResponseError:
-                clean = body.reusable and not wire.body
-                raise
-            clean = body.reusable
-        finally:
-            if clean:
-                pool._put_conn(conn)
-            else:
-                conn.close()
+            return self._talk(pool, conn, wire, deadline)
+        except BaseException:
+            conn.close()
+            raise
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -200,28 +216,29 @@ class Transport:
         except BaseException:
             conn.close()
             raise
+        conn.incoming = Incoming(conn.sock)
         return conn  # type: ignore[no-any-return]
 
     # --- one exchange ---
 
-    def _talk(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> HTTPBody:
+    def _talk(self, pool: Any, conn: HTTPConnection, wire: WireRequest, deadline: float) -> HTTPBody:
         options = self._options
-        raw = BoundedSocketIO(conn.sock, Pace(options, options.read_timeout, deadline, wire.patient))
-        head = Head(raw, method=wire.method)  # type: ignore[arg-type]
+        incoming: Incoming = conn.incoming  # type: ignore[attr-defined]
+        incoming.expect(Pace(options, options.read_timeout, deadline, wire.patient))
         broken = self._send(conn, wire, deadline)
-        with translated():
-            try:
-                head.begin()
-            except (http.client.HTTPException, OSError):
-                if broken is not None:  # nothing was answered: what broke the sending is the cause
-                    # Part of the request is missing, so it cannot have been applied (RFC 9112, 8).
-                    raise IncompleteBodyError(
-                        f"the connection broke while sending: {broken}", request_sent=False
-                    ) from broken
-                raise
+        try:
+            body = HTTPBody(incoming, wire.method, partial(_release, pool, conn, wire))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if broken is None:
+                raise translated(error) from error
+            # Nothing was answered: what broke the sending is the cause. Part of the request is missing, so
+            # it cannot have been applied (RFC 9112, 8).
+            raise IncompleteBodyError(
+                f"the connection broke while sending: {broken}", request_sent=False
+            ) from broken
         if broken is not None:
-            head.will_close = True
-        return HTTPBody(head)
+            body.will_close = True
+        return body
 
     def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:
         """Send head and body. Returns what broke the connection: S3 may still have answered early."""
@@ -230,9 +247,10 @@ class Transport:
             target = f"http://{wire.headers['host']}{target}"
         lines = [f"{wire.method} {target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in wire.headers.items()]
-        if any("\n" in line or "\r" in line for line in lines):
+        text = "\r\n".join([*lines, "", ""])
+        if not text.count("\n") == text.count("\r") == len(lines) + 1:
             raise ValueError("a header value must not hold a line break")
-        data = "\r\n".join([*lines, "", ""]).encode("utf-8")
+        data = text.encode("utf-8")
         pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
         try:
             _send_buffer(conn.sock, data, pace)
@@ -250,13 +268,19 @@ class Transport:
         return None
 
 
+def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, status: int) -> None:
+    if clean and not (wire.body and status >= 300):
+        pool._put_conn(conn)
+    else:
+        conn.close()
+
+
 def _send_buffer(sock: Any, data: Buffer, pace: Pace) -> None:
     view = memoryview(data)
     while view.nbytes:
-        limit(sock, pace)
-        began = time.monotonic()
+        began = pace.limit(sock)
         count = sock.send(view[:_SEND_SLICE])
-        pace.moved(count, time.monotonic() - began)
+        pace.moved(count, began)
         view = view[count:]
 
 
@@ -264,10 +288,8 @@ def _send_file(sock: socket.socket, body: FileSlice, pace: Pace) -> None:
     """Send a slice of a file without bringing it to user space; not possible over TLS."""
     position = body.start
     while position < body.stop:
-        allowance = pace.allowance()
-        sock.settimeout(allowance)  # puts the descriptor into non-blocking mode
-        began = time.monotonic()
-        if not select.select((), (sock,), (), allowance)[1]:
+        began = pace.limit(sock)  # puts the descriptor into non-blocking mode
+        if not select.select((), (sock,), (), sock.gettimeout())[1]:
             raise TimeoutError("timed out")
         try:
             count = os.sendfile(
@@ -277,7 +299,7 @@ def _send_file(sock: socket.socket, body: FileSlice, pace: Pace) -> None:
             continue
         if not count:
             raise FileChangedError("the local file became shorter while it was uploaded")
-        pace.moved(count, time.monotonic() - began)
+        pace.moved(count, began)
         position += count
 
 

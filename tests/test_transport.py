@@ -375,10 +375,8 @@ def test_head_that_is_cut_is_a_transport_error(data: bytes) -> None:
 def test_endless_interim_responses_end_at_the_deadline() -> None:
     """A server that sends nothing but 100 Continue, slowly, is bounded like any other."""
     answer = trickle(100, b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, interval=0.02, chunk=25)
-    with ScriptedServer([answer]) as server:
-        exchange = transport().exchange(get(server), time.monotonic() + 0.5)
-        with pytest.raises(ReadTimeoutError):
-            exchange.__enter__()
+    with ScriptedServer([answer]) as server, pytest.raises(ReadTimeoutError):
+        transport().exchange(get(server), time.monotonic() + 0.5)
 
 
 def test_small_answer_that_is_endless_is_refused() -> None:
