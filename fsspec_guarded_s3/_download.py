@@ -23,7 +23,6 @@ from ._paths import S3Path
 from ._threads import run_all
 
 _SLICE = 2**20
-_SMALL = 64 * 1024
 Progress = Callable[[int], None]
 Drain = Callable[[Body, Cursor], None]
 
@@ -100,19 +99,18 @@ def read_whole(client: S3Client, path: S3Path) -> bytes:
     """
 
     def receive(body: Body, deadline: float) -> bytes:
-        if body.length is not None and body.length <= _SMALL:
-            return _small(body, client.stored_checksum(body))
-        info = client.version_of(body)
-        buffer = _sized(info.size)
-        check = ObjectChecksum.for_stored(info.checksum)
+        size = body.length or 0
+        buffer = _sized(size)
+        check = ObjectChecksum.for_stored(client.stored_checksum(body))
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
-            first = Cursor(0, min(client.options.range_size, info.size))
-            rest: list[Callable[[], None]] = []
-            if first.stop < info.size:
-                rest = _range_calls(client, path, info, first.stop, info.size, drain)
-            calls = [lambda: _finish_first(client, path, info, body, first, drain, deadline), *rest]
-            run_all(calls, min(client.options.max_concurrency, len(calls)))
+            first = Cursor(0, min(client.options.range_size, size))
+            begin = partial(_finish_first, client, path, body, first, drain, deadline)
+            if first.stop == size:
+                begin()
+            else:
+                rest = _range_calls(client, path, client.version_of(body), first.stop, size, drain)
+                run_all([begin, *rest], min(client.options.max_concurrency, len(rest) + 1))
         if check:
             check.verify()
         return buffer.getvalue()
@@ -120,24 +118,8 @@ def read_whole(client: S3Client, path: S3Path) -> bytes:
     return client.read_object(path, receive)
 
 
-def _small(body: Body, stored: tuple[str, str] | None) -> bytes:
-    """All of a body that is cheaper to read anew than to resume."""
-    data = body.read()
-    check = ObjectChecksum.for_stored(stored)
-    if check:
-        check.add(0, memoryview(data))
-        check.verify()
-    return data
-
-
 def _finish_first(
-    client: S3Client,
-    path: S3Path,
-    info: ObjectInfo,
-    body: Body,
-    cursor: Cursor,
-    drain: Drain,
-    deadline: float,
+    client: S3Client, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: float
 ) -> None:
     """Take the first range from the answer that is at hand; where it breaks, ask for what is missing."""
     try:
@@ -146,7 +128,7 @@ def _finish_first(
         if client.options.max_attempts == 1 or time.monotonic() >= deadline:
             raise
     if cursor.position < cursor.stop:
-        client.read_range(path, cursor, info, drain, deadline)
+        client.read_range(path, cursor, client.version_of(body), drain, deadline)
 
 
 def _sized(size: int) -> io.BytesIO:

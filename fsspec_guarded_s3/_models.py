@@ -113,9 +113,6 @@ class Body(Protocol):
     @property
     def length(self) -> int | None: ...
 
-    def read(self) -> bytes:
-        """The whole body."""
-
     def readinto(self, view: memoryview, /) -> int:
         """Fill `view`; returns the bytes read, 0 at the end."""
 
