@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
@@ -9,14 +11,14 @@ from functools import partial
 from . import _xml
 from ._errors import ProtocolError
 from ._exchange import Exchange
-from ._models import ListPage, Request
+from ._models import ListPage, Request, VersionPage
 from ._threads import Task
 
 MAX_KEYS = 1000  # of one page of a listing
 
 
 class BucketOperations(Exchange):
-    """ListObjectsV2, ListBuckets, and making and removing buckets."""
+    """Listings of objects, versions and buckets, making and removing buckets, versioning."""
 
     def list_objects(
         self, bucket: str, prefix: str = "", delimiter: str = "", max_keys: int = MAX_KEYS
@@ -54,19 +56,63 @@ class BucketOperations(Exchange):
                 if task is not None:
                     task.cancel()
 
-    def list_buckets(self) -> list[tuple[str, datetime | None]]:
-        """ListBuckets."""
-        return self._ask(Request("ListBuckets", "GET"), lambda answer: _xml.parse_buckets(answer.body))
+    def list_versions(self, bucket: str, prefix: str = "", delimiter: str = "") -> Iterator[VersionPage]:
+        """ListObjectVersions, page by page."""
+        query = [("versions", ""), ("prefix", prefix), ("encoding-type", "url")]
+        query += [("delimiter", delimiter)] if delimiter else []
+        markers: tuple[str, str] | None = None
+        while True:
+            more = [("key-marker", markers[0])] if markers else []
+            more += [("version-id-marker", markers[1])] if markers and markers[1] else []
+            request = Request("ListObjectVersions", "GET", bucket, query=(*query, *more))
+            page = self._ask(request, lambda answer: _xml.parse_versions(answer.body))
+            yield page
+            if page.next_markers is None:
+                return
+            if page.next_markers == markers:
+                raise ProtocolError("the listing goes round in circles: the same markers came twice")
+            markers = page.next_markers
 
-    def head_bucket(self, bucket: str) -> None:
-        """HeadBucket. Raises ObjectNotFoundError when there is no such bucket."""
-        self._send(Request("HeadBucket", "HEAD", bucket))
+    def list_buckets(self) -> Iterator[tuple[str, datetime | None]]:
+        """ListBuckets, all pages: accounts may have more than one answer holds."""
+        token: str | None = None
+        while True:
+            query = (("continuation-token", token),) if token else ()
+            request = Request("ListBuckets", "GET", query=query)
+            rows, following = self._ask(request, lambda answer: _xml.parse_buckets(answer.body))
+            yield from rows
+            if following is None:
+                return
+            if following == token:
+                raise ProtocolError("the list of buckets goes round in circles: the same token came twice")
+            token = following
 
-    def create_bucket(self, bucket: str) -> None:
-        """CreateBucket in the region of the options."""
+    def head_bucket(self, bucket: str) -> str:
+        """HeadBucket; the region, as the store or else the endpoint tells. Raises ObjectNotFoundError."""
+        headers = self._send(Request("HeadBucket", "HEAD", bucket)).headers
+        return headers.get("x-amz-bucket-region") or self._signer.endpoint(bucket).region
+
+    def create_bucket(self, bucket: str, region: str | None = None, acl: str | None = None) -> None:
+        """CreateBucket in `region`, by default that of the options; `acl` is a canned one."""
+        if region:
+            self._signer.learn_region(bucket, region)  # only the endpoint there takes the request
         body = _xml.bucket_body(self._signer.endpoint(bucket).region)
-        self._send(Request("CreateBucket", "PUT", bucket, body=body, idempotent=False))
+        headers = {"x-amz-acl": acl} if acl else {}
+        self._send(Request("CreateBucket", "PUT", bucket, headers=headers, body=body, idempotent=False))
 
     def delete_bucket(self, bucket: str) -> None:
         """DeleteBucket, which must be empty."""
         self._send(Request("DeleteBucket", "DELETE", bucket))
+
+    def bucket_versioning(self, bucket: str) -> str:
+        """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
+        request = Request("GetBucketVersioning", "GET", bucket, query=(("versioning", ""),))
+        return self._ask(request, lambda answer: _xml.parse_versioning(answer.body))
+
+    def put_bucket_versioning(self, bucket: str, status: str) -> None:
+        """PutBucketVersioning; `status` is "Enabled" or "Suspended"."""
+        body = _xml.versioning_body(status)
+        digest = hashlib.md5(body, usedforsecurity=False).digest()
+        headers = {"content-md5": base64.b64encode(digest).decode(), "content-type": "application/xml"}
+        query = (("versioning", ""),)
+        self._send(Request("PutBucketVersioning", "PUT", bucket, query=query, headers=headers, body=body))

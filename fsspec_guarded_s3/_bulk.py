@@ -268,6 +268,8 @@ class Bulk(Namespace):
         """
         pairs = self._copy_pairs(path1, path2, recursive, maxdepth)
         moved = [pair for pair in pairs if self._strip_protocol(pair[0]) != self._strip_protocol(pair[1])]
+        for source, _ in moved:
+            self._target(source)  # a version is no object that could be moved
         self._delete_all(self._copy(moved, "raise", kwargs))
 
     move = AbstractFileSystem.move

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from ._errors import (
 )
 from ._headers import content_range, copy_source, object_info, whole_checksum, written
 from ._http import HTTPBody
-from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Written, quoted, same_etag
+from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
 from ._paths import S3Path
 
@@ -52,7 +52,22 @@ class S3Client(MultipartOperations, BucketOperations):
     def head_object(self, path: S3Path) -> ObjectInfo:
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
         request = Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
-        return self._ask(request, lambda answer: self._info(answer.headers, _size(answer.headers)))
+
+        def parse(answer: Response) -> ObjectInfo:
+            _check_version(path, answer.headers)
+            return self._info(answer.headers, _size(answer.headers))
+
+        return self._ask(request, parse)
+
+    def pinned(self, path: S3Path, info: ObjectInfo) -> S3Path:
+        """`path` at the version `info`, where the option `version_aware` asks for that and there are any.
+
+        A version can be read after it was replaced. Without the option its ETag alone is the pin, since
+        reading by version takes a permission of its own (s3:GetObjectVersion).
+        """
+        if self.options.version_aware and info.version_id:
+            return S3Path(path.bucket, path.key, info.version_id)
+        return path
 
     def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
         info = object_info(headers, size)
@@ -82,6 +97,7 @@ class S3Client(MultipartOperations, BucketOperations):
                     raise ProtocolError("GetObject was answered without a length")
                 if not body.headers.get("etag"):
                     raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+                _check_version(path, body.headers)
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
                 return receive(body, deadline)
@@ -101,6 +117,7 @@ class S3Client(MultipartOperations, BucketOperations):
         A body that breaks is resumed at the cursor, under the same pin.
         Raises ObjectChangedError when the object is another version by now.
         """
+        path = self.pinned(path, pin)
 
         def attempt(deadline: float) -> None:
             wanted = ByteRange(cursor.position, cursor.stop)
@@ -126,6 +143,7 @@ class S3Client(MultipartOperations, BucketOperations):
 
     @staticmethod
     def _check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
+        _check_version(path, body.headers)
         found = body.headers.get("etag", "")
         if not found:
             raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
@@ -233,17 +251,24 @@ class S3Client(MultipartOperations, BucketOperations):
         return failed
 
     def _delete_once(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
-        body = _xml.delete_body(etags)
+        rows = self._delete(bucket, _xml.delete_body(etags))
+        return {error.key: error for error in rows}
+
+    def delete_versions(self, bucket: str, versions: Sequence[tuple[str, str]]) -> list[GuardedS3Error]:
+        """DeleteObjects of up to 1,000 (key, version id), for good; returns the error of each that stayed."""
+        return self._delete(bucket, _xml.delete_versions_body(versions))
+
+    def _delete(self, bucket: str, body: bytes) -> list[GuardedS3Error]:
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         headers = {"content-md5": digest, "content-type": "application/xml"}
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
         rows = self._ask(request, lambda answer: _xml.parse_deleted(answer.body))
-        return {
-            key: self._build_error(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
+        return [
+            self._build_error(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
             for key, code, said in rows
-        }
+        ]
 
     def object_tags(self, path: S3Path) -> list[tuple[str, str]]:
         """GetObjectTagging."""
@@ -263,6 +288,19 @@ def _size(headers: Mapping[str, str]) -> int:
     if not text.isdecimal():
         raise ProtocolError("HeadObject was answered without a size")
     return int(text)
+
+
+def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
+    """A store without versions ignores `versionId` and answers for another one."""
+    wanted, found = path.version_id, headers.get("x-amz-version-id")
+    if wanted is None or found == wanted or (wanted == "null" and found is None):
+        return
+    raise PreconditionUnsupportedError(
+        f"version {wanted} was asked for and the store answered for "
+        + (f"version {found}" if found else "none: it does not know versions"),
+        bucket=path.bucket,
+        key=path.key,
+    )
 
 
 def _version(path: S3Path) -> tuple[tuple[str, str], ...]:

@@ -85,7 +85,7 @@ class Endpoints:
             or bool(session.get_config_variable("use_dualstack_endpoint"))
             or bool(profile.get("use_dualstack_endpoint"))
         )
-        fips = bool(session.get_config_variable("use_fips_endpoint"))
+        fips = options.use_fips or bool(session.get_config_variable("use_fips_endpoint"))
         parameters: dict[str, Any] = {
             "Region": region or "us-east-1",
             "UseFIPS": fips and not custom,

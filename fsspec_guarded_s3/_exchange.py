@@ -14,6 +14,7 @@ from typing import TypeVar
 from . import _xml
 from ._errors import (
     GuardedS3Error,
+    ObjectNotFoundError,
     PreconditionFailedError,
     ResponseError,
     error_class,
@@ -114,8 +115,11 @@ class Exchange:
         cls = error_class(status, code)
         if cls is PreconditionFailedError:
             cls = request.precondition_error
+        said = fields.get("Message", "")
+        if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
+            cls, said = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
         return cls(
-            error_message(status, code, fields.get("Message", "")),
+            error_message(status, code, said),
             bucket=request.bucket,
             key=request.key,
             operation=request.operation,

@@ -92,12 +92,24 @@ class GuardedS3FileSystem(Bulk):
 
     # --- reading ---
 
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
+    @staticmethod
+    def _get_kwargs_from_urls(urlpath: str) -> dict[str, Any]:
+        """A URL that names a version, as `fsspec.open` gets it, means `version_aware=True`, as in s3fs."""
+        return {"version_aware": True} if "?versionId=" in urlpath else {}
+
+    def cat_file(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        version_id: str | None = None,
+        **kwargs: Any,
+    ) -> bytes:
         """The bytes of one version of `path`, or of its slice [start, end) by Python's rules.
 
         Raises FileNotFoundError, ObjectChangedError.
         """
-        location = self._object(path)
+        location = self._object(path, version_id)
         if start in (None, 0) and end is None:
             return read_whole(self._client, location)
         info = self._client.head_object(location)
@@ -113,17 +125,30 @@ class GuardedS3FileSystem(Bulk):
         return self.cat_file(path, -size, None) if size else b""
 
     def get_file(
-        self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **kwargs: Any
+        self,
+        rpath: str,
+        lpath: Any,
+        callback: Any = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        version_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         """Download to a sibling temporary file, then rename: `lpath` is old or new, never half."""
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
-            outfile.write(self.cat_file(rpath))
+            outfile.write(self.cat_file(rpath, version_id=version_id))
             return
-        if not self._get_object(rpath, lpath, callback):
+        if not self._get_object(rpath, lpath, callback, version_id):
             os.makedirs(lpath, exist_ok=True)
 
-    def _get_object(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **kwargs: Any) -> bool:
+    def _get_object(
+        self,
+        rpath: str,
+        lpath: Any,
+        callback: Any = DEFAULT_CALLBACK,
+        version_id: str | None = None,
+        **kwargs: Any,
+    ) -> bool:
         """Download an object; False when `rpath` is no object, but a directory.
 
         The folder of `lpath` is made when the object is known to be there. IsADirectoryError for a `lpath`
@@ -138,12 +163,12 @@ class GuardedS3FileSystem(Bulk):
             callback.set_size(size)
             callback.absolute_update(0)  # also when it begins anew, since the object was replaced meanwhile
 
-        location, only_directory = self._location(rpath)
+        location, only_directory = self._location(rpath, version_id)
         if location.key and not only_directory:
             try:
                 download(self._client, location, lpath, begin, _progress(callback))
             except ObjectNotFoundError:
-                if not self.isdir(rpath):
+                if location.version_id is not None or not self.isdir(rpath):
                     raise
             else:
                 return True
@@ -165,7 +190,9 @@ class GuardedS3FileSystem(Bulk):
         """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
 
         `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
-        `if_match=` makes a write a compare-and-swap by ETag.
+        `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
+        that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
+        after it was replaced.
         Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
         somebody else writes meanwhile.
         """
@@ -194,14 +221,15 @@ class GuardedS3FileSystem(Bulk):
         cache_options: dict[str, Any] | None = None,
         cache_type: str | None = None,
         if_match: str | None = None,
+        version_id: str | None = None,
         **kwargs: Any,
     ) -> Any:
         if mode in _READ_MODES:
-            location = self._object(path)
+            location = self._object(path, version_id)
             try:
                 pin = self._client.head_object(location)
             except ObjectNotFoundError:
-                if self.isdir(path):
+                if version_id is None and self.isdir(path):
                     raise IsADirectoryError(f"{path} is a directory and cannot be read") from None
                 raise
             if if_match is not None and not same_etag(pin.etag, if_match):
@@ -214,7 +242,9 @@ class GuardedS3FileSystem(Bulk):
             return PinnedReader(
                 self, str(location), self._client, location, pin, details, size, cache_type, cache_options
             )
-        location = self._object(path)
+        if version_id is not None:
+            raise ValueError("version_id is for reading: versions are never written")
+        location = self._target(path)
         writer = partial(
             GuardedWriter,
             options=self._options if block_size is None else self._options.with_part_size(block_size),
@@ -269,7 +299,7 @@ class GuardedS3FileSystem(Bulk):
             with self.open(path, "xb" if condition.create else "wb", if_match=if_match) as file:
                 file.write(value)
             return
-        location = self._object(path)
+        location = self._target(path)
         upload_bytes(self._client, self._new_upload(location, condition), value)
         self.invalidate_cache(str(location))
 
@@ -283,7 +313,7 @@ class GuardedS3FileSystem(Bulk):
         """
         if max_attempts < 1:
             raise ValueError("max_attempts must be at least 1")
-        location = self._object(path)
+        location = self._target(path)
         failed: dict[str, BaseException] = {}
 
         def once() -> str:
@@ -348,7 +378,7 @@ class GuardedS3FileSystem(Bulk):
         condition = write_condition(mode, if_match)
         if os.path.isdir(lpath):
             return
-        location = self._object(rpath)
+        location = self._target(rpath)
         with open(lpath, "rb") as file:
             if self._intrans:
                 if resume is not None:

@@ -48,13 +48,22 @@ class Listing(AbstractFileSystem):
     def _parent(cls, path: Any) -> str:
         return _paths.parent(cls._strip_protocol(path))
 
-    def _object(self, path: Any) -> S3Path:
-        """The object that `path` names; with a slash at its end it names none."""
-        return _paths.parse_object(self._without_protocol(path))
+    def _object(self, path: Any, version_id: str | None = None) -> S3Path:
+        """The object that `path` names, or a version of it; with a slash at its end it names none."""
+        location = _paths.parse_object(self._without_protocol(path), self._options.version_aware)
+        return _at_version(location, version_id)
 
-    def _location(self, path: Any) -> tuple[S3Path, bool]:
+    def _target(self, path: Any) -> S3Path:
+        """Where something is to be written: an object, never a version of it."""
+        location = self._object(path)
+        if location.version_id is not None:
+            raise ValueError(f"{location} is a version: versions are read, copied and deleted, never written")
+        return location
+
+    def _location(self, path: Any, version_id: str | None = None) -> tuple[S3Path, bool]:
         """The bucket, object or directory that `path` names, and whether it can only be a directory."""
-        return _paths.parse(self._strip_protocol(path)), self._without_protocol(path).endswith("/")
+        location = _paths.parse(self._strip_protocol(path), self._options.version_aware)
+        return _at_version(location, version_id), self._without_protocol(path).endswith("/")
 
     def _is_object(self, location: S3Path) -> bool:
         try:
@@ -65,11 +74,15 @@ class Listing(AbstractFileSystem):
 
     # --- what is there ---
 
-    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError."""
+    def info(self, path: str, version_id: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
+
+        `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
+        `version_aware`. A delete marker is not found, as current version or by its id.
+        """
         if not self._strip_protocol(path):
             return directory_row("")
-        location, only_directory = self._location(path)
+        location, only_directory = self._location(path, version_id)
         if not location.key:
             self._client.head_bucket(location.bucket)
             return directory_row(location.bucket)
@@ -79,7 +92,7 @@ class Listing(AbstractFileSystem):
                 return self._details(location, self._client.head_object(location))
             except ObjectNotFoundError as error:
                 missing = error
-        if self._has_children(location):
+        if location.version_id is None and self._has_children(location):
             return directory_row(str(location))
         raise missing
 
@@ -126,7 +139,7 @@ class Listing(AbstractFileSystem):
             return False
         try:
             if location is not None and location.key:
-                return self._has_children(location)
+                return location.version_id is None and self._has_children(location)
             return bool(self.info(path)["type"] == "directory")
         except FileNotFoundError:
             return False
@@ -139,7 +152,7 @@ class Listing(AbstractFileSystem):
             ]
         else:
             location, only_directory = self._location(path)
-            entries = self._entries(location)
+            entries = self._entries(location) if location.version_id is None else None
             if entries is None and only_directory:
                 raise nothing_at(location)
             if entries is None:
@@ -180,6 +193,9 @@ class Listing(AbstractFileSystem):
             found = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
             return found if detail else sorted(found)
         location, only_directory = self._location(path)
+        if location.version_id is not None:
+            row = self._details(location, self._client.head_object(location))
+            return {row["name"]: row} if detail else [row["name"]]
         if maxdepth is None and not withdirs and not detail:
             names = self._names_below(location, prefix)
         else:
@@ -241,9 +257,9 @@ class Listing(AbstractFileSystem):
 
     # --- facts about an object ---
 
-    def modified(self, path: str) -> datetime:
-        """When the current version was written, in UTC."""
-        found = self.info(path).get("LastModified")
+    def modified(self, path: str, version_id: str | None = None) -> datetime:
+        """When the current version, or the one named, was written, in UTC."""
+        found = self.info(path, version_id=version_id).get("LastModified")
         if found is None:
             raise IsADirectoryError(f"{path} is a directory and has no time")
         return found  # type: ignore[no-any-return]
@@ -262,6 +278,16 @@ class Listing(AbstractFileSystem):
     def invalidate_cache(self, path: str | None = None) -> None:
         """Nothing is cached yet; kept for fsspec's transactions."""
         super().invalidate_cache(path)
+
+
+def _at_version(location: S3Path, version_id: str | None) -> S3Path:
+    if version_id is None:
+        return location
+    if not location.key:
+        raise ValueError(f"version_id {version_id!r} needs the path of an object, not of bucket {location}")
+    if location.version_id not in (None, version_id):
+        raise ValueError(f"version_id {version_id!r} and {location} name two versions: pass one of them")
+    return S3Path(location.bucket, location.key, version_id)
 
 
 def nothing_at(location: S3Path) -> ObjectNotFoundError:

@@ -203,6 +203,41 @@ class ListPage:
         return map(ListedObject._make, rows)
 
 
+class ObjectVersion(NamedTuple):
+    """One version of a key, or a delete marker, which has no size and no ETag."""
+
+    key: str
+    version_id: str
+    is_latest: bool
+    size: int
+    etag: str
+    last_modified: datetime | None
+    storage_class: str
+    delete_marker: bool
+
+    def details(self) -> dict[str, object]:
+        """The fields by their names in S3."""
+        return {
+            "Key": self.key,
+            "VersionId": self.version_id,
+            "IsLatest": self.is_latest,
+            "DeleteMarker": self.delete_marker,
+            "Size": self.size,
+            "ETag": self.etag,
+            "LastModified": self.last_modified,
+            "StorageClass": self.storage_class,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of ListObjectVersions, and the (key, version id) markers of the next one."""
+
+    versions: Sequence[ObjectVersion]
+    prefixes: tuple[str, ...] = ()
+    next_markers: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PendingUpload:
     """A multipart upload that was neither completed nor aborted."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from . import _janitor, _paths, _probe
-from ._errors import ObjectNotFoundError
+from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
 from ._models import Condition, ObjectInfo
 from ._options import MAX_SINGLE_PUT
 from ._parts import copy_object
 from ._paths import S3Path
 from ._removal import Removal
 from ._upload import Upload
+
+_BUCKET_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
+_REGION = re.compile(r"[A-Za-z0-9-]+")
 
 
 class Namespace(Removal):
@@ -37,7 +41,7 @@ class Namespace(Removal):
         source, only_directory = self._location(path1)
         if only_directory or not source.key:
             return None  # fsspec's trees name directories too
-        target = self._object(path2)
+        target = self._target(path2)
         try:
             info = self._client.head_object(source)
         except ObjectNotFoundError:
@@ -46,6 +50,7 @@ class Namespace(Removal):
             raise
         if source == target and not condition:
             return info  # S3 refuses a copy that changes nothing
+        source = self._client.pinned(source, info)
         headers = info.write_headers()
         if info.size > MAX_SINGLE_PUT:
             headers |= self._tagging(source, info)
@@ -59,17 +64,52 @@ class Namespace(Removal):
             return {}
         return {"x-amz-tagging": urlencode(self._client.object_tags(location))}
 
-    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        """Create a bucket when `path` names one; directories below need no creating."""
-        location = _paths.parse(self._strip_protocol(path))
-        if not location.key:
-            self._client.create_bucket(location.bucket)
+    def mkdir(
+        self,
+        path: str,
+        create_parents: bool = True,
+        acl: str | None = None,
+        region_name: str | None = None,
+    ) -> None:
+        """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
+
+        `region_name` is where to (that of the options if None), `acl` a canned one: private, public-read,
+        public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
+        `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
+        """
+        if acl and acl not in _BUCKET_ACLS:
+            raise ValueError(f"acl must be one of {', '.join(_BUCKET_ACLS)}, not {acl!r}")
+        if region_name and not _REGION.fullmatch(region_name):
+            raise ValueError(f"region_name {region_name!r} is no name of a region")
+        location = self._location(path)[0]
+        if location.key and not (self._options.create_buckets and create_parents):
+            return
+        try:
+            # First, since AWS answers 200 in us-east-1 for a bucket of ours, and resets its ACL.
+            self._client.head_bucket(location.bucket)
+            there = True
+        except ObjectNotFoundError:
+            there = False
+        except AccessDeniedError:  # somebody else's, or we may not look: CreateBucket tells
+            there = bool(location.key)
+        if not there:
+            self._client.create_bucket(location.bucket, region_name, acl or None)
+            self.invalidate_cache("")
+        elif not location.key:
+            raise BucketExistsError("the bucket is there already", bucket=location.bucket)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Nothing to do below a bucket, and never a request there; a bucket is created by `mkdir` only."""
-        location = _paths.parse(self._strip_protocol(path))
-        if not location.key and not exist_ok:
-            self.mkdir(path)
+        """Nothing to do below a bucket, and no request there; a bucket is created by `mkdir` only.
+
+        With the option `create_buckets` a bucket that is missing is created.
+        """
+        location = self._location(path)[0]
+        if self._options.create_buckets or not (location.key or exist_ok):
+            try:
+                self.mkdir(path)
+            except BucketExistsError:
+                if not exist_ok:
+                    raise
 
     # --- uploads that were left behind, and what the store honours ---
 

@@ -44,6 +44,7 @@ class Options:
     addressing_style: str = "auto"
     use_dualstack: bool = False
     use_accelerate: bool = False
+    use_fips: bool = False
     allow_http: bool = False
     sign_payload: bool = False
     ca_bundle: str | None = None
@@ -68,6 +69,8 @@ class Options:
     fsync: bool = False
     verify_checksums: bool = True
     probe: str = "auto"
+    version_aware: bool = False
+    create_buckets: bool = False
 
     def __post_init__(self) -> None:
         for option in fields(self):

@@ -18,8 +18,10 @@ PROTOCOLS = ("gs3", "guarded-s3")
 # Old us-east-1 buckets may have upper case and underscores and are still reachable by path style.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ARN = re.compile(
-    r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:(?:accesspoint|outpost)[/:][^/]+)(?:/(.*))?", re.S
+    r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:(?:outpost[/:][^/:]+[/:])?accesspoint[/:][^/]+)(?:/(.*))?",
+    re.S,
 )
+_VERSION = re.compile(r"(.+)\?versionId=([^/?]+)", re.S)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 MAX_KEY_BYTES = 1024
 
@@ -33,7 +35,8 @@ class S3Path:
     version_id: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.bucket}/{self.key}" if self.key else self.bucket
+        version = f"?versionId={self.version_id}" if self.version_id else ""
+        return f"{self.bucket}/{self.key}{version}" if self.key else self.bucket
 
     @property
     def prefix(self) -> str:
@@ -73,8 +76,11 @@ def parent(path: str) -> str:
     return without_slash(f"{bucket}/{head}{slash}") if key else ""
 
 
-def parse(path: str) -> S3Path:
+def parse(path: str, versions: bool = False) -> S3Path:
     """Split a stripped path ("bucket/key") into its parts.
+
+    With `versions` a "?versionId=..." at the end names a version; else it belongs to the key, which may hold
+    such text as any other.
 
     Raises
     ------
@@ -87,8 +93,10 @@ def parse(path: str) -> S3Path:
         raise ValueError(f"path {path!r} is a URL of another protocol: use one of {', '.join(PROTOCOLS)}")
     bucket, key = _split(path)
     check_bucket(bucket)
+    found = _VERSION.fullmatch(key) if versions else None
+    key, version_id = found.groups() if found else (key, None)
     check_key(key)
-    return S3Path(bucket, key)
+    return S3Path(bucket, key, version_id)
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -99,9 +107,9 @@ def _split(path: str) -> tuple[str, str]:
     return bucket, key
 
 
-def parse_object(path: str) -> S3Path:
+def parse_object(path: str, versions: bool = False) -> S3Path:
     """Like `parse`, but the path must name an object: a key, and none that ends with a slash."""
-    parsed = parse(path)
+    parsed = parse(path, versions)
     if not parsed.key:
         raise IsADirectoryError(f"path {path!r} names a bucket; an object needs bucket/key")
     if parsed.key.endswith("/"):

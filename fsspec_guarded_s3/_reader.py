@@ -49,6 +49,11 @@ class PinnedReader(AbstractBufferedFile):
         """The ETag that every read is pinned to."""
         return self._pin.etag
 
+    @property
+    def version_id(self) -> str | None:
+        """The version that was opened, None where the bucket has none."""
+        return self._pin.version_id
+
     def _fetch_range(self, start: int, end: int) -> bytes:
         return read_range(self._client, self._location, self._pin, start, end)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from . import _paths, _probe
+from . import _probe
 from ._errors import (
     ConflictError,
     DeleteObjectsError,
@@ -22,19 +22,28 @@ from ._paths import S3Path
 from ._selection import Selection, Source
 
 _BATCH = 1000  # keys of one DeleteObjects
+_VERSIONS_LEFT = (
+    "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
+    "deletes them for good, and the bucket"
+)
 
 
 class Removal(Selection):
     """The part of the filesystem that removes. Use `GuardedS3FileSystem`."""
 
-    def rm_file(self, path: str, if_match: str | None = None) -> None:
+    def rm_file(self, path: str, if_match: str | None = None, version_id: str | None = None) -> None:
         """DeleteObject; FileNotFoundError when there is none.
 
+        A version that is named is deleted for good, and so is a delete marker, which brings the object back.
         With `if_match` only the version that has this ETag: ObjectChangedError for another one,
         WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
         """
-        location = self._object(path)
-        if if_match is None:
+        location = self._object(path, version_id)
+        if location.version_id is not None:
+            if if_match is not None:
+                raise ValueError("if_match is for the current version: a version is named by its id alone")
+            self._rm_version(location)
+        elif if_match is None:
             self._client.head_object(location)
             self._client.delete_object(location)
         else:
@@ -68,31 +77,43 @@ class Removal(Selection):
 
     _rm = rm_file
 
-    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+    def rm(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
+    ) -> None:
         """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and
         buckets.
 
         DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
         FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
         leaves those alone). DeleteObjectsError says which keys could not be deleted, and why.
+
+        In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
+        delete all versions and delete markers, for good.
         """
+        if versions:
+            self._rm_all_versions(path, recursive, maxdepth)
+            return
         if maxdepth is not None and maxdepth < 1:
             raise ValueError("maxdepth must be at least 1")
         sources = self._roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
         found = self._gather(calls, raising=True)
-        keys = {location: None for locations in found for location in locations}
-        if not keys and not recursive:
+        named = [location for locations in found for location in locations]
+        for location in named:
+            if location.version_id is not None:
+                self._rm_version(location)
+        keys = {location: None for location in named if location.version_id is None}
+        if not named and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
         self._delete_all(keys)
         if recursive and maxdepth is None:
             for source in sources:
-                if not _paths.parse(source.name).key:
+                if not self._location(source.name)[0].key:
                     self.rmdir(source.name)
 
     def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
-        location = _paths.parse(source.name)
-        if source.kind == "file":
+        location = self._location(source.name)[0]
+        if source.kind == "file" or location.version_id is not None:
             return [location]
         if not recursive:
             if source.kind == "directory":  # that a glob matched
@@ -186,8 +207,9 @@ class Removal(Selection):
             return
         try:
             self._client.delete_bucket(location.bucket)
-        except ConflictError as error:
-            raise DirectoryNotEmptyError(error.message, bucket=location.bucket, status=409) from error
+        except (ConflictError, DirectoryNotEmptyError) as error:
+            message = _VERSIONS_LEFT if self._only_versions_left(location.bucket) else error.message
+            raise DirectoryNotEmptyError(message, bucket=location.bucket, status=409) from error
 
 
 def _batches(etags: Mapping[str, str | None]) -> Iterator[dict[str, str | None]]:

@@ -171,9 +171,7 @@ CONFIG: dict[str, Rule] = {
     "retries": Rule("see below", convert=_group(RETRIES)),
     "s3": Rule("see below", convert=_group(S3)),
     "use_dualstack_endpoint": Rule("`use_dualstack`", becomes="use_dualstack"),
-    "use_fips_endpoint": Rule(
-        "False: no effect", values={False: {}}, instead="set AWS_USE_FIPS_ENDPOINT=true in the environment"
-    ),
+    "use_fips_endpoint": Rule("`use_fips`", becomes="use_fips"),
     "client_cert": Rule("`client_cert`", convert=_client_cert, instead="pass one PEM file with both"),
     "proxies": Rule(instead="set HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment"),
     "proxies_config": Rule(instead="set HTTPS_PROXY in the environment, and ca_bundle for its certificate"),
@@ -245,9 +243,6 @@ OPTIONS: dict[str, Rule] = {
     "default_block_size": Rule("`block_size`", becomes="block_size"),
     "default_cache_type": Rule("`cache_type`", becomes="cache_type"),
     "default_fill_cache": Rule("no effect, as in s3fs: `cache_type` decides", values=_SAME),
-    "version_aware": Rule(
-        "False: no effect", values={False: {}}, instead="versions other than the current one are not offered"
-    ),
     "cache_regions": Rule("no effect: regions are learned, and kept per bucket", values=_SAME),
     "local_expiry_check": Rule("no effect: the ETag of every answer is compared", values=_SAME),
     "session": Rule(instead="pass profile, or key, secret and token, or let AWS's own chain find them"),

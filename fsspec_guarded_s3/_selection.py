@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
-from ._listing import Listing, by_name, directory_row, nothing_at
+from ._listing import by_name, directory_row, nothing_at
 from ._paths import S3Path
 from ._threads import run_all
+from ._versions import Versions
 
 MAGIC = re.compile(r"[*?[]")
 
@@ -31,7 +32,7 @@ class Source(NamedTuple):
     kind: str
 
 
-class Selection(Listing):
+class Selection(Versions):
     """The part of the filesystem that finds names. Use `GuardedS3FileSystem`."""
 
     # --- trees and patterns ---
@@ -159,6 +160,8 @@ class Selection(Listing):
             below = self._gather([partial(self._tree, tree, deeper) for tree in trees], raising=True)
             return roots + [source for sources in below for source in sources]
         location, only_directory = self._location(path)
+        if location.version_id is not None:
+            return roots
         found = self._tree(location, maxdepth)
         if location.key and not only_directory and self._is_object(location):
             found.append(Source(str(location), "file"))
@@ -187,6 +190,8 @@ class Selection(Listing):
         if MAGIC.search(name.partition("/")[0]):
             return False
         location, only_directory = self._location(path)
+        if location.version_id is not None:
+            return True
         if not (
             (not only_directory and bool(location.key) and self._is_object(location))
             or ((recursive or only_directory) and self._has_children(location))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from ._checksums import encoded
 from ._errors import ProtocolError
-from ._models import ListPage, Part, PendingUpload, s3_time
+from ._models import ListPage, ObjectVersion, Part, PendingUpload, VersionPage, s3_time
 
 
 def _result(body: bytes, operation: str) -> ElementTree.Element:
@@ -153,10 +153,47 @@ def _plain(text: str) -> str:
     return (_tree(f"<t>{text}</t>").text or "") if "&" in text else text
 
 
-def parse_buckets(body: bytes) -> list[tuple[str, datetime | None]]:
-    """ListBuckets: names and creation times."""
-    found = _result(body, "ListAllMyBuckets").iter("Bucket")
-    return [(_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in found]
+def parse_versions(body: bytes) -> VersionPage:
+    """A page of ListObjectVersions: versions and delete markers of each key, the newest first."""
+    root = _result(body, "ListVersions")
+    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
+    rows = [_version(item, decode) for item in root if item.tag in ("Version", "DeleteMarker")]
+    prefixes = tuple(decode(_text(item, "Prefix")) for item in root.findall("CommonPrefixes"))
+    if _text(root, "IsTruncated") != "true":
+        return VersionPage(rows, prefixes)
+    key = decode(_text(root, "NextKeyMarker"))
+    if not key:
+        raise ProtocolError("the listing of versions is truncated and has no marker: versions would be lost")
+    return VersionPage(rows, prefixes, (key, _text(root, "NextVersionIdMarker")))
+
+
+def _version(item: ElementTree.Element, decode: Callable[[str], str]) -> ObjectVersion:
+    marker = item.tag == "DeleteMarker"
+    return ObjectVersion(
+        decode(_text(item, "Key")),
+        _text(item, "VersionId") or "null",
+        _text(item, "IsLatest") == "true",
+        0 if marker else _number(item, "Size"),
+        _text(item, "ETag"),
+        s3_time(_text(item, "LastModified")),
+        "" if marker else _text(item, "StorageClass") or "STANDARD",
+        marker,
+    )
+
+
+def parse_buckets(body: bytes) -> tuple[list[tuple[str, datetime | None]], str | None]:
+    """ListBuckets: names and creation times, and the token of the next page."""
+    root = _result(body, "ListAllMyBuckets")
+    rows = [(_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in root.iter("Bucket")]
+    return rows, _text(root, "ContinuationToken") or None
+
+
+def parse_versioning(body: bytes) -> str:
+    """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
+    root = _root(body)
+    if root.tag not in ("VersioningConfiguration", "GetBucketVersioningResponse"):  # the latter is moto's
+        raise ProtocolError(f"the store answered <{root.tag}> where <VersioningConfiguration> was expected")
+    return _text(root, "Status")
 
 
 def parse_upload_id(body: bytes) -> str:
@@ -252,9 +289,25 @@ def delete_body(etags: Mapping[str, str | None]) -> bytes:
     return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
 
 
+def delete_versions_body(versions: Iterable[tuple[str, str]]) -> bytes:
+    """The same for (key, version id)."""
+    rows = "".join(
+        f"<Object><Key>{escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
+        for key, version_id in versions
+    )
+    return f"<Delete><Quiet>true</Quiet>{rows}</Delete>".encode()
+
+
 def bucket_body(region: str) -> bytes:
     """The request body of CreateBucket; us-east-1 takes none."""
     if region == "us-east-1":
         return b""
     row = f"<LocationConstraint>{escape(region)}</LocationConstraint>"
     return f"<CreateBucketConfiguration>{row}</CreateBucketConfiguration>".encode()
+
+
+def versioning_body(status: str) -> bytes:
+    """The request body of PutBucketVersioning; `status` is "Enabled" or "Suspended"."""
+    row = f"<Status>{status}</Status>"
+    space = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<VersioningConfiguration xmlns="{space}">{row}</VersioningConfiguration>'.encode()

@@ -13,7 +13,7 @@ LAYERS = (
     {"_xml", "_headers", "_session", "_endpoints", "_sigv4", "_signing", "_http", "_transport", "_retry"},
     {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
-    {"_filesystem", "_bulk", "_placement", "_namespace", "_removal", "_selection", "_listing"},
+    {"_filesystem", "_bulk", "_placement", "_namespace", "_removal", "_selection", "_versions", "_listing"},
     {"__init__", "_cli", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -44,6 +44,8 @@ WITHIN = {
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
     ("_selection", "_listing"),
+    ("_selection", "_versions"),
+    ("_versions", "_listing"),
     ("_removal", "_listing"),
     ("_removal", "_selection"),
     ("_placement", "_selection"),

@@ -63,7 +63,6 @@ def test_a_name_of_s3fs_means_the_same(given: dict[str, Any], ours: dict[str, An
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"session": object()}, ValueError, "session is not possible here: pass profile, or key"),
-    ({"version_aware": True}, ValueError, "version_aware is not possible here"),
     ({"use_ssl": False}, ValueError, "use_ssl=False is not possible here: pass endpoint_url='http://...'"),
     (
         {"client_kwargs": {"verify": False}},

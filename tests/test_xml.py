@@ -131,7 +131,7 @@ def test_buckets_have_names_and_times() -> None:
         b"</CreationDate></Bucket><Bucket><Name>two</Name></Bucket></Buckets></ListAllMyBucketsResult>"
     )
     made = datetime(2024, 1, 2, tzinfo=timezone.utc)
-    assert xml.parse_buckets(body) == [("one", made), ("two", None)]
+    assert xml.parse_buckets(body) == ([("one", made), ("two", None)], None)
 
 
 def test_an_upload_needs_an_id() -> None:
