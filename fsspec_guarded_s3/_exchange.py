@@ -39,6 +39,7 @@ class Exchange:
         self._transport = shared_transport(options)
         self._signer = Signer(options)
         self._retry = RetryPolicy(options.max_attempts)
+        self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
 
     def __repr__(self) -> str:
         return f"<S3Client {self.options.endpoint_url or 'AWS'}>"
@@ -82,6 +83,13 @@ class Exchange:
 
     def _repeat(self, request: Request, attempt: Callable[[float], T], deadline: float | None = None) -> T:
         """Run `attempt` under the retry policy; a wrong region or clock is corrected once."""
+        try:
+            return self._repeat_attempt(request, attempt, deadline)
+        finally:
+            if self.changed is not None and request.method not in ("GET", "HEAD"):
+                self.changed(request.bucket, request.key)  # also after an error: it may have been applied
+
+    def _repeat_attempt(self, request: Request, attempt: Callable[[float], T], deadline: float | None) -> T:
         deadline = deadline or time.monotonic() + self.options.request_deadline
         corrected = ambiguous = False
         while True:

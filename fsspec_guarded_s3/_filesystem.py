@@ -18,11 +18,13 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import isfilelike, tokenize
 
+from . import _listing_cache
 from ._bulk import Bulk
 from ._client import S3Client
 from ._download import download, read_range, read_whole
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, WriteOutcomeUnknownError
 from ._listing import nothing_at
+from ._listing_cache import ListingCache
 from ._models import Condition, same_etag
 from ._namespace import write_condition
 from ._options import FSSPEC_OPTIONS, Options, without_secrets
@@ -58,10 +60,15 @@ class GuardedS3FileSystem(Bulk):
         self._options = Options.parse(storage_options)
         _known_cache(self._options.cache_type)
         super().__init__(
-            **{name: storage_options[name] for name in storage_options if name in FSSPEC_OPTIONS}
+            use_listings_cache=self._options.use_listings_cache,
+            listings_expiry_time=self._options.listings_expiry_time,
+            max_paths=self._options.max_paths,
+            **{name: storage_options[name] for name in storage_options if name in FSSPEC_OPTIONS},
         )
+        self._listings = ListingCache(self.dircache)
         self.blocksize = self._options.block_size
         self._client = S3Client(self._options)
+        self._client.changed = _listing_cache.forget
 
     @classmethod
     def _read_configured(cls, storage_options: dict[str, Any]) -> dict[str, Any]:
@@ -251,7 +258,6 @@ class GuardedS3FileSystem(Bulk):
             path=str(location),
             mode=mode,
             autocommit=autocommit,
-            published=partial(self.invalidate_cache, str(location)),
         )
         if mode == "ab":
             return self._appending(location, if_match, writer)
@@ -301,7 +307,6 @@ class GuardedS3FileSystem(Bulk):
             return
         location = self._target(path)
         upload_bytes(self._client, self._new_upload(location, condition), value)
-        self.invalidate_cache(str(location))
 
     def update(self, path: str, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
@@ -346,7 +351,6 @@ class GuardedS3FileSystem(Bulk):
             return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
 
         etag = self._client.repeat_while(conflict, once, max_attempts)
-        self.invalidate_cache(str(location))
         return etag
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
@@ -393,7 +397,6 @@ class GuardedS3FileSystem(Bulk):
                 resume_file(self._client, upload, location, resume, file.fileno(), progress)
             else:
                 upload_file(self._client, upload, file.fileno(), progress)
-        self.invalidate_cache(str(location))
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """An empty object. With truncate=False only when there is none, which is checked by the store."""

@@ -18,6 +18,7 @@ from fsspec.utils import stringify_path, tokenize
 from . import _paths
 from ._client import S3Client
 from ._errors import ObjectNotFoundError
+from ._listing_cache import ListingCache
 from ._models import ListedObject, ObjectInfo
 from ._options import Options
 from ._paths import S3Path
@@ -30,6 +31,7 @@ class Listing(AbstractFileSystem):
     root_marker = ""
     _options: Options
     _client: S3Client
+    _listings: ListingCache
 
     # --- paths ---
 
@@ -74,15 +76,22 @@ class Listing(AbstractFileSystem):
 
     # --- what is there ---
 
-    def info(self, path: str, version_id: str | None = None, **kwargs: Any) -> dict[str, Any]:
+    def info(
+        self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
         """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
 
         `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
-        `version_aware`. A delete marker is not found, as current version or by its id.
+        `version_aware`. A delete marker is not found, as current version or by its id. With a listing cache
+        what the listing of its directory said, so without content type and metadata, if that is known;
+        `refresh` asks the store.
         """
         if not self._strip_protocol(path):
             return directory_row("")
         location, only_directory = self._location(path, version_id)
+        known = None if refresh else self._listings.entry(location, only_directory)
+        if known is not None:
+            return known
         if not location.key:
             self._client.head_bucket(location.bucket)
             return directory_row(location.bucket)
@@ -118,7 +127,7 @@ class Listing(AbstractFileSystem):
     def exists(self, path: str, **kwargs: Any) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""
         try:
-            self.info(path)
+            self.info(path, **kwargs)
         except FileNotFoundError:
             return False
         return True
@@ -138,21 +147,26 @@ class Listing(AbstractFileSystem):
         except ValueError:
             return False
         try:
+            if location is not None and self._listings.entry(location, only_directory=True) is not None:
+                return True
             if location is not None and location.key:
                 return location.version_id is None and self._has_children(location)
             return bool(self.info(path)["type"] == "directory")
         except FileNotFoundError:
             return False
 
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        """The entries directly below `path`, or the object itself; buckets for the root."""
+    def ls(self, path: str, detail: bool = True, refresh: bool = False, **kwargs: Any) -> list[Any]:
+        """The entries directly below `path`, or the object itself; buckets for the root.
+
+        With a listing cache as they were when they were listed; `refresh` asks the store.
+        """
         if not self._strip_protocol(path):
-            rows = [
-                directory_row(name) | {"CreationDate": made} for name, made in self._client.list_buckets()
-            ]
+            buckets = self._client.list_buckets()
+            rows = [directory_row(name) | {"CreationDate": made} for name, made in buckets]
         else:
             location, only_directory = self._location(path)
-            entries = self._entries(location) if location.version_id is None else None
+            current = location.version_id is None
+            entries = self._entries(location, refresh=refresh) if current else None
             if entries is None and only_directory:
                 raise nothing_at(location)
             if entries is None:
@@ -160,8 +174,14 @@ class Listing(AbstractFileSystem):
             rows = entries
         return rows if detail else [row["name"] for row in rows]
 
-    def _entries(self, location: S3Path, prefix: str = "") -> list[dict[str, Any]] | None:
+    def _entries(
+        self, location: S3Path, prefix: str = "", refresh: bool = False
+    ) -> list[dict[str, Any]] | None:
         """What is directly in a directory and begins with `prefix`; None when there is no such directory."""
+        known = None if refresh else self._listings.directory(location)
+        if known is not None:
+            return _beginning(known, location, prefix)
+        began = self._listings.begin()
         rows: dict[str, dict[str, Any]] = {}
         found = not location.key
         for page in self._client.list_objects(location.bucket, location.prefix + prefix, "/"):
@@ -171,7 +191,10 @@ class Listing(AbstractFileSystem):
                     rows[item.key] = _file(location.bucket, item)
             for child in page.prefixes:
                 rows[child] = directory_row(location.directory(child))
-        return [rows[name] for name in sorted(rows)] if found else None
+        entries = [rows[name] for name in sorted(rows)]
+        if self._listings.enabled and found and not prefix:
+            self._listings.keep(location.directory(location.prefix), entries, began)
+        return entries if found else None
 
     def find(
         self,
@@ -180,6 +203,7 @@ class Listing(AbstractFileSystem):
         withdirs: bool = False,
         detail: bool = False,
         prefix: str = "",
+        refresh: bool = False,
         **kwargs: Any,
     ) -> Any:
         """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
@@ -196,10 +220,10 @@ class Listing(AbstractFileSystem):
         if location.version_id is not None:
             row = self._details(location, self._client.head_object(location))
             return {row["name"]: row} if detail else [row["name"]]
-        if maxdepth is None and not withdirs and not detail:
+        if maxdepth is None and not withdirs and not detail and not self._listings.enabled:
             names = self._names_below(location, prefix)
         else:
-            below = self._below(location, maxdepth, withdirs, prefix)
+            below = self._below(location, maxdepth, withdirs, prefix, refresh)
             rows = by_name(below or ())
             if withdirs and below is not None and (below or location.key):
                 rows = {str(location): directory_row(str(location)), **rows}
@@ -218,15 +242,42 @@ class Listing(AbstractFileSystem):
         return sorted([root + key for page in pages for key in page.keys if key[-1:] != "/"])
 
     def _below(
-        self, location: S3Path, maxdepth: int | None, withdirs: bool, prefix: str = ""
+        self,
+        location: S3Path,
+        maxdepth: int | None,
+        withdirs: bool,
+        prefix: str = "",
+        refresh: bool = False,
     ) -> list[dict[str, Any]] | None:
         """What is below a directory, up to `maxdepth` levels: files and, when `withdirs`, directories.
 
         None when there is no such directory; empty when it has a marker alone.
         """
         if maxdepth == 1:
-            entries = self._entries(location, prefix)
-            return entries and [row for row in entries if withdirs or row["type"] == "file"]
+            rows = self._entries(location, prefix, refresh)
+        elif self._listings.enabled:
+            rows = self._kept_tree(location, maxdepth, prefix, refresh)
+        else:
+            return self._listed_tree(location, maxdepth, withdirs, prefix)
+        return rows and [row for row in rows if withdirs or row["type"] == "file"]
+
+    def _kept_tree(
+        self, location: S3Path, maxdepth: int | None, prefix: str, refresh: bool
+    ) -> list[dict[str, Any]] | None:
+        """`_listed_tree` from the listing cache, or for it."""
+        known = None if refresh else self._listings.tree(location, maxdepth)
+        if known is not None:
+            return _beginning(known, location, prefix)
+        began = self._listings.begin()
+        rows = self._listed_tree(location, maxdepth, True, prefix)
+        if rows is not None and maxdepth is None and not prefix:
+            self._listings.keep_tree(location.directory(location.prefix), rows, began)
+        return rows
+
+    def _listed_tree(
+        self, location: S3Path, maxdepth: int | None, withdirs: bool, prefix: str
+    ) -> list[dict[str, Any]] | None:
+        """In one flat listing."""
         rows: list[dict[str, Any]] = []
         directories: dict[str, None] = {}
         base = len(location.prefix)
@@ -259,7 +310,7 @@ class Listing(AbstractFileSystem):
 
     def modified(self, path: str, version_id: str | None = None) -> datetime:
         """When the current version, or the one named, was written, in UTC."""
-        found = self.info(path, version_id=version_id).get("LastModified")
+        found = self.info(path, version_id=version_id, refresh=True).get("LastModified")
         if found is None:
             raise IsADirectoryError(f"{path} is a directory and has no time")
         return found  # type: ignore[no-any-return]
@@ -272,11 +323,16 @@ class Listing(AbstractFileSystem):
 
     def ukey(self, path: str) -> str:
         """A hash of name, ETag and size: changes when the object does."""
-        info = self.info(path)
+        info = self.info(path, refresh=True)
         return str(tokenize(info["name"], info.get("ETag"), info["size"]))
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Nothing is cached yet; kept for fsspec's transactions."""
+        """Drop the listings that may show `path`, or all; own writes have done so already."""
+        if path is None:
+            self._listings.clear()
+        else:
+            location = _paths.parse(self._strip_protocol(path))
+            self._listings.forget(location.bucket, location.key)
         super().invalidate_cache(path)
 
 
@@ -292,6 +348,11 @@ def _at_version(location: S3Path, version_id: str | None) -> S3Path:
 
 def nothing_at(location: S3Path) -> ObjectNotFoundError:
     return ObjectNotFoundError("there is no such directory", bucket=location.bucket, key=location.key)
+
+
+def _beginning(rows: list[dict[str, Any]], location: S3Path, prefix: str) -> list[dict[str, Any]]:
+    start = f"{location.bucket}/{location.prefix}{prefix}"
+    return [row for row in rows if row["name"].startswith(start)] if prefix else rows
 
 
 def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

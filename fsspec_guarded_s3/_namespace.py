@@ -55,7 +55,6 @@ class Namespace(Removal):
         if info.size > MAX_SINGLE_PUT:
             headers |= self._tagging(source, info)
         copy_object(self._client, Upload(self._client, target, condition, headers), source, info)
-        self.invalidate_cache(str(target))
         return info
 
     def _tagging(self, location: S3Path, info: ObjectInfo) -> dict[str, str]:
@@ -94,7 +93,6 @@ class Namespace(Removal):
             there = bool(location.key)
         if not there:
             self._client.create_bucket(location.bucket, region_name, acl or None)
-            self.invalidate_cache("")
         elif not location.key:
             raise BucketExistsError("the bucket is there already", bucket=location.bucket)
 

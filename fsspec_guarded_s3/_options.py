@@ -22,9 +22,7 @@ _SECRET = frozenset(
 )
 
 # Options of fsspec itself, which every filesystem tolerates.
-FSSPEC_OPTIONS = frozenset(
-    {"use_listings_cache", "listings_expiry_time", "max_paths", "skip_instance_cache", "asynchronous", "loop"}
-)
+FSSPEC_OPTIONS = frozenset({"skip_instance_cache", "asynchronous", "loop"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,9 @@ class Options:
     multipart_threshold: int = 64 * MIB
     fixed_upload_size: bool = False
     cache_type: str = "readahead"
+    use_listings_cache: bool = False
+    listings_expiry_time: float | None = None
+    max_paths: int | None = None
     fsync: bool = False
     verify_checksums: bool = True
     probe: str = "auto"
@@ -80,6 +81,8 @@ class Options:
         _require(self.min_rate >= 0, "min_rate", "must be 0 (no minimum) or more bytes per second")
         _require(self.min_rate_window > 0, "min_rate_window", "must be more than 0 seconds")
         _require(self.max_attempts >= 1, "max_attempts", "must be at least 1")
+        for name in ("listings_expiry_time", "max_paths"):
+            _require(getattr(self, name) is None or getattr(self, name) > 0, name, "must be more than 0")
         _require(1 <= self.max_concurrency <= 256, "max_concurrency", "must be 1 to 256")
         _require(self.block_size >= 1, "block_size", "must be at least 1 byte")
         _require(self.range_size >= 1, "range_size", "must be at least 1 byte")

@@ -48,7 +48,6 @@ class Removal(Selection):
             self._client.delete_object(location)
         else:
             self._delete_version(location, if_match)
-        self.invalidate_cache(str(location))
 
     def _delete_version(self, location: S3Path, if_match: str) -> None:
         Condition(if_match=if_match)  # refuses what is no ETag
@@ -153,7 +152,6 @@ class Removal(Selection):
         failed: dict[str, GuardedS3Error] = {}
         for errors in self._gather(calls, raising=True):
             failed |= errors
-        self.invalidate_cache()
         if not failed:
             return
         first = next(iter(failed.values()))
@@ -197,7 +195,6 @@ class Removal(Selection):
             page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=2))
             if list(page.keys) == [location.prefix]:
                 self._client.delete_object(location.child(location.prefix))
-                self.invalidate_cache(str(location))
             elif page.keys:
                 raise DirectoryNotEmptyError(
                     "the directory is not empty", bucket=location.bucket, key=location.key

@@ -55,7 +55,9 @@ class Versions(Listing):
         for page in self._client.list_versions(location.bucket, location.prefix):
             yield from page.versions
 
-    def ls(self, path: str, detail: bool = True, versions: bool = False, **kwargs: Any) -> list[Any]:
+    def ls(
+        self, path: str, detail: bool = True, refresh: bool = False, versions: bool = False, **kwargs: Any
+    ) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         With `versions` every version of each object, its name with "?versionId=..."; delete markers have the
@@ -63,7 +65,7 @@ class Versions(Listing):
         not understand these names.
         """
         if not versions or not self._strip_protocol(path):
-            return list(super().ls(path, detail=detail, **kwargs))
+            return list(super().ls(path, detail=detail, refresh=refresh, **kwargs))
         if not self._options.version_aware:
             raise ValueError("versions=True needs a filesystem with version_aware=True")
         location = self._location(path)[0]
@@ -111,7 +113,6 @@ class Versions(Listing):
             return location.version_id
         headers = info.write_headers() | self._tagging(location, info)
         written = copy_object(self._client, Upload(self._client, target, condition, headers), location, info)
-        self.invalidate_cache(str(target))
         return written.version_id
 
     def _current(self, location: S3Path) -> tuple[str | None, str] | None:
@@ -142,7 +143,6 @@ class Versions(Listing):
             self._delete_versions(location.bucket, versions)
             if recursive and not location.key:
                 self.rmdir(location.bucket)
-        self.invalidate_cache()
 
     def _all_versions(self, location: S3Path, recursive: bool) -> list[tuple[str, str]]:
         if location.version_id is not None:

@@ -52,7 +52,6 @@ class GuardedWriter(io.BufferedIOBase):
         path: str,
         mode: str,
         autocommit: bool = True,
-        published: Callable[[], None],
         position: int = 0,
         prepare: Callable[[PartBuffer], None] | None = None,
     ) -> None:
@@ -62,7 +61,6 @@ class GuardedWriter(io.BufferedIOBase):
         self.autocommit = autocommit
         self._upload = upload
         self._parts = PartBuffer(upload, options)
-        self._published = published
         self._opened_while_handling = _exceptions_being_handled()
         self._failure: BaseException | None = None
         self._position = position
@@ -151,7 +149,6 @@ class GuardedWriter(io.BufferedIOBase):
             self._failure = error
             self._upload.abort()
             raise
-        self._published()
 
     def discard(self) -> None:
         """Publish nothing and remove what was uploaded. Does nothing when the file is published."""

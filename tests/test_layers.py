@@ -13,7 +13,8 @@ LAYERS = (
     {"_xml", "_headers", "_session", "_endpoints", "_sigv4", "_signing", "_http", "_transport", "_retry"},
     {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
-    {"_filesystem", "_bulk", "_placement", "_namespace", "_removal", "_selection", "_versions", "_listing"},
+    {"_filesystem", "_bulk", "_placement", "_namespace", "_removal", "_selection", "_versions", "_listing"}
+    | {"_listing_cache"},
     {"__init__", "_cli", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -43,6 +44,8 @@ WITHIN = {
     ("_janitor", "_upload"),
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
+    ("_listing", "_listing_cache"),
+    ("_filesystem", "_listing_cache"),
     ("_selection", "_listing"),
     ("_selection", "_versions"),
     ("_versions", "_listing"),
@@ -71,6 +74,7 @@ ONLY = {
         "_placement",
         "_selection",
         "_listing",
+        "_listing_cache",
         "__init__",
         "_cli",
         "_upath",
