@@ -30,6 +30,7 @@ from ._http import HTTPBody
 from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
 from ._paths import S3Path
+from ._subresources import SubresourceOperations
 
 T = TypeVar("T")
 _CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
@@ -44,7 +45,7 @@ class Cursor:
     stop: int
 
 
-class S3Client(MultipartOperations, BucketOperations):
+class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     """The operations of S3 that a filesystem needs. Thread-safe."""
 
     # --- reading ---
@@ -161,7 +162,10 @@ class S3Client(MultipartOperations, BucketOperations):
         self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
     ) -> Written:
         """PutObject, with its CRC32."""
-        checked = {"x-amz-checksum-crc32": encoded(body_crc32(data))} if body_size(data) else {}
+        locked = any(name.startswith("x-amz-object-lock") for name in headers)
+        checked = {"x-amz-checksum-crc32": encoded(body_crc32(data))} if body_size(data) or locked else {}
+        if locked:  # PutObject: such an object needs a checksum, an empty one too
+            checked["x-amz-sdk-checksum-algorithm"] = "CRC32"
         request = Request(
             "PutObject",
             "PUT",
@@ -182,15 +186,19 @@ class S3Client(MultipartOperations, BucketOperations):
         path: S3Path,
         etag: str,
         condition: Condition = _NO_CONDITION,
-        replace: Mapping[str, str] | None = None,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        replace: bool = False,
     ) -> Written:
-        """CopyObject from the version `etag` of `source`, with its tags.
+        """CopyObject from the version `etag` of `source`, with its tags, unless `attributes` have others.
 
-        Its metadata goes along, unless `replace` holds the headers that the copy is to have instead.
+        Content headers and metadata go along, or are those of `attributes` when these are to `replace` them.
         """
-        headers = {**copy_source(source, etag), **condition.headers()}
-        if replace is not None:
-            headers |= {**replace, "x-amz-metadata-directive": "REPLACE"}
+        headers = {**copy_source(source, etag), **condition.headers(), **(attributes or {})}
+        if replace:
+            headers["x-amz-metadata-directive"] = "REPLACE"
+        if "x-amz-tagging" in headers:
+            headers["x-amz-tagging-directive"] = "REPLACE"
         request = Request(
             "CopyObject",
             "PUT",
@@ -270,17 +278,11 @@ class S3Client(MultipartOperations, BucketOperations):
             for key, code, said in rows
         ]
 
-    def object_tags(self, path: S3Path) -> list[tuple[str, str]]:
-        """GetObjectTagging."""
-        query = (("tagging", ""), *_version(path))
-        request = Request("GetObjectTagging", "GET", path.bucket, path.key, query)
-        return self._ask(request, lambda answer: _xml.parse_tags(answer.body))
-
     def presign(self, method: str, path: S3Path, expires: int) -> str:
         """A presigned URL for GET or PUT, valid for `expires` seconds."""
-        return self._signer.presign(
-            Request("presign", method, path.bucket, path.key, _version(path)), expires
-        )
+        payer = (("x-amz-request-payer", "requester"),) if self.options.requester_pays else ()
+        request = Request("presign", method, path.bucket, path.key, (*_version(path), *payer))
+        return self._signer.presign(request, expires)
 
 
 def _size(headers: Mapping[str, str]) -> int:

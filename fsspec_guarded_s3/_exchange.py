@@ -7,11 +7,14 @@ is one that got lost.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from . import _xml
+from ._attributes import CUSTOMER_KEY
 from ._errors import (
     GuardedS3Error,
     ObjectNotFoundError,
@@ -22,13 +25,16 @@ from ._errors import (
 )
 from ._headers import seconds
 from ._http import HTTPBody
-from ._models import Request, Response
+from ._models import Request, Response, WireRequest
 from ._options import Options
+from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
 from ._transport import shared_transport
 
 T = TypeVar("T")
+E = TypeVar("E", bound="Exchange")
+Standing = Mapping[str, Mapping[str, str]]
 
 
 class Exchange:
@@ -40,9 +46,21 @@ class Exchange:
         self._signer = Signer(options)
         self._retry = RetryPolicy(options.max_attempts)
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
+        self._standing: Standing = options.attributes().standing()
 
     def __repr__(self) -> str:
         return f"<S3Client {self.options.endpoint_url or 'AWS'}>"
+
+    @property
+    def standing(self) -> Standing:
+        """The headers that every request of an operation carries, by operation."""
+        return self._standing
+
+    def carrying(self: E, standing: Standing) -> E:
+        """The same client with other such headers: for one object that needs a key of its own."""
+        clone = copy.copy(self)
+        clone._standing = standing
+        return clone
 
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is on AWS itself, which honours every condition."""
@@ -56,7 +74,13 @@ class Exchange:
 
     def _exchange(self, request: Request, deadline: float) -> HTTPBody:
         """One attempt. Every request of this package passes here."""
-        body = self._transport.exchange(self._signer.sign(request), deadline)
+        standing = self._standing.get(request.operation)
+        if standing:
+            request = replace(request, headers={**standing, **request.headers})
+        wire = self._signer.sign(request)
+        if standing:
+            _keep_keys_private(wire)
+        body = self._transport.exchange(wire, deadline)
         if body.status >= 300:
             with body:
                 raise self._error(request, body)
@@ -138,3 +162,8 @@ class Exchange:
             server_date=headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
+
+
+def _keep_keys_private(wire: WireRequest) -> None:
+    if wire.scheme == "http" and not is_loopback(wire.host) and CUSTOMER_KEY & wire.headers.keys():
+        raise ValueError(f"a customer's key would be readable on the way to {wire.host}: use https")

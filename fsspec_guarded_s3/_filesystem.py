@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import mimetypes
 import os
 import shutil
 import threading
@@ -19,6 +18,7 @@ from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import isfilelike, tokenize
 
 from . import _listing_cache
+from ._attributes import NONE, Attributes
 from ._bulk import Bulk
 from ._client import S3Client
 from ._download import download, read_range, read_whole
@@ -67,6 +67,7 @@ class GuardedS3FileSystem(Bulk):
         )
         self._listings = ListingCache(self.dircache)
         self.blocksize = self._options.block_size
+        self._attributes = self._options.attributes()
         self._client = S3Client(self._options)
         self._client.changed = _listing_cache.forget
 
@@ -117,11 +118,12 @@ class GuardedS3FileSystem(Bulk):
         Raises FileNotFoundError, ObjectChangedError.
         """
         location = self._object(path, version_id)
+        client = self._client_for(_reading(kwargs, "cat_file")) if kwargs else self._client
         if start in (None, 0) and end is None:
-            return read_whole(self._client, location)
-        info = self._client.head_object(location)
+            return read_whole(client, location)
+        info = client.head_object(location)
         first, stop, _ = slice(start, end).indices(info.size)
-        return read_range(self._client, location, info, first, stop)
+        return read_range(client, location, info, first, stop)
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """The first `size` bytes."""
@@ -143,9 +145,9 @@ class GuardedS3FileSystem(Bulk):
         """Download to a sibling temporary file, then rename: `lpath` is old or new, never half."""
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
-            outfile.write(self.cat_file(rpath, version_id=version_id))
+            outfile.write(self.cat_file(rpath, version_id=version_id, **kwargs))
             return
-        if not self._get_object(rpath, lpath, callback, version_id):
+        if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
             os.makedirs(lpath, exist_ok=True)
 
     def _get_object(
@@ -162,6 +164,7 @@ class GuardedS3FileSystem(Bulk):
         that is a folder itself.
         """
         lpath = os.fspath(lpath)
+        client = self._client_for(_reading(kwargs, "get_file")) if kwargs else self._client
 
         def begin(size: int) -> None:
             if os.path.isdir(lpath):
@@ -173,7 +176,7 @@ class GuardedS3FileSystem(Bulk):
         location, only_directory = self._location(rpath, version_id)
         if location.key and not only_directory:
             try:
-                download(self._client, location, lpath, begin, _progress(callback))
+                download(client, location, lpath, begin, _progress(callback))
             except ObjectNotFoundError:
                 if location.version_id is not None or not self.isdir(rpath):
                     raise
@@ -197,6 +200,8 @@ class GuardedS3FileSystem(Bulk):
         """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
 
         `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
+        Further keywords are attributes in S3's names: of the object that is written, such as
+        `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
         `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
         that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
         after it was replaced.
@@ -233,8 +238,9 @@ class GuardedS3FileSystem(Bulk):
     ) -> Any:
         if mode in _READ_MODES:
             location = self._object(path, version_id)
+            client = self._client_for(_reading(kwargs, "open for reading"))
             try:
-                pin = self._client.head_object(location)
+                pin = client.head_object(location)
             except ObjectNotFoundError:
                 if version_id is None and self.isdir(path):
                     raise IsADirectoryError(f"{path} is a directory and cannot be read") from None
@@ -247,11 +253,12 @@ class GuardedS3FileSystem(Bulk):
             size = block_size if isinstance(block_size, int) else self._options.block_size
             cache_type = _known_cache(cache_type or self._options.cache_type)
             return PinnedReader(
-                self, str(location), self._client, location, pin, details, size, cache_type, cache_options
+                self, str(location), client, location, pin, details, size, cache_type, cache_options
             )
         if version_id is not None:
             raise ValueError("version_id is for reading: versions are never written")
         location = self._target(path)
+        given = Attributes.parse(_parameters(kwargs), "open")
         writer = partial(
             GuardedWriter,
             options=self._options if block_size is None else self._options.with_part_size(block_size),
@@ -260,34 +267,39 @@ class GuardedS3FileSystem(Bulk):
             autocommit=autocommit,
         )
         if mode == "ab":
-            return self._appending(location, if_match, writer)
+            return self._appending(location, if_match, given, writer)
         condition = Condition(create=mode == "xb", if_match=if_match)
         if condition.create and self._is_object(location):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
-        return writer(self._new_upload(location, condition))
+        return writer(self._new_upload(location, condition, given))
 
     def _appending(
-        self, location: S3Path, if_match: str | None, writer: Callable[..., GuardedWriter]
+        self,
+        location: S3Path,
+        if_match: str | None,
+        given: Attributes,
+        writer: Callable[..., GuardedWriter],
     ) -> GuardedWriter:
         Condition(if_match=if_match)  # refuses what is no ETag
+        client = self._client_for(given)
         try:
-            info = self._client.head_object(location)
+            info = client.head_object(location)
         except ObjectNotFoundError:
             if if_match is not None:
                 raise
-            return writer(self._new_upload(location, Condition(create=True)))
+            return writer(self._new_upload(location, Condition(create=True), given))
         if if_match is not None and not same_etag(info.etag, if_match):
             raise ObjectChangedError(
                 f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key
             )
-        headers = info.write_headers() | self._tagging(location, info)
-        upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
-        prepare: Callable[[PartBuffer], None] = partial(prepare_append, self._client, upload, location, info)
+        headers = self._kept_headers(info, given)
+        headers |= self._tagging(location, info, headers)
+        upload = Upload(client, location, Condition(if_match=info.etag), headers)
+        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
         return writer(upload, position=info.size, prepare=prepare)
 
-    def _new_upload(self, location: S3Path, condition: Condition) -> Upload:
-        kind = mimetypes.guess_type(location.key)[0] or "application/octet-stream"
-        return Upload(self._client, location, condition, {"content-type": kind})
+    def _new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
+        return Upload(self._client_for(given), location, condition, self._new_headers(location, given))
 
     # --- writing ---
 
@@ -298,15 +310,18 @@ class GuardedS3FileSystem(Bulk):
 
         PutObject, or a multipart upload from `multipart_threshold` on. Raises ObjectChangedError when
         the object has another ETag, WriteOutcomeUnknownError when the answer was lost and nothing proves
-        what became of the write. In a transaction it is published at the end of that.
+        what became of the write. Further keywords are attributes of the object in S3's names: for example
+        `ContentType="text/csv"`, `Metadata={"a": "b"}`, `Tagging={"a": "b"}`. In a transaction it is
+        published at the end of that.
         """
         condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, "pipe_file")
         if self._intrans:
-            with self.open(path, "xb" if condition.create else "wb", if_match=if_match) as file:
+            with self.open(path, "xb" if condition.create else "wb", if_match=if_match, **kwargs) as file:
                 file.write(value)
             return
         location = self._target(path)
-        upload_bytes(self._client, self._new_upload(location, condition), value)
+        upload_bytes(self._client, self._new_upload(location, condition, given), value)
 
     def update(self, path: str, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
@@ -331,7 +346,8 @@ class GuardedS3FileSystem(Bulk):
                 raise
             if not isinstance(new, (bytes, bytearray, memoryview)):
                 raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
-            headers = info.write_headers() | self._tagging(location, info)
+            headers = self._kept_headers(info, NONE)
+            headers |= self._tagging(location, info, headers)
             upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
             try:
                 return upload_bytes(self._client, upload, new).etag
@@ -353,13 +369,14 @@ class GuardedS3FileSystem(Bulk):
         etag = self._client.repeat_while(conflict, once, max_attempts)
         return etag
 
-    def put_if_absent(self, path: str, data: bytes) -> bool:
+    def put_if_absent(self, path: str, data: bytes, **kwargs: Any) -> bool:
         """Create the object with `data`. True when it was created, False when the key was taken.
 
-        Raises WriteOutcomeUnknownError when the answer was lost and nothing proves either.
+        Raises WriteOutcomeUnknownError when the answer was lost and nothing proves either. Further keywords
+        as in `pipe_file`.
         """
         try:
-            self.pipe_file(path, data, mode="create")
+            self.pipe_file(path, data, mode="create", **kwargs)
         except FileExistsError:
             return False
         return True
@@ -374,12 +391,13 @@ class GuardedS3FileSystem(Bulk):
         resume: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload a local file; `mode` and `if_match` as in `pipe_file`.
+        """Upload a local file; `mode`, `if_match` and further keywords as in `pipe_file`.
 
         `resume` is the id of a multipart upload that a killed process left (see `list_uploads`): parts that
         are there are compared with the file and not sent again. ValueError when they differ.
         """
         condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, "put_file")
         if os.path.isdir(lpath):
             return
         location = self._target(rpath)
@@ -387,25 +405,49 @@ class GuardedS3FileSystem(Bulk):
             if self._intrans:
                 if resume is not None:
                     raise ValueError("resume is not possible in a transaction")
-                with self.open(rpath, "xb" if condition.create else "wb", if_match=if_match) as target:
+                with self.open(
+                    rpath, "xb" if condition.create else "wb", if_match=if_match, **kwargs
+                ) as target:
                     shutil.copyfileobj(file, target, self._options.part_size)
                 return
             callback.set_size(os.fstat(file.fileno()).st_size)
-            upload = self._new_upload(location, condition)
+            upload = self._new_upload(location, condition, given)
             progress = _progress(callback)
             if resume is not None:
-                resume_file(self._client, upload, location, resume, file.fileno(), progress)
+                resume_file(self._client_for(given), upload, location, resume, file.fileno(), progress)
             else:
                 upload_file(self._client, upload, file.fileno(), progress)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """An empty object. With truncate=False only when there is none, which is checked by the store."""
-        if kwargs:
-            raise TypeError(f"touch does not take {', '.join(kwargs)}")
-        if truncate:
-            self.pipe_file(path, b"")
-        elif not self.put_if_absent(path, b""):
-            raise NotImplementedError("S3 cannot change the time of an object: truncate=True replaces it")
+        """An empty object. With truncate=False only when there is none, which is checked by the store.
+
+        Further keywords as in `pipe_file`.
+        """
+        Attributes.parse(kwargs, "touch")
+        try:
+            self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
+        except FileExistsError:
+            raise NotImplementedError(
+                "S3 cannot change the time of an object: truncate=True replaces it"
+            ) from None
+
+
+def _parameters(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of S3 among the keywords of `open`; libraries pass others, which mean nothing here."""
+    found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
+    if kwargs.get("acl"):
+        found.setdefault("ACL", kwargs["acl"])
+    if kwargs.get("requester_pays"):
+        found.setdefault("RequestPayer", "requester")
+    return found
+
+
+def _reading(kwargs: dict[str, Any], taker: str) -> Attributes:
+    given = Attributes.parse(_parameters(kwargs), taker)
+    writing = given.names - given.of_kinds("access").names
+    if writing:
+        raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
+    return given
 
 
 def _known_cache(cache_type: str) -> str:

@@ -13,15 +13,6 @@ from ._paths import S3Path
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _META = "x-amz-meta-"
 _CHECKSUM = "x-amz-checksum-"
-# What a copy that replaces the metadata has to name again (CopyObject, x-amz-metadata-directive).
-_KEPT = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
-    "x-amz-website-redirect-location",
-)
 
 
 def copy_source(source: S3Path, etag: str) -> dict[str, str]:
@@ -64,7 +55,7 @@ def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
         version_id=headers.get("x-amz-version-id"),
         storage_class=headers.get("x-amz-storage-class", "STANDARD"),
         metadata=metadata,
-        headers={name: headers[name] for name in _KEPT if name in headers},
+        headers=headers,
         tag_count=int(tags) if tags.isdecimal() else 0,
         checksum=whole_checksum(headers),
         write_token=token,

@@ -16,6 +16,7 @@ from fsspec import AbstractFileSystem
 from fsspec.utils import stringify_path, tokenize
 
 from . import _paths
+from ._attributes import told
 from ._client import S3Client
 from ._errors import ObjectNotFoundError
 from ._listing_cache import ListingCache
@@ -122,6 +123,7 @@ class Listing(AbstractFileSystem):
             "StorageClass": info.storage_class,
             "VersionId": info.version_id,
             "metadata": dict(info.metadata),
+            **told(info.headers),
         }
 
     def exists(self, path: str, **kwargs: Any) -> bool:

@@ -14,6 +14,20 @@ from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedEr
 # One random value per logical conditional write; it tells our own object from a rival's.
 WRITE_TOKEN = "gs3-write-token"
 
+# What a copy has to name again: S3 drops these, or, where the metadata is replaced, drops all.
+_KEPT = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+    "x-amz-website-redirect-location",
+)
+_SSE = "x-amz-server-side-encryption"
+_KEPT_KMS = (*_KEPT, _SSE, _SSE + "-aws-kms-key-id", _SSE + "-bucket-key-enabled")
+# Storage classes of a kind of bucket, which another bucket does not have; STANDARD needs no naming.
+_PLACES = ("STANDARD", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW", "FSX_OPENZFS", "FSX_ONTAP")
+
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
@@ -72,7 +86,7 @@ class Request:
     bucket: str = ""
     key: str = ""
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a customer's key
     body: RequestBody = b""
     idempotent: bool = True  # a repetition cannot change the outcome
     retry_on_conflict: bool = False  # a 409 proves nothing and may be tried again
@@ -121,8 +135,8 @@ class Body(Protocol):
 class ObjectInfo:
     """What S3 told about one version of an object.
 
-    `headers` are those that a copy has to carry on (Cache-Control, Content-Encoding ...), `checksum` is the
-    stored checksum of the whole object as (algorithm, base64 text), where S3 has one and was asked for it.
+    `headers` are those of the answer, `checksum` is the stored checksum of the whole object as (algorithm,
+    base64 text), where S3 has one and was asked for it.
     """
 
     etag: str
@@ -146,13 +160,17 @@ class ObjectInfo:
             return None
 
     def write_headers(self) -> dict[str, str]:
-        """The headers that give another object the same content type, metadata and so on."""
+        """The headers that give another object the same content type, metadata, encryption and so on.
+
+        AES256 is what every bucket does at least, so it is not named: the bucket's own may be stronger.
+        """
         headers = {f"x-amz-meta-{name}": value for name, value in self.metadata.items()}
         if self.content_type:
             headers["content-type"] = self.content_type
-        if self.storage_class != "STANDARD":
+        if self.storage_class not in _PLACES:
             headers["x-amz-storage-class"] = self.storage_class
-        return {**headers, **self.headers}
+        kept = _KEPT_KMS if self.headers.get(_SSE, "").startswith("aws:kms") else _KEPT
+        return headers | {name: self.headers[name] for name in kept if name in self.headers}
 
 
 class Written(NamedTuple):

@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from . import _janitor, _paths, _probe
+from ._attribute_values import BUCKET_ACLS, one_of
+from ._attributes import Attributes
 from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
 from ._models import Condition, ObjectInfo
-from ._options import MAX_SINGLE_PUT
-from ._parts import copy_object
-from ._paths import S3Path
 from ._removal import Removal
-from ._upload import Upload
 
-_BUCKET_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -26,42 +22,36 @@ class Namespace(Removal):
     def cp_file(
         self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> None:
-        """Copy inside S3, pinned to the source's version; metadata, content type and tags go along.
+        """Copy inside S3, pinned to the source's version.
 
-        `mode="create"` and `if_match` are conditions on `path2`, as in `pipe_file`. Raises
-        ObjectChangedError when the source is replaced meanwhile.
+        Attributes and tags go along, ACL and object lock do not, as S3 has it.
+        `mode="create"` and `if_match` are conditions on `path2`, as in `pipe_file`; further keywords are
+        attributes of the copy in S3's names, such as `StorageClass="GLACIER_IR"`. Raises ObjectChangedError
+        when the source is replaced meanwhile.
         """
-        self._copy_one(path1, path2, mode, if_match)
+        self._copy_one(path1, path2, mode, if_match, **kwargs)
 
     def _copy_one(
         self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> ObjectInfo | None:
         """`cp_file`; returns which version was copied, None for a directory, which needs no copying."""
         condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, "cp_file")
         source, only_directory = self._location(path1)
         if only_directory or not source.key:
             return None  # fsspec's trees name directories too
         target = self._target(path2)
         try:
-            info = self._client.head_object(source)
+            info = self._client_for(given.of_source()).head_object(source)
         except ObjectNotFoundError:
             if self.isdir(path1):
                 return None
             raise
-        if source == target and not condition:
+        if source == target and not condition and not given:
             return info  # S3 refuses a copy that changes nothing
         source = self._client.pinned(source, info)
-        headers = info.write_headers()
-        if info.size > MAX_SINGLE_PUT:
-            headers |= self._tagging(source, info)
-        copy_object(self._client, Upload(self._client, target, condition, headers), source, info)
+        self._copy_version(source, info, target, condition, given)
         return info
-
-    def _tagging(self, location: S3Path, info: ObjectInfo) -> dict[str, str]:
-        """The header that gives another object the same tags."""
-        if not info.tag_count:
-            return {}
-        return {"x-amz-tagging": urlencode(self._client.object_tags(location))}
 
     def mkdir(
         self,
@@ -76,8 +66,8 @@ class Namespace(Removal):
         public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
         `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
         """
-        if acl and acl not in _BUCKET_ACLS:
-            raise ValueError(f"acl must be one of {', '.join(_BUCKET_ACLS)}, not {acl!r}")
+        if acl:
+            one_of(*BUCKET_ACLS)("acl", acl)
         if region_name and not _REGION.fullmatch(region_name):
             raise ValueError(f"region_name {region_name!r} is no name of a region")
         location = self._location(path)[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from . import _s3fs_options
+from ._attributes import NONE, Attributes
 
 MIB = 2**20
 MIN_PART_SIZE = 5 * MIB
@@ -18,7 +19,14 @@ MAX_SINGLE_PUT = 5 * 2**30
 
 _SECRET = frozenset(
     {"key", "secret", "token", "username", "password"}
-    | {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "config"}
+    | {
+        "SSECustomerKey",
+        "CopySourceSSECustomerKey",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "config",
+    }
 )
 
 # Options of fsspec itself, which every filesystem tolerates.
@@ -57,6 +65,9 @@ class Options:
     idle_timeout: float = 30.0
     max_attempts: int = 5
     max_concurrency: int = 32
+
+    requester_pays: bool = False
+    s3_additional_kwargs: Attributes = NONE
 
     block_size: int = 5 * MIB
     range_size: int = 16 * MIB
@@ -110,7 +121,17 @@ class Options:
         Raises ValueError for an unknown option or a value out of range, TypeError for a wrong type.
         """
         given = {name: value for name, value in storage_options.items() if name not in FSSPEC_OPTIONS}
+        extra = given.get("s3_additional_kwargs")
+        if isinstance(extra, Mapping):
+            given["s3_additional_kwargs"] = Attributes.parse(extra, "s3_additional_kwargs").with_source()
+            directives = given["s3_additional_kwargs"].of_kinds("copy").names
+            _require(not directives, "s3_additional_kwargs", "has directives of a copy: pass them to cp_file")
         return cls(**_s3fs_options.translated(given, {item.name: item.default for item in fields(cls)}))
+
+    def attributes(self) -> Attributes:
+        """What every object is written and every request is made with."""
+        payer = {"RequestPayer": "requester"} if self.requester_pays else {}
+        return Attributes.parse(payer, "requester_pays").overlaid(self.s3_additional_kwargs)
 
     def with_part_size(self, block_size: int) -> Options:
         """The same for a writer that was opened with `block_size`, in bytes."""
@@ -160,8 +181,9 @@ def _check_type(name: str, annotation: str, value: Any) -> None:
     elif kind == "int":
         good = isinstance(value, int) and not isinstance(value, bool)
     else:
-        good = isinstance(value, {"str": str, "bool": bool}[kind])
+        good = isinstance(value, {"str": str, "bool": bool, "Attributes": Attributes}[kind])
     if not good:
+        kind = "a dict of S3 parameters" if kind == "Attributes" else kind
         raise TypeError(f"storage option {name} must be {kind}, not {type(value).__name__}")
 
 

@@ -11,6 +11,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from ._client import S3Client
 from ._download import read_range
+from ._exchange import Standing
 from ._models import ObjectInfo
 from ._paths import S3Path
 
@@ -69,6 +70,7 @@ class PinnedReader(AbstractBufferedFile):
             self.blocksize,
             cache,
             self.loc,
+            self._client.standing,
         )
 
 
@@ -81,7 +83,9 @@ def _reopen(
     block_size: int,
     cache_type: str,
     position: int,
+    standing: Standing,
 ) -> PinnedReader:
-    reader = PinnedReader(fs, path, fs._client, location, pin, details, block_size, cache_type)
+    client = fs._client.carrying(standing)
+    reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type)
     reader.loc = position
     return reader

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from ._attributes import described, undescribed
 from ._bodies import RequestBody, body_chunks
 from ._client import S3Client
 from ._errors import (
@@ -134,14 +135,19 @@ class Upload:
     def copy(self, source: S3Path, info: ObjectInfo) -> Written:
         """Publish the version `info` of `source` by one CopyObject.
 
-        Metadata is replaced only where it has to be: to carry our token, or to drop the source's.
+        Metadata is replaced only where it has to be: to change it, to carry our token, or to drop the
+        source's.
         """
         require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
         self._move(State.COMPLETING)
-        replace = self._headers if self._condition or info.write_token else None
+        same = described(self._headers) == described(info.write_headers())
+        headers = self._headers if not same or info.write_token else undescribed(self._headers)
+        replace = headers is self._headers
         try:
             return self._publish(
-                lambda: self._client.copy_object(source, self._path, info.etag, self._condition, replace),
+                lambda: self._client.copy_object(
+                    source, self._path, info.etag, self._condition, headers, replace=replace
+                ),
                 lambda: info.etag,
             )
         except PreconditionFailedError as error:

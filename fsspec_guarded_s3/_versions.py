@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from ._attributes import NONE
 from ._errors import DeleteObjectsError, GuardedS3Error, ObjectChangedError, ObjectNotFoundError
-from ._listing import Listing, directory_row
+from ._listing import directory_row
 from ._models import Condition, ObjectVersion, same_etag
-from ._parts import copy_object
 from ._paths import S3Path
+from ._properties import Properties
 from ._threads import run_all
-from ._upload import Upload
 
 _BATCH = 1000  # versions of one DeleteObjects
 
 
-class Versions(Listing):
+class Versions(Properties):
     """The part of the filesystem that knows of versions. Use `GuardedS3FileSystem`."""
 
     # --- listing ---
@@ -111,9 +111,7 @@ class Versions(Listing):
             )
         if current is not None and current[0] == location.version_id:
             return location.version_id
-        headers = info.write_headers() | self._tagging(location, info)
-        written = copy_object(self._client, Upload(self._client, target, condition, headers), location, info)
-        return written.version_id
+        return self._copy_version(location, info, target, condition, NONE).version_id
 
     def _current(self, location: S3Path) -> tuple[str | None, str] | None:
         """(version id, ETag) of the current version; None when the object is deleted."""

@@ -278,6 +278,14 @@ def complete_body(parts: Iterable[Part]) -> bytes:
     return f'<CompleteMultipartUpload xmlns="{space}">{rows}</CompleteMultipartUpload>'.encode()
 
 
+def tags_body(tags: Mapping[str, str]) -> bytes:
+    """The request body of PutObjectTagging."""
+    rows = "".join(
+        f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>" for key, value in tags.items()
+    )
+    return f"<Tagging><TagSet>{rows}</TagSet></Tagging>".encode()
+
+
 def delete_body(etags: Mapping[str, str | None]) -> bytes:
     """The request body of DeleteObjects, which then reports only what failed; an ETag is a condition."""
     rows = "".join(

@@ -21,6 +21,7 @@ BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "ConflictError": (OSError, errno.EBUSY),
     "ConnectError": (ConnectionError, errno.ECONNREFUSED),
     "CredentialsError": (PermissionError, errno.EACCES),
+    "DeleteObjectsError": (OSError, errno.EIO),
     "DirectoryNotEmptyError": (OSError, errno.ENOTEMPTY),
     "GuardedS3Error": (OSError, errno.EIO),
     "IncompleteBodyError": (ConnectionError, errno.ECONNRESET),

@@ -9,12 +9,32 @@ import fsspec_guarded_s3
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 LAYERS = (
-    {"_paths", "_options", "_s3fs_options", "_models", "_errors", "_bodies", "_checksums"},
+    {
+        "_paths",
+        "_options",
+        "_s3fs_options",
+        "_attributes",
+        "_attribute_values",
+        "_models",
+        "_errors",
+        "_bodies",
+        "_checksums",
+    },
     {"_xml", "_headers", "_session", "_endpoints", "_sigv4", "_signing", "_http", "_transport", "_retry"},
-    {"_client", "_multipart", "_buckets", "_exchange", "_threads"},
+    {"_client", "_multipart", "_buckets", "_exchange", "_subresources", "_threads"},
     {"_reader", "_download", "_writer", "_upload", "_parts", "_ranges", "_probe", "_janitor", "_transaction"},
-    {"_filesystem", "_bulk", "_placement", "_namespace", "_removal", "_selection", "_versions", "_listing"}
-    | {"_listing_cache"},
+    {
+        "_filesystem",
+        "_bulk",
+        "_placement",
+        "_namespace",
+        "_properties",
+        "_removal",
+        "_selection",
+        "_versions",
+        "_listing",
+        "_listing_cache",
+    },
     {"__init__", "_cli", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -24,6 +44,12 @@ WITHIN = {
     ("_checksums", "_bodies"),
     ("_checksums", "_errors"),
     ("_options", "_s3fs_options"),
+    ("_attribute_values", "_models"),
+    ("_attributes", "_attribute_values"),
+    ("_options", "_attributes"),
+    ("_subresources", "_exchange"),
+    ("_client", "_subresources"),
+    ("_properties", "_listing"),
     ("_endpoints", "_session"),
     ("_sigv4", "_endpoints"),
     ("_signing", "_session"),
@@ -49,6 +75,7 @@ WITHIN = {
     ("_selection", "_listing"),
     ("_selection", "_versions"),
     ("_versions", "_listing"),
+    ("_versions", "_properties"),
     ("_removal", "_listing"),
     ("_removal", "_selection"),
     ("_placement", "_selection"),

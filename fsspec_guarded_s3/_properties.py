@@ -1,0 +1,165 @@
+"""fsspec's and s3fs's verbs for what an object has beside its bytes: metadata, tags, access; no HTTP, no XML.
+
+Precedence: what a call names, then what the object has (where there is one), then the filesystem's
+`s3_additional_kwargs`; of these, encryption, storage class, ACL and lock go before the object's own.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from . import _attribute_values as values
+from . import _paths, _probe
+from ._attribute_values import META
+from ._attributes import Attributes, described, undescribed
+from ._client import S3Client
+from ._listing import Listing
+from ._models import Condition, ObjectInfo, Written
+from ._options import MAX_SINGLE_PUT
+from ._parts import copy_object
+from ._paths import S3Path
+from ._threads import run_all
+from ._upload import Upload
+
+
+class Properties(Listing):
+    """The part of the filesystem that knows attributes. Use `GuardedS3FileSystem`."""
+
+    _attributes: Attributes  # of all objects, from the options
+
+    # --- headers of a write ---
+
+    def _client_for(self, given: Attributes) -> S3Client:
+        """The client for an object that was written or is to be written with `given`."""
+        if not given.changes_access():
+            return self._client
+        return self._client.carrying(self._attributes.overlaid(given).standing())
+
+    def _new_headers(self, location: S3Path, given: Attributes) -> dict[str, str]:
+        """For an object that is made of nothing."""
+        return given.over(self._attributes.over({"content-type": _guessed_type(location)}))
+
+    def _kept_headers(self, info: ObjectInfo, given: Attributes) -> dict[str, str]:
+        """For an object that follows the version `info`; its tags are not among them."""
+        before = info.write_headers()
+        return given.over(self._attributes.of_kinds("place", "access").over(before))
+
+    def _tagging(self, location: S3Path, info: ObjectInfo, headers: Mapping[str, str]) -> dict[str, str]:
+        """The header that gives another object the same tags, unless `headers` name others."""
+        if not info.tag_count or "x-amz-tagging" in headers:
+            return {}
+        return {"x-amz-tagging": urlencode(self._client.object_tags(location))}
+
+    def _copy_version(
+        self, source: S3Path, info: ObjectInfo, target: S3Path, condition: Condition, given: Attributes
+    ) -> Written:
+        headers = self._kept_headers(info, given)
+        if given.directive("MetadataDirective") == "REPLACE":
+            headers = given.over({**undescribed(headers), "content-type": _guessed_type(target)})
+        if given.directive("TaggingDirective") == "REPLACE":
+            headers.setdefault("x-amz-tagging", "")
+        return self._copy_with(source, info, target, condition, given, headers)
+
+    def _copy_with(
+        self,
+        source: S3Path,
+        info: ObjectInfo,
+        target: S3Path,
+        condition: Condition,
+        given: Attributes,
+        headers: dict[str, str],
+    ) -> Written:
+        if info.size > MAX_SINGLE_PUT:
+            headers |= self._tagging(source, info, headers)
+        upload = Upload(self._client_for(given), target, condition, headers)
+        return copy_object(self._client_for(given.of_source()), upload, source, info)
+
+    # --- metadata ---
+
+    def metadata(self, path: str, **kwargs: Any) -> dict[str, str]:
+        """The user metadata of an object, by name in lower case with hyphens."""
+        given = Attributes.parse(kwargs, "metadata")
+        info = self._client_for(given).head_object(self._object(path))
+        return {name.replace("_", "-"): value for name, value in info.metadata.items()}
+
+    def getxattr(self, path: str, attr_name: str, **kwargs: Any) -> str | None:
+        """One name of the user metadata, None where there is none."""
+        return self.metadata(path, **kwargs).get(attr_name.replace("_", "-").lower())
+
+    def setxattr(
+        self, path: str, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
+    ) -> None:
+        """Change names of the user metadata, None removes one; all that is not named stays.
+
+        `copy_kwargs` are further attributes in S3's names, such as {"ContentType": "text/csv"}. One copy of
+        the object onto itself, pinned to the version that was looked at and where the store honours it under
+        If-Match: ObjectChangedError when another version is there by then. An ETag does not cover metadata,
+        so of two such changes to the same bytes at the same time the later one wins.
+        """
+        given = Attributes.parse(copy_kwargs or {}, "setxattr")
+        if "Metadata" in given.names:
+            raise TypeError("setxattr takes names of the metadata as keywords, not in copy_kwargs")
+        location = self._target(path)
+        info = self._client_for(given.of_source()).head_object(location)
+        headers = self._kept_headers(info, given)
+        before = {name: value for name, value in headers.items() if not name.startswith(META)}
+        headers = before | {META + name: text for name, text in _changed(info.metadata, kw_args).items()}
+        if not given and described(headers) == described(info.write_headers()):
+            return
+        name = "copy_swap" if info.size <= MAX_SINGLE_PUT else "swap_on_complete"
+        swaps = getattr(_probe.known_guards(self._client, location), name)
+        condition = Condition(if_match=info.etag) if swaps else Condition()
+        self._copy_with(location, info, location, condition, given, headers)
+
+    # --- tags ---
+
+    def get_tags(self, path: str) -> dict[str, str]:
+        """The tags of an object. GetObjectTagging."""
+        return dict(self._client.object_tags(self._object(path)))
+
+    def put_tags(self, path: str, tags: Mapping[str, str], mode: str = "o") -> None:
+        """Give an object these tags and no others, or with mode "m" merge them into those it has.
+
+        PutObjectTagging. S3 has no condition for it: of two merges at the same time one may get lost.
+        """
+        if mode not in ("o", "m"):
+            raise ValueError(f"mode must be 'o' (overwrite) or 'm' (merge), not {mode!r}")
+        location = self._object(path)
+        wanted = values.tags("tags", tags)
+        if mode == "m":
+            wanted = values.tags("tags", dict(self._client.object_tags(location)) | wanted)
+        self._client.put_object_tags(location, wanted)
+
+    # --- access ---
+
+    def chmod(self, path: str, acl: str, recursive: bool = False) -> None:
+        """Give an object, all objects below a path, or a bucket a canned ACL such as "public-read".
+
+        PutObjectAcl, PutBucketAcl. AccessDeniedError or InvalidRequestError where the bucket has ACLs off.
+        """
+        location = _paths.parse(self._strip_protocol(path))
+        allowed = values.CANNED_ACLS if location.key or recursive else values.BUCKET_ACLS
+        values.one_of(*allowed)("acl", acl)
+        if recursive:
+            found = [self._object(name) for name in self.find(path)]
+            calls = (partial(self._client.put_object_acl, item, acl) for item in found)
+            run_all(calls, self._options.max_concurrency)
+        elif location.key:
+            self._client.put_object_acl(location, acl)
+        else:
+            self._client.put_bucket_acl(location.bucket, acl)
+
+
+def _guessed_type(location: S3Path) -> str:
+    return mimetypes.guess_type(location.key)[0] or "application/octet-stream"
+
+
+def _changed(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """User metadata after `changes`; names match whether they have hyphens or underscores."""
+    wanted = {name.replace("_", "-").lower(): value for name, value in changes.items()}
+    kept = {name: value for name, value in before.items() if name.replace("_", "-") not in wanted}
+    return kept | values.metadata({name: value for name, value in wanted.items() if value is not None})
