@@ -12,6 +12,7 @@ from . import _xml
 from ._errors import ProtocolError
 from ._exchange import Exchange
 from ._models import ListPage, Request, VersionPage
+from ._paths import is_directory_bucket
 from ._threads import Task
 
 MAX_KEYS = 1000  # of one page of a listing
@@ -24,6 +25,15 @@ class BucketOperations(Exchange):
         self, bucket: str, prefix: str = "", delimiter: str = "", max_keys: int = MAX_KEYS
     ) -> Iterator[ListPage]:
         """ListObjectsV2, page by page. A caller that may stop early asks for fewer than `MAX_KEYS`."""
+        if not is_directory_bucket(bucket) or prefix.endswith("/") or not prefix:
+            yield from self._list_objects(bucket, prefix, delimiter, max_keys)
+            return
+        # A directory bucket takes prefixes that end with a slash only.
+        folder = prefix[: prefix.rfind("/") + 1]
+        for page in self._list_objects(bucket, folder, delimiter, max_keys):
+            yield page.beginning_with(prefix)
+
+    def _list_objects(self, bucket: str, prefix: str, delimiter: str, max_keys: int) -> Iterator[ListPage]:
         query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
         query += [("max-keys", str(max_keys))]
         query += [("delimiter", delimiter)] if delimiter else []
@@ -94,6 +104,7 @@ class BucketOperations(Exchange):
 
     def create_bucket(self, bucket: str, region: str | None = None, acl: str | None = None) -> None:
         """CreateBucket in `region`, by default that of the options; `acl` is a canned one."""
+        self._no_directory_bucket(bucket)
         if region:
             self._signer.learn_region(bucket, region)  # only the endpoint there takes the request
         body = _xml.bucket_body(self._signer.endpoint(bucket).region)
@@ -102,7 +113,15 @@ class BucketOperations(Exchange):
 
     def delete_bucket(self, bucket: str) -> None:
         """DeleteBucket, which must be empty."""
+        self._no_directory_bucket(bucket)
         self._send(Request("DeleteBucket", "DELETE", bucket))
+
+    @staticmethod
+    def _no_directory_bucket(bucket: str) -> None:
+        if is_directory_bucket(bucket):
+            raise ValueError(
+                f"directory bucket {bucket} is created and deleted with AWS's console or command line only"
+            )
 
     def bucket_versioning(self, bucket: str) -> str:
         """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import _xml
 from ._bodies import RequestBody, body_size
@@ -29,7 +29,7 @@ from ._headers import content_range, copy_source, object_info, whole_checksum, w
 from ._http import HTTPBody
 from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
-from ._paths import S3Path
+from ._paths import S3Path, is_directory_bucket
 from ._subresources import SubresourceOperations
 
 T = TypeVar("T")
@@ -267,8 +267,12 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         return self._delete(bucket, _xml.delete_versions_body(versions))
 
     def _delete(self, bucket: str, body: bytes) -> list[GuardedS3Error]:
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        headers = {"content-md5": digest, "content-type": "application/xml"}
+        headers = {"content-type": "application/xml"}
+        if is_directory_bucket(bucket):  # which knows no MD5
+            headers["x-amz-checksum-crc32"] = encoded(body_crc32(body))
+        else:
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+            headers["content-md5"] = base64.b64encode(digest).decode()
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
@@ -278,11 +282,12 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
             for key, code, said in rows
         ]
 
-    def presign(self, method: str, path: S3Path, expires: int) -> str:
-        """A presigned URL for GET or PUT, valid for `expires` seconds."""
-        payer = (("x-amz-request-payer", "requester"),) if self.options.requester_pays else ()
-        request = Request("presign", method, path.bucket, path.key, (*_version(path), *payer))
-        return self._signer.presign(request, expires)
+    def presigned_url(self, method: str, path: S3Path, expires: int, parameters: Mapping[str, Any]) -> str:
+        """A presigned URL of an operation, both named as botocore does; valid for `expires` seconds."""
+        request = self._signer.request_of(method, path, parameters)
+        if self.options.requester_pays:
+            request = replace(request, query=(*request.query, ("x-amz-request-payer", "requester")))
+        return self.presign(request, expires)
 
 
 def _size(headers: Mapping[str, str]) -> int:

@@ -21,7 +21,10 @@ logger = logging.getLogger("fsspec_guarded_s3")
 
 
 class Endpoint(NamedTuple):
-    """Where a bucket is reached, and for which region requests to it are signed."""
+    """Where a bucket is reached, for which region requests to it are signed, and how.
+
+    `signature` is botocore's name of the scheme: sigv4, sigv4-s3express, or sigv4a with the region "*".
+    """
 
     scheme: str
     host: str
@@ -30,6 +33,7 @@ class Endpoint(NamedTuple):
     base_path: str
     region: str
     service: str
+    signature: str = "sigv4"
 
 
 class Endpoints:
@@ -106,11 +110,15 @@ class Endpoints:
         except botocore.exceptions.BotoCoreError as error:
             raise ValueError(f"no endpoint for bucket {bucket!r}: {error}") from error
         schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
-        scheme = next((scheme for scheme in schemes if scheme["name"] == "sigv4"), None)
+        named = {scheme["name"]: scheme for scheme in reversed(schemes)}
+        # SigV4 wherever it will do: Outposts offer SigV4A first, which costs more and needs awscrt.
+        scheme = named.get("sigv4") or named.get("sigv4-s3express") or named.get("sigv4a")
         if scheme is None:
-            wanted = schemes[0]["name"]
-            raise ValueError(f"bucket {bucket!r} wants {wanted} signatures, which are not supported yet")
-        return self._checked(rule.url, scheme.get("signingRegion") or parameters["Region"], scheme)
+            raise ValueError(
+                f"bucket {bucket!r} wants {', '.join(named)} signatures, which nobody here knows"
+            )
+        signing_region = ",".join(scheme.get("signingRegionSet", ())) or scheme.get("signingRegion")
+        return self._checked(rule.url, signing_region or parameters["Region"], scheme)
 
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
         parts = urlsplit(url)
@@ -122,7 +130,9 @@ class Endpoints:
             )
         port = parts.port or (443 if parts.scheme == "https" else 80)
         service = scheme.get("signingName", "s3")
-        return Endpoint(parts.scheme, host, port, parts.netloc, parts.path.rstrip("/"), region, service)
+        return Endpoint(
+            parts.scheme, host, port, parts.netloc, parts.path.rstrip("/"), region, service, scheme["name"]
+        )
 
     def _configured_endpoint(self) -> str | None:
         """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""

@@ -23,9 +23,10 @@ from ._errors import (
     error_class,
     error_message,
 )
+from ._express import Sessions
 from ._headers import seconds
 from ._http import HTTPBody
-from ._models import Request, Response, WireRequest
+from ._models import Request, Response, SessionCredentials, WireRequest
 from ._options import Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
@@ -35,6 +36,8 @@ from ._transport import shared_transport
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
 Standing = Mapping[str, Mapping[str, str]]
+MAX_SESSION = 300  # seconds that a session of a directory bucket lives
+_SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
 
 
 class Exchange:
@@ -45,6 +48,7 @@ class Exchange:
         self._transport = shared_transport(options)
         self._signer = Signer(options)
         self._retry = RetryPolicy(options.max_attempts)
+        self._sessions = Sessions(self._create_session)
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
         self._standing: Standing = options.attributes().standing()
 
@@ -77,7 +81,7 @@ class Exchange:
         standing = self._standing.get(request.operation)
         if standing:
             request = replace(request, headers={**standing, **request.headers})
-        wire = self._signer.sign(request)
+        wire = self._signer.sign(request, self._session_of(request))
         if standing:
             _keep_keys_private(wire)
         body = self._transport.exchange(wire, deadline)
@@ -85,6 +89,29 @@ class Exchange:
             with body:
                 raise self._error(request, body)
         return body
+
+    def _session_of(self, request: Request, least: float | None = None) -> SessionCredentials | None:
+        """The session that signs a request to a directory bucket, good for `least` seconds."""
+        if request.operation == "CreateSession" or not self._signer.needs_session(request.bucket):
+            return None
+        return (
+            self._sessions.of(request.bucket) if least is None else self._sessions.of(request.bucket, least)
+        )
+
+    def _create_session(self, bucket: str) -> SessionCredentials:
+        request = Request("CreateSession", "GET", bucket, query=(("session", ""),))
+        return self._ask(
+            request, lambda answer: _xml.parse_session(answer.body, answer.headers.get("date", ""))
+        )
+
+    def presign(self, request: Request, expires: int) -> str:
+        """A URL that carries the signature of `request` in its query, valid for `expires` seconds."""
+        if self._signer.needs_session(request.bucket) and expires > MAX_SESSION:
+            raise ValueError(
+                f"expiration must be at most {MAX_SESSION} seconds in a directory bucket, whose sessions end "
+                f"then, not {expires}"
+            )
+        return self._signer.presign(request, expires, self._session_of(request, expires))
 
     def _send(self, request: Request) -> Response:
         """An operation whose answer is small: sent, retried, and its body read."""
@@ -115,6 +142,7 @@ class Exchange:
 
     def _repeat_attempt(self, request: Request, attempt: Callable[[float], T], deadline: float | None) -> T:
         deadline = deadline or time.monotonic() + self.options.request_deadline
+        self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrected = ambiguous = False
         while True:
             try:
@@ -133,6 +161,8 @@ class Exchange:
     def _correct(self, request: Request, error: ResponseError) -> bool:
         if error.code == "RequestTimeTooSkewed":
             return self._signer.learn_clock(error.server_date)
+        if error.code in _SESSION_ENDED and request.operation != "CreateSession":
+            return self._sessions.forget(request.bucket)
         wrong_region = error.status in (301, 307, 400, 403) and error.region
         return bool(wrong_region) and self._signer.learn_region(request.bucket, error.region)
 

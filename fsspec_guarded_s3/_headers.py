@@ -18,7 +18,8 @@ _CHECKSUM = "x-amz-checksum-"
 def copy_source(source: S3Path, etag: str) -> dict[str, str]:
     """The headers of a copy from the version `etag` of `source`."""
     version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
-    where = f"/{source.bucket}/{quote(source.key, safe='/~')}{version}"
+    bucket = f"{source.bucket}/object" if source.bucket.startswith("arn:") else f"/{source.bucket}"
+    where = f"{quote(bucket, safe='/:')}/{quote(source.key, safe='/~')}{version}"
     return {"x-amz-copy-source": where, "x-amz-copy-source-if-match": quoted(etag)}
 
 

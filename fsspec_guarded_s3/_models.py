@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 from ._bodies import RequestBody
@@ -173,6 +174,16 @@ class ObjectInfo:
         return headers | {name: self.headers[name] for name in kept if name in self.headers}
 
 
+@dataclass(frozen=True, slots=True)
+class SessionCredentials:
+    """What CreateSession gave: credentials for one directory bucket, and how many seconds they live."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+    lifetime: float
+
+
 class Written(NamedTuple):
     """What S3 answered to a write: the new ETag ("" where it does not tell) and the version, if any."""
 
@@ -211,6 +222,14 @@ class ListPage:
     etags: Sequence[str] = ()
     sizes: Sequence[str] = ()
     storage: Sequence[str] = ()
+
+    def beginning_with(self, prefix: str) -> ListPage:
+        """The page without what does not begin with `prefix`."""
+        kept = [key.startswith(prefix) for key in self.keys]
+        columns = (self.keys, self.modified, self.etags, self.sizes, self.storage)
+        keys, modified, etags, sizes, storage = (list(compress(column, kept)) for column in columns)
+        prefixes = tuple(name for name in self.prefixes if name.startswith(prefix))
+        return ListPage(keys, prefixes, self.next_token, modified, etags, sizes, storage)
 
     def objects(self) -> Iterator[ListedObject]:
         """The entries; made when they are asked for, since many callers want the keys alone."""

@@ -11,7 +11,7 @@ from ._errors import ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Written
-from ._paths import S3Path
+from ._paths import S3Path, is_directory_bucket
 
 
 class MultipartOperations(Exchange):
@@ -104,10 +104,12 @@ class MultipartOperations(Exchange):
 
     def list_multipart_uploads(self, bucket: str, prefix: str) -> list[PendingUpload]:
         """ListMultipartUploads, all pages."""
+        # A directory bucket takes prefixes that end with a slash only.
+        asked = prefix[: prefix.rfind("/") + 1] if is_directory_bucket(bucket) else prefix
         uploads: list[PendingUpload] = []
         markers: tuple[str, str] | None = ("", "")
         while markers is not None:
-            query = [("uploads", ""), ("prefix", prefix), ("encoding-type", "url")]
+            query = [("uploads", ""), ("prefix", asked), ("encoding-type", "url")]
             if markers[0]:
                 query += [("key-marker", markers[0]), ("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
@@ -115,5 +117,5 @@ class MultipartOperations(Exchange):
             if following is not None and (not following[0] or following == markers):
                 raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
             markers = following
-            uploads += page
+            uploads += [upload for upload in page if upload.key.startswith(prefix)]
         return uploads

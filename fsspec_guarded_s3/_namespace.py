@@ -13,6 +13,16 @@ from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
 from ._models import Condition, ObjectInfo
 from ._removal import Removal
 
+# By HTTP method, and whether it is about a multipart upload.
+_METHODS = {
+    ("GET", False): "get_object",
+    ("HEAD", False): "head_object",
+    ("PUT", False): "put_object",
+    ("DELETE", False): "delete_object",
+    ("GET", True): "list_parts",
+    ("PUT", True): "upload_part",
+    ("DELETE", True): "abort_multipart_upload",
+}
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -127,11 +137,28 @@ class Namespace(Removal):
         """
         return _probe.probe(self._client, _paths.parse(self._strip_protocol(path)))
 
-    def sign(self, path: str, expiration: int = 100, method: str = "GET", **kwargs: Any) -> str:
-        """A presigned URL for GET or PUT, valid for `expiration` seconds (1 to 604,800)."""
-        if method not in ("GET", "PUT"):
-            raise ValueError(f"method must be GET or PUT, not {method!r}")
-        return self._client.presign(method, self._object(path), expiration)
+    # --- URLs that others may use ---
+
+    def sign(self, path: str, expiration: int = 100, method: str = "GET", **parameters: Any) -> str:
+        """A presigned URL for GET, HEAD, PUT or DELETE, valid for `expiration` seconds (1 to 604,800).
+
+        `parameters` are those of the S3 operation by their names in boto3: VersionId (as a versioned path),
+        ResponseContentType, ResponseContentDisposition ... of GET; UploadId and PartNumber for a part;
+        IfMatch, IfNoneMatch, ContentType, Metadata ... These last are headers: they are signed, and whoever
+        uses the URL has to send them. In a directory bucket a URL lives for 300 seconds at most.
+        """
+        if "client_method" in parameters:  # s3fs's name of it
+            return self.url(path, expires=expiration, **parameters)
+        client_method = _METHODS.get((method, "UploadId" in parameters))
+        if client_method is None:
+            raise ValueError(f"method must be GET, HEAD, PUT or DELETE, not {method!r}")
+        return self.url(path, expiration, client_method, **parameters)
+
+    def url(
+        self, path: str, expires: int = 3600, client_method: str = "get_object", **parameters: Any
+    ) -> str:
+        """The same for any operation on an object by its name in boto3, as in s3fs; `expires` in seconds."""
+        return self._client.presigned_url(client_method, self._object(path), expires, parameters)
 
 
 def write_condition(mode: str, if_match: str | None) -> Condition:

@@ -131,6 +131,11 @@ def check_bucket(bucket: str) -> None:
         )
 
 
+def is_directory_bucket(bucket: str) -> bool:
+    """Whether it is a directory bucket of S3 Express, or an access point of one."""
+    return bucket.endswith(("--x-s3", "--xa-s3"))
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` is this machine: localhost or a loopback address, not a name like 127.example.com."""
     try:

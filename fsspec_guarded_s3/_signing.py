@@ -9,19 +9,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-import botocore.awsrequest
-
 from ._bodies import body_chunks, body_size
 from ._endpoints import Endpoint, Endpoints
-from ._models import Request, WireRequest
+from ._models import Request, SessionCredentials, WireRequest
+from ._operations import request_of
 from ._options import Options
+from ._paths import S3Path
 from ._session import Session
-from ._sigv4 import QuietAuth, QuietQueryAuth, timestamp_of
+from ._sigv4 import SESSION_TOKEN, QuietAuth, timestamp_of
+from ._sigv4a import AsymmetricAuth
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -46,9 +48,10 @@ class Signer:
 
     # --- public ---
 
-    def sign(self, request: Request) -> WireRequest:
+    def sign(self, request: Request, session: SessionCredentials | None = None) -> WireRequest:
         """Sign for now; called anew for each attempt, so that date and credentials are fresh.
 
+        `session` is that of a directory bucket, which then signs in place of our own credentials.
         Raises CredentialsError when there are none, ValueError for plain http to a foreign host.
         """
         endpoint = self.endpoint(request.bucket)
@@ -59,7 +62,8 @@ class Signer:
         if size or request.method in ("PUT", "POST"):
             headers["content-length"] = str(size)
         if not self._options.anon:
-            headers = self._signed_headers(request, endpoint, target, headers)
+            auth = self._auth(endpoint, self._payload(request), session)
+            headers = auth.signed(request.method, target, headers)
         return WireRequest(
             method=request.method,
             scheme=endpoint.scheme,
@@ -72,19 +76,28 @@ class Signer:
             patient=request.patient,
         )
 
-    def presign(self, request: Request, expires: int) -> str:
-        """A URL that carries the signature in its query, valid for `expires` seconds (1 to 604,800)."""
+    def presign(self, request: Request, expires: int, session: SessionCredentials | None = None) -> str:
+        """A URL that carries the signature in its query, valid for `expires` seconds (1 to 604,800).
+
+        The headers of the request are signed too: whoever uses the URL has to send them.
+        """
         if not 1 <= expires <= MAX_EXPIRES:
             raise ValueError(f"expiration must be 1 to {MAX_EXPIRES} seconds, not {expires}")
         endpoint = self.endpoint(request.bucket)
-        url = f"{endpoint.scheme}://{endpoint.netloc}{self._target(endpoint, request)}"
-        if self._options.anon:
-            return url
-        aws = botocore.awsrequest.AWSRequest(request.method, url, headers=dict(request.headers))
-        QuietQueryAuth(
-            self._session.frozen(), endpoint.service, endpoint.region, expires, self._now()
-        ).add_auth(aws)
-        return str(aws.url)
+        target = self._target(endpoint, request)
+        if not self._options.anon:
+            headers = {"host": endpoint.netloc, **request.headers}
+            auth = self._auth(endpoint, UNSIGNED, session)
+            target = auth.presigned(request.method, target, headers, expires)
+        return f"{endpoint.scheme}://{endpoint.netloc}{target}"
+
+    def request_of(self, method: str, path: S3Path, parameters: Mapping[str, Any]) -> Request:
+        """An operation by its name and parameters in botocore; see `_operations`."""
+        return request_of(self._session, method, path, parameters)
+
+    def needs_session(self, bucket: str) -> bool:
+        """Whether requests to `bucket` are signed with a session, which CreateSession gives."""
+        return not self._options.anon and self.endpoint(bucket).signature == "sigv4-s3express"
 
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
@@ -121,21 +134,26 @@ class Signer:
         )
         return f"{path}?{query}"
 
-    def _signed_headers(
-        self, request: Request, endpoint: Endpoint, target: str, headers: dict[str, str]
-    ) -> dict[str, str]:
-        if body_size(request.body) and not self._options.sign_payload:
-            payload = UNSIGNED
-        elif not body_size(request.body):
-            payload = _EMPTY
-        else:
-            digest = hashlib.sha256()
-            for chunk in body_chunks(request.body):
-                digest.update(chunk)
-            payload = digest.hexdigest()
-        timestamp = timestamp_of(int(time.time() + self._clock_offset.total_seconds()))
-        auth = QuietAuth(self._session.frozen(), endpoint, payload, timestamp, self._keys)
-        return auth.signed(request.method, target, headers)
+    def _payload(self, request: Request) -> str:
+        if not body_size(request.body):
+            return _EMPTY
+        if not self._options.sign_payload:
+            return UNSIGNED
+        digest = hashlib.sha256()
+        for chunk in body_chunks(request.body):
+            digest.update(chunk)
+        return digest.hexdigest()
 
-    def _now(self) -> datetime:
-        return datetime.now(timezone.utc) + self._clock_offset
+    def _auth(
+        self, endpoint: Endpoint, payload: str, session: SessionCredentials | None
+    ) -> QuietAuth | AsymmetricAuth:
+        timestamp = self._timestamp()
+        if session is not None:
+            return QuietAuth(session, endpoint, payload, timestamp, self._keys, SESSION_TOKEN)
+        credentials = self._session.frozen()
+        if endpoint.signature == "sigv4a":
+            return AsymmetricAuth(credentials, endpoint, payload, timestamp)
+        return QuietAuth(credentials, endpoint, payload, timestamp, self._keys)
+
+    def _timestamp(self) -> str:
+        return timestamp_of(int(time.time() + self._clock_offset.total_seconds()))

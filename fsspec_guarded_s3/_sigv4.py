@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 import botocore.auth
 
 from ._endpoints import Endpoint
 
 _NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
+
+TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
+_IN_QUERY = {TOKEN: "X-Amz-Security-Token", SESSION_TOKEN: "X-Amz-S3session-Token"}
 
 
 @lru_cache(maxsize=4)
@@ -35,9 +39,16 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
     """
 
     def __init__(
-        self, credentials: Any, endpoint: Endpoint, payload: str, timestamp: str, keys: dict[Any, bytes]
+        self,
+        credentials: Any,
+        endpoint: Endpoint,
+        payload: str,
+        timestamp: str,
+        keys: dict[Any, bytes],
+        token_name: str = TOKEN,
     ) -> None:
         super().__init__(credentials, endpoint.service, endpoint.region)
+        self._token_name = token_name
         self._payload = payload
         self._keys = keys
         self._timestamp = timestamp
@@ -46,19 +57,42 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         """`headers`, and those that carry the signature."""
         headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
         if self.credentials.token:
-            headers["x-amz-security-token"] = self.credentials.token
+            headers[self._token_name] = self.credentials.token
         signed = [name for name in sorted(headers) if name not in _NEVER_SIGNED]
         names = ";".join(signed)
-        path, _, query = target.partition("?")
-        rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
-        canonical = "\n".join([method, path, query, *rows, "", names, self._payload])
         request = _Signable(self._timestamp)
-        text = self.string_to_sign(request, canonical)
         headers["authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={names}, "
-            f"Signature={self.signature(text, request)}"
+            f"Signature={self._signature_of(request, method, target, headers, signed)}"
         )
         return headers
+
+    def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
+        """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
+        signed = [name for name in sorted(headers) if name not in _NEVER_SIGNED]
+        request = _Signable(self._timestamp)
+        carried = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": self.scope(request),
+            "X-Amz-Date": self._timestamp,
+            "X-Amz-Expires": str(expires),
+            "X-Amz-SignedHeaders": ";".join(signed),
+        }
+        if self.credentials.token:
+            carried[_IN_QUERY[self._token_name]] = self.credentials.token
+        path, _, query = target.partition("?")
+        pieces = query.split("&") if query else []
+        pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
+        target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')[0]))}"
+        return f"{target}&X-Amz-Signature={self._signature_of(request, method, target, headers, signed)}"
+
+    def _signature_of(
+        self, request: _Signable, method: str, target: str, headers: dict[str, str], signed: list[str]
+    ) -> str:
+        path, _, query = target.partition("?")
+        rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
+        canonical = "\n".join([method, path, query, *rows, "", ";".join(signed), self._payload])
+        return self.signature(self.string_to_sign(request, canonical), request)
 
     def signature(self, string_to_sign: str, request: Any) -> str:
         secret, day = self.credentials.secret_key, self._timestamp[:8]
@@ -71,17 +105,3 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
             self._keys.clear()
             self._keys[name] = key
         return str(self._sign(key, string_to_sign, hex=True))
-
-
-class QuietQueryAuth(botocore.auth.S3SigV4QueryAuth):
-    """The same for presigned URLs."""
-
-    def __init__(self, credentials: Any, service: str, region: str, expires: int, now: datetime) -> None:
-        super().__init__(credentials, service, region, expires=expires)
-        self._now = now
-
-    def add_auth(self, request: Any) -> None:
-        request.context["timestamp"] = self._now.strftime("%Y%m%dT%H%M%SZ")
-        self._modify_request_before_signing(request)
-        text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))

@@ -10,13 +10,14 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from ._checksums import encoded
 from ._errors import ProtocolError
-from ._models import ListPage, ObjectVersion, Part, PendingUpload, VersionPage, s3_time
+from ._models import ListPage, ObjectVersion, Part, PendingUpload, SessionCredentials, VersionPage, s3_time
 
 
 def _result(body: bytes, operation: str) -> ElementTree.Element:
@@ -186,6 +187,21 @@ def parse_buckets(body: bytes) -> tuple[list[tuple[str, datetime | None]], str |
     root = _result(body, "ListAllMyBuckets")
     rows = [(_text(item, "Name"), s3_time(_text(item, "CreationDate"))) for item in root.iter("Bucket")]
     return rows, _text(root, "ContinuationToken") or None
+
+
+def parse_session(body: bytes, server_date: str) -> SessionCredentials:
+    """CreateSession; the life of the session is counted from the Date of the answer, or is S3's 5 minutes."""
+    root = _result(body, "CreateSession")
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    key, secret, token = (root.findtext(f"Credentials/{name}") or "" for name in names)
+    if not (key and secret and token):
+        raise ProtocolError("CreateSession was answered without credentials")
+    ends = s3_time(root.findtext("Credentials/Expiration") or "")
+    try:
+        lifetime = (ends - parsedate_to_datetime(server_date)).total_seconds() if ends else 300.0
+    except (TypeError, ValueError):
+        lifetime = 300.0
+    return SessionCredentials(key, secret, token, lifetime)
 
 
 def parse_versioning(body: bytes) -> str:

@@ -1,0 +1,67 @@
+"""Sessions of S3 Express directory buckets: credentials of five minutes for one bucket, renewed in time.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
+Invariant: one CreateSession at a time for all threads; no request is signed with a session about to end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ._models import SessionCredentials
+
+_MARGIN = 60.0  # seconds that a session must have left for a request and its way
+
+_all: weakref.WeakSet[Sessions] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for sessions in list(_all):
+        sessions.lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Open(NamedTuple):
+    credentials: SessionCredentials
+    ends: float  # by the monotonic clock, since this machine's other one may be off
+
+
+class Sessions:
+    """The session of each directory bucket, created when it is needed. Thread-safe."""
+
+    def __init__(self, create: Callable[[str], SessionCredentials]) -> None:
+        self._create = create
+        self._open: dict[str, _Open] = {}
+        self.lock = threading.Lock()
+        _all.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Sessions {sorted(self._open)}>"
+
+    def of(self, bucket: str, least: float = _MARGIN) -> SessionCredentials:
+        """The credentials of `bucket`, good for `least` seconds where a session can be. CreateSession."""
+        found = self._good(bucket, least)
+        if found is None:
+            with self.lock:
+                found = self._good(bucket, least)
+                if found is None:
+                    began = time.monotonic()
+                    found = self._create(bucket)
+                    self._open[bucket] = _Open(found, began + found.lifetime)
+        return found
+
+    def _good(self, bucket: str, least: float) -> SessionCredentials | None:
+        found = self._open.get(bucket)
+        return found.credentials if found and found.ends - time.monotonic() >= least else None
+
+    def forget(self, bucket: str) -> bool:
+        """The store took the session no longer. Returns whether there was one: a retry makes sense."""
+        return self._open.pop(bucket, None) is not None
