@@ -19,7 +19,7 @@ check: $(VENV)/.test
 	$(PY) -m mypy
 
 demo: $(VENV)/.demo
-	$(PY) -m fsspec_guarded_s3._cli demo
+	$(PY) -m fsspec_guarded_s3 demo
 
 bench: $(VENV)/.bench
 	$(PY) -m benchmarks

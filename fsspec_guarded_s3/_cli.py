@@ -1,258 +1,300 @@
-"""`python -m fsspec_guarded_s3._cli demo`: the main job on real data, each guarantee with its evidence.
+"""The command line `guarded-s3`: its commands, and what they print. Needs the extra `[cli]`.
 
-Without `--endpoint-url` an embedded S3 server (moto, on loopback) is started, and needs the extra `[demo]`.
+Invariants: data and results go to standard output, all else to standard error; with `--json` standard output
+is one JSON object, after a failure too.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-import multiprocessing
-import os
-import queue
+import glob
 import sys
-import tempfile
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
-import fsspec
+import click
+from fsspec.callbacks import Callback, TqdmCallback
 
-from ._client import S3Client
-from ._errors import GuardedS3Error, ObjectChangedError
+from ._arguments import Age, Location, Url, connecting
+from ._demo import DemoFailedError, demo, embedded_demo
+from ._failures import (
+    FAILED,
+    INTERRUPTED,
+    Command,
+    complain,
+    exit_code,
+    facts,
+    print_json,
+    shown,
+    time_text,
+)
 from ._filesystem import GuardedS3FileSystem
-from ._options import MIN_PART_SIZE, Options
+from ._transfers import STANDARD, Copy, Place, S3Url, plan, read_to, run
 
-_ROUNDS = 10  # of the race
-_PARTS = 8  # of dask's dataset
-
-
-class DemoFailedError(AssertionError):
-    """A guarantee did not hold."""
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+class _Group(click.Group):
+    command_class = Command
 
 
-def _check(holds: object, guaranteed: str, evidence: str) -> None:
-    if not holds:
-        raise DemoFailedError(f"NOT guaranteed: {guaranteed} - {evidence}")
-    _say(f"  guaranteed: {guaranteed}")
-    _say(f"  evidence:   {evidence}")
+class _Uploads(_Group):
+    """`uploads URL` is short for `uploads list URL`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
 
-@contextmanager
-def _embedded_server() -> Iterator[str]:
-    try:
-        from moto.server import ThreadedMotoServer
-    except ImportError as error:
-        raise DemoFailedError(
-            f"{error}: pip install 'fsspec_guarded_s3[demo]', or pass --endpoint-url and --bucket"
-        ) from error
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+_Group.group_class = _Uploads
 
 
-def _pandas(root: str, options: dict[str, Any]) -> None:
-    import pandas as pd
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fsspec_guarded_s3")
+def cli() -> None:
+    """S3 with conditional create, pinned reads and guarded writers.
 
-    _say("pandas writes and reads Parquet and CSV")
-    frame = pd.DataFrame({"n": range(100_000), "square": [n * n for n in range(100_000)]})
-    frame.to_parquet(f"{root}/squares.parquet", storage_options=options)
-    back = pd.read_parquet(f"{root}/squares.parquet", storage_options=options)
-    frame.to_csv(f"{root}/squares.csv", index=False, storage_options=options)
-    again = pd.read_csv(f"{root}/squares.csv", storage_options=options)
-    same = frame.equals(back) and frame.equals(again)
-    _check(same, "what is read is what was written", f"{len(back):,} rows equal from both formats")
+    Credentials come from where AWS's tools take them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a
+    profile, SSO, the machine's role.
 
-
-def _dask(root: str, options: dict[str, Any]) -> None:
-    import dask.dataframe as dd
-    import pandas as pd
-    from distributed import Client, LocalCluster
-
-    _say("dask writes a partitioned dataset with a cluster of two processes and reads it back")
-    frame = pd.DataFrame({"n": range(10_000)})
-    with tempfile.TemporaryDirectory() as scratch:
-        cluster = LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            local_directory=scratch,
-            host="127.0.0.1",
-        )
-        with cluster, Client(cluster) as client:
-            processes = set(client.run(os.getpid).values()) - {os.getpid()}
-            parts = dd.from_pandas(frame, npartitions=_PARTS)
-            parts.to_parquet(f"{root}/parts", storage_options=options)
-            back = dd.read_parquet(f"{root}/parts", storage_options=options).compute()
-    files = GuardedS3FileSystem(**options).glob(f"{root}/parts/*.parquet")
-    same = sorted(back["n"]) == list(frame["n"])
-    holds = same and len(files) == _PARTS and len(processes) == 2
-    evidence = f"{len(files)} files, {len(back):,} rows equal, written by {len(processes)} other processes"
-    _check(holds, "all partitions are there, once", evidence)
-
-
-def _create(paths: list[str], options: dict[str, Any], name: bytes, start: Any, results: Any) -> None:
-    """What each of the racing processes does: one create per round, together with its rival."""
-    try:
-        fs = GuardedS3FileSystem(**options)
-        won = []
-        for path in paths:
-            start.wait(60)
-            won.append(fs.put_if_absent(path, name))
-        results.put((name, won))
-    except BaseException as error:
-        start.abort()
-        results.put((name, f"{type(error).__name__}: {error}"))
-        raise
-
-
-def _answers(racers: list[Any], results: Any) -> dict[bytes, Any]:
-    """What the racers tell, by their names. A racer that died without a word is a failure."""
-    answers: dict[bytes, Any] = {}
-    while len(answers) < len(racers):
-        alive = any(racer.is_alive() for racer in racers)
-        try:
-            name, told = results.get(timeout=1)
-        except queue.Empty:
-            if not alive:
-                raise DemoFailedError("the racing processes gave no answer") from None
-        else:
-            answers[name] = told
-    return answers
-
-
-def _race(root: str, options: dict[str, Any]) -> None:
-    _say(f"two processes race for one key, {_ROUNDS} times")
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    start = context.Barrier(2)
-    paths = [f"{root}/locks/{number}" for number in range(_ROUNDS)]
-    names = (b"one", b"two")
-    racers = [context.Process(target=_create, args=(paths, options, name, start, results)) for name in names]
-    for racer in racers:
-        racer.start()
-    try:
-        answers = _answers(racers, results)
-    finally:
-        for racer in racers:
-            racer.join(10)
-            racer.kill()
-    failed = [f"{name.decode()}: {won}" for name, won in answers.items() if isinstance(won, str)]
-    if failed:
-        raise DemoFailedError(f"NOT guaranteed: exactly one creates it - {'; '.join(failed)}")
-    fs = GuardedS3FileSystem(**options)
-    winners = [[name for name in names if answers[name][number]] for number in range(_ROUNDS)]
-    held = [fs.cat_file(path) for path in paths]
-    right = [winner == [content] for winner, content in zip(winners, held, strict=True)]
-    tally = ", ".join(f"{name.decode()} won {winners.count([name])}" for name in names)
-    evidence = f"{tally}; {right.count(True)} of {_ROUNDS} keys have one winner and hold what it wrote"
-    _check(all(right), "exactly one creates it, and is told so", evidence)
-
-
-def _replaced(root: str, options: dict[str, Any]) -> None:
-    _say("an object is replaced while a reader is open")
-    fs = GuardedS3FileSystem(**options)
-    fs.pipe_file(f"{root}/data", b"a" * 100_000)
-    with fs.open(f"{root}/data", "rb", block_size=1000, cache_type="none") as reader:
-        first = reader.read(50_000)
-        fs.pipe_file(f"{root}/data", b"b" * 100_000)
-        try:
-            mixed = first + reader.read(50_000)
-        except ObjectChangedError as error:
-            _check(True, "an error instead of mixed bytes", f"{type(error).__name__}: {error.message}")
-        else:
-            _check(False, "an error instead of mixed bytes", f"got {len(mixed)} bytes of two versions")
-
-
-def _failed_write(root: str, options: dict[str, Any]) -> None:
-    _say("an exception while writing 12 MB, to a free key and over an object")
-    fs = GuardedS3FileSystem(**options, part_size=MIN_PART_SIZE, multipart_threshold=MIN_PART_SIZE)
-    client = S3Client(Options.parse(options))
-    fs.pipe_file(f"{root}/old", b"old")
-    open_before = 0
-    for name in ("half", "old"):
-        bucket, _, key = fs._strip_protocol(f"{root}/{name}").partition("/")
-        with suppress(KeyError), fs.open(f"{root}/{name}", "wb") as file:
-            file.write(b"x" * 12_000_000)
-            open_before += len(client.list_multipart_uploads(bucket, key))
-            raise KeyError("the program failed here")
-    bucket, _, prefix = fs._strip_protocol(root).partition("/")
-    uploads = client.list_multipart_uploads(bucket, f"{prefix}/")
-    there = fs.exists(f"{root}/half")
-    old = fs.cat_file(f"{root}/old")
-    _check(
-        not there and not uploads and old == b"old" and open_before == 2,
-        "neither object nor upload is left, and what was there stays",
-        f"uploads when it failed: {open_before}, after: {len(uploads)}; exists: {there}; old object: {old!r}",
-    )
-
-
-_ACTS: tuple[Callable[[str, dict[str, Any]], None], ...] = (_pandas, _dask, _race, _replaced, _failed_write)
-
-
-def demo(options: dict[str, Any], bucket: str) -> None:
-    """Run all acts in a fresh prefix of `bucket`, and remove it. Raises DemoFailedError."""
-    fs = fsspec.filesystem("gs3", **options)
-    root = f"gs3://{bucket}/demo-{uuid.uuid4().hex[:8]}"
-    try:
-        for act in _ACTS:
-            act(root, options)
-    except BaseException:
-        with suppress(Exception):  # the first error is the one to be told
-            fs.rm(root, recursive=True)
-        raise
-    fs.rm(root, recursive=True)
-    _check(not fs.exists(root), "the demo leaves nothing behind", f"{root} is gone")
-    _say("every guarantee held")
-
-
-def _run(options: dict[str, Any], bucket: str | None) -> None:
-    if bucket:
-        _say(f"S3 at {options.get('endpoint_url', 'AWS or the configured endpoint')}, bucket {bucket}")
-        demo(options, bucket)
-        return
-    with _embedded_server() as url:
-        _say(f"embedded S3 server at {url}")
-        options = {"endpoint_url": url, "key": "demo", "secret": "demo", "region": "us-east-1"}
-        GuardedS3FileSystem(**options).mkdir("guarded-demo")
-        demo(options, "guarded-demo")
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 exists already or has changed, 5 access
+    denied, 6 unknown whether it was written, 7 the store was not reached or asks to come back later.
+    """
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0, or 1 when a guarantee did not hold."""
-    parser = argparse.ArgumentParser(prog="guarded-s3", description=__doc__)
-    command = parser.add_subparsers(required=True).add_parser("demo", help="show the guarantees")
-    command.add_argument("--endpoint-url", help="S3 endpoint (default: an embedded server)")
-    command.add_argument("--bucket", help="an existing bucket (needed with any other option)")
-    command.add_argument("--region")
-    command.add_argument("--profile")
-    command.add_argument("--addressing-style", choices=("auto", "path", "virtual"))
-    command.add_argument("--allow-http", action="store_true", default=None, help="plain http to another host")
-    given = vars(parser.parse_args(arguments))
-    bucket = given.pop("bucket")
-    options = {name: value for name, value in given.items() if value is not None}
-    if options and not bucket:
-        parser.error("--bucket is needed with any other option")
+    """Run the command line; returns the exit code."""
     try:
-        _run(options, bucket)
-    except (DemoFailedError, GuardedS3Error) as error:
-        sys.stderr.write(f"the demo FAILED: {type(error).__name__}: {error}\n")
-        return 1
-    return 0
+        result = cli.main(arguments, prog_name="guarded-s3", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:  # Ctrl-C before a command had begun
+        return INTERRUPTED
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _filesystem(options: dict[str, Any]) -> GuardedS3FileSystem:
+    return GuardedS3FileSystem(**options, skip_instance_cache=True)
+
+
+# --- what is there ---
+
+
+@cli.command()
+@click.argument("url", type=Url(), required=False)
+@click.option("-l", "long", is_flag=True, help="With size, time (UTC) and ETag.")
+@click.option("-r", "recursive", is_flag=True, help="All objects below, and no folders.")
+@_as_json
+@connecting
+def ls(url: S3Url | None, long: bool, recursive: bool, as_json: bool, options: dict[str, Any]) -> None:
+    """List what is at URL, or the buckets."""
+    if recursive and url is None:
+        raise click.UsageError("-r needs a URL")
+    fs = _filesystem(options)
+    scheme, path = url or ("s3", "")
+    rows = fs.find(path, detail=True).values() if recursive else fs.ls(path)
+    entries = [_entry(scheme, row) for row in rows]
+    if url and "/" in path and not entries:
+        raise FileNotFoundError(f"there is nothing at {url}")
+    if as_json:
+        print_json({"ok": True, "entries": entries})
+        return
+    for entry in entries:
+        facts = f"{entry['size']:>14}  {time_text(entry['modified']):20}  {entry['etag'] or '-':34}  "
+        click.echo((facts if long else "") + shown(entry["url"]))
+
+
+def _entry(scheme: str, row: dict[str, Any]) -> dict[str, Any]:
+    folder = row["type"] == "directory"
+    return {
+        "url": f"{scheme}://{row['name']}{'/' if folder else ''}",
+        "type": row["type"],
+        "size": row["size"],
+        "modified": row.get("LastModified") or row.get("CreationDate"),
+        "etag": row.get("ETag"),
+    }
+
+
+@cli.command()
+@click.argument("urls", type=Url(), nargs=-1, required=True)
+@connecting
+def cat(urls: tuple[S3Url, ...], options: dict[str, Any]) -> None:
+    """Write objects to standard output.
+
+    Each as one version of it: exit code 4 where it is replaced meanwhile.
+    """
+    fs = _filesystem(options)
+    for url in urls:
+        read_to(fs, url, sys.stdout.buffer, Callback())
+
+
+# --- copying, removing ---
+
+
+@cli.command()
+@click.argument("sources", type=Location(), nargs=-1, required=True)
+@click.argument("target", type=Location())
+@click.option("-r", "recursive", is_flag=True, help="Copy whole trees.")
+@click.option("--if-absent", is_flag=True, help="Only create: exit code 4 where the key is taken.")
+@click.option("--if-match", metavar="ETAG", help="Only replace the version that has this ETag.")
+@_as_json
+@connecting
+def cp(
+    sources: tuple[Place, ...],
+    target: Place,
+    recursive: bool,
+    if_absent: bool,
+    if_match: str | None,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    """Copy between here and S3, or inside S3.
+
+    SOURCE and TARGET are URLs of S3, local paths, or - for standard input or output.
+
+    A TARGET that is a bucket, ends in a slash or is a local folder takes the source under its name;
+    anything else is the name of the copy. With -r a source that ends in a slash gives what is in it.
+    """
+    if if_match is not None and (if_absent or recursive or len(sources) > 1):
+        raise click.UsageError("--if-match is about one object, and excludes --if-absent")
+    if (if_absent or if_match is not None) and not isinstance(target, S3Url):
+        raise click.UsageError("--if-absent and --if-match are conditions on a target in S3")
+    if as_json and target == STANDARD:
+        raise click.UsageError("--json and the data cannot both be on standard output")
+    fs = _filesystem(options)
+    copies = plan(fs, sources, target, recursive)
+    with _progress(copies) as total:
+        run(fs, copies, create=if_absent, if_match=if_match, total=total)
+    _report(copies, as_json)
+
+
+@contextmanager
+def _progress(copies: Sequence[Copy]) -> Iterator[Callback]:
+    """A bar of tqdm on standard error; none where that is no terminal, or the data goes to one."""
+    to_terminal = any(copy.target == STANDARD for copy in copies) and sys.stdout.isatty()
+    sizes = [copy.size for copy in copies]
+    look = {
+        "unit": "B",
+        "unit_scale": True,
+        "unit_divisor": 1024,
+        "leave": False,
+        "disable": True if to_terminal else None,  # None: where it is no terminal
+        "file": sys.stderr,
+    }
+    bar = TqdmCallback(look, size=None if None in sizes else sum(size or 0 for size in sizes))
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def _report(copies: Sequence[Copy], as_json: bool) -> None:
+    errors = [copy.error for copy in copies if copy.error is not None]
+    if as_json:
+        print_json({"ok": not errors, "copies": [_copy_row(copy) for copy in copies]})
+    for error in errors:
+        complain(error)
+    if errors and len(copies) > 1:
+        click.echo(f"guarded-s3: {len(errors)} of {len(copies)} files were not copied", err=True)
+    codes = {exit_code(error) for error in errors}
+    if codes:
+        click.get_current_context().exit(codes.pop() if len(codes) == 1 else FAILED)
+
+
+def _copy_row(copy: Copy) -> dict[str, Any]:
+    row = {"source": str(copy.source), "target": str(copy.target), "size": copy.size}
+    return row if copy.error is None else row | {"error": facts(copy.error)}
+
+
+@cli.command()
+@click.argument("urls", type=Url(), nargs=-1, required=True)
+@click.option("-r", "recursive", is_flag=True, help="All that is below too; never the bucket itself.")
+@click.option("--if-match", metavar="ETAG", help="Only the version that has this ETag.")
+@connecting
+def rm(urls: tuple[S3Url, ...], recursive: bool, if_match: str | None, options: dict[str, Any]) -> None:
+    """Remove objects."""
+    if if_match is not None and (recursive or len(urls) > 1):
+        raise click.UsageError("--if-match is about one object")
+    if any("/" not in url.path.rstrip("/") for url in urls):
+        raise click.UsageError("a whole bucket is not removed: name what is in it")
+    fs = _filesystem(options)
+    for url in urls:
+        if recursive:
+            fs.rm(glob.escape(url.path), recursive=True)  # names are literal, as everywhere here
+        elif if_match is None and fs.info(url.path)["type"] == "directory":
+            raise IsADirectoryError(f"{url} is a folder: -r removes all that is in it")
+        else:
+            fs.rm_file(url.path, if_match=if_match)
+
+
+# --- uploads that were left behind ---
+
+
+@cli.group()
+def uploads() -> None:
+    """List or abort uploads that were left behind.
+
+    `uploads URL` is short for `uploads list URL`.
+    """
+
+
+@uploads.command("list")
+@click.argument("url", type=Url())
+@_as_json
+@connecting
+def list_uploads(url: S3Url, as_json: bool, options: dict[str, Any]) -> None:
+    """List the uploads at URL and below, oldest first."""
+    found = _filesystem(options).list_uploads(url.path)
+    _print_uploads(url, "uploads", found, as_json)
+
+
+@uploads.command("abort")
+@click.argument("url", type=Url())
+@click.option("--older-than", type=Age(), required=True, help="Like 12h, 7d; a number alone is seconds.")
+@_as_json
+@connecting
+def abort_uploads(url: S3Url, older_than: timedelta, as_json: bool, options: dict[str, Any]) -> None:
+    """Abort the old ones at URL and below.
+
+    Prints those that it aborted. The parts of an aborted upload are gone; the object is as it was.
+    """
+    aborted = _filesystem(options).abort_uploads(url.path, older_than)
+    _print_uploads(url, "aborted", aborted, as_json)
+
+
+def _print_uploads(url: S3Url, title: str, found: list[dict[str, Any]], as_json: bool) -> None:
+    names = ("upload_id", "initiated", "age", "size", "parts")
+    rows = [{"url": f"{url.scheme}://{row['name']}", **{name: row[name] for name in names}} for row in found]
+    if as_json:
+        print_json({"ok": True, title: rows})
+        return
+    for row in rows:
+        began = f"{time_text(row['initiated']):20}  {row['size']:>14}  {row['parts']:>5} parts"
+        click.echo(f"{began}  {row['upload_id']}  {shown(row['url'])}")
+    if not rows:
+        click.echo(f"none {'aborted ' if title == 'aborted' else ''}at {url}", err=True)
+
+
+# --- what it promises ---
+
+
+@cli.command("demo")
+@click.argument("url", type=Url(), required=False)
+@connecting
+def show_demo(url: S3Url | None, options: dict[str, Any]) -> None:
+    """Show each guarantee on real data.
+
+    Without URL in a server of its own; with URL in a temporary folder there. Needs the extra [demo].
+    """
+    if options and url is None:
+        raise click.UsageError("a URL like s3://bucket is needed with any other option")
+    try:
+        if url is None:
+            embedded_demo()
+        else:
+            demo(options, url.path)
+    except DemoFailedError as error:
+        raise OSError(f"the demo FAILED: {error}") from error

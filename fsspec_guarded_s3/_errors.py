@@ -303,6 +303,10 @@ _REMEDIES: dict[str, str] = {
 }
 
 
+# Answers to HEAD have no body that could say more.
+_WORDS: dict[int, str] = {403: "access denied", 404: "not found", 412: "a condition does not hold"}
+
+
 def error_class(status: int, code: str) -> type[ResponseError]:
     """The exception class for an HTTP `status` and an S3 error `code` ("" when there was no body)."""
     by_code = _BY_CODE.get(code)
@@ -315,6 +319,6 @@ def error_class(status: int, code: str) -> type[ResponseError]:
 
 def error_message(status: int, code: str, said: str) -> str:
     """What to tell the user: S3's own sentence, and the remedy where there is one."""
-    text = said.strip().rstrip(".") or code or f"HTTP status {status}"
+    text = said.strip().rstrip(".") or code or _WORDS.get(status, f"HTTP status {status}")
     remedy = _REMEDIES.get("ExpiredToken" if code.startswith("ExpiredToken") else code)
     return f"{text}: {remedy}" if remedy else text

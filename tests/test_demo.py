@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import _cli
+from fsspec_guarded_s3 import _cli, _demo
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
@@ -43,7 +43,7 @@ def use(monkeypatch: pytest.MonkeyPatch, key: str = "k", secret: str = "s") -> N
 
 def only(monkeypatch: pytest.MonkeyPatch, *acts: Callable[[str, dict[str, Any]], None]) -> None:
     """Leave out the acts that are slow and beside the point."""
-    monkeypatch.setattr(_cli, "_ACTS", acts)
+    monkeypatch.setattr(_demo, "_ACTS", acts)
 
 
 def assert_all_guaranteed(output: str) -> None:
@@ -75,9 +75,8 @@ def test_demo_runs_against_a_given_endpoint_and_leaves_nothing(
     fs = filesystem(moto.url)
     fs.mkdir("demo-bucket")
     fs.pipe_file("demo-bucket/mine", b"mine")
-    assert _cli.main(["demo", "--endpoint-url", moto.url, "--bucket", "demo-bucket"]) == 0
+    assert _cli.main(["demo", "s3://demo-bucket", "--endpoint-url", moto.url]) == 0
     output = capsys.readouterr().out
-    assert output.startswith(f"S3 at {moto.url}, bucket demo-bucket\n")
     assert_all_guaranteed(output)
     assert fs.find("demo-bucket") == ["demo-bucket/mine"]
 
@@ -86,10 +85,11 @@ def failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     """What the demo says when it fails against this store."""
     use(monkeypatch)
     with ScriptedServer(handler=fake) as server:
-        assert _cli.main(["demo", "--endpoint-url", server.url, "--bucket", "bucket"]) == 1
+        code = _cli.main(["demo", "s3://bucket/folder/", "--endpoint-url", server.url])
     printed = capsys.readouterr()
     assert "every guarantee held" not in printed.out
-    assert printed.err.startswith("the demo FAILED: ")
+    assert code == 1
+    assert printed.err.startswith("guarded-s3: the demo FAILED: ")
     return printed.err
 
 
@@ -97,7 +97,7 @@ def test_demo_fails_where_conditions_are_ignored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A store that takes every write: both racers would win."""
-    only(monkeypatch, _cli._race)
+    only(monkeypatch, _demo._race)
     fake = FakeS3("bucket", ignore_conditions=True)
     assert "exactly one creates it" in failure(monkeypatch, capsys, fake)
     assert fake.objects == {}
@@ -112,7 +112,7 @@ def test_demo_fails_where_versions_cannot_be_told_apart(
         kept = {name: value for name, value in reply.headers.items() if name.lower() != "etag"}
         return replace(reply, headers={**kept, "ETag": '"always"'})
 
-    only(monkeypatch, _cli._replaced)
+    only(monkeypatch, _demo._replaced)
     fake = FakeS3("bucket", ignore_conditions=True, after=same_etag)
     told = failure(monkeypatch, capsys, fake)
     assert "NOT guaranteed: an error instead of mixed bytes" in told
@@ -124,9 +124,9 @@ def test_demo_fails_against_rclone(
 ) -> None:
     """A real store that ignores If-None-Match."""
     use(monkeypatch, rclone.key, rclone.secret)
-    only(monkeypatch, _cli._race)
+    only(monkeypatch, _demo._race)
     filesystem(rclone.url, key=rclone.key, secret=rclone.secret).mkdir("demo-bucket")
-    assert _cli.main(["demo", "--endpoint-url", rclone.url, "--bucket", "demo-bucket"]) == 1
+    assert _cli.main(["demo", "s3://demo-bucket", "--endpoint-url", rclone.url]) == 1
     assert "the demo FAILED: " in capsys.readouterr().err
 
 
@@ -139,7 +139,7 @@ def test_demo_fails_where_uploads_are_not_aborted(
         aborts = request.method == "DELETE" and "uploadId" in request.query
         return s3_error(403, "AccessDenied") if aborts else None
 
-    only(monkeypatch, _cli._failed_write)
+    only(monkeypatch, _demo._failed_write)
     told = failure(monkeypatch, capsys, FakeS3("bucket", fault=fault))
     assert "NOT guaranteed: neither object nor upload is left" in told
     assert "after: 2" in told
@@ -149,7 +149,7 @@ def test_demo_fails_where_the_store_refuses(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each racing process tells its error; nothing waits for the other for ever."""
-    only(monkeypatch, _cli._race)
+    only(monkeypatch, _demo._race)
     fake = FakeS3("bucket", fault=lambda request, _: s3_error(403, "AccessDenied"))
     assert "AccessDenied" in failure(monkeypatch, capsys, fake)
 
@@ -159,11 +159,11 @@ def test_demo_that_cannot_reach_the_store_fails(
 ) -> None:
     """The error of the first act is told, not that of the clean-up."""
     use(monkeypatch)
-    only(monkeypatch, _cli._replaced)
+    only(monkeypatch, _demo._replaced)
     with ScriptedServer(handler=FakeS3()) as server:
         url = server.url
-    assert _cli.main(["demo", "--endpoint-url", url, "--bucket", "bucket"]) == 1
-    assert "ConnectError" in capsys.readouterr().err
+    assert _cli.main(["demo", "s3://bucket", "--endpoint-url", url]) == 7
+    assert "no connection to 127.0.0.1" in capsys.readouterr().err
 
 
 def test_racers_that_say_nothing_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +184,8 @@ def test_racers_that_say_nothing_are_a_failure(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(threading.Thread, "kill", lambda self: None, raising=False)
     monkeypatch.setattr(multiprocessing, "get_context", lambda method: Silent())
-    with pytest.raises(_cli.DemoFailedError, match="no answer"):
-        _cli._race("gs3://bucket/demo", {})
+    with pytest.raises(_demo.DemoFailedError, match="no answer"):
+        _demo._race("gs3://bucket/demo", {})
 
 
 def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,46 +195,21 @@ def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> No
     with ScriptedServer(handler=fake) as server:
         options = {"endpoint_url": server.url, "key": "k", "secret": "s", "region": "us-east-1"}
         for name in (b"one", b"two"):
-            _cli._create(["bucket/a", "bucket/b"], options, name, threading.Barrier(1), answers)
+            _demo._create(["bucket/a", "bucket/b"], options, name, threading.Barrier(1), answers)
         broken = {**options, "endpoint_url": "http://other.test"}
         with pytest.raises(ValueError, match="allow_http"):
-            _cli._create(["bucket/c"], broken, b"three", threading.Barrier(1), answers)
+            _demo._create(["bucket/c"], broken, b"three", threading.Barrier(1), answers)
     assert [answers.get() for _ in range(2)] == [(b"one", [True, True]), (b"two", [False, False])]
     assert answers.get()[1].startswith("ValueError: ")
     assert {stored.body for stored in fake.objects.values()} == {b"one"}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--endpoint-url", "http://127.0.0.1:9"],
-        ["--region", "us-east-1"],
-        ["--profile", "p"],
-        ["--allow-http"],
-    ],
-)
-def test_options_without_a_bucket_are_a_usage_error(
+@pytest.mark.parametrize("options", [["--region", "us-east-1"], ["--allow-http"], ["-o", "probe=never"]])
+def test_options_without_a_url_are_a_usage_error(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        _cli.main(["demo", *options])
-    assert caught.value.code == 2
-    assert "--bucket is needed" in capsys.readouterr().err
-
-
-def test_command_is_needed() -> None:
-    with pytest.raises(SystemExit) as caught:
-        _cli.main([])
-    assert caught.value.code == 2
-
-
-def test_all_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-    monkeypatch.setattr(_cli, "demo", lambda options, bucket: seen.append((options, bucket)))
-    given = ["--endpoint-url", "http://store.test", "--region", "r", "--profile", "p", "--allow-http"]
-    assert _cli.main(["demo", "--bucket", "b", "--addressing-style", "path", *given]) == 0
-    options = {"endpoint_url": "http://store.test", "region": "r", "profile": "p"}
-    assert seen == [({**options, "addressing_style": "path", "allow_http": True}, "b")]
+    assert _cli.main(["demo", *options]) == 2
+    assert "s3://bucket is needed" in capsys.readouterr().err
 
 
 def test_demo_without_moto_says_what_to_install(

@@ -47,7 +47,7 @@ LAYERS = (
         "_listing",
         "_listing_cache",
     },
-    {"__init__", "_cli", "_upath"},
+    {"__init__", "__main__", "_cli", "_arguments", "_failures", "_transfers", "_demo", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHIN = {
@@ -104,6 +104,12 @@ WITHIN = {
     ("_filesystem", "_namespace"),
     ("_filesystem", "_bulk"),
     ("_ranges", "_download"),
+    ("__main__", "_cli"),
+    ("_cli", "_arguments"),
+    ("_cli", "_failures"),
+    ("_cli", "_transfers"),
+    ("_cli", "_demo"),
+    ("_arguments", "_transfers"),
 }
 ONLY = {
     "botocore": {"_session", "_endpoints", "_sigv4", "_signing"},
@@ -121,9 +127,12 @@ ONLY = {
         "_listing_cache",
         "__init__",
         "_cli",
+        "_transfers",
+        "_demo",
         "_upath",
     },
     "upath": {"_upath"},
+    "click": {"_cli", "_arguments", "_failures"},
 }
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
