@@ -69,12 +69,14 @@ class Namespace(Removal):
         create_parents: bool = True,
         acl: str | None = None,
         region_name: str | None = None,
+        mode: int | None = None,
     ) -> None:
         """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
 
         `region_name` is where to (that of the options if None), `acl` a canned one: private, public-read,
         public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
         `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
+        `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
         """
         if acl:
             one_of(*BUCKET_ACLS)("acl", acl)
