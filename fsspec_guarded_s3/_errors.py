@@ -1,12 +1,10 @@
-"""The exception tree, and the mapping from an S3 answer to an exception.
+"""The exception tree; which of them an answer of S3 becomes is in `_error_codes`.
 
 Invariants:
 
 - every exception is a `GuardedS3Error` and also the builtin that a caller would catch;
 - every exception has an `errno`, survives pickling, and carries the S3 facts as attributes;
 - nothing secret is ever in a message: no credential, no signature, no query string.
-
-Source of the codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
 
 from __future__ import annotations
@@ -128,8 +126,12 @@ class ChecksumMismatchError(TransportError):
 
 
 class ResponseError(GuardedS3Error):
-    """S3 answered with an error. `region` and `server_date` hold what the answer told, or ""."""
+    """S3 answered with an error. `region` and `server_date` hold what the answer told, or "".
 
+    `permission` is the IAM action that was missing, such as "s3:PutObject", where S3 named it.
+    """
+
+    permission: str = ""
     region: str = ""
     server_date: str = ""
     retry_after: float = 0.0
@@ -239,86 +241,3 @@ class DeleteObjectsError(GuardedS3Error):
     """Some of several objects could not be deleted: `errors` has the exception of each by its path."""
 
     errors: Mapping[str, GuardedS3Error] = MappingProxyType({})
-
-
-_BY_CODE: dict[str, type[ResponseError]] = {
-    "AccessDenied": AccessDeniedError,
-    "AccountProblem": AccessDeniedError,
-    "AllAccessDisabled": AccessDeniedError,
-    "BucketAlreadyExists": BucketExistsError,
-    "BucketAlreadyOwnedByYou": BucketExistsError,
-    "BucketNotEmpty": DirectoryNotEmptyError,
-    "ConditionalRequestConflict": ConflictError,
-    "EntityTooLarge": TooLargeError,
-    "ExpiredToken": AccessDeniedError,
-    "ExpiredTokenException": AccessDeniedError,
-    "InternalError": ServerError,
-    "InvalidAccessKeyId": AccessDeniedError,
-    "InvalidObjectState": AccessDeniedError,
-    "InvalidRange": RangeNotSatisfiableError,
-    "InvalidSecurity": AccessDeniedError,
-    "InvalidToken": AccessDeniedError,
-    "KeyTooLongError": InvalidRequestError,
-    "MaxMessageLengthExceeded": TooLargeError,
-    "NoSuchBucket": ObjectNotFoundError,
-    "NoSuchKey": ObjectNotFoundError,
-    "NoSuchUpload": ObjectNotFoundError,
-    "NoSuchVersion": ObjectNotFoundError,
-    "NotImplemented": InvalidRequestError,  # definite: no attempt would fare better
-    "OperationAborted": ConflictError,
-    "PreconditionFailed": PreconditionFailedError,
-    "RequestTimeTooSkewed": AccessDeniedError,
-    "RequestTimeout": ServerError,
-    "ServiceUnavailable": ServerError,
-    "SignatureDoesNotMatch": AccessDeniedError,
-    "SlowDown": ThrottledError,
-    "TokenRefreshRequired": AccessDeniedError,
-}
-
-_BY_STATUS: dict[int, type[ResponseError]] = {
-    400: InvalidRequestError,
-    401: AccessDeniedError,
-    403: AccessDeniedError,
-    404: ObjectNotFoundError,
-    409: ConflictError,
-    412: PreconditionFailedError,
-    413: TooLargeError,
-    416: RangeNotSatisfiableError,
-    429: ThrottledError,
-    501: InvalidRequestError,
-}
-
-_REMEDIES: dict[str, str] = {
-    "AccessDenied": "check the policy of the bucket and of the credentials for this action",
-    "EntityTooLarge": "a single PUT holds 5 GiB; larger objects need a multipart upload",
-    "ExpiredToken": "the session token has expired: sign in again or pass fresh key, secret and token",
-    "InvalidAccessKeyId": "the access key is unknown here: check key, profile and endpoint_url",
-    "InvalidObjectState": "the object is archived: restore it before reading",
-    "NoSuchBucket": "check the bucket's name; buckets are created by mkdir only",
-    "PermanentRedirect": "the bucket is in another region: set region",
-    "AuthorizationHeaderMalformed": "the bucket is in another region: set region",
-    "RequestTimeTooSkewed": "the clock of this machine is off: correct it",
-    "SignatureDoesNotMatch": "the secret does not belong to the access key, or a proxy changed the request",
-    "SlowDown": "lower max_concurrency",
-}
-
-
-# Answers to HEAD have no body that could say more.
-_WORDS: dict[int, str] = {403: "access denied", 404: "not found", 412: "a condition does not hold"}
-
-
-def error_class(status: int, code: str) -> type[ResponseError]:
-    """The exception class for an HTTP `status` and an S3 error `code` ("" when there was no body)."""
-    by_code = _BY_CODE.get(code)
-    if by_code is not None:
-        return by_code
-    if "Throttl" in code or code in ("RequestLimitExceeded", "BandwidthLimitExceeded"):
-        return ThrottledError
-    return _BY_STATUS.get(status, ServerError if status >= 500 else ResponseError)
-
-
-def error_message(status: int, code: str, said: str) -> str:
-    """What to tell the user: S3's own sentence, and the remedy where there is one."""
-    text = said.strip().rstrip(".") or code or _WORDS.get(status, f"HTTP status {status}")
-    remedy = _REMEDIES.get("ExpiredToken" if code.startswith("ExpiredToken") else code)
-    return f"{text}: {remedy}" if remedy else text

@@ -15,13 +15,12 @@ from typing import TypeVar
 
 from . import _xml
 from ._attributes import CUSTOMER_KEY
+from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
     GuardedS3Error,
     ObjectNotFoundError,
     PreconditionFailedError,
     ResponseError,
-    error_class,
-    error_message,
 )
 from ._express import Sessions
 from ._headers import seconds
@@ -181,13 +180,14 @@ class Exchange:
         if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
             cls, said = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
         return cls(
-            error_message(status, code, said),
+            error_message(status, code, said, request.operation),
             bucket=request.bucket,
             key=request.key,
             operation=request.operation,
             status=status,
             code=code,
             request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
+            permission=missing_permission(said),
             region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
             server_date=headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),

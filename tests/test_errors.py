@@ -4,13 +4,15 @@ import copy
 import errno
 import logging
 import pickle
+import re
 from collections.abc import Iterator
 
+import botocore.session
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3Error, _errors
-from fsspec_guarded_s3._errors import error_class, error_message
+from fsspec_guarded_s3 import GuardedS3Error, ResponseError, ServerError, ThrottledError, _errors
+from fsspec_guarded_s3._error_codes import BY_CODE, error_class, error_message
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, close, s3_error
@@ -120,6 +122,80 @@ def test_message_names_the_place_and_the_facts() -> None:
 )
 def test_status_and_code_decide_the_class(status: int, code: str, name: str) -> None:
     assert error_class(status, code).__name__ == name
+
+
+def documented_codes() -> dict[str, int]:
+    """The codes that S3's service model documents, with their HTTP status (0 where it names none)."""
+    model = botocore.session.get_session().get_service_model("s3")
+    text = model.shape_for("Error").members["Code"].documentation
+    found: dict[str, int] = {}
+    for item in text.split("<i>Code:</i> ")[1:]:
+        code = re.match(r"[A-Z]\w+", item)
+        status = re.search(r"HTTP Status Code:</i> (\d+)", item)
+        if code and len(code[0]) > 2:  # one has its status there, and "N/A" stands for no SOAP code
+            found.setdefault(code[0], int(status[1]) if status else 0)
+    for name in model.shape_names:
+        shape = model.shape_for(name)
+        if getattr(shape, "metadata", {}).get("exception"):
+            found[name] = shape.metadata.get("error", {}).get("httpStatusCode", 404)
+    return found
+
+
+DOCUMENTED = documented_codes()
+PASSING = {"InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown"}  # another attempt may succeed
+
+
+def test_the_documented_codes_are_found() -> None:
+    """The test below would hold for none too."""
+    assert len(DOCUMENTED) > 80
+    assert DOCUMENTED["AccessDenied"] == 403 and DOCUMENTED["NoSuchKey"] == 404
+
+
+@pytest.mark.parametrize("code", sorted(DOCUMENTED))
+def test_every_documented_code_has_its_class_whatever_the_status(code: str) -> None:
+    """Complete and the copies answer errors with status 200. What S3 calls 403, 404 and 5xx is that here."""
+    kind, status = BY_CODE[code], DOCUMENTED[code]
+    assert error_class(200, code) is error_class(status, code) is kind
+    assert issubclass(kind, PermissionError) or status not in (401, 403)
+    assert issubclass(kind, FileNotFoundError) == (status == 404)
+    assert issubclass(kind, (ServerError, ThrottledError)) == (code in PASSING)
+    assert kind is not ResponseError or 300 <= status < 400
+
+
+def test_no_403_is_a_missing_file_and_no_404_a_refusal() -> None:
+    for status, builtin in ((403, PermissionError), (404, FileNotFoundError)):
+        assert issubclass(error_class(status, "NeverHeardOf"), builtin)
+        assert issubclass(error_class(status, ""), builtin)
+
+
+@pytest.mark.parametrize(
+    ("said", "operation", "words"),
+    [
+        (
+            "User: arn:aws:iam::1:user/x is not authorized to perform: s3:PutObject on resource: y because "
+            "no identity-based policy allows the s3:PutObject action",
+            "PutObject",
+            "action: allow s3:PutObject in the policies of bucket and credentials",
+        ),
+        ("not authorized to perform: kms:GenerateDataKey on", "PutObject", "allow kms:GenerateDataKey in"),
+        ("Access Denied", "ListObjectsV2", "Access Denied: check s3:ListBucket in the policies"),
+        ("Access Denied", "NewOperation", "Access Denied: check this action in the policies"),
+    ],
+)
+def test_the_missing_permission_is_named(said: str, operation: str, words: str) -> None:
+    assert words in error_message(403, "AccessDenied", said, operation)
+
+
+def test_head_is_answered_without_words_and_still_says_what_it_needs() -> None:
+    said = "User: u is not authorized to perform: s3:GetObject on resource: r"
+    with ScriptedServer([s3_error(403, ""), s3_error(403, "AccessDenied", said)]) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        with pytest.raises(PermissionError, match="check s3:GetObject, or for a key") as caught:
+            fs.info("bucket/key")
+        assert caught.value.permission == ""  # type: ignore[attr-defined]
+        with pytest.raises(PermissionError, match="allow s3:GetObject in") as caught:
+            fs.cat_file("bucket/key")
+        assert caught.value.permission == "s3:GetObject"  # type: ignore[attr-defined]
 
 
 def test_message_is_what_the_store_said_and_the_remedy() -> None:
