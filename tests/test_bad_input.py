@@ -110,7 +110,11 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "touch keyword": (lambda fs, b: fs.touch(f"{b}/file", acl="x"), TypeError, "touch does not take acl"),
     "expiration 0": (lambda fs, b: fs.sign(f"{b}/file", 0), ValueError, "expiration must be 1 to 604800"),
     "expiration": (lambda fs, b: fs.sign(f"{b}/file", 604_801), ValueError, "not 604801"),
-    "sign method": (lambda fs, b: fs.sign(f"{b}/file", method="POST"), ValueError, "must be GET or PUT"),
+    "sign method": (
+        lambda fs, b: fs.sign(f"{b}/file", method="POST"),
+        ValueError,
+        "must be GET, HEAD, PUT or DELETE",
+    ),
     "pipe mode": (
         lambda fs, b: fs.pipe_file(f"{b}/file", b"", mode="append"),
         ValueError,
