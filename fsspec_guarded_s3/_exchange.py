@@ -65,6 +65,10 @@ class Exchange:
         clone._standing = standing
         return clone
 
+    def close(self) -> None:
+        """Close the idle connections of this process for these options; later requests connect anew."""
+        self._transport.close()
+
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is on AWS itself, which honours every condition."""
         return self._signer.endpoint(bucket).host.endswith((".amazonaws.com", ".amazonaws.com.cn"))

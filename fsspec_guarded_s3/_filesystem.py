@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fsspec import AbstractFileSystem
 from fsspec.caching import caches
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -84,19 +83,37 @@ class GuardedS3FileSystem(Bulk):
 
     @property
     def _fs_token(self) -> str:
-        # fsspec's own holds pid and thread id, so dask's tokens would differ between processes.
-        return str(tokenize(type(self).__name__, self.storage_options))
+        # fsspec's own holds pid and thread id, so dask's tokens would differ between processes. The secret is
+        # left out, and with it the session token: another one for the same key opens the same store.
+        return str(tokenize(type(self).__name__, self._options.key, repr(self._options)))
 
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
 
-    def to_json(self, *, include_password: bool = True) -> str:
-        """fsspec's JSON; without `secret` and `token` when `include_password` is False."""
-        if include_password:
-            return str(super().to_json())
-        clone = object.__new__(type(self))
-        clone.storage_args, clone.storage_options = (), without_secrets(self.storage_options)
-        return str(AbstractFileSystem.to_json(clone, include_password=False))
+    def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
+        """fsspec's dict of class and storage options; with `key`, `secret` and `token` only if asked for."""
+        found = dict(super().to_dict(include_password=include_password))
+        return found if include_password else without_secrets(found)
+
+    def to_json(self, *, include_password: bool = False) -> str:
+        """`to_dict` as JSON. Where credentials are left out, `from_json` looks for them as AWS's tools do."""
+        return str(super().to_json(include_password=include_password))
+
+    def close(self) -> None:
+        """Close the idle connections to the store, and drop kept listings. `with fs:` does so at its end.
+
+        Filesystems with the same options share connections: what is under way on any of them goes on, and all
+        of them, this one too, can be used afterwards and connect anew. Without it connections are closed when
+        the last of these filesystems and of their open files is gone, and at the end of the process.
+        """
+        self._client.close()
+        self._listings.clear()
+
+    def __enter__(self) -> GuardedS3FileSystem:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     # --- reading ---
 

@@ -5,6 +5,8 @@ Invariant: all bytes of one reader belong to one ETag, after pickling too.
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile
@@ -38,8 +40,17 @@ class PinnedReader(AbstractBufferedFile):
         self._location = location
         self._pin = pin
         self._details = details
+        self._cache_options = cache_options
+        # Not a method: the cache that holds it would hold the reader, and its connections, in a cycle.
+        self._fetch_range = partial(read_range, client, location, pin)
         super().__init__(
-            fs, path, "rb", block_size, cache_type=cache_type, cache_options=cache_options, size=pin.size
+            fs,
+            path,
+            "rb",
+            block_size,
+            cache_type=cache_type,
+            cache_options=deepcopy(cache_options),  # the cache "parts" empties it
+            size=pin.size,
         )
 
     def __repr__(self) -> str:
@@ -55,8 +66,11 @@ class PinnedReader(AbstractBufferedFile):
         """The version that was opened, None where the bucket has none."""
         return self._pin.version_id
 
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        return read_range(self._client, self._location, self._pin, start, end)
+    def close(self) -> None:
+        """Drop what was read; the file cannot be read any more."""
+        if getattr(self, "cache", None) is not None:
+            self.cache.fetcher = None  # some caches of fsspec are cycles: they must not keep connections
+        super().close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # AbstractBufferedFile would open the path anew, and lose the pin.
@@ -69,6 +83,7 @@ class PinnedReader(AbstractBufferedFile):
             self._details,
             self.blocksize,
             cache,
+            self._cache_options,
             self.loc,
             self._client.standing,
         )
@@ -82,10 +97,11 @@ def _reopen(
     details: dict[str, Any],
     block_size: int,
     cache_type: str,
+    cache_options: dict[str, Any] | None,
     position: int,
     standing: Standing,
 ) -> PinnedReader:
     client = fs._client.carrying(standing)
-    reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type)
+    reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type, cache_options)
     reader.loc = position
     return reader

@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 import urllib.request
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -143,11 +144,15 @@ class Transport:
             raise
 
     def close(self) -> None:
-        """Close all idle connections."""
+        """Close all idle connections. What is under way goes on, and later requests connect anew."""
         with self._lock:
             pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            pool.close()
+        for pool in pools.values():  # not closed, since another thread may be about to use it
+            with suppress(queue.Empty):
+                while True:
+                    conn = pool.pool.get(block=False)
+                    if conn is not None:
+                        conn.close()
 
     # --- connections ---
 
@@ -313,7 +318,8 @@ def _reason(error: BaseException) -> str:
 
 # --- one transport per process and options ---------------------------------------------------------
 
-_shared: dict[Options, Transport] = {}
+# Weak: when the last filesystem and reader with these options are gone, so are their connections.
+_shared: weakref.WeakValueDictionary[Options, Transport] = weakref.WeakValueDictionary()
 _shared_lock = threading.Lock()
 
 

@@ -641,7 +641,7 @@ def test_no_secret_is_shown_anywhere(everything_logged: pytest.LogCaptureFixture
 def test_json_with_passwords_is_the_callers_wish() -> None:
     """The default of fsspec keeps the options, so that the filesystem can be rebuilt."""
     fs = filesystem("https://store.test", key=KEY, secret=SECRET)
-    assert json.loads(fs.to_json())["secret"] == SECRET
+    assert json.loads(fs.to_json(include_password=True))["secret"] == SECRET
 
 
 def test_debug_log_of_botocore_is_muted_for_credentials_only(
