@@ -47,7 +47,7 @@ class Exchange:
         self._transport = shared_transport(options)
         self._signer = Signer(options)
         self._retry = RetryPolicy(options.max_attempts)
-        self._sessions = Sessions(self._create_session)
+        self._sessions = Sessions()
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
         self._standing: Standing = options.attributes().standing()
 
@@ -97,9 +97,10 @@ class Exchange:
         """The session that signs a request to a directory bucket, good for `least` seconds."""
         if request.operation == "CreateSession" or not self._signer.needs_session(request.bucket):
             return None
-        return (
-            self._sessions.of(request.bucket) if least is None else self._sessions.of(request.bucket, least)
-        )
+        create = self._create_session
+        if least is None:
+            return self._sessions.of(request.bucket, create)
+        return self._sessions.of(request.bucket, create, least)
 
     def _create_session(self, bucket: str) -> SessionCredentials:
         request = Request("CreateSession", "GET", bucket, query=(("session", ""),))

@@ -37,8 +37,7 @@ class _Open(NamedTuple):
 class Sessions:
     """The session of each directory bucket, created when it is needed. Thread-safe."""
 
-    def __init__(self, create: Callable[[str], SessionCredentials]) -> None:
-        self._create = create
+    def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
         self.lock = threading.Lock()
         _all.add(self)
@@ -46,15 +45,21 @@ class Sessions:
     def __repr__(self) -> str:
         return f"<Sessions {sorted(self._open)}>"
 
-    def of(self, bucket: str, least: float = _MARGIN) -> SessionCredentials:
-        """The credentials of `bucket`, good for `least` seconds where a session can be. CreateSession."""
+    def of(
+        self, bucket: str, create: Callable[[str], SessionCredentials], least: float = _MARGIN
+    ) -> SessionCredentials:
+        """The credentials of `bucket`, good for `least` seconds where a session can be.
+
+        `create` is CreateSession. It is passed and not kept: a client that holds its sessions would be held
+        by them, and its connections with it.
+        """
         found = self._good(bucket, least)
         if found is None:
             with self.lock:
                 found = self._good(bucket, least)
                 if found is None:
                     began = time.monotonic()
-                    found = self._create(bucket)
+                    found = create(bucket)
                     self._open[bucket] = _Open(found, began + found.lifetime)
         return found
 

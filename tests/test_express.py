@@ -212,7 +212,7 @@ def test_a_session_is_shown_nowhere() -> None:
     with directory() as (fs, _):
         fs.pipe_file(f"{BUCKET}/key", b"content")
         sessions = fs._client._sessions
-        shown = f"{sessions!r} {sessions.of(BUCKET)!r} {fs!r} {fs._client!r}"
+        shown = f"{sessions!r} {sessions.of(BUCKET, fs._client._create_session)!r} {fs!r} {fs._client!r}"
     assert BUCKET in shown
     assert "hush" not in shown and "SESSION" not in shown
 
@@ -234,11 +234,11 @@ def test_sessions_are_kept_per_bucket() -> None:
         asked.append(bucket)
         return SessionCredentials(bucket, "s", "t", 300)
 
-    sessions = Sessions(create)
+    sessions = Sessions()
     began = time.monotonic()
-    assert [sessions.of(name).access_key for name in ("one", "two", "one")] == ["one", "two", "one"]
+    assert [sessions.of(name, create).access_key for name in ("one", "two", "one")] == ["one", "two", "one"]
     assert asked == ["one", "two"]
     assert sessions.forget("one") and not sessions.forget("one")
-    sessions.of("one")
-    sessions.of("two", least=300 - (time.monotonic() - began) + 1)
+    sessions.of("one", create)
+    sessions.of("two", create, least=300 - (time.monotonic() - began) + 1)
     assert asked == ["one", "two", "one", "two"]
