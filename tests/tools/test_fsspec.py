@@ -100,10 +100,10 @@ def test_a_tree_is_synchronised_both_ways(generic: Any, store: Store, tmp_path: 
 
 def test_the_generic_filesystem_reads_writes_and_copies_by_url(generic: Any, store: Store) -> None:
     generic.pipe(store.url("a"), b"1")
-    generic.cp(store.url("a"), store.url("b"))
-    generic.cp(store.url("a"), "memory://generic/a")
+    generic.cp([store.url("a")], [store.url("b")])  # lists: fsspec of 2024 does not take single names
+    generic.cp([store.url("a")], ["memory://generic/a"])
     assert generic.cat("memory://generic/a") == b"1"
-    generic.cp("memory://generic/a", store.url("c"))
+    generic.cp(["memory://generic/a"], [store.url("c")])
     generic.pipe(store.url("d"), b"2")
     assert store.fs.cat(store.bucket, recursive=True) == {
         store.path(name): data for name, data in {"a": b"1", "b": b"1", "c": b"1", "d": b"2"}.items()
