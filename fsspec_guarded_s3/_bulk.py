@@ -27,7 +27,6 @@ from ._placement import (
 )
 from ._ranges import Wanted, merged, read_merged
 from ._selection import Source
-from ._threads import run_all
 
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
 
@@ -194,7 +193,7 @@ class Bulk(Namespace):
             with lock:
                 callback.relative_update(1)
 
-        run_all((partial(one, *pair) for pair in pairs), self._options.max_concurrency)
+        self._client.side_by_side(partial(one, *pair) for pair in pairs)
 
     def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
         """Write bytes to one path, or each value of a dict to its path; side by side."""
@@ -255,7 +254,7 @@ class Bulk(Namespace):
             if info is not None:
                 copied[self._object(source)] = info.etag or None
 
-        run_all((partial(one, *pair) for pair in pairs), self._options.max_concurrency)
+        self._client.side_by_side(partial(one, *pair) for pair in pairs)
         return copied
 
     def mv(

@@ -20,7 +20,6 @@ from ._client import Cursor, S3Client
 from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
-from ._threads import run_all
 
 _SLICE = 2**20
 Progress = Callable[[int], None]
@@ -77,7 +76,7 @@ def _fetch_ranges(
 ) -> None:
     """Get [start, stop) in ranges side by side, all pinned to the version `pin`."""
     calls = _range_calls(client, path, pin, start, stop, drain)
-    run_all(calls, min(client.options.max_concurrency, len(calls)))
+    client.side_by_side(calls, min(client.options.max_concurrency, len(calls)))
 
 
 def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
@@ -110,7 +109,7 @@ def read_whole(client: S3Client, path: S3Path) -> bytes:
                 begin()
             else:
                 rest = _range_calls(client, path, client.version_of(body), first.stop, size, drain)
-                run_all([begin, *rest], min(client.options.max_concurrency, len(rest) + 1))
+                client.side_by_side([begin, *rest], min(client.options.max_concurrency, len(rest) + 1))
         if check:
             check.verify()
         return buffer.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from ._options import Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
+from ._threads import run_all
 from ._transport import shared_transport
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ E = TypeVar("E", bound="Exchange")
 Standing = Mapping[str, Mapping[str, str]]
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
 _SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
+_DISTANT = 0.005  # seconds of a round trip
+_FEW = 2
 
 
 class Exchange:
@@ -76,6 +79,15 @@ class Exchange:
     def repeat_while(self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int) -> T:
         """Make `call` up to `attempts` times, with pauses, while `holds(error)` says that it is worth it."""
         return self._retry.repeat(call, holds, attempts)
+
+    def side_by_side(self, calls: Iterable[Callable[[], None]], limit: int | None = None) -> None:
+        """Make all calls, up to `limit` (the option `max_concurrency`) at a time. The first error stops all.
+
+        A near store keeps the processor busy with two threads, and more would be in each other's way. A
+        distant one gets all of them at once, since every one of them waits.
+        """
+        limit = limit or self.options.max_concurrency
+        run_all(calls, limit, limit if self._transport.round_trip > _DISTANT else _FEW)
 
     # --- the crossing point ---
 

@@ -94,22 +94,22 @@ class Incoming(io.RawIOBase):
 
     # --- heads ---
 
-    def head(self) -> list[bytes]:
+    def head(self) -> list[str]:
         """The lines of a head, without their ends; at least one."""
         if self.empty and not self._more():
             raise http.client.RemoteDisconnected("the connection was closed before a response")
         end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
         if end >= 0:
-            found = self._buffer[self._start : end]
-            lines = found.split(b"\r\n")
-            if found.count(b"\n") == len(lines) - 1 and all(lines) and len(lines) <= _MAX_HEADERS:
+            found = self._buffer[self._start : end].decode("latin-1")
+            lines = found.split("\r\n")
+            if found.count("\n") == len(lines) - 1 and all(lines) and len(lines) <= _MAX_HEADERS:
                 self._start = end + 4
-                return lines  # type: ignore[return-value]
+                return lines
         return self._lines()
 
-    def _lines(self) -> list[bytes]:
+    def _lines(self) -> list[str]:
         """The same line by line, for heads that are long, come in pieces or end their lines with LF alone."""
-        lines: list[bytes] = []
+        lines: list[str] = []
         while len(lines) <= _MAX_HEADERS + 1:
             line = self._line()
             if not line:
@@ -119,7 +119,7 @@ class Incoming(io.RawIOBase):
             lines.append(line)
         raise http.client.HTTPException(f"got more than {_MAX_HEADERS} headers")
 
-    def _line(self) -> bytes:
+    def _line(self) -> str:
         pieces = []
         size = 0
         while True:
@@ -131,7 +131,7 @@ class Incoming(io.RawIOBase):
             if size > _MAX_LINE:
                 raise http.client.LineTooLong("header line")
             if end >= 0:
-                return b"".join(pieces).rstrip(b"\r\n")
+                return b"".join(pieces).rstrip(b"\r\n").decode("latin-1")
             if not self._more():
                 raise http.client.IncompleteRead(b"")
 
@@ -260,19 +260,22 @@ class HTTPBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _status(line: bytes) -> tuple[str, int]:
-    matched = _STATUS.fullmatch(line.decode("latin-1"))
+def _status(line: str) -> tuple[str, int]:
+    matched = _STATUS.fullmatch(line)
     if not matched:
-        raise http.client.BadStatusLine(repr(bytes(line[:80])))
+        raise http.client.BadStatusLine(repr(line[:80]))
     return matched[1], int(matched[2])
 
 
-def _fields(lines: list[bytes]) -> dict[str, str]:
+def _fields(lines: list[str]) -> dict[str, str]:
     """The header fields of a head, names in lower case; repeated ones are joined (RFC 9110, 5.3)."""
-    fields: dict[str, str] = {}
+    rows = [line.partition(":") for line in lines[1:]]
+    fields = {name.lower(): value.strip() for name, _, value in rows}
+    if len(fields) == len(rows) and all(row[1] and row[0][0] not in " \t" for row in rows):
+        return fields
+    fields = {}
     last = ""
-    for line in lines[1:]:
-        name, colon, value = line.decode("latin-1").partition(":")
+    for name, colon, value in rows:
         if name[:1] in (" ", "\t") and last:  # obsolete folding, RFC 9112, 5.2
             fields[last] += f" {(name + colon + value).strip()}"
             continue

@@ -13,7 +13,6 @@ from ._client import S3Client
 from ._errors import ObjectNotFoundError
 from ._models import PendingUpload
 from ._paths import S3Path
-from ._threads import run_all
 from ._upload import is_starting, live_upload_ids
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -75,7 +74,7 @@ def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
             )
         )
 
-    run_all((partial(measure, item) for item in pending), client.options.max_concurrency)
+    client.side_by_side(partial(measure, item) for item in pending)
     latest = datetime.max.replace(tzinfo=timezone.utc)
     return sorted(found, key=lambda upload: (upload.initiated or latest, upload.path.key, upload.upload_id))
 

@@ -20,7 +20,6 @@ from ._errors import ConflictError, InvalidRequestError, ProtocolError
 from ._models import ByteRange, ObjectInfo, Part, Written
 from ._options import MAX_PART_SIZE, MAX_PARTS, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, Options, part_size_for
 from ._paths import S3Path
-from ._threads import run_all
 from ._upload import Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -172,7 +171,7 @@ def _send_parts(
         progress(stop - start)
 
     try:
-        run_all((partial(send, number) for number in numbers), client.options.max_concurrency)
+        client.side_by_side(partial(send, number) for number in numbers)
     except BaseException:
         upload.abort()
         raise
@@ -298,11 +297,11 @@ def copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInf
 
     numbers = range(1, count + 1)
     try:
-        run_all((partial(copy, number) for number in numbers), client.options.max_concurrency)
+        client.side_by_side(partial(copy, number) for number in numbers)
     except (ProtocolError, InvalidRequestError) as error:
         logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
         upload.restart()
-        run_all((partial(send, number) for number in numbers), _PARTS_IN_MEMORY)
+        client.side_by_side((partial(send, number) for number in numbers), _PARTS_IN_MEMORY)
     return count
 
 

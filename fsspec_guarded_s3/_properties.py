@@ -22,7 +22,6 @@ from ._models import Condition, ObjectInfo, Written
 from ._options import MAX_SINGLE_PUT
 from ._parts import copy_object
 from ._paths import S3Path
-from ._threads import run_all
 from ._upload import Upload
 
 
@@ -147,7 +146,7 @@ class Properties(Listing):
         if recursive:
             found = [self._object(name) for name in self.find(path)]
             calls = (partial(self._client.put_object_acl, item, acl) for item in found)
-            run_all(calls, self._options.max_concurrency)
+            self._client.side_by_side(calls)
         elif location.key:
             self._client.put_object_acl(location, acl)
         else:

@@ -19,7 +19,6 @@ from fsspec.utils import glob_translate, stringify_path
 from . import _paths
 from ._listing import by_name, directory_row, nothing_at
 from ._paths import S3Path
-from ._threads import run_all
 from ._versions import Versions
 
 MAGIC = re.compile(r"[*?[]")
@@ -217,7 +216,7 @@ class Selection(Versions):
                     raise
                 results[index] = error
 
-        run_all((partial(run, index) for index in range(len(calls))), self._options.max_concurrency)
+        self._client.side_by_side(partial(run, index) for index in range(len(calls)))
         return results
 
 

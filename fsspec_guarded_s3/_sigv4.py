@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -104,4 +105,4 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
                 key = self._sign(key, step)
             self._keys.clear()
             self._keys[name] = key
-        return str(self._sign(key, string_to_sign, hex=True))
+        return hmac.digest(key, string_to_sign.encode(), "sha256").hex()

@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _MAX_THREADS = 64
-_FEW = 4
 _MOSTLY_WAITING = 8.0  # times the processor time
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
@@ -54,11 +53,10 @@ class Task(Generic[T]):
             self._future.exception()
 
 
-def run_all(calls: Iterable[Callable[[], None]], limit: int) -> None:
+def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
-    It begins with a few threads, which is best where the processor is the bottleneck. A call that spent its
-    time waiting for the network brings one more, so that a distant store sees the full `limit` soon.
+    It begins with `few` threads. A call that spent its time waiting for the network brings one more.
     """
     if limit == 1:
         for call in calls:
@@ -84,7 +82,7 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int) -> None:
                 started[0] += 1
                 others.append(Task(work))
 
-    started = [min(_FEW, limit)]  # two threads may both add one: the limit is no promise to the last thread
+    started = [min(few, limit)]  # two threads may both add one: the limit is no promise to the last thread
     others = [Task(work) for _ in range(started[0] - 1)]
     try:
         work()

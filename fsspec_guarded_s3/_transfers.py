@@ -236,7 +236,8 @@ def run(
 
     todo = [partial(one, copy) for copy in copies if copy.error is None]
     try:
-        run_all(todo, min(_SIDE_BY_SIDE, max(1, len(todo))))
+        at_once = min(_SIDE_BY_SIDE, max(1, len(todo)))
+        run_all(todo, at_once, at_once)
     except BaseException:  # it came while the main thread waited for the others
         share.stopped = True
         raise

@@ -125,6 +125,7 @@ class Transport:
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str, int], Any] = {}
         self._context: ssl.SSLContext | None = None
+        self.round_trip = float("inf")  # seconds, as the last answers tell
 
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
@@ -231,6 +232,7 @@ class Transport:
         incoming: Incoming = conn.incoming  # type: ignore[attr-defined]
         incoming.expect(Pace(options, options.read_timeout, deadline, wire.patient))
         broken = self._send(conn, wire, deadline)
+        sent = time.monotonic()
         try:
             body = HTTPBody(incoming, wire.method, partial(_release, pool, conn, wire))
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -243,6 +245,9 @@ class Transport:
             ) from broken
         if broken is not None:
             body.will_close = True
+        waited = time.monotonic() - sent
+        # An answer may take the store longer than the way, never shorter: down at once, up slowly.
+        self.round_trip += (waited - self.round_trip) * (1.0 if waited < self.round_trip else 0.1)
         return body
 
     def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:

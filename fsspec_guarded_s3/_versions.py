@@ -17,7 +17,6 @@ from ._listing import directory_row
 from ._models import Condition, ObjectVersion, same_etag
 from ._paths import S3Path
 from ._properties import Properties
-from ._threads import run_all
 
 _BATCH = 1000  # versions of one DeleteObjects
 
@@ -165,7 +164,7 @@ class Versions(Properties):
 
         calls: list[Callable[[], None]] = [partial(batch, items) for items in batches]
         calls += [partial(one, *item) for item in versions if not item[0].isprintable()]
-        run_all(calls, self._options.max_concurrency)
+        self._client.side_by_side(calls)
         if failed:
             raise DeleteObjectsError(
                 f"{len(failed)} of {len(versions)} versions could not be deleted, the first because: "

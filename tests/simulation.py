@@ -291,6 +291,8 @@ class SimulatedS3:
     `replayed` is what a Complete that was applied before answers: 200 as AWS, or 404 as MinIO.
     """
 
+    round_trip = 0.0
+
     def __init__(
         self,
         choices: Choices,

@@ -78,6 +78,7 @@ WITHIN = {
     ("_multipart", "_exchange"),
     ("_buckets", "_exchange"),
     ("_buckets", "_threads"),
+    ("_exchange", "_threads"),
     ("_client", "_multipart"),
     ("_client", "_buckets"),
     ("_reader", "_download"),
