@@ -43,10 +43,11 @@ def test_a_distant_store_gets_all_calls_at_once() -> None:
     assert not together.broken
 
 
-def test_a_near_store_gets_two_calls_at_a_time() -> None:
+def test_a_near_store_gets_two_calls_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "thread_time", time.perf_counter)  # a busy machine must not look like a wait
     busy = Busy()
     run_all([busy] * 60, limit=32, few=2)
-    assert busy.most <= 3  # the machine may be so busy that a call seems to wait: that brings one more
+    assert busy.most == 2
 
 
 def test_calls_that_wait_bring_more_threads() -> None:
