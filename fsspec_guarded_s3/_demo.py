@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -53,11 +54,27 @@ def _embedded_server() -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    _one_at_a_time(server._server)
     try:
         host, port = server.get_host_and_port()
         yield f"http://{host}:{port}"
     finally:
         server.stop()
+
+
+def _one_at_a_time(server: Any) -> None:
+    """Let moto answer one request after the other.
+
+    It looks whether a key exists and stores the object a moment later (5.2), so that two writers who race for
+    it can both be told that they created it.
+    """
+    app, lock = server.app, threading.Lock()
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        with lock:
+            return app(environ, start_response)
+
+    server.app = answer
 
 
 def _pandas(root: str, options: dict[str, Any]) -> None:
