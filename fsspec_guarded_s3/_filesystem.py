@@ -144,6 +144,8 @@ class GuardedS3FileSystem(Bulk):
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """The first `size` bytes."""
+        if size < 0:
+            raise ValueError(f"size must be 0 or more bytes, not {size}")
         return self.cat_file(path, 0, size)
 
     def tail(self, path: str, size: int = 1024) -> bytes:
@@ -267,7 +269,7 @@ class GuardedS3FileSystem(Bulk):
                     f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
                 )
             details = self._details(location, pin)
-            size = block_size if isinstance(block_size, int) else self._options.block_size
+            size = self._options.block_size if block_size is None else _read_ahead(block_size)
             cache_type = _known_cache(cache_type or self._options.cache_type)
             return PinnedReader(
                 self, str(location), client, location, pin, details, size, cache_type, cache_options
@@ -441,6 +443,8 @@ class GuardedS3FileSystem(Bulk):
         Further keywords as in `pipe_file`.
         """
         Attributes.parse(kwargs, "touch")
+        if not isinstance(truncate, bool):
+            raise TypeError(f"truncate must be bool, not {type(truncate).__name__}")
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except FileExistsError:
@@ -465,6 +469,14 @@ def _reading(kwargs: dict[str, Any], taker: str) -> Attributes:
     if writing:
         raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
     return given
+
+
+def _read_ahead(block_size: Any) -> int:
+    if not isinstance(block_size, int):
+        raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
+    if block_size < 1:  # fsspec's caches would read nothing, and say nothing
+        raise ValueError(f"block_size must be at least 1 byte, not {block_size}")
+    return block_size
 
 
 def _known_cache(cache_type: str) -> str:

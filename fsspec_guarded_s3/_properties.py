@@ -79,8 +79,11 @@ class Properties(Listing):
 
     # --- metadata ---
 
-    def metadata(self, path: str, **kwargs: Any) -> dict[str, str]:
-        """The user metadata of an object, by name in lower case with hyphens."""
+    def metadata(self, path: str, refresh: bool = False, **kwargs: Any) -> dict[str, str]:
+        """The user metadata of an object, by name in lower case with hyphens.
+
+        It is asked for each time, so `refresh` changes nothing. HeadObject.
+        """
         given = Attributes.parse(kwargs, "metadata")
         info = self._client_for(given).head_object(self._object(path))
         return {name.replace("_", "-"): value for name, value in info.metadata.items()}
@@ -145,6 +148,8 @@ class Properties(Listing):
         values.one_of(*allowed)("acl", acl)
         if recursive:
             found = [self._object(name) for name in self.find(path)]
+            if not found:
+                raise FileNotFoundError(f"there is nothing below {path}")
             calls = (partial(self._client.put_object_acl, item, acl) for item in found)
             self._client.side_by_side(calls)
         elif location.key:

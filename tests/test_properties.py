@@ -442,6 +442,16 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "tags": (lambda fs: fs.put_tags("bucket/k", {"a": 1}), TypeError, "tags must be a dict of str"),
     "tags mode": (lambda fs: fs.put_tags("bucket/k", {}, mode="x"), ValueError, "mode must be 'o'"),
     "chmod": (lambda fs: fs.chmod("bucket/k", "0644"), ValueError, "acl must be one of private"),
+    "chmod nothing": (
+        lambda fs: fs.chmod("bucket/none", "private", recursive=True),
+        FileNotFoundError,
+        "nothing below bucket/none",
+    ),
+    "open block_size": (lambda fs: fs.open("bucket/k", block_size="5MB"), TypeError, "must be int, not str"),
+    "open block_size -5": (lambda fs: fs.open("bucket/k", block_size=-5), ValueError, "at least 1 byte"),
+    "head": (lambda fs: fs.head("bucket/k", -1), ValueError, "size must be 0 or more"),
+    "truncate": (lambda fs: fs.touch("bucket/k", truncate="no"), TypeError, "truncate must be bool"),
+    "text": (lambda fs: fs.pipe_file("bucket/k", "text"), TypeError, "bytes-like object is required"),
     "chmod bucket": (lambda fs: fs.chmod("bucket", "bucket-owner-read"), ValueError, "acl must be one of"),
 }
 
