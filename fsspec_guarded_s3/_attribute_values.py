@@ -17,6 +17,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from ._checksums import algorithms
 from ._models import WRITE_TOKEN
 
 Check = Callable[[str, Any], str]
@@ -133,6 +134,14 @@ def key_digest(name: str, value: Any) -> str:
     """The MD5 of a customer's key, in base64."""
     digest = hashlib.md5(_key_bytes(name, value), usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()
+
+
+def checksum_algorithm(name: str, value: Any) -> str:
+    """An algorithm that is at hand and gives the checksum of a whole object, however it was uploaded."""
+    known = one_of("CRC32", "CRC32C", "CRC64NVME")(name, value)
+    if known.lower() not in algorithms():
+        raise ValueError(f"{name} {known} needs awscrt: pip install fsspec_guarded_s3[crt]")
+    return known
 
 
 def metadata(given: Any) -> dict[str, str]:

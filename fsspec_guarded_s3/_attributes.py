@@ -57,7 +57,7 @@ class Parameter(NamedTuple):
     header: str
     operations: frozenset[str] = WRITES
     check: Check = values.text
-    kind: str = "content"  # content | place | access | copy
+    kind: str = "content"  # content | place | access | checksum | copy
 
 
 _CUSTOMER = "x-amz-server-side-encryption-customer-"
@@ -108,6 +108,12 @@ PARAMETERS: dict[str, Parameter] = {
     "ExpectedSourceBucketOwner": Parameter(
         "x-amz-source-expected-bucket-owner", COPIES, values.account, "access"
     ),
+    "ChecksumAlgorithm": Parameter(
+        "x-amz-checksum-algorithm",
+        frozenset({"CreateMultipartUpload", "CopyObject"}),
+        values.checksum_algorithm,
+        "checksum",
+    ),
     "MetadataDirective": Parameter(
         "x-amz-metadata-directive", frozenset({"CopyObject"}), values.one_of("COPY", "REPLACE"), "copy"
     ),
@@ -127,8 +133,8 @@ INSTEAD: dict[str, str] = {
     "CopySource": "it is the first path",
     "Range": "pass start and end",
     "ContentLength": "leave it out: it is the size of what is written",
-    "ContentMD5": "leave it out: a CRC32 is sent with every write",
-    "ChecksumCRC32": "leave it out: it is worked out and sent with every write",
+    "ContentMD5": "leave it out: a CRC is sent with every write",
+    "ChecksumCRC32": "leave it out: by ChecksumAlgorithm it is worked out and sent with every write",
     "ChecksumType": "leave it out: checksums are those of the whole object",
     "ChecksumMode": "use the storage option verify_checksums",
 }
@@ -173,8 +179,6 @@ class Attributes:
         """
         items: list[Item] = []
         wanted = {name: value for name, value in given.items() if value is not None}
-        # CRC32 goes with every write; others are not offered.
-        values.one_of("CRC32")("ChecksumAlgorithm", wanted.pop("ChecksumAlgorithm", "CRC32"))
         for name, value in wanted.items():
             parameter = PARAMETERS.get(name)
             if parameter is None:
@@ -220,7 +224,7 @@ class Attributes:
         return Attributes((*kept, *more.items), (self.names - dropped) | more.names)
 
     def of_kinds(self, *kinds: str) -> Attributes:
-        """Those of some kinds: content, place, access or copy."""
+        """Those of some kinds: content, place, access, checksum or copy."""
         names = frozenset(name for name in self.names if PARAMETERS[name].kind in kinds)
         return Attributes(tuple(item for item in self.items if item.parameter in names), names)
 
@@ -246,7 +250,7 @@ class Attributes:
 
     def changes_access(self) -> bool:
         """Whether requests about the object carry other headers for these."""
-        return any(PARAMETERS[name].kind == "access" or name in _ENCRYPTION for name in self.names)
+        return bool(self.of_kinds("access", "checksum") or self.names & _ENCRYPTION)
 
     # --- as headers ---
 
@@ -263,9 +267,14 @@ class Attributes:
         found: dict[str, dict[str, str]] = {}
         for item in self.items:
             parameter = PARAMETERS[item.parameter]
-            for operation in parameter.operations if parameter.kind == "access" else ():
+            for operation in parameter.operations if parameter.kind in ("access", "checksum") else ():
                 found.setdefault(operation, {})[item.header] = item.value
         return found
+
+    def checksum_algorithm(self) -> str:
+        """By which algorithm what is written is checked."""
+        given = (item.value for item in self.items if item.parameter == "ChecksumAlgorithm")
+        return next(given, "CRC32").lower()
 
     def directive(self, name: str) -> str:
         """The value of MetadataDirective or TaggingDirective, "COPY" where it is not given."""

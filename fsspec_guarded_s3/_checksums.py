@@ -39,12 +39,27 @@ def algorithms() -> dict[str, _Algorithm]:
     return _algorithms()
 
 
-def body_crc32(body: RequestBody) -> int:
-    """CRC32 of what a request carries."""
-    crc = 0
+class Crc(NamedTuple):
+    """A CRC, and by which algorithm: the lower-case name that S3's header has."""
+
+    algorithm: str
+    value: int
+
+    def text(self) -> str:
+        """As S3 writes it."""
+        return encoded(self.value, algorithms()[self.algorithm].bits)
+
+    def headers(self) -> dict[str, str]:
+        """The header that carries it."""
+        return {f"x-amz-checksum-{self.algorithm}": self.text()}
+
+
+def body_crc(body: RequestBody, algorithm: str = "crc32") -> Crc:
+    """The CRC of what a request carries."""
+    update, crc = algorithms()[algorithm].update, 0
     for chunk in body_chunks(body):
-        crc = zlib.crc32(chunk, crc)
-    return crc
+        crc = update(chunk, crc)
+    return Crc(algorithm, crc)
 
 
 def encoded(crc: int, bits: int = 32) -> str:
@@ -52,12 +67,16 @@ def encoded(crc: int, bits: int = 32) -> str:
     return base64.b64encode(crc.to_bytes(bits // 8, "big")).decode()
 
 
-def combined_crc32(parts: list[tuple[int, int]]) -> int:
-    """The CRC32 of bytes whose consecutive parts have these (CRC32, length)."""
+def combined_crc(parts: list[tuple[Crc, int]]) -> Crc | None:
+    """The CRC of bytes whose consecutive parts have these (CRC, length); None for different algorithms."""
+    names = {crc.algorithm for crc, _ in parts}
+    if len(names) != 1:
+        return None
+    (name,) = names
     whole = 0
     for crc, length in parts:
-        whole = combine(whole, crc, length, "crc32")
-    return whole
+        whole = combine(whole, crc.value, length, name)
+    return Crc(name, whole)
 
 
 def combine(first: int, second: int, length: int, algorithm: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from . import _xml
 from ._bodies import RequestBody, body_size
 from ._buckets import BucketOperations
-from ._checksums import body_crc32, encoded
+from ._checksums import body_crc
 from ._errors import (
     GuardedS3Error,
     IncompleteBodyError,
@@ -161,11 +161,11 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     def put_object(
         self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
     ) -> Written:
-        """PutObject, with its CRC32."""
+        """PutObject, with its CRC."""
         locked = any(name.startswith("x-amz-object-lock") for name in headers)
-        checked = {"x-amz-checksum-crc32": encoded(body_crc32(data))} if body_size(data) or locked else {}
+        checked = body_crc(data, self._algorithm).headers() if body_size(data) or locked else {}
         if locked:  # PutObject: such an object needs a checksum, an empty one too
-            checked["x-amz-sdk-checksum-algorithm"] = "CRC32"
+            checked["x-amz-sdk-checksum-algorithm"] = self._algorithm.upper()
         request = Request(
             "PutObject",
             "PUT",
@@ -269,7 +269,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     def _delete(self, bucket: str, body: bytes) -> list[GuardedS3Error]:
         headers = {"content-type": "application/xml"}
         if is_directory_bucket(bucket):  # which knows no MD5
-            headers["x-amz-checksum-crc32"] = encoded(body_crc32(body))
+            headers |= body_crc(body).headers()
         else:
             digest = hashlib.md5(body, usedforsecurity=False).digest()
             headers["content-md5"] = base64.b64encode(digest).decode()

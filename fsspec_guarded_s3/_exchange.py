@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from . import _xml
-from ._attributes import CUSTOMER_KEY
+from ._attributes import CUSTOMER_KEY, Attributes
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
     GuardedS3Error,
@@ -35,7 +35,6 @@ from ._transport import shared_transport
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
-Standing = Mapping[str, Mapping[str, str]]
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
 _SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
 _DISTANT = 0.005  # seconds of a round trip
@@ -52,20 +51,20 @@ class Exchange:
         self._retry = RetryPolicy(options.max_attempts)
         self._sessions = Sessions()
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
-        self._standing: Standing = options.attributes().standing()
+        self._carry(options.attributes())
 
     def __repr__(self) -> str:
         return f"<S3Client {self.options.endpoint_url or 'AWS'}>"
 
-    @property
-    def standing(self) -> Standing:
-        """The headers that every request of an operation carries, by operation."""
-        return self._standing
+    def _carry(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self._standing = attributes.standing()  # headers of every request of an operation
+        self._algorithm = attributes.checksum_algorithm()
 
-    def carrying(self: E, standing: Standing) -> E:
-        """The same client with other such headers: for one object that needs a key of its own."""
+    def carrying(self: E, attributes: Attributes) -> E:
+        """The same client with other attributes: for one object that needs a key of its own, say."""
         clone = copy.copy(self)
-        clone._standing = standing
+        clone._carry(attributes)
         return clone
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from itertools import compress
 from typing import NamedTuple, Protocol
 
 from ._bodies import RequestBody
+from ._checksums import Crc
 from ._errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
 
 # One random value per logical conditional write; it tells our own object from a rival's.
@@ -193,12 +194,12 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One uploaded part: its number from 1, ETag, size in bytes, and CRC32 where that is known."""
+    """One uploaded part: its number from 1, ETag, size in bytes, and CRC where that is known."""
 
     number: int
     etag: str
     size: int
-    crc32: int | None = None
+    crc: Crc | None = None
 
 
 class ListedObject(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from . import _xml
 from ._bodies import RequestBody, body_size
-from ._checksums import body_crc32, combined_crc32, encoded
+from ._checksums import body_crc, combined_crc
 from ._errors import ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, written
@@ -20,7 +20,7 @@ class MultipartOperations(Exchange):
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
         """CreateMultipartUpload; returns the upload id."""
         query = (("uploads", ""),)
-        checked = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
+        checked = {"x-amz-checksum-algorithm": self._algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
         request = Request(
             "CreateMultipartUpload",
             "POST",
@@ -33,11 +33,11 @@ class MultipartOperations(Exchange):
         return self._ask(request, lambda answer: _xml.parse_upload_id(answer.body))
 
     def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
-        """UploadPart, with its CRC32."""
-        crc = body_crc32(data)
+        """UploadPart, with its CRC."""
+        crc = body_crc(data, self._algorithm)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
-        headers = {"x-amz-checksum-crc32": encoded(crc)}
-        response = self._send(Request("UploadPart", "PUT", path.bucket, path.key, query, headers, body=data))
+        request = Request("UploadPart", "PUT", path.bucket, path.key, query, crc.headers(), body=data)
+        response = self._send(request)
         etag = response.headers.get("etag", "")
         if not etag:
             raise ProtocolError("UploadPart was answered without an ETag")
@@ -59,19 +59,17 @@ class MultipartOperations(Exchange):
     def complete_multipart_upload(
         self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
     ) -> Written:
-        """CompleteMultipartUpload, with the size and, where those of all parts are known, the CRC32."""
+        """CompleteMultipartUpload, with the size and, where those of all parts are known, the CRC."""
         ordered = sorted(parts, key=lambda part: part.number)
         headers = {
             **condition.headers(),
             "content-type": "application/xml",
             "x-amz-mp-object-size": str(sum(part.size for part in ordered)),
         }
-        crcs = [(part.crc32, part.size) for part in ordered if part.crc32 is not None]
-        if len(crcs) == len(ordered):
-            headers |= {
-                "x-amz-checksum-crc32": encoded(combined_crc32(crcs)),
-                "x-amz-checksum-type": "FULL_OBJECT",
-            }
+        crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
+        whole = combined_crc(crcs) if len(crcs) == len(ordered) else None
+        if whole is not None:
+            headers |= {**whole.headers(), "x-amz-checksum-type": "FULL_OBJECT"}
         request = Request(
             "CompleteMultipartUpload",
             "POST",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody
-from ._checksums import body_crc32
+from ._checksums import algorithms, body_crc
 from ._client import S3Client
 from ._download import read_range
 from ._errors import ConflictError, InvalidRequestError, ProtocolError
@@ -244,8 +244,8 @@ def _same_bytes(part: Part, piece: FileSlice) -> bool | None:
     """Whether the part holds these bytes; None where the store tells no checksum that could prove it."""
     if part.size != piece.stop - piece.start:
         return False
-    if part.crc32 is not None:
-        return part.crc32 == body_crc32(piece)
+    if part.crc is not None and part.crc.algorithm in algorithms():
+        return part.crc == body_crc(piece, part.crc.algorithm)
     etag = part.etag.strip('"')
     if len(etag) != 32:
         return None

@@ -36,7 +36,7 @@ class Properties(Listing):
         """The client for an object that was written or is to be written with `given`."""
         if not given.changes_access():
             return self._client
-        return self._client.carrying(self._attributes.overlaid(given).standing())
+        return self._client.carrying(self._attributes.overlaid(given))
 
     def _new_headers(self, location: S3Path, given: Attributes) -> dict[str, str]:
         """For an object that is made of nothing."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from fsspec.spec import AbstractBufferedFile
 
+from ._attributes import Attributes
 from ._client import S3Client
 from ._download import read_range
-from ._exchange import Standing
 from ._models import ObjectInfo
 from ._paths import S3Path
 
@@ -85,7 +85,7 @@ class PinnedReader(AbstractBufferedFile):
             cache,
             self._cache_options,
             self.loc,
-            self._client.standing,
+            self._client.attributes,
         )
 
 
@@ -99,9 +99,9 @@ def _reopen(
     cache_type: str,
     cache_options: dict[str, Any] | None,
     position: int,
-    standing: Standing,
+    attributes: Attributes,
 ) -> PinnedReader:
-    client = fs._client.carrying(standing)
+    client = fs._client.carrying(attributes)
     reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type, cache_options)
     reader.loc = position
     return reader

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from ._checksums import encoded
+from ._checksums import Crc
 from ._errors import ProtocolError
 from ._models import ListPage, ObjectVersion, Part, PendingUpload, SessionCredentials, VersionPage, s3_time
 
@@ -235,7 +236,7 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
             _number(item, "PartNumber"),
             _text(item, "ETag"),
             _number(item, "Size"),
-            _crc32(_text(item, "ChecksumCRC32")),
+            _crc(item),
         )
         for item in root.findall("Part")
     ]
@@ -247,13 +248,14 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     return parts, marker
 
 
-def _crc32(text: str) -> int | None:
-    """The CRC32 of a part; None where there is none, or none that can be read."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return int.from_bytes(data, "big") if len(data) == 4 else None
+def _crc(item: ElementTree.Element) -> Crc | None:
+    """The CRC of a part; None where there is none, or none that can be read."""
+    for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8)):
+        with suppress(ValueError):
+            data = base64.b64decode(_text(item, f"Checksum{name.upper()}"), validate=True)
+            if len(data) == size:
+                return Crc(name, int.from_bytes(data, "big"))
+    return None
 
 
 def parse_tags(body: bytes) -> list[tuple[str, str]]:
@@ -282,11 +284,15 @@ def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:
     ]
 
 
+def _element(name: str, text: str) -> str:
+    return f"<{name}>{text}</{name}>"
+
+
 def complete_body(parts: Iterable[Part]) -> bytes:
     """The request body of CompleteMultipartUpload, parts in ascending order."""
     rows = "".join(
         f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
-        + (f"<ChecksumCRC32>{encoded(part.crc32)}</ChecksumCRC32>" if part.crc32 is not None else "")
+        + (_element(f"Checksum{part.crc.algorithm.upper()}", part.crc.text()) if part.crc else "")
         + "</Part>"
         for part in sorted(parts, key=lambda part: part.number)
     )

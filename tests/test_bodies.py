@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fsspec_guarded_s3._bodies import CHUNK, FileChangedError, FileSlice, body_chunks, body_size
-from fsspec_guarded_s3._checksums import body_crc32
+from fsspec_guarded_s3._checksums import body_crc
 from tests.data import period_free
 
 DATA = period_free(2 * CHUNK + 3)
@@ -84,4 +84,4 @@ def test_empty_body_has_no_chunks(local: Path) -> None:
 def test_crc32_of_a_slice_is_that_of_its_bytes(local: Path) -> None:
     with local.open("rb") as file:
         for start, stop in SLICES:
-            assert body_crc32(FileSlice(file.fileno(), start, stop)) == body_crc32(DATA[start:stop])
+            assert body_crc(FileSlice(file.fileno(), start, stop)) == body_crc(DATA[start:stop])

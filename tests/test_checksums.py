@@ -24,10 +24,12 @@ from hypothesis import strategies as st
 from fsspec_guarded_s3 import ChecksumMismatchError, TransportError
 from fsspec_guarded_s3._bodies import FileChangedError
 from fsspec_guarded_s3._checksums import (
+    Crc,
     ObjectChecksum,
     algorithms,
+    body_crc,
     combine,
-    combined_crc32,
+    combined_crc,
     encoded,
 )
 from tests.data import period_free
@@ -60,8 +62,8 @@ def test_algorithm_has_the_value_of_the_catalogue(name: str) -> None:
 def test_crc32_of_parts_combines_to_that_of_the_whole(data: bytes, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     pieces = [data[start:stop] for start, stop in itertools.pairwise(bounds)]
-    parts = [(zlib.crc32(piece), len(piece)) for piece in pieces]
-    assert combined_crc32(parts) == zlib.crc32(data)
+    parts = [(Crc("crc32", zlib.crc32(piece)), len(piece)) for piece in pieces]
+    assert combined_crc(parts) == Crc("crc32", zlib.crc32(data))
 
 
 @given(first=st.binary(max_size=100), second=st.binary(max_size=100))
@@ -81,8 +83,37 @@ def test_combining_in_two_steps_is_combining_in_one(first: int, length: int, mor
     assert combine(combine(first, 0, length, "crc32"), 0, more, "crc32") == at_once
 
 
-def test_no_parts_have_the_crc_of_nothing() -> None:
-    assert combined_crc32([]) == zlib.crc32(b"") == 0
+def test_no_parts_and_parts_of_several_algorithms_have_no_crc_together() -> None:
+    assert combined_crc([]) is None
+    assert combined_crc([(Crc("crc32", 1), 1), (Crc("crc32c", 1), 1)]) is None
+
+
+@pytest.mark.parametrize("name", ["CRC32C", "CRC64NVME"])
+def test_another_algorithm_goes_with_the_put_and_with_every_part(name: str) -> None:
+    """And, combined, with Complete; the store's part names it too."""
+    if name.lower() not in algorithms():
+        pytest.skip("there is no awscrt")
+    header = f"x-amz-checksum-{name.lower()}"
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        fs = filesystem(server.url, s3_additional_kwargs={"ChecksumAlgorithm": name}, **PARTS)
+        fs.pipe_file("bucket/small", DATA)
+        assert server.requests[-1].headers[header] == body_crc(DATA, name.lower()).text()
+        fs.pipe_file("bucket/large", LARGE)
+        fs.cp_file("bucket/small", "bucket/copy")
+        create, *parts, complete, _head, copied = server.requests[1:]
+    assert create.headers["x-amz-checksum-algorithm"] == copied.headers["x-amz-checksum-algorithm"] == name
+    assert [part.headers[header] for part in parts] == [body_crc(p.body, name.lower()).text() for p in parts]
+    assert complete.headers[header] == body_crc(LARGE, name.lower()).text()
+    assert complete.body.count(f"<Checksum{name}>".encode()) == len(parts) == 3
+    assert not [request for request in server.requests if "x-amz-checksum-crc32" in request.headers]
+
+
+def test_an_algorithm_that_is_not_at_hand_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec_guarded_s3 import _attribute_values
+
+    monkeypatch.setattr(_attribute_values, "algorithms", lambda: {"crc32": None})
+    with pytest.raises(ValueError, match=r"ChecksumAlgorithm CRC32C needs awscrt: pip install .*\[crt\]"):
+        filesystem("http://127.0.0.1:1", s3_additional_kwargs={"ChecksumAlgorithm": "CRC32C"})
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHIN = {
     ("_models", "_errors"),
     ("_models", "_bodies"),
+    ("_models", "_checksums"),
+    ("_attribute_values", "_checksums"),
     ("_checksums", "_bodies"),
     ("_checksums", "_errors"),
     ("_error_codes", "_errors"),

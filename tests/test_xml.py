@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import ProtocolError
 from fsspec_guarded_s3 import _xml as xml
+from fsspec_guarded_s3._checksums import Crc
 from fsspec_guarded_s3._models import Part
 
 SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -166,7 +167,7 @@ def test_keys_that_were_not_deleted_are_told() -> None:
 
 def test_bodies_are_escaped_and_parts_ascend() -> None:
     assert b"<Key>a&amp;&lt;b&gt;</Key>" in xml.delete_body({"a&<b>": None})
-    body = xml.complete_body([Part(2, "b", 1, 0x01020304), Part(1, "a", 1)])
+    body = xml.complete_body([Part(2, "b", 1, Crc("crc32", 0x01020304)), Part(1, "a", 1)])
     assert body.index(b"<PartNumber>1<") < body.index(b"<PartNumber>2<")
     assert body.count(b"<ChecksumCRC32>AQIDBA==</ChecksumCRC32>") == 1
 
