@@ -9,9 +9,11 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
+from fsspec.caching import MMapCache
 from fsspec.spec import AbstractBufferedFile
 
 from ._attributes import Attributes
+from ._blocks import PinnedBlocks
 from ._client import S3Client
 from ._download import read_range
 from ._models import ObjectInfo
@@ -66,10 +68,24 @@ class PinnedReader(AbstractBufferedFile):
         """The version that was opened, None where the bucket has none."""
         return self._pin.version_id
 
+    @property
+    def cache(self) -> Any:
+        """fsspec's cache of this file, None when it is closed."""
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: Any) -> None:
+        if isinstance(cache, MMapCache):  # `blockcache::` brings its own
+            cache = PinnedBlocks(cache.blocksize, self._fetch_range, cache.size, cache.location, cache.blocks)
+        self._cache = cache
+
     def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""
-        if getattr(self, "cache", None) is not None:
-            self.cache.fetcher = None  # some caches of fsspec are cycles: they must not keep connections
+        cache = getattr(self, "_cache", None)
+        if isinstance(cache, PinnedBlocks):
+            cache.close()
+        if cache is not None:
+            cache.fetcher = None  # some caches of fsspec are cycles: they must not keep connections
         super().close()
 
     def __reduce__(self) -> tuple[Any, ...]:

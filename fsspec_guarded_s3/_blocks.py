@@ -1,0 +1,60 @@
+"""fsspec's cache of blocks in a local file, made safe: for `cache_type="mmap"` and for `blockcache::`.
+
+fsspec's own counts blocks as there before it has them, so that after an error it hands out zeros. That of
+`blockcache::` also keeps blocks from one opening to the next without a look at the version, unites its lists
+of blocks with those of older versions, and fetches what is missing under another pin. Here blocks belong to
+one open file, under its pin; what `blockcache::` keeps is whole files of one version.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+
+from fsspec.caching import MMapCache
+
+
+class PinnedBlocks(MMapCache):
+    """Blocks that `fetch` has brought, in a temporary file or in one beside `target`.
+
+    On closing a file with all blocks becomes `target`, any other is removed. `told` is where `blockcache::`
+    looks which blocks there are.
+    """
+
+    def __init__(
+        self,
+        blocksize: int,
+        fetch: Callable[[int, int], bytes],
+        size: int,
+        target: str | None,
+        told: set[int],
+    ) -> None:
+        self._target = target
+        self._told = told
+        place = None
+        if target is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(target)  # of parts, since a whole one would have been opened instead
+            place = f"{target}.{uuid.uuid4().hex}.part"
+        super().__init__(blocksize, fetch, size, place, set())
+
+    def _fetch(self, start: int | None, end: int | None) -> bytes:
+        before = set(self.blocks)
+        try:
+            data: bytes = super()._fetch(start, end)
+        except BaseException:
+            self.blocks.intersection_update(before)
+            raise
+        self._told.update(self.blocks)
+        return data
+
+    def close(self) -> None:
+        """Keep a whole file, remove any other."""
+        if self._target is None or self.location is None or not os.path.exists(self.location):
+            return
+        if self.blocks.issuperset(range(-(-self.size // self.blocksize))):
+            os.replace(self.location, self._target)
+        else:
+            os.unlink(self.location)
