@@ -7,30 +7,57 @@ from collections.abc import Mapping, Sequence
 from . import _xml
 from ._bodies import RequestBody, body_size
 from ._checksums import body_crc, combined_crc
-from ._errors import ProtocolError
+from ._errors import InvalidRequestError, ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, written
-from ._models import ByteRange, Condition, Part, PendingUpload, Request, Written
+from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written
+from ._options import Options
 from ._paths import S3Path, is_directory_bucket
 
 
 class MultipartOperations(Exchange):
     """CreateMultipartUpload, UploadPart, UploadPartCopy, Complete, Abort, and what is under way."""
 
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._whole_checked: set[str] = set()  # buckets whose store compares the CRC of whole objects
+
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
-        """CreateMultipartUpload; returns the upload id."""
-        query = (("uploads", ""),)
-        checked = {"x-amz-checksum-algorithm": self._algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
+        """CreateMultipartUpload; returns the upload id.
+
+        It asks for the CRC of the whole object to be compared on Complete. AWS says in its answer that it
+        will; other stores take that CRC for one of CRCs (MinIO #20944), or refuse to be asked.
+        """
+        asked = {"x-amz-checksum-algorithm": self._algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
+        try:
+            return self._create(path, {**headers, **asked})
+        except InvalidRequestError as error:
+            if error.code not in ("InvalidArgument", "InvalidRequest", "NotImplemented"):
+                raise
+            return self._create(path, headers)
+
+    def _create(self, path: S3Path, headers: Mapping[str, str]) -> str:
         request = Request(
             "CreateMultipartUpload",
             "POST",
             path.bucket,
             path.key,
-            query,
-            {**headers, **checked},
+            (("uploads", ""),),
+            headers,
             idempotent=False,
         )
-        return self._ask(request, lambda answer: _xml.parse_upload_id(answer.body))
+
+        def parse(answer: Response) -> str:
+            self._learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
+            return _xml.parse_upload_id(answer.body)
+
+        return self._ask(request, parse)
+
+    def _learn(self, bucket: str, checksum_type: str) -> None:
+        if checksum_type == "FULL_OBJECT":
+            self._whole_checked.add(bucket)
+        else:
+            self._whole_checked.discard(bucket)
 
     def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
         """UploadPart, with its CRC."""
@@ -59,7 +86,7 @@ class MultipartOperations(Exchange):
     def complete_multipart_upload(
         self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
     ) -> Written:
-        """CompleteMultipartUpload, with the size and, where those of all parts are known, the CRC."""
+        """CompleteMultipartUpload, with the size and, where it is known and compared, the CRC."""
         ordered = sorted(parts, key=lambda part: part.number)
         headers = {
             **condition.headers(),
@@ -68,7 +95,7 @@ class MultipartOperations(Exchange):
         }
         crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
         whole = combined_crc(crcs) if len(crcs) == len(ordered) else None
-        if whole is not None:
+        if whole is not None and path.bucket in self._whole_checked:
             headers |= {**whole.headers(), "x-amz-checksum-type": "FULL_OBJECT"}
         request = Request(
             "CompleteMultipartUpload",
@@ -96,8 +123,10 @@ class MultipartOperations(Exchange):
         while marker is not None:
             query = (("part-number-marker", marker), ("uploadId", upload_id))
             request = Request("ListParts", "GET", path.bucket, path.key, query)
-            page, marker = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
+            page, marker, checksum_type = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
             parts += page
+            if checksum_type:  # of an upload that another process began
+                self._learn(path.bucket, checksum_type)
         return parts
 
     def list_multipart_uploads(self, bucket: str, prefix: str) -> list[PendingUpload]:

@@ -14,6 +14,9 @@ from ._models import Request
 from ._paths import S3Path
 from ._session import Session
 
+# Conditions of writes, which botocore's model has from 1.35.70 on.
+_CONDITIONS = {"IfMatch": "if-match", "IfNoneMatch": "if-none-match"}
+
 
 def request_of(session: Session, method: str, path: S3Path, parameters: Mapping[str, Any]) -> Request:
     """The request of an operation on an object, such as "get_object", with VersionId from `path`.
@@ -35,6 +38,9 @@ def request_of(session: Session, method: str, path: S3Path, parameters: Mapping[
     headers: dict[str, str] = {}
     for parameter, value in parameters.items():
         member = operation.input_shape.members.get(parameter)
+        if member is None and parameter in _CONDITIONS and isinstance(value, str):
+            headers[_CONDITIONS[parameter]] = value
+            continue
         place = member.serialization.get("location") if member is not None else None
         if place not in ("querystring", "header", "headers"):
             raise TypeError(f"{parameter} is no parameter of {name} that a URL could have")

@@ -228,8 +228,8 @@ def parse_etag(body: bytes) -> str:
     return _text(_root(body), "ETag")
 
 
-def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
-    """ListParts: the parts of a page and the marker of the next one."""
+def parse_parts(body: bytes) -> tuple[list[Part], str | None, str]:
+    """ListParts: the parts of a page, the marker of the next one, and the checksum type of the upload."""
     root = _result(body, "ListParts")
     parts = [
         Part(
@@ -240,12 +240,13 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
         )
         for item in root.findall("Part")
     ]
+    kind = _text(root, "ChecksumType")
     if _text(root, "IsTruncated") != "true":
-        return parts, None
+        return parts, None, kind
     marker = _text(root, "NextPartNumberMarker")
     if not marker:
         raise ProtocolError("the list of parts is truncated and has no marker: parts would be lost")
-    return parts, marker
+    return parts, marker, kind
 
 
 def _crc(item: ElementTree.Element) -> Crc | None:

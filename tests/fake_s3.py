@@ -19,7 +19,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from urllib.parse import quote_plus, unquote
@@ -30,6 +30,7 @@ from tests.scripted_server import Answer, Headers, Reply, Request, quoted, respo
 
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
 CRC32 = "x-amz-checksum-crc32"
+CHECKED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
 
 Fields = Sequence[tuple[str, object]]  # the children of an XML element
 
@@ -128,6 +129,7 @@ class FakeS3:
         self.etag_override = etag_override
         self.replay_ok = replay_ok
         self.min_part_size = min_part_size
+        self.tells_checksums = True  # in its answer to CreateMultipartUpload, as AWS does
         self.refuse_delete: Callable[[str], str | None] = lambda key: None
         self._upload_numbers = itertools.count(1)
 
@@ -386,7 +388,9 @@ class FakeS3:
         upload_id = f"upload-{next(self._upload_numbers)}"
         self.uploads[upload_id] = Upload(bucket, key, _kept(headers), composite)
         fields = [("Bucket", bucket), ("Key", key), ("UploadId", upload_id)]
-        return _xml("InitiateMultipartUploadResult", fields)
+        reply = _xml("InitiateMultipartUploadResult", fields)
+        told = {name: headers[name] for name in CHECKED if name in headers and self.tells_checksums}
+        return replace(reply, headers={**reply.headers, **told})
 
     def _upload_operation(self, request: Request, bucket: str, key: str) -> Reply:
         upload_id, method = request.query["uploadId"], request.method

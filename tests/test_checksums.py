@@ -308,6 +308,37 @@ def test_every_upload_carries_the_crc32_of_its_bytes(tmp_path: Path, how: str, d
         ]
 
 
+@pytest.mark.parametrize("code", ["", "NotImplemented", "InvalidRequest"])
+def test_the_checksum_of_the_whole_is_for_stores_that_say_that_they_compare_it(code: str) -> None:
+    """Others take it for one of checksums, or refuse to be asked: then each part has its own alone."""
+
+    def refuse(request: Request, fake: FakeS3) -> Answer | None:
+        asks = operation(request) == "CreateMultipartUpload" and "x-amz-checksum-type" in request.headers
+        return s3_error(501 if code == "NotImplemented" else 400, code) if code and asks else None
+
+    fake = FakeS3("bucket", fault=refuse)
+    fake.tells_checksums = False
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).pipe_file(PATH, LARGE)
+        (complete,) = named(server, "Complete")
+        created = named(server, "CreateMultipartUpload")
+        parts = named(server, "UploadPart")
+    assert fake.objects[SLOT].body == LARGE
+    assert not {"x-amz-checksum-crc32", "x-amz-checksum-type"} & set(complete.headers)
+    assert complete.body.count(b"<ChecksumCRC32>") == len(parts) == 3
+    assert len(created) == (2 if code else 1)
+
+
+def test_another_refusal_of_an_upload_is_final() -> None:
+    """A storage class that is none is not asked for twice."""
+    wrong = s3_error(400, "InvalidStorageClass")
+    fake = FakeS3("bucket", fault=lambda request, _: wrong if "uploads" in request.query else None)
+    with ScriptedServer(handler=fake) as server:
+        with pytest.raises(ValueError, match="InvalidStorageClass"):
+            filesystem(server.url, **PARTS).pipe_file(PATH, LARGE)
+        assert len(named(server, "CreateMultipartUpload")) == 1
+
+
 def test_part_that_is_spoiled_on_its_way_is_refused_by_the_store_and_nothing_is_published() -> None:
     """As if memory had changed between the CRC and the sending."""
 

@@ -82,6 +82,9 @@ def test_url_is_botocores(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
         aws_session_token=TOKEN,
         config=config,
     )
+    known = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    if not set(parameters) <= set(known.input_shape.members):
+        pytest.skip("conditions of writes came with botocore 1.35.70")
     theirs = client.generate_presigned_url(
         operation, Params={"Bucket": "bucket", "Key": "a b", **parameters}, ExpiresIn=77
     )

@@ -470,7 +470,8 @@ def with_checksums(value: Callable[[bytes], str]) -> Callable[[Request, Reply], 
             plain = f"<ETag>{md5_etag(piece)}</ETag>".encode()
             crc = f"<ChecksumCRC32>{value(piece)}</ChecksumCRC32>".encode()
             body = body.replace(found, found + crc).replace(plain, plain + crc)
-        return dataclasses.replace(reply, body=body)
+        kind = b"<ChecksumType>FULL_OBJECT</ChecksumType><UploadId>"
+        return dataclasses.replace(reply, body=body.replace(b"<UploadId>", kind))
 
     return after
 

@@ -142,11 +142,11 @@ def test_an_upload_needs_an_id() -> None:
 
 
 def test_parts_and_uploads_carry_their_markers() -> None:
-    parts, marker = xml.parse_parts(
+    parts, marker, kind = xml.parse_parts(
         b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
         b"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>5</Size></Part></ListPartsResult>"
     )
-    assert (parts, marker) == ([Part(1, "e", 5)], "1")
+    assert (parts, marker, kind) == ([Part(1, "e", 5)], "1", "")
     uploads, markers = xml.parse_uploads(
         b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>"
         b"<NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>a+b</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>"
