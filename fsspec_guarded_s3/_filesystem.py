@@ -1,43 +1,35 @@
-"""fsspec's verbs for content: reading, opening, writing; no HTTP, no XML."""
+"""fsspec's verbs for content: reading and writing it as a whole; no HTTP, no XML."""
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import shutil
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from fsspec.caching import caches
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import isfilelike, tokenize
 
 from . import _listing_cache
 from ._attributes import NONE, Attributes
-from ._bulk import Bulk
 from ._client import S3Client
 from ._download import download, read_range, read_whole
-from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError, WriteOutcomeUnknownError
+from ._errors import ObjectChangedError, ObjectNotFoundError, WriteOutcomeUnknownError
 from ._listing import nothing_at
 from ._listing_cache import ListingCache
-from ._models import Condition, same_etag
+from ._models import Condition
 from ._namespace import write_condition
+from ._opening import Opening, known_cache, reading
 from ._options import FSSPEC_OPTIONS, Options, without_secrets
-from ._parts import PartBuffer, prepare_append, resume_file, upload_bytes, upload_file
-from ._paths import S3Path
-from ._reader import PinnedReader
+from ._parts import resume_file, upload_bytes, upload_file
 from ._transaction import GuardedTransaction
 from ._upload import Upload
-from ._writer import CompressedWriter, GuardedWriter
-
-_READ_MODES = ("rb", "r", "rt")
 
 
-class GuardedS3FileSystem(Bulk):
+class GuardedS3FileSystem(Opening):
     """S3 with conditional create, pinned reads and guarded writers.
 
     Parameters
@@ -57,7 +49,7 @@ class GuardedS3FileSystem(Bulk):
             return
         storage_options = self._read_configured(storage_options)
         self._options = Options.parse(storage_options)
-        _known_cache(self._options.cache_type)
+        known_cache(self._options.cache_type)
         super().__init__(
             use_listings_cache=self._options.use_listings_cache,
             listings_expiry_time=self._options.listings_expiry_time,
@@ -135,7 +127,7 @@ class GuardedS3FileSystem(Bulk):
         Raises FileNotFoundError, ObjectChangedError.
         """
         location = self._object(path, version_id)
-        client = self._client_for(_reading(kwargs, "cat_file")) if kwargs else self._client
+        client = self._client_for(reading(kwargs, "cat_file")) if kwargs else self._client
         if start in (None, 0) and end is None:
             return read_whole(client, location)
         info = client.head_object(location)
@@ -183,7 +175,7 @@ class GuardedS3FileSystem(Bulk):
         that is a folder itself.
         """
         lpath = os.fspath(lpath)
-        client = self._client_for(_reading(kwargs, "get_file")) if kwargs else self._client
+        client = self._client_for(reading(kwargs, "get_file")) if kwargs else self._client
 
         def begin(size: int) -> None:
             if os.path.isdir(lpath):
@@ -204,121 +196,6 @@ class GuardedS3FileSystem(Bulk):
         elif not self.isdir(rpath):
             raise nothing_at(location)
         return False
-
-    # --- opening ---
-
-    def open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
-
-        `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
-        Further keywords are attributes in S3's names: of the object that is written, such as
-        `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
-        `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
-        that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
-        after it was replaced.
-        Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
-        somebody else writes meanwhile.
-        """
-        self._object(path)  # fsspec would drop a slash at the end, which names no object
-        plain = mode.replace("b", "").replace("t", "")
-        if plain not in ("r", "w", "x", "a"):
-            raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
-        if compression is None or plain == "r":
-            return super().open(path, mode, block_size, cache_options, compression, **kwargs)
-        text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
-        file = super().open(path, plain + "b", block_size, cache_options, **kwargs)
-        from fsspec.compression import compr
-        from fsspec.core import get_compression
-
-        name = get_compression(self._strip_protocol(path), compression)
-        if name is not None:
-            file = CompressedWriter(compr[name](file, mode="w"), file)
-        return file if "b" in mode else io.TextIOWrapper(file, **text)
-
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: int | None = None,
-        autocommit: bool = True,
-        cache_options: dict[str, Any] | None = None,
-        cache_type: str | None = None,
-        if_match: str | None = None,
-        version_id: str | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        if mode in _READ_MODES:
-            location = self._object(path, version_id)
-            client = self._client_for(_reading(kwargs, "open for reading"))
-            try:
-                pin = client.head_object(location)
-            except ObjectNotFoundError:
-                if version_id is None and self.isdir(path):
-                    raise IsADirectoryError(f"{path} is a directory and cannot be read") from None
-                raise
-            if if_match is not None and not same_etag(pin.etag, if_match):
-                raise ObjectChangedError(
-                    f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
-                )
-            details = self._details(location, pin)
-            size = self._options.block_size if block_size is None else _read_ahead(block_size)
-            cache_type = _known_cache(cache_type or self._options.cache_type)
-            return PinnedReader(
-                self, str(location), client, location, pin, details, size, cache_type, cache_options
-            )
-        if version_id is not None:
-            raise ValueError("version_id is for reading: versions are never written")
-        location = self._target(path)
-        given = Attributes.parse(_parameters(kwargs), "open")
-        writer = partial(
-            GuardedWriter,
-            options=self._options if block_size is None else self._options.with_part_size(block_size),
-            path=str(location),
-            mode=mode,
-            autocommit=autocommit,
-        )
-        if mode == "ab":
-            return self._appending(location, if_match, given, writer)
-        condition = Condition(create=mode == "xb", if_match=if_match)
-        if condition.create and self._is_object(location):
-            raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
-        return writer(self._new_upload(location, condition, given))
-
-    def _appending(
-        self,
-        location: S3Path,
-        if_match: str | None,
-        given: Attributes,
-        writer: Callable[..., GuardedWriter],
-    ) -> GuardedWriter:
-        Condition(if_match=if_match)  # refuses what is no ETag
-        client = self._client_for(given)
-        try:
-            info = client.head_object(location)
-        except ObjectNotFoundError:
-            if if_match is not None:
-                raise
-            return writer(self._new_upload(location, Condition(create=True), given))
-        if if_match is not None and not same_etag(info.etag, if_match):
-            raise ObjectChangedError(
-                f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key
-            )
-        headers = self._kept_headers(info, given)
-        headers |= self._tagging(location, info, headers)
-        upload = Upload(client, location, Condition(if_match=info.etag), headers)
-        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
-        return writer(upload, position=info.size, prepare=prepare)
-
-    def _new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
-        return Upload(self._client_for(given), location, condition, self._new_headers(location, given))
 
     # --- writing ---
 
@@ -451,39 +328,6 @@ class GuardedS3FileSystem(Bulk):
             raise NotImplementedError(
                 "S3 cannot change the time of an object: truncate=True replaces it"
             ) from None
-
-
-def _parameters(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of S3 among the keywords of `open`; libraries pass others, which mean nothing here."""
-    found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
-    if kwargs.get("acl"):
-        found.setdefault("ACL", kwargs["acl"])
-    if kwargs.get("requester_pays"):
-        found.setdefault("RequestPayer", "requester")
-    return found
-
-
-def _reading(kwargs: dict[str, Any], taker: str) -> Attributes:
-    given = Attributes.parse(_parameters(kwargs), taker)
-    writing = given.names - given.of_kinds("access").names
-    if writing:
-        raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
-    return given
-
-
-def _read_ahead(block_size: Any) -> int:
-    if not isinstance(block_size, int):
-        raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
-    if block_size < 1:  # fsspec's caches would read nothing, and say nothing
-        raise ValueError(f"block_size must be at least 1 byte, not {block_size}")
-    return block_size
-
-
-def _known_cache(cache_type: str) -> str:
-    if cache_type not in caches:
-        names = ", ".join(sorted(name for name in caches if name))
-        raise ValueError(f"cache_type must be one of {names}, not {cache_type!r}")
-    return cache_type
 
 
 def _progress(callback: Any) -> Callable[[int], None]:

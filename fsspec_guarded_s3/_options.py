@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from . import _s3fs_options
-from ._attributes import NONE, Attributes
+from ._attributes import NONE, PARAMETERS, Attributes
 
 MIB = 2**20
 MIN_PART_SIZE = 5 * MIB
@@ -121,6 +121,8 @@ class Options:
         Raises ValueError for an unknown option or a value out of range, TypeError for a wrong type.
         """
         given = {name: value for name, value in storage_options.items() if name not in FSSPEC_OPTIONS}
+        for name in PARAMETERS.keys() & given:
+            raise ValueError(f"unknown storage option {name!r}: pass s3_additional_kwargs={{{name!r}: ...}}")
         extra = given.get("s3_additional_kwargs")
         if isinstance(extra, Mapping):
             given["s3_additional_kwargs"] = Attributes.parse(extra, "s3_additional_kwargs").with_source()

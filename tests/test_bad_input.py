@@ -18,6 +18,7 @@ from tests.servers import MotoServer
 
 OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"part_sise": 1}, ValueError, "unknown storage option 'part_sise'; did you mean 'part_size'?"),
+    ({"ContentType": "x"}, ValueError, "pass s3_additional_kwargs={'ContentType': ...}"),
     ({"zzz": 1}, ValueError, "unknown storage option 'zzz'"),
     ({"part_size": "5MB"}, TypeError, "part_size must be int, not str"),
     ({"part_size": 5.0}, TypeError, "part_size must be int, not float"),
