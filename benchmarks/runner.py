@@ -23,7 +23,8 @@ from .works import PARQUET_KEY, Work
 TIMEOUT = 300
 UPLOADED = "uploaded-"
 # Settings of the user that would reach one peer and not another.
-_FOREIGN = ("AWS_", "BOTO", "FSSPEC_", "DASK_")
+# An installed package has its byte code; without this, ours alone would be compiled in each process.
+_FOREIGN = ("AWS_", "BOTO", "FSSPEC_", "DASK_", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass

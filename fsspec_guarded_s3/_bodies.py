@@ -24,19 +24,20 @@ class FileSlice:
     start: int
     stop: int
 
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most `CHUNK`. Raises FileChangedError when the file is shorter by now."""
-        position = self.start
-        while position < self.stop:
-            piece = os.pread(self.descriptor, min(CHUNK, self.stop - position), position)
-            if not piece:
-                raise FileChangedError("the local file became shorter while it was uploaded")
-            yield piece
-            position += len(piece)
+    def chunks(self) -> Iterator[memoryview]:
+        """The bytes in pieces of at most `CHUNK`, each valid until the next is asked for.
 
-    def read(self) -> bytes:
-        """The bytes as a whole."""
-        return b"".join(self.chunks())
+        Raises FileChangedError when the file is shorter by now.
+        """
+        position = self.start
+        buffer = memoryview(bytearray(min(CHUNK, self.stop - position)))  # one, small enough for the cache
+        while position < self.stop:
+            piece = buffer[: self.stop - position]
+            count = os.preadv(self.descriptor, [piece], position)
+            if not count:
+                raise FileChangedError("the local file became shorter while it was uploaded")
+            yield piece[:count]
+            position += count
 
 
 Buffer = bytes | bytearray | memoryview

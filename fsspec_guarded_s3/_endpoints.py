@@ -20,6 +20,9 @@ from ._session import Session
 logger = logging.getLogger("fsspec_guarded_s3")
 
 
+_RULES = "s3/2006-03-01/endpoint-rule-set-1"  # S3's API has had one version
+
+
 class Endpoint(NamedTuple):
     """Where a bucket is reached, for which region requests to it are signed, and how.
 
@@ -149,10 +152,9 @@ class Endpoints:
 
     def _provider(self) -> Any:
         if self._rules is None:
-            loader = self._session.botocore().get_component("data_loader")
-            self._rules = botocore.endpoint_provider.EndpointProvider(
-                loader.load_service_model("s3", "endpoint-rule-set-1"), loader.load_data("partitions")
-            )
+            load = self._session.botocore().get_component("data_loader").load_data
+            # By its name: `load_service_model` looks through the folders of all services first.
+            self._rules = botocore.endpoint_provider.EndpointProvider(load(_RULES), load("partitions"))
         return self._rules
 
 

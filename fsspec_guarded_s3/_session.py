@@ -79,7 +79,11 @@ class Session:
         with self.lock:
             if self._session is None:
                 try:
-                    session = botocore.session.Session(profile=self._options.profile)
+                    # The handlers are for clients, which only the chain of credential sources makes.
+                    chain = not (self._options.key or self._options.anon)
+                    session = botocore.session.Session(
+                        include_builtin_handlers=chain, profile=self._options.profile
+                    )
                     session.get_scoped_config()  # names a profile that does not exist
                 except botocore.exceptions.ProfileNotFound as error:
                     raise ValueError(f"storage option profile: {error}") from error

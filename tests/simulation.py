@@ -20,7 +20,7 @@ from types import TracebackType
 from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree
 
-from fsspec_guarded_s3._bodies import FileSlice, RequestBody
+from fsspec_guarded_s3._bodies import RequestBody, body_chunks
 from fsspec_guarded_s3._errors import ConnectError, IncompleteBodyError, ReadTimeoutError
 from fsspec_guarded_s3._models import WRITE_TOKEN, WireRequest
 
@@ -244,7 +244,7 @@ class Parsed:
 
 
 def _bytes(body: RequestBody) -> bytes:
-    return body.read() if isinstance(body, FileSlice) else bytes(body)
+    return b"".join(map(bytes, body_chunks(body)))
 
 
 def parse(wire: WireRequest) -> Parsed:
