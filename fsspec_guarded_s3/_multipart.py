@@ -138,7 +138,8 @@ class MultipartOperations(Exchange):
         while markers is not None:
             query = [("uploads", ""), ("prefix", asked), ("encoding-type", "url")]
             if markers[0]:
-                query += [("key-marker", markers[0]), ("upload-id-marker", markers[1])]
+                query += [("key-marker", markers[0])]
+                query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
             page, following = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
             if following is not None and (not following[0] or following == markers):

@@ -83,6 +83,11 @@ class GuardedWriter(io.BufferedIOBase):
         return self._upload.written.etag
 
     @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._upload.written.version_id
+
+    @property
     def closed(self) -> bool:
         # IOBase asks during construction and destruction as well.
         return getattr(self, "_closed", True)

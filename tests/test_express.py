@@ -155,6 +155,30 @@ def test_listings_ask_for_prefixes_that_end_with_a_slash() -> None:
         assert fs.list_uploads(f"{BUCKET}/a/one") == []
 
 
+def test_uploads_are_listed_by_the_key_marker_alone() -> None:
+    """Directory buckets know no other, and theirs is no key."""
+    upload = "<Upload><Key>a/{0}</Key><UploadId>u{0}</UploadId></Upload>"
+    first = upload.format(1) + (
+        "<IsTruncated>true</IsTruncated><NextKeyMarker>opaque</NextKeyMarker>"
+        "<NextUploadIdMarker></NextUploadIdMarker>"
+    )
+    pages = [upload.format(2), first]
+    asked: list[Request] = []
+
+    def handler(request: Request) -> Answer:
+        if "session" in request.query:
+            return respond(200, session(1))
+        asked.append(request)
+        body = f"<ListMultipartUploadsResult>{pages.pop()}</ListMultipartUploadsResult>"
+        return respond(200, body.encode())
+
+    with ScriptedServer(handler=handler) as server:
+        found = filesystem(server.url)._client.list_multipart_uploads(BUCKET, "a/")
+    assert [upload.key for upload in found] == ["a/1", "a/2"]
+    assert asked[1].query["key-marker"] == "opaque"
+    assert "upload-id-marker" not in asked[1].query
+
+
 def test_removing_names_a_crc_and_no_md5() -> None:
     with directory() as (fs, store):
         for key in ("a/one", "a/two"):

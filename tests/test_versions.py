@@ -69,6 +69,33 @@ def test_a_version_is_read_by_keyword_and_by_path(store: Store, tmp_path: Path) 
     assert fs.cat_file(store.path("copy")) == b"one"
 
 
+def test_versions_go_through_the_verbs_for_many(store: Store, tmp_path: Path) -> None:
+    """Lists of them, beside objects; nothing is taken for a pattern."""
+    fs = store.fs
+    first, second = written(store, "key", b"one", b"second")
+    old, new = (f"{store.path('key')}?versionId={name}" for name in (first, second))
+    written(store, "other", b"3")
+    paths = [old, new, store.path("other")]
+    assert fs.cat(paths) == dict(zip(paths, (b"one", b"second", b"3"), strict=True))
+    assert fs.cat_ranges(paths, [0, 1, 0], [2, 3, 1]) == [b"on", b"ec", b"3"]
+    local = [str(tmp_path / name) for name in "abc"]
+    fs.get(paths, local)
+    assert [Path(name).read_bytes() for name in local] == [b"one", b"second", b"3"]
+    assert fs.expand_path(old) == [old]
+    fs.rm([old, store.path("other")])
+    assert [row["VersionId"] for row in fs.object_version_info(store.path("key"))] == [second]
+    assert not fs.exists(store.path("other")) and not fs.exists(store.path("key"), version_id=first)
+
+
+def test_a_writer_tells_the_version_that_it_published(store: Store) -> None:
+    """By one request and in parts."""
+    for size in (10, 6 * 2**20):
+        with store.fs.open(store.path("key"), "wb") as file:
+            file.write(bytes(size))
+            assert file.version_id is None
+        assert file.version_id == store.fs.info(store.path("key"))["VersionId"]
+
+
 def test_a_url_that_names_a_version_opens_it(store: Store) -> None:
     """Without any option, as with s3fs."""
     options = {**store.options}
