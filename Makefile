@@ -3,7 +3,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= python3.11
 MINUTES ?= 5
 
-.PHONY: test check demo bench guards soak lowest clean
+.PHONY: test check demo docs bench guards soak lowest clean
 
 $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,10 @@ check: $(VENV)/.test
 
 demo: $(VENV)/.demo
 	$(PY) -m fsspec_guarded_s3 demo
+
+# The pages are in site/. The variable silences an advertisement of mkdocs-material, not a warning about our pages.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 bench: $(VENV)/.bench
 	$(PY) -m benchmarks
@@ -38,4 +42,4 @@ lowest:
 	.venv-lowest/bin/python -m pytest -n 2 -q -k "not test_fake_"
 
 clean:
-	rm -rf $(VENV) .venv-lowest build *.egg-info
+	rm -rf $(VENV) .venv-lowest build site *.egg-info

@@ -32,14 +32,10 @@ from ._upload import Upload
 class GuardedS3FileSystem(Opening):
     """S3 with conditional create, pinned reads and guarded writers.
 
-    Parameters
-    ----------
-    key, secret, token, profile, anon
-        Credentials; without them botocore's chain (environment, profile, SSO, container, IMDS).
-    endpoint_url, region
-        Where to go; without them botocore's configuration.
-    **storage_options
-        All others are fields of `Options`; an unknown one is a ValueError.
+    `key`, `secret`, `token`, `profile` and `anon` are credentials; without them botocore's chain
+    (environment, profile, SSO, container, IMDS). `endpoint_url` and `region` are where to go; without them
+    botocore's configuration. docs/options.md has all options: ValueError for one that is unknown or out of
+    range, TypeError for a wrong type.
     """
 
     transaction_type = GuardedTransaction

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
-from typing import Any
-
-import fsspec
 
 from fsspec_guarded_s3._options import Options
-from tests import options_table
+from tests import documents, options_table
 from tests.servers import MotoServer
+from tests.stores import new_store
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (documents.ROOT / "README.md").read_text()
 OPTIONS = options_table.DOCUMENT.read_text()
 
 
 def test_examples_run_as_printed(moto: MotoServer) -> None:
-    """All Python blocks run in order in one namespace, only the endpoint is the test server's."""
-    fs = fsspec.filesystem("gs3", key="...", secret="...", endpoint_url=moto.url)
-    fs.mkdir("my-bucket")
-    space: dict[str, Any] = {}
-    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    for block in blocks:
-        exec(block.replace("http://127.0.0.1:9000", moto.url), space)
-    assert len(blocks) == 4
-    assert fs.cat_file("my-bucket/run-17.lock") == b"mine"
-    assert fs.cat_file("my-bucket/commits/00000001.json") == b"[]\n"
-    assert fs.cat(["my-bucket/log.txt", "my-bucket/a", "my-bucket/b"]) == {
-        "my-bucket/log.txt": b"one line\n",
-        "my-bucket/a": b"1",
-        "my-bucket/b": b"2",
-    }
+    """All Python blocks run in order in one namespace, only endpoint and bucket are the test server's."""
+    store = new_store(moto)
+    assert len(documents.python_blocks(README)) == 4
+    documents.run(README, store)
+    written = {"run-17.lock": b"mine", "commits/00000001.json": b"[]\n", "log.txt": b"one line\n"}
+    for key, content in (written | {"a": b"1", "b": b"2"}).items():
+        assert store.fs.cat_file(store.path(key)) == content
 
 
 def rows(table: str) -> dict[str, str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.documents import DOCS, python_blocks, run
 from tests.stores import Store
 
-DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "tools.md").read_text()
+DOCUMENT = (DOCS / "tools.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +25,8 @@ def unregistered(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_examples_run_as_printed(store: Store) -> None:
     """All blocks in order in one namespace; only the endpoint and the bucket are the test's."""
     pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
-    space: dict[str, Any] = {}
-    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.S)
-    for block in blocks:
-        code = block.replace("http://127.0.0.1:9000", store.options["endpoint_url"])
-        exec(code.replace("my-bucket", store.bucket), space)
-    assert len(blocks) == len(re.findall("^```", DOCUMENT, re.M)) // 2 == 13
+    assert len(python_blocks(DOCUMENT)) == 13
+    space = run(DOCUMENT, store)
 
     assert list(space["back"]["n"]) == list(range(1_000))
     assert store.fs.cat_file(store.path("log.csv")).count(b"\n") == 1_001

@@ -1,0 +1,92 @@
+"""The pages of docs/ say what is true: their Python runs as printed, and they build into a site."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fsspec_guarded_s3
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.documents import DOCS, ROOT, python_blocks, run
+from tests.servers import MotoServer
+from tests.stores import Store, new_store
+
+RUN_HERE = {"guarantees.md", "index.md"}
+RUN_ELSEWHERE = {"tools.md"}  # tests/tools/test_document.py
+
+
+@pytest.fixture
+def store(moto: MotoServer) -> Store:
+    return new_store(moto)
+
+
+def test_every_page_with_python_is_run() -> None:
+    pages = {page.name for page in DOCS.glob("*.md") if python_blocks(page.read_text())}
+    assert pages == RUN_HERE | RUN_ELSEWHERE
+
+
+@pytest.mark.parametrize("page", sorted(RUN_HERE | RUN_ELSEWHERE))
+def test_every_block_of_such_a_page_is_python(page: str) -> None:
+    """What is fenced as something else, or indented by mistake, would not be run."""
+    text = (DOCS / page).read_text()
+    assert len(python_blocks(text)) == len(re.findall("```", text)) // 2
+
+
+def test_the_front_page_creates_once(store: Store) -> None:
+    space = run((DOCS / "index.md").read_text(), store)
+    assert (space["first"], space["again"], space["text"]) == (True, False, b"hello")
+
+
+@pytest.mark.filterwarnings("ignore:.*nothing was published:RuntimeWarning")
+def test_the_guarantees_hold(store: Store) -> None:
+    space = run((DOCS / "guarantees.md").read_text(), store)
+    assert (space["created"], space["raised"], space["published"]) == (True, True, False)
+    assert store.fs.cat_file(store.path("once")) == b"23"
+    assert space["removed"] == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built pages; a warning of mkdocs, of a plugin or of Python fails the build."""
+    pytest.importorskip("material", reason="the extra [docs] is not installed: `make docs` does so")
+    pytest.importorskip("mkdocstrings_handlers.python", reason="the extra [docs] is not installed")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr.lower()
+    return folder
+
+
+def test_the_site_has_every_page(site: Path) -> None:
+    for page in DOCS.glob("*.md"):
+        name = "" if page.stem == "index" else page.stem
+        assert (site / name / "index.html").exists(), page
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    """So they can be read offline, and nobody is told who reads them. Links are for the reader to follow."""
+    loaded = r'<(?:script|img|iframe)[^>]* src="(https?:|//)|<link[^>]* rel="(?!canonical)[^>]*href="https?:'
+    for page in site.rglob("*.html"):
+        assert not re.search(loaded, page.read_text()), page
+
+
+def test_the_api_page_has_every_public_name(site: Path) -> None:
+    """Of the package, and what the filesystem has of its own."""
+    anchors = set(re.findall(r'id="(fsspec_guarded_s3\.[^"]*)"', (site / "api" / "index.html").read_text()))
+    names = {f"fsspec_guarded_s3.{name}" for name in fsspec_guarded_s3.__all__}
+    ours = {
+        name
+        for kind in GuardedS3FileSystem.__mro__
+        if kind.__module__.startswith("fsspec_guarded_s3.")
+        for name, value in vars(kind).items()
+        if getattr(value, "__qualname__", "") == f"{kind.__name__}.{name}" and not name.startswith("_")
+    }
+    assert {"open", "update", "abort_uploads"} <= ours
+    assert names | {f"fsspec_guarded_s3.GuardedS3FileSystem.{name}" for name in ours} <= anchors
