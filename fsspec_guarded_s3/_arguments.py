@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 import click
 
-from ._options import Options
+from ._options import Options, without_secrets
 from ._transfers import S3Url
 
-_SECRETS = ("key", "secret", "token")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_TYPES: dict[str, click.ParamType] = {"bool": click.BOOL, "int": click.INT, "float": click.FLOAT}
 
 
 class Url(click.ParamType):
@@ -66,19 +63,14 @@ class StorageOption(click.ParamType):
         name, mark, text = value.partition("=")
         if not mark:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
-        if name in _SECRETS:
+        if not without_secrets({name: text}):
             self.fail(
                 f"{name} is not taken from the command line, where others could see it: "
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile",
                 param,
                 ctx,
             )
-        kinds = {option.name: str(option.type).split(" ")[0] for option in fields(Options)}
-        kind = _TYPES.get(kinds.get(name, ""), click.STRING)
-        try:
-            return name, kind.convert(text, param, ctx)
-        except click.BadParameter as error:
-            self.fail(f"{name}: {error.message}", param, ctx)
+        return name, Options.from_text(name, text)
 
 
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -99,8 +99,12 @@ class BucketOperations(Exchange):
 
     def head_bucket(self, bucket: str) -> str:
         """HeadBucket; the region, as the store or else the endpoint tells. Raises ObjectNotFoundError."""
-        headers = self._send(Request("HeadBucket", "HEAD", bucket)).headers
-        return headers.get("x-amz-bucket-region") or self._signer.endpoint(bucket).region
+        region = self.bucket_headers(bucket).get("x-amz-bucket-region")
+        return region or self._signer.endpoint(bucket).region
+
+    def bucket_headers(self, bucket: str) -> Mapping[str, str]:
+        """HeadBucket; the headers of the answer, which tell the store's time and the bucket's region."""
+        return self._send(Request("HeadBucket", "HEAD", bucket)).headers
 
     def create_bucket(self, bucket: str, region: str | None = None, acl: str | None = None) -> None:
         """CreateBucket in `region`, by default that of the options; `acl` is a canned one."""

@@ -7,17 +7,23 @@ is one JSON object, after a failure too.
 from __future__ import annotations
 
 import glob
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import click
 from fsspec.callbacks import Callback, TqdmCallback
 
+from . import _paths
 from ._arguments import Age, Location, Url, connecting
 from ._demo import DemoFailedError, demo, embedded_demo
+from ._doctor import FAILED as FAILED_CHECK
+from ._doctor import Finding, examine
 from ._failures import (
     FAILED,
     INTERRUPTED,
@@ -30,6 +36,7 @@ from ._failures import (
     time_text,
 )
 from ._filesystem import GuardedS3FileSystem
+from ._options import Options
 from ._transfers import STANDARD, Copy, Place, S3Url, plan, read_to, run
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -278,7 +285,46 @@ def _print_uploads(url: S3Url, title: str, found: list[dict[str, Any]], as_json:
         click.echo(f"none {'aborted ' if title == 'aborted' else ''}at {url}", err=True)
 
 
-# --- what it promises ---
+# --- what is wrong, what it promises ---
+
+
+@cli.command()
+@click.argument("url", type=Url())
+@click.option("--read-only", is_flag=True, help="Leave out the checks that write.")
+@_as_json
+@connecting
+def doctor(url: S3Url, read_only: bool, as_json: bool, options: dict[str, Any]) -> None:
+    """Find out what is wrong, and what to do.
+
+    Goes from the name of the server to what may be done at URL, and says what to do about each finding. It
+    removes what it writes. Exit code 1 when a check failed.
+    """
+    path = _paths.parse(url.path)
+    checks = []
+    for found in examine(Options.parse(options), path, read_only):
+        checks.append(found)
+        if not as_json:
+            _print_finding(found)
+    failed = [found for found in checks if found.status == FAILED_CHECK]
+    if as_json:
+        print_json({"ok": not failed, "checks": [asdict(found) for found in checks]})
+    else:
+        counts = Counter(found.status for found in checks)
+        click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if failed:
+        click.get_current_context().exit(FAILED)
+
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
+
+
+def _print_finding(found: Finding) -> None:
+    status = click.style(f"{found.status:8}", fg=_COLOURS[found.status])
+    click.echo(f"{status} {found.name:12} {shown(found.seen)}")
+    if found.remedy:
+        width = min(110, shutil.get_terminal_size().columns)
+        indent = " " * 22
+        click.echo(click.wrap_text(f"-> {found.remedy}", width, indent, indent + "   "))
 
 
 @cli.command("demo")

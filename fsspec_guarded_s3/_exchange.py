@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from . import _xml
 from ._attributes import CUSTOMER_KEY, Attributes
+from ._endpoints import Endpoint
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
     GuardedS3Error,
@@ -74,6 +75,14 @@ class Exchange:
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is on AWS itself, which honours every condition."""
         return self._signer.endpoint(bucket).host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+    def endpoint(self, bucket: str) -> Endpoint:
+        """Where `bucket` is reached, as far as is known. Raises ValueError for a wrong configuration."""
+        return self._signer.endpoint(bucket)
+
+    def identity(self) -> tuple[str, str]:
+        """The access key's id and the source it is from. Raises CredentialsError."""
+        return self._signer.identity()
 
     def repeat_while(self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int) -> T:
         """Make `call` up to `attempts` times, with pauses, while `holds(error)` says that it is worth it."""

@@ -108,6 +108,10 @@ class Session:
             self._static = frozen
         return frozen
 
+    def identity(self) -> tuple[str, str]:
+        """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
+        return str(self.frozen().access_key), str(self._credentials.method)
+
     def _find_credentials(self) -> Any:
         options = self._options
         if options.key:

@@ -103,6 +103,10 @@ class Signer:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
         return self._endpoints.of(bucket)
 
+    def identity(self) -> tuple[str, str]:
+        """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
+        return self._session.identity()
+
     def learn_region(self, bucket: str, region: str) -> bool:
         """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
         return self._endpoints.learn(bucket, region)

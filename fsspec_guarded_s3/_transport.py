@@ -178,9 +178,9 @@ class Transport:
         cls: Any = GuardedHTTPConnectionPool
         if scheme == "https":
             cls = GuardedHTTPSConnectionPool
-            keywords["ssl_context"] = self._ssl_context()
-        proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
-        if proxy and not is_loopback(host):
+            keywords["ssl_context"] = self.ssl_context()
+        proxy = self.proxy(scheme, host)
+        if proxy is not None:
             manager: Any = urllib3.ProxyManager(proxy, **keywords)
             manager.pool_classes_by_scheme = {
                 "http": GuardedHTTPConnectionPool,
@@ -192,7 +192,15 @@ class Transport:
         pool.idle_timeout = self._options.idle_timeout
         return pool
 
-    def _ssl_context(self) -> ssl.SSLContext:
+    @staticmethod
+    def proxy(scheme: str, host: str) -> str | None:
+        """The URL of the proxy to `host` that the environment names; it may hold a password."""
+        if is_loopback(host) or urllib.request.proxy_bypass(host):
+            return None
+        return urllib.request.getproxies().get(scheme) or None
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """What decides which certificates are trusted. Raises OSError for a file that cannot be loaded."""
         if self._context is None:
             bundle = (
                 self._options.ca_bundle

@@ -376,11 +376,11 @@ def test_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["-o", "key=AKIA"], "not taken from the command line"),
         (["-o", f"secret={SECRET}"], "not taken from the command line"),
-        (["-o", "part_size=many"], "part_size: 'many' is not a valid integer"),
+        (["-o", "part_size=many"], "part_size must be int, not str"),
         (["-o", "part_size=1"], "part_size must be 5 MiB"),
         (["-o", "part_syze=1"], "did you mean 'part_size'"),
         (["-o", "fsync"], "name=value"),
-        (["-o", "fsync=perhaps"], "fsync: 'perhaps' is not a valid boolean"),
+        (["-o", "fsync=perhaps"], "fsync must be bool, not str"),
         (["--profile", "nobody"], "nobody"),
         (["--addressing-style", "odd"], "'odd' is not one of"),
     ],

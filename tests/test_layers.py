@@ -60,7 +60,7 @@ LAYERS = (
         "_listing",
         "_listing_cache",
     },
-    {"__init__", "__main__", "_cli", "_arguments", "_failures", "_transfers", "_demo", "_upath"},
+    {"__init__", "__main__", "_cli", "_arguments", "_failures", "_transfers", "_demo", "_doctor", "_upath"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 WITHIN = {
@@ -128,6 +128,7 @@ WITHIN = {
     ("_cli", "_failures"),
     ("_cli", "_transfers"),
     ("_cli", "_demo"),
+    ("_cli", "_doctor"),
     ("_arguments", "_transfers"),
 }
 ONLY = {
@@ -211,5 +212,10 @@ def test_library_is_imported_where_it_belongs_only(library: str) -> None:
 
 
 def test_no_module_does_http_beside_the_transport() -> None:
+    """The doctor tries the steps before HTTP one by one, with sockets of its own."""
     clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
-    assert {module for module in MODULES if imports(module)[1] & clients} == {"_http", "_transport"}
+    assert {module for module in MODULES if imports(module)[1] & clients} == {
+        "_http",
+        "_transport",
+        "_doctor",
+    }
