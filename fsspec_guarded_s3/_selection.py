@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -143,6 +143,8 @@ class Selection(Versions):
 
     def _each(self, path: Any, find: Callable[[str, bool], list[Source]]) -> list[Source]:
         alone = isinstance(path, (str, os.PathLike))
+        if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
+            raise TypeError(f"path must be a str, os.PathLike or a list of them, not {type(path).__name__}")
         calls = [partial(find, stringify_path(p), alone) for p in ([path] if alone else path)]
         found = [source for sources in self._gather(calls, raising=True) for source in sources]
         if not found:

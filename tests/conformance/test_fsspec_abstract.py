@@ -1,4 +1,7 @@
-"""The filesystem must pass fsspec's abstract tests; S3 has no empty directories."""
+"""The filesystem must pass fsspec's abstract tests, none of which is skipped; S3 has no empty directories.
+
+That of mv tries the local filesystem only: ours is in tests/test_bulk.py and tests/test_directories.py.
+"""
 
 from fsspec.tests import abstract
 
