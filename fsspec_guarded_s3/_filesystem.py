@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +22,7 @@ from ._listing_cache import ListingCache
 from ._models import Condition
 from ._namespace import write_condition
 from ._opening import Opening, known_cache, reading
-from ._options import FSSPEC_OPTIONS, Options, without_secrets
+from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
 from ._parts import resume_file, upload_bytes, upload_file
 from ._transaction import GuardedTransaction
 from ._upload import Upload
@@ -152,7 +151,10 @@ class GuardedS3FileSystem(Opening):
         """Download to a sibling temporary file, then rename: `lpath` is old or new, never half."""
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
-            outfile.write(self.cat_file(rpath, version_id=version_id, **kwargs))
+            data = self.cat_file(rpath, version_id=version_id, **kwargs)
+            callback.set_size(len(data))
+            outfile.write(data)
+            callback.relative_update(len(data))
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
             os.makedirs(lpath, exist_ok=True)
@@ -294,17 +296,18 @@ class GuardedS3FileSystem(Opening):
             return
         location = self._target(rpath)
         with open(lpath, "rb") as file:
+            callback.set_size(os.fstat(file.fileno()).st_size)
+            progress = _progress(callback)
             if self._intrans:
                 if resume is not None:
                     raise ValueError("resume is not possible in a transaction")
                 with self.open(
                     rpath, "xb" if condition.create else "wb", if_match=if_match, **kwargs
                 ) as target:
-                    shutil.copyfileobj(file, target, self._options.part_size)
+                    while chunk := file.read(MIB):
+                        progress(target.write(chunk))
                 return
-            callback.set_size(os.fstat(file.fileno()).st_size)
             upload = self._new_upload(location, condition, given)
-            progress = _progress(callback)
             if resume is not None:
                 resume_file(self._client_for(given), upload, location, resume, file.fileno(), progress)
             else:
