@@ -13,6 +13,11 @@ $(VENV)/.%: pyproject.toml
 test: $(VENV)/.test
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
+# Four faults and a rival at every step, also where there are parts: some ten minutes.
+.PHONY: explore
+explore: $(VENV)/.test
+	GUARDED_S3_EXPLORE=all $(PY) -m pytest -n 2 --dist worksteal tests/test_explore.py
+
 check: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

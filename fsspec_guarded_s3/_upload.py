@@ -301,6 +301,8 @@ class Upload:
             if settled != "unclear":
                 break
         if found is not None and self._is_ours(found, digest):
+            if not self._token:
+                self._remove_upload()  # equal content may be another writer's, and our upload still open
             return self._completed(Written(found.etag, found.version_id))
         if settled == "open":
             error.maybe_applied = False

@@ -1,6 +1,7 @@
 """Fixtures: real servers, and an environment without the machine's configuration."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,16 +11,17 @@ from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, 
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many histories test_explore.py went through."""
-    counts = [
-        value
-        for report in terminalreporter.stats.get("passed", [])
-        for name, value in report.user_properties
-        if name == "histories"
-    ]
-    if counts:
+    """Print how far test_explore.py went: histories are counted, those of equal states are run once."""
+    sums: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name in ("histories", "states", "runs"):
+                sums[name] += value
+                sums["explorations"] += name == "histories"
+    if sums:
         terminalreporter.write_line(
-            f"explored {sum(counts)} histories of {len(counts)} explorations without a violation"
+            f"explored {sums['histories']:,} histories without a violation: {sums['states']:,} states of "
+            f"code and store in {sums['explorations']} explorations, {sums['runs']:,} runs of the code"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from fsspec_guarded_s3 import (
     ServerError,
     WriteOutcomeUnknownError,
 )
+from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import (
@@ -173,6 +175,25 @@ def test_lost_create_without_proof_is_write_outcome_unknown(head: Answer) -> Non
         assert caught.value.maybe_applied
         assert caught.value.key == "key"
         assert isinstance(caught.value.__cause__, IncompleteBodyError)
+
+
+def test_plain_complete_that_is_lost_beside_equal_bytes_leaves_no_upload() -> None:
+    """Another writer published the same bytes in the same parts: that is success, and our upload goes."""
+
+    def rival_writes_the_same(request: Request, fake: FakeS3) -> Answer | None:
+        if operation(request) != "Complete":
+            return None
+        digests = b"".join(md5(piece).digest() for piece in (data[: 5 * MIB], data[5 * MIB :]))
+        same = fake.put("bucket", "key", data)
+        fake.objects["bucket", "key"] = replace(same, etag=f'"{md5(digests).hexdigest()}-2"')
+        return close()
+
+    data = period_free(6 * MIB)
+    fake = FakeS3("bucket", fault=rival_writes_the_same)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1, part_size=5 * MIB, multipart_threshold=5 * MIB)
+        fs.pipe_file(PATH, data)
+    assert not fake.uploads
 
 
 def test_lost_plain_put_without_proof_is_write_outcome_unknown() -> None:
@@ -641,6 +662,26 @@ def test_wrong_clock_is_corrected_once() -> None:
         assert abs(stamp.replace(tzinfo=timezone.utc) - theirs) < timedelta(minutes=2)
         with pytest.raises(PermissionError, match="clock"):
             fs.cat_file(PATH)
+
+
+@pytest.mark.parametrize("correction", ["clock", "region"])
+def test_lost_create_is_remembered_when_clock_or_region_are_corrected(correction: str) -> None:
+    """The first attempt was applied and its answer lost; the 412 after the correction is our own object."""
+    theirs = format_datetime(datetime.now(timezone.utc) + timedelta(hours=3), usegmt=True)
+    refusal = {
+        "clock": s3_error(403, "RequestTimeTooSkewed", headers={"Date": theirs}),
+        "region": s3_error(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-west-1"}),
+    }[correction]
+    puts: list[Request] = []
+
+    def second_is_refused(request: Request, fake: FakeS3) -> Answer | None:
+        puts.extend([request] if request.method == "PUT" else [])
+        return refusal if request is puts[-1] and len(puts) == 2 else None
+
+    fake = FakeS3("bucket", fault=second_is_refused, after=lose("PUT"))
+    with ScriptedServer(handler=fake) as server:
+        assert filesystem(server.url).put_if_absent(PATH, TEN) is True
+        assert len(named(server, "PUT")) == 3 and len(named(server, "HEAD")) == 1
 
 
 # --- denials ---
