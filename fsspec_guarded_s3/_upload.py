@@ -301,7 +301,7 @@ class Upload:
             if settled != "unclear":
                 break
         if found is not None and self._is_ours(found, digest):
-            if not self._token:
+            if not self._token and not isinstance(error, ObjectNotFoundError):  # NoSuchUpload: it is gone
                 self._remove_upload()  # equal content may be another writer's, and our upload still open
             return self._completed(Written(found.etag, found.version_id))
         if settled == "open":
