@@ -111,8 +111,7 @@ class WireRequest:
     patient: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response whose body has been read. Header names are lower-case."""
 
     status: int
@@ -192,8 +191,7 @@ class Written(NamedTuple):
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One uploaded part: its number from 1, ETag, size in bytes, and CRC where that is known."""
 
     number: int
@@ -212,8 +210,7 @@ class ListedObject(NamedTuple):
     storage_class: str
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(NamedTuple):
     """One page of ListObjectsV2: the keys, and the other fields of each as S3 wrote them."""
 
     keys: Sequence[str]
@@ -276,8 +273,7 @@ class VersionPage:
     next_markers: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingUpload:
+class PendingUpload(NamedTuple):
     """A multipart upload that was neither completed nor aborted."""
 
     key: str
