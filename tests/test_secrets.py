@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import pickle
@@ -105,6 +106,14 @@ def test_names_of_s3fs_are_hidden_too(server: ScriptedServer) -> None:
     assert fs.cat_file("bucket/key") == b"body"
     for shown in (fs.to_json(), fs.to_dict(), repr(fs), fs._fs_token):
         assert_silent(shown)
+
+
+def test_a_customers_encryption_key_is_hidden_too(server: ScriptedServer) -> None:
+    given = {"SSECustomerKey": "hush-secret/+=" + "k" * 18, "SSECustomerAlgorithm": "AES256"}
+    fs = filesystem(server.url, s3_additional_kwargs=given)
+    for shown in (repr(fs), repr(fs._options), repr(fs._client), fs.to_json(), fs.to_dict(), fs._fs_token):
+        assert_silent(shown)
+        assert base64.b64encode(b"hush-secret")[:12].decode() not in repr(shown)
 
 
 @pytest.mark.parametrize("how", ["environment", "file"])
