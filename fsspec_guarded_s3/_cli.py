@@ -320,10 +320,11 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bri
 
 def _print_finding(found: Finding) -> None:
     status = click.style(f"{found.status:8}", fg=_COLOURS[found.status])
-    click.echo(f"{status} {found.name:12} {shown(found.seen)}")
+    width = min(110, shutil.get_terminal_size().columns)
+    indent = " " * 22
+    seen = click.wrap_text(shown(found.seen), width, indent, indent).lstrip()
+    click.echo(f"{status} {found.name:12} {seen}")
     if found.remedy:
-        width = min(110, shutil.get_terminal_size().columns)
-        indent = " " * 22
         click.echo(click.wrap_text(f"-> {found.remedy}", width, indent, indent + "   "))
 
 
