@@ -13,7 +13,7 @@ import botocore.config
 import botocore.session
 import pytest
 
-from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError
+from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError, _express
 from fsspec_guarded_s3 import _xml as xml
 from fsspec_guarded_s3._errors import ProtocolError
 from fsspec_guarded_s3._express import Sessions
@@ -266,3 +266,11 @@ def test_sessions_are_kept_per_bucket() -> None:
     sessions.of("one", create)
     sessions.of("two", create, least=300 - (time.monotonic() - began) + 1)
     assert asked == ["one", "two", "one", "two"]
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    """Which held the lock when the process was copied, and is not there to release it."""
+    sessions = Sessions(lambda bucket: SessionCredentials("k", "s", "t", 300))
+    with sessions.lock, ThreadPoolExecutor(1) as pool:
+        _express._after_fork()  # what os.register_at_fork calls in the child
+        assert pool.submit(sessions.of, "one").result(timeout=10).access_key == "k"
