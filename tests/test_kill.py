@@ -14,13 +14,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, eventually
 
 OLD, NEW = period_free(7 * MIB, seed=1), period_free(12 * MIB, seed=2)
-REQUESTS = {"open": 5, "put_file": 5, "get_file": 8}  # Create, 3 parts, Complete; HEAD and 7 ranges
+# Create, 3 parts, Complete; HEAD and 7 ranges; twice Create and 2 parts, then twice the last part and Complete.
+REQUESTS = {"open": 5, "put_file": 5, "get_file": 8, "transaction": 10}
+COMMITTING = {"open": 5, "put_file": 5, "get_file": 8, "transaction": 7}  # the first request of the commit
+KEYS = ("key", "key2")
 CHILD = """
 import json, signal, sys
 from pathlib import Path
@@ -30,6 +35,11 @@ fs = filesystem(url, part_size=5 * MIB, multipart_threshold=5 * MIB, range_size=
 if action == "open":
     with fs.open("bucket/key", "wb") as file:
         file.write(Path(local).read_bytes())
+elif action == "transaction":
+    with fs.transaction:
+        for key in ("key", "key2"):
+            with fs.open("bucket/" + key, "wb") as file:
+                file.write(Path(local).read_bytes())
 else:
     getattr(fs, action)(*((local, "bucket/key") if action == "put_file" else ("bucket/key", local)))
 signal.pause()
@@ -58,17 +68,20 @@ class Killer:
         return close()
 
 
+@pytest.mark.timeout(600)  # every round starts an interpreter
 def test_a_killed_process_leaves_nothing_half(tmp_path: Path) -> None:
-    kills, seed = int(os.environ.get("GUARDED_S3_KILLS", "18")), random.randrange(2**32)
+    kills, seed = int(os.environ.get("GUARDED_S3_KILLS", "16")), random.randrange(2**32)
     dice, left, resumed, published = random.Random(seed), 0, 0, 0
     for round_number in range(kills):
-        action = list(REQUESTS)[round_number % 3]
-        at, applied = dice.randint(1, REQUESTS[action]), dice.random() < 0.5
+        action = list(REQUESTS)[round_number % 4]
+        first = COMMITTING[action] if dice.random() < 0.3 else 1
+        at, applied = dice.randint(first, REQUESTS[action]), dice.random() < 0.5
         print(f"seed {seed} kill {round_number}: {action} request {at} {'after' if applied else 'before'}")
         local = tmp_path / f"file-{round_number}"
         local.write_bytes(OLD if action == "get_file" else NEW)
         fake = FakeS3("bucket")
-        fake.put("bucket", "key", NEW if action == "get_file" else OLD)
+        for key in KEYS:
+            fake.put("bucket", key, NEW if action == "get_file" else OLD)
         child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE)
         with ScriptedServer(handler=fake) as server, child:
             killer = Killer(child, at, applied)
@@ -81,18 +94,18 @@ def test_a_killed_process_leaves_nothing_half(tmp_path: Path) -> None:
             assert child.returncode == -signal.SIGKILL and killer.seen >= at
             eventually(lambda server=server: server.open_connections == 0)
             assert local.read_bytes() in (OLD, NEW)
-            body = fake.objects["bucket", "key"].body
-            assert body in (OLD, NEW)
-            published += action != "get_file" and body == NEW
+            bodies = [fake.objects["bucket", key].body for key in KEYS]
+            assert all(body in (OLD, NEW) for body in bodies)
+            published += bodies.count(NEW) if action != "get_file" else 0
             fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=5 * MIB)
-            uploads = fs.list_uploads("bucket/key")
+            uploads = fs.list_uploads("bucket")
             assert {row["upload_id"] for row in uploads} == set(fake.uploads)
             left += len(uploads)
             if action == "put_file" and uploads:
                 fs.put_file(str(local), "bucket/key", resume=uploads[0]["upload_id"])
                 assert fake.objects["bucket", "key"].body == NEW
                 resumed += 1
-            fs.abort_uploads("bucket/key", older_than=0)
-            assert not fake.uploads and fs.list_uploads("bucket/key") == []
+            fs.abort_uploads("bucket", older_than=0)
+            assert not fake.uploads and fs.list_uploads("bucket") == []
     print(f"{kills} kills: {left} uploads left, {resumed} resumed, {published} objects published")
     assert left and resumed
