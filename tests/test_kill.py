@@ -22,7 +22,7 @@ from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, eventually
 
 OLD, NEW = period_free(7 * MIB, seed=1), period_free(12 * MIB, seed=2)
-# Create, 3 parts, Complete; HEAD and 7 ranges; twice Create and 2 parts, then twice the last part and Complete.
+# Create, 3 parts, Complete; HEAD, 7 ranges; of each of two files: Create, 2 parts; then part 3 and Complete.
 REQUESTS = {"open": 5, "put_file": 5, "get_file": 8, "transaction": 10}
 COMMITTING = {"open": 5, "put_file": 5, "get_file": 8, "transaction": 7}  # the first request of the commit
 KEYS = ("key", "key2")
