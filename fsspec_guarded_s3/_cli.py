@@ -102,7 +102,7 @@ def ls(url: S3Url | None, long: bool, recursive: bool, as_json: bool, options: d
         raise click.UsageError("-r needs a URL")
     fs = _filesystem(options)
     scheme, path = url or ("s3", "")
-    rows = fs.find(path, detail=True).values() if recursive else fs.ls(path)
+    rows = fs.find(path, detail=True).values() if recursive else fs.ls(path, detail=True)
     entries = [_entry(scheme, row) for row in rows]
     if url and "/" in path and not entries:
         raise FileNotFoundError(f"there is nothing at {url}")

@@ -75,6 +75,11 @@ class Listing(AbstractFileSystem):
             return False
         return True
 
+    def split_path(self, path: Any) -> tuple[str, str, str | None]:
+        """(bucket, key, version id) of a path or URL; only a `version_aware` filesystem sees a version."""
+        location = _paths.parse(self._without_protocol(path), self._options.version_aware)
+        return location.bucket, location.key, location.version_id
+
     # --- what is there ---
 
     def info(
@@ -157,9 +162,10 @@ class Listing(AbstractFileSystem):
         except FileNotFoundError:
             return False
 
-    def ls(self, path: str, detail: bool = True, refresh: bool = False, **kwargs: Any) -> list[Any]:
+    def ls(self, path: str, detail: bool = False, refresh: bool = False, **kwargs: Any) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
+        Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them.
         With a listing cache as they were when they were listed; `refresh` asks the store.
         """
         if not self._strip_protocol(path):
@@ -310,8 +316,11 @@ class Listing(AbstractFileSystem):
 
     # --- facts about an object ---
 
-    def modified(self, path: str, version_id: str | None = None) -> datetime:
-        """When the current version, or the one named, was written, in UTC."""
+    def modified(self, path: str, version_id: str | None = None, refresh: bool = False) -> datetime:
+        """When the current version, or the one named, was written, in UTC.
+
+        It is asked for each time, so `refresh` changes nothing.
+        """
         found = self.info(path, version_id=version_id, refresh=True).get("LastModified")
         if found is None:
             raise IsADirectoryError(f"{path} is a directory and has no time")
@@ -319,8 +328,8 @@ class Listing(AbstractFileSystem):
 
     created = modified
 
-    def checksum(self, path: str) -> int:
-        """A number that changes with the content."""
+    def checksum(self, path: str, refresh: bool = False) -> int:
+        """A number that changes with the content. It is asked for each time, so `refresh` changes nothing."""
         return int(self.ukey(path), 16)
 
     def ukey(self, path: str) -> str:

@@ -78,6 +78,8 @@ class Namespace(Removal):
         `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
         `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
         """
+        if not isinstance(create_parents, bool):  # s3fs has the ACL in its place
+            raise TypeError(f"create_parents must be bool, not {create_parents!r}: name the argument acl=")
         if acl:
             one_of(*BUCKET_ACLS)("acl", acl)
         if region_name and not _REGION.fullmatch(region_name):

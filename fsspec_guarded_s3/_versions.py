@@ -55,10 +55,11 @@ class Versions(Properties):
             yield from page.versions
 
     def ls(
-        self, path: str, detail: bool = True, refresh: bool = False, versions: bool = False, **kwargs: Any
+        self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
     ) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
+        Their names; with `detail` what `info` tells of them, or the listing cache if there is one.
         With `versions` every version of each object, its name with "?versionId=..."; delete markers have the
         type "other" and `DeleteMarker`. ValueError when the filesystem is not `version_aware`, since it would
         not understand these names.

@@ -137,7 +137,7 @@ def test_buckets_come_page_by_page() -> None:
         Step(respond(200, page("two-bucket", "")), expects("GET", "/", query={"continuation-token": "a+b"})),
     ]
     with ScriptedServer(steps) as server:
-        rows = filesystem(server.url).ls("")
+        rows = filesystem(server.url).ls("", detail=True)
     assert [(row["name"], row["type"]) for row in rows] == [
         ("one-bucket", "directory"),
         ("two-bucket", "directory"),

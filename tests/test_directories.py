@@ -60,7 +60,10 @@ def names(rows: Any) -> list[tuple[str, str]]:
 def test_a_marker_makes_a_directory_and_is_shown_by_no_verb(place: Place) -> None:
     place.fill("d/marked/", "d/file")
     fs = place.fs
-    assert names(fs.ls("bucket/d")) == [("bucket/d/file", "file"), ("bucket/d/marked", "directory")]
+    assert names(fs.ls("bucket/d", detail=True)) == [
+        ("bucket/d/file", "file"),
+        ("bucket/d/marked", "directory"),
+    ]
     assert fs.ls("bucket/d/marked") == []
     assert fs.find("bucket") == ["bucket/d/file"]
     assert fs.find("bucket/d/marked") == []
@@ -89,7 +92,7 @@ def test_rmdir_removes_a_marker_that_is_alone_and_nothing_else(place: Place) -> 
 def test_a_name_is_the_files_and_with_a_slash_the_directorys(place: Place) -> None:
     place.fill("k", "k/x")
     fs = place.fs
-    assert names(fs.ls("bucket")) == [("bucket/k", "file"), ("bucket/k", "directory")]
+    assert names(fs.ls("bucket", detail=True)) == [("bucket/k", "file"), ("bucket/k", "directory")]
     assert fs.info("bucket/k")["type"] == "file"
     assert fs.info("bucket/k/")["type"] == "directory"
     assert fs.isfile("bucket/k")

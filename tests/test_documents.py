@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.documents import DOCS, ROOT, python_blocks, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
-RUN_HERE = {"guarantees.md", "index.md"}
+RUN_HERE = {"guarantees.md", "index.md", "s3fs.md"}
 RUN_ELSEWHERE = {"tools.md"}  # tests/tools/test_document.py
 
 
@@ -48,6 +49,14 @@ def test_the_guarantees_hold(store: Store) -> None:
     assert (space["created"], space["raised"], space["published"]) == (True, True, False)
     assert store.fs.cat_file(store.path("once")) == b"23"
     assert space["removed"] == []
+
+
+def test_code_for_s3fs_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GuardedS3FileSystem, "protocol", GuardedS3FileSystem.protocol)
+    monkeypatch.setitem(import_module("fsspec.registry")._registry, "s3", GuardedS3FileSystem)
+    space = run((DOCS / "s3fs.md").read_text(), store)
+    assert space["names"] == [store.path("a/b.txt")]
+    assert space["kind"] == "text/plain"
 
 
 @pytest.fixture(scope="module")

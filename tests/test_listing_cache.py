@@ -46,7 +46,7 @@ def place() -> Iterator[Place]:
 
 
 QUESTIONS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
-    "ls": lambda fs: fs.ls("bucket/d"),
+    "ls": lambda fs: fs.ls("bucket/d", detail=True),
     "ls of a bucket": lambda fs: fs.ls("gs3://bucket/", detail=False),
     "info": lambda fs: {**fs.info("bucket/d/a"), "LastModified": None, "mtime": None},
     "info of a directory": lambda fs: fs.info("bucket/d"),
@@ -85,7 +85,7 @@ def test_it_is_off_unless_asked_for(place: Place) -> None:
 
 
 def test_answers_are_copies(place: Place) -> None:
-    for row in (*place.fs.ls("bucket/d"), *place.fs.find("bucket", detail=True).values()):
+    for row in (*place.fs.ls("bucket/d", detail=True), *place.fs.find("bucket", detail=True).values()):
         row.clear()
     place.fs.info("bucket/d/a").clear()
     assert place.fs.info("bucket/d/a")["size"] == 3
@@ -269,7 +269,7 @@ def test_reads_do_not_use_it(place: Place, tmp_path: Path) -> None:
 
 def test_an_error_is_not_kept(place: Place) -> None:
     place.fake.fault = lambda request, _: s3_error(403, "AccessDenied")
-    for ask in (lambda: place.fs.ls("bucket/d"), lambda: place.fs.info("bucket/d/a")):
+    for ask in (lambda: place.fs.ls("bucket/d", detail=True), lambda: place.fs.info("bucket/d/a")):
         with pytest.raises(PermissionError):
             ask()
     place.fake.fault = None

@@ -328,7 +328,7 @@ def test_ls_shows_versions_with_names_that_can_be_used(store: Store) -> None:
         written(store, "d/a", content)
     written(store, "d/sub/c", b"1")
     store.fs.rm_file(store.path("d/a"))
-    rows = store.fs.ls(store.path("d"), versions=True)
+    rows = store.fs.ls(store.path("d"), detail=True, versions=True)
     assert [(row["type"], row["size"], row.get("IsLatest")) for row in rows] == [
         ("other", 0, True),
         ("file", 2, False),
