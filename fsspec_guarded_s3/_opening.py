@@ -167,7 +167,7 @@ def _read_ahead(block_size: Any) -> int:
 
 
 def known_cache(cache_type: str) -> str:
-    """`cache_type`, which must be one of fsspec's. ValueError otherwise."""
+    """`cache_type`, which must be one of fsspec's, or "prefetch". ValueError otherwise."""
     if cache_type not in caches:
         names = ", ".join(sorted(name for name in caches if name))
         raise ValueError(f"cache_type must be one of {names}, not {cache_type!r}")

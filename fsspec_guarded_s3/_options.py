@@ -74,7 +74,7 @@ class Options:
     part_size: int = 16 * MIB
     multipart_threshold: int = 64 * MIB
     fixed_upload_size: bool = False
-    cache_type: str = "readahead"
+    cache_type: str = "prefetch"
     use_listings_cache: bool = False
     listings_expiry_time: float | None = None
     max_paths: int | None = None

@@ -18,6 +18,7 @@ from ._client import S3Client
 from ._download import read_range
 from ._models import ObjectInfo
 from ._paths import S3Path
+from ._prefetch import PrefetchCache
 
 
 class PinnedReader(AbstractBufferedFile):
@@ -35,7 +36,7 @@ class PinnedReader(AbstractBufferedFile):
         pin: ObjectInfo,
         details: dict[str, Any],
         block_size: int,
-        cache_type: str = "readahead",
+        cache_type: str = "prefetch",
         cache_options: dict[str, Any] | None = None,
     ) -> None:
         self._client = client
@@ -82,7 +83,7 @@ class PinnedReader(AbstractBufferedFile):
     def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""
         cache = getattr(self, "_cache", None)
-        if isinstance(cache, PinnedBlocks):
+        if isinstance(cache, (PinnedBlocks, PrefetchCache)):
             cache.close()
         if cache is not None:
             cache.fetcher = None  # some caches of fsspec are cycles: they must not keep connections
@@ -90,7 +91,7 @@ class PinnedReader(AbstractBufferedFile):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # AbstractBufferedFile would open the path anew, and lose the pin.
-        cache = getattr(self.cache, "name", "readahead")
+        cache = getattr(self.cache, "name", "prefetch")
         return _reopen, (
             self.fs,
             self.path,

@@ -37,6 +37,7 @@ LAYERS = (
     {"_client", "_multipart", "_buckets", "_exchange", "_express", "_subresources", "_threads"},
     {
         "_reader",
+        "_prefetch",
         "_blocks",
         "_download",
         "_writer",
@@ -96,6 +97,7 @@ WITHIN = {
     ("_client", "_multipart"),
     ("_client", "_buckets"),
     ("_reader", "_download"),
+    ("_reader", "_prefetch"),
     ("_reader", "_blocks"),
     ("_upload", "_probe"),
     ("_parts", "_upload"),
@@ -139,6 +141,7 @@ ONLY = {
     "fsspec": {
         "_blocks",
         "_reader",
+        "_prefetch",
         "_transaction",
         "_filesystem",
         "_opening",
