@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from tests.documents import DOCS, ROOT, python_blocks, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
-RUN_HERE = {"guarantees.md", "index.md", "s3fs.md"}
+RUN_HERE = {"guarantees.md", "howto.md", "index.md", "s3fs.md"}
 RUN_ELSEWHERE = {"tools.md"}  # tests/tools/test_document.py
 
 
@@ -41,6 +44,28 @@ def test_every_block_of_such_a_page_is_python(page: str) -> None:
 def test_the_front_page_creates_once(store: Store) -> None:
     space = run((DOCS / "index.md").read_text(), store)
     assert (space["first"], space["again"], space["text"]) == (True, False, b"hello")
+
+
+def test_the_recipes_do_what_they_say(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "fsspec_guarded_s3")  # which it sets, and is put back afterwards
+    space = run((DOCS / "howto.md").read_text(), store)
+    assert store.fs.info(store.path("large.bin"))["size"] == 3_000_000
+    assert (space["drafts"], space["log"]) == ([], "first\nsecond\n")
+    assert json.dumps(space["state"]) == '{"runs": 1, "checked": true}'
+    assert store.fs.cat_file(store.path("set/index")) == b"..."
+    assert (space["folder"] / "back" / "deep" / "b.txt").read_text() == "b"
+    assert space["done"] == (2, 2)
+    assert (space["first"], space["last"]) == (bytes(4), b"\2" * 4)
+    assert space["slices"] == [b"\0\1", b"\1\2"]
+    assert space["about"]["metadata"] == {"made-by": "job-17", "reviewed": "yes"}
+    assert space["about"]["ContentType"] == "text/html; charset=utf-8"
+    assert store.fs.get_tags(store.path("page.html")) == {"keep": "yes"}
+    assert space["before"] == store.fs.cat_file(f"{store.bucket}-old/a") == b"one"
+    assert urllib.request.urlopen(space["reading"]).read() == b"<p>hello</p>"
+    assert (space["status"], store.fs.cat_file(store.path("inbox/1"))) == (200, b"mail")
+    assert store.fs.glob(store.path("jobs/*")) == store.fs.glob(store.path("copy/*")) == []
+    assert not store.fs.exists(store.path("state.json"))
+    assert (space["left"], space["removed"], space["outcome"]) == ([], [], "not written")
 
 
 @pytest.mark.filterwarnings("ignore:.*nothing was published:RuntimeWarning")
