@@ -197,6 +197,15 @@ class Attributes:
         found._check_combinations(taker)
         return found
 
+    @classmethod
+    def parse_reading(cls, given: Mapping[str, Any], taker: str) -> Attributes:
+        """The same for a read. TypeError also for what only a write takes."""
+        found = cls.parse(given, taker)
+        writing = found.names - found.of_kinds("access").names
+        if writing:
+            raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
+        return found
+
     def _check_combinations(self, taker: str) -> None:
         has = self.names
         sent = {item.parameter: item.value for item in self.items}

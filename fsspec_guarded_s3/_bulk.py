@@ -13,6 +13,8 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
+from ._attributes import Attributes
+from ._client import S3Client
 from ._models import ObjectInfo
 from ._namespace import Namespace
 from ._paths import S3Path
@@ -67,8 +69,10 @@ class Bulk(Namespace):
         """Slices of many objects, side by side and in the order asked for; one HEAD per object pins it.
 
         Ranges of one object that are at most `max_gap` bytes apart (128 KiB if None) are read by one request.
-        With `on_error="return"` an exception stands for the bytes of a range that failed.
+        With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
+        are what a read needs, such as `SSECustomerKey`.
         """
+        client = self._client_for(Attributes.parse_reading(kwargs, "cat_ranges")) if kwargs else self._client
         _one_of("on_error", on_error, ("raise", "return"))
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
@@ -80,7 +84,7 @@ class Bulk(Namespace):
             raise ValueError("paths, starts and ends must have the same length")
         names = list(dict.fromkeys(paths))
         raising = on_error == "raise"
-        heads = self._gather([partial(self._head, name) for name in names], raising=raising)
+        heads = self._gather([partial(self._head, client, name) for name in names], raising=raising)
         infos = dict(zip(names, heads, strict=True))
         results: list[Any] = [b""] * len(paths)
         wanted: dict[str, list[Wanted]] = {}
@@ -99,7 +103,7 @@ class Bulk(Namespace):
             for group in merged(ranges, gap, self._options.range_size)
         ]
         calls = [
-            partial(read_merged, self._client, self._object(path), infos[path], group, results)
+            partial(read_merged, client, self._object(path), infos[path], group, results)
             for path, group in groups
         ]
         failed = self._gather(calls, raising=raising)
@@ -108,8 +112,8 @@ class Bulk(Namespace):
                 results[item.place] = error
         return results
 
-    def _head(self, path: str) -> ObjectInfo:
-        return self._client.head_object(self._object(path))
+    def _head(self, client: S3Client, path: str) -> ObjectInfo:
+        return client.head_object(self._object(path))
 
     # --- between here and there ---
 

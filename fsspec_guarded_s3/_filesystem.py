@@ -21,7 +21,7 @@ from ._listing import nothing_at
 from ._listing_cache import ListingCache
 from ._models import Condition
 from ._namespace import write_condition
-from ._opening import Opening, known_cache, reading
+from ._opening import Opening, known_cache
 from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
 from ._parts import resume_file, upload_bytes, upload_file
 from ._transaction import GuardedTransaction
@@ -122,7 +122,7 @@ class GuardedS3FileSystem(Opening):
         Raises FileNotFoundError, ObjectChangedError.
         """
         location = self._object(path, version_id)
-        client = self._client_for(reading(kwargs, "cat_file")) if kwargs else self._client
+        client = self._client_for(Attributes.parse_reading(kwargs, "cat_file")) if kwargs else self._client
         if start in (None, 0) and end is None:
             return read_whole(client, location)
         info = client.head_object(location)
@@ -173,7 +173,7 @@ class GuardedS3FileSystem(Opening):
         that is a folder itself.
         """
         lpath = os.fspath(lpath)
-        client = self._client_for(reading(kwargs, "get_file")) if kwargs else self._client
+        client = self._client_for(Attributes.parse_reading(kwargs, "get_file")) if kwargs else self._client
 
         def begin(size: int) -> None:
             if os.path.isdir(lpath):

@@ -75,7 +75,7 @@ class Opening(Bulk):
     ) -> Any:
         if mode in _READ_MODES:
             location = self._object(path, version_id)
-            client = self._client_for(reading(kwargs, "open for reading"))
+            client = self._client_for(Attributes.parse_reading(_parameters(kwargs), "open for reading"))
             try:
                 pin = client.head_object(location)
             except ObjectNotFoundError:
@@ -147,15 +147,6 @@ def _parameters(kwargs: dict[str, Any]) -> dict[str, Any]:
     if kwargs.get("requester_pays"):
         found.setdefault("RequestPayer", "requester")
     return found
-
-
-def reading(kwargs: dict[str, Any], taker: str) -> Attributes:
-    """The parameters of S3 that a read takes. TypeError for those of a write."""
-    given = Attributes.parse(_parameters(kwargs), taker)
-    writing = given.names - given.of_kinds("access").names
-    if writing:
-        raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
-    return given
 
 
 def _read_ahead(block_size: Any) -> int:

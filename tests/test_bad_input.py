@@ -1,6 +1,7 @@
 """Bad input: each is refused with its own class, in words that say what to do."""
 
 import json
+import os
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -104,6 +105,10 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "write, no bucket": (lambda fs, b: fs.pipe_file(f"{b}-none/key", b""), ObjectNotFoundError, "bucket"),
     "no key": (lambda fs, b: fs.cat_file(f"{b}/none"), FileNotFoundError, "none"),
     "open, no key": (lambda fs, b: fs.open(f"{b}/none"), FileNotFoundError, "none"),
+    "misspelt start": (lambda fs, b: fs.cat_file(f"{b}/file", strat=1), TypeError, "does not take strat"),
+    "misspelt in cat": (lambda fs, b: fs.cat([f"{b}/file"], on_eror="omit"), TypeError, "take on_eror"),
+    "misspelt in get": (lambda fs, b: fs.get(f"{b}/file", os.devnull, recursiv=True), TypeError, "recursiv"),
+    "misspelt max_gap": (lambda fs, b: fs.cat_ranges([f"{b}/file"], 0, 1, gap=1), TypeError, "take gap"),
     "rm dir": (lambda fs, b: fs.rm(f"{b}/dir"), IsADirectoryError, "pass recursive=True"),
     "rm nothing": (lambda fs, b: fs.rm(f"{b}/none", recursive=True), FileNotFoundError, "none"),
     "write after close": (write_after_close, ValueError, "closed"),
