@@ -29,6 +29,13 @@ def db(connection: Any, store: Store) -> Any:
     return connection
 
 
+class ForDuckDB(GuardedS3FileSystem):
+    """As in docs/tools.md: DuckDB's `PARTITION_BY` calls `ls(path)` and takes what it gets for dicts."""
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        return super().ls(path, detail, **kwargs)
+
+
 def failing_copy(db: Any, store: Store, target: str) -> None:
     """A COPY that fails after some megabytes of text."""
     broken = "SELECT CASE WHEN range < 1_500_000 THEN range ELSE error('no more') END FROM range(2_000_000)"
@@ -76,8 +83,10 @@ def test_a_glob_finds_files_and_their_names(db: Any, store: Store) -> None:
         db.execute(f"SELECT * FROM '{store.url('none/*.csv')}'")
 
 
-def test_a_hive_dataset_is_written_and_pruned(db: Any, store: Store) -> None:
+def test_a_hive_dataset_is_written_and_pruned(connection: Any, store: Store) -> None:
     """OVERWRITE_OR_IGNORE is needed for a new one: else DuckDB lists a folder that S3 cannot make empty."""
+    connection.register_filesystem(ForDuckDB(**store.options))
+    db = connection
     rows = "SELECT range AS n, range % 3 AS kind FROM range(1000)"
     write = f"COPY ({rows}) TO '{store.url('set')}' (FORMAT parquet, PARTITION_BY (kind)"
     with pytest.raises(duckdb.Error, match="404"):
@@ -89,6 +98,17 @@ def test_a_hive_dataset_is_written_and_pruned(db: Any, store: Store) -> None:
     assert db.execute(f"SELECT count(*) {read} WHERE kind = 1").fetchall() == [(333,)]
     with pytest.raises(duckdb.IOException, match="not empty"):
         db.execute(f"{write})")
+
+
+def test_duckdb_changes_nothing_in_a_dataset_that_it_cannot_list(db: Any, store: Store) -> None:
+    """With rows of `ls` that are names, `PARTITION_BY` is possible with OVERWRITE_OR_IGNORE only."""
+    write = f"COPY (SELECT 1 AS n, 2 AS kind) TO '{store.url('set')}' (FORMAT parquet, PARTITION_BY (kind)"
+    db.execute(f"{write}, OVERWRITE_OR_IGNORE)")
+    before = store.fs.find(store.bucket, detail=True)
+    for option in ("", ", OVERWRITE true"):
+        with pytest.raises(duckdb.Error, match="TypeError"):
+            db.execute(f"{write}{option})")
+    assert store.fs.find(store.bucket, detail=True) == before
 
 
 def test_a_copy_over_a_file_replaces_it_when_it_is_whole(db: Any, store: Store) -> None:
