@@ -84,6 +84,19 @@ def test_code_for_s3fs_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     assert space["kind"] == "text/plain"
 
 
+def test_the_design_names_every_module() -> None:
+    text = (DOCS / "design.md").read_text()
+    modules = {path.stem for path in (ROOT / "fsspec_guarded_s3").glob("*.py")} - {"__init__"}
+    assert modules <= set(re.findall(r"\w+", text))
+
+
+def test_links_lead_somewhere() -> None:
+    """Those of README.md, which mkdocs does not see; it checks those between the pages itself."""
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / "README.md").read_text())
+    assert len(targets) > 5
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built pages; a warning of mkdocs, of a plugin or of Python fails the build."""
