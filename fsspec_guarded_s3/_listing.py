@@ -82,9 +82,7 @@ class Listing(AbstractFileSystem):
 
     # --- what is there ---
 
-    def info(
-        self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
+    def info(self, path: str, version_id: str | None = None, refresh: bool = False) -> dict[str, Any]:
         """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
 
         `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
@@ -162,7 +160,7 @@ class Listing(AbstractFileSystem):
         except FileNotFoundError:
             return False
 
-    def ls(self, path: str, detail: bool = False, refresh: bool = False, **kwargs: Any) -> list[Any]:
+    def ls(self, path: str, detail: bool = False, refresh: bool = False) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them.

@@ -54,9 +54,7 @@ class Versions(Properties):
         for page in self._client.list_versions(location.bucket, location.prefix):
             yield from page.versions
 
-    def ls(
-        self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
-    ) -> list[Any]:
+    def ls(self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         Their names; with `detail` what `info` tells of them, or the listing cache if there is one.
@@ -65,7 +63,7 @@ class Versions(Properties):
         not understand these names.
         """
         if not versions or not self._strip_protocol(path):
-            return list(super().ls(path, detail=detail, refresh=refresh, **kwargs))
+            return list(super().ls(path, detail=detail, refresh=refresh))
         if not self._options.version_aware:
             raise ValueError("versions=True needs a filesystem with version_aware=True")
         location = self._location(path)[0]
