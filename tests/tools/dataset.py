@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import sys
 from typing import Any
 
 import numpy as np
+
+from fsspec_guarded_s3 import GuardedS3FileSystem
 
 
 class Samples:
@@ -39,3 +44,24 @@ def fetch(work: tuple[Samples, list[int]]) -> list[bytes]:
     """What a worker does."""
     dataset, indexes = work
     return [dataset[index].tobytes() for index in indexes]
+
+
+def main() -> None:
+    """Two worker processes read samples of the dataset that this process has read from before.
+
+    In an interpreter of its own: other libraries that are loaded beside (polars, DuckDB) do not survive a fork.
+    """
+    given = json.load(sys.stdin)
+    fs = GuardedS3FileSystem(**given["options"])
+    samples = Samples(fs, given["path"], given["size"], given["count"])
+    whole = fs.cat_file(given["path"])
+    rows = [whole[i * samples.size : (i + 1) * samples.size] for i in range(samples.count)]
+    assert samples[3].tobytes() == rows[3]
+    with multiprocessing.get_context(given["method"]).Pool(2) as pool:
+        found = pool.map(fetch, [(samples, batch) for batch in given["batches"]])
+    assert found == [[rows[i] for i in batch] for batch in given["batches"]]
+    assert samples[7].tobytes() == rows[7]
+
+
+if __name__ == "__main__":
+    main()
