@@ -49,7 +49,7 @@ def fetch(work: tuple[Samples, list[int]]) -> list[bytes]:
 def main() -> None:
     """Two worker processes read samples of the dataset that this process has read from before.
 
-    In an interpreter of its own: other libraries that are loaded beside (polars, DuckDB) do not survive a fork.
+    In an interpreter of its own: libraries that a test loads beside (polars, DuckDB) do not survive a fork.
     """
     given = json.load(sys.stdin)
     fs = GuardedS3FileSystem(**given["options"])
