@@ -20,7 +20,7 @@ import threading
 import types
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from fsspec.callbacks import Callback
@@ -34,6 +34,7 @@ from .liveness import alive
 _ATOMS = frozenset({int, str, bytes, bool, float, type(None)})
 _CONSTANT = (
     Callback,
+    Executor,
     GuardedS3FileSystem,
     S3Client,
     RetryPolicy,
