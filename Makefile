@@ -2,6 +2,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3.11
 MINUTES ?= 5
+ROUNDS ?= 5
 
 .PHONY: test check demo docs bench guards soak lowest clean
 
@@ -31,7 +32,7 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 bench: $(VENV)/.bench
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks --rounds $(ROUNDS) --json figures.json --plot docs/benchmarks.png
 
 guards: $(VENV)/.test $(VENV)/.bench
 	$(PY) -m tests.guards --readme README.md

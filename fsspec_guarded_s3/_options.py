@@ -64,7 +64,7 @@ class Options:
     min_rate_window: float = 30.0
     idle_timeout: float = 30.0
     max_attempts: int = 5
-    max_concurrency: int = 32
+    max_concurrency: int = 64
 
     requester_pays: bool = False
     s3_additional_kwargs: Attributes = NONE

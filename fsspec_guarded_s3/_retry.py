@@ -11,9 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, TypeVar
 
 from ._errors import (
     ConflictError,
@@ -23,6 +21,9 @@ from ._errors import (
     ThrottledError,
     TransportError,
 )
+
+if TYPE_CHECKING:
+    import tenacity  # at run time where something failed: a process that just reads need not load it
 
 logger = logging.getLogger("fsspec_guarded_s3")
 T = TypeVar("T")
@@ -85,6 +86,8 @@ class RetryPolicy:
 
     def repeat(self, call: Callable[[], T], holds: Callable[[BaseException], bool], attempts: int) -> T:
         """Make `call` until it succeeds or `holds` is false for its error, with jittered pauses."""
+        import tenacity
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts),
             wait=self._wait,
@@ -104,6 +107,8 @@ class RetryPolicy:
         self, attempt: Callable[[], T], first: GuardedS3Error, deadline: float, retry_on_conflict: bool
     ) -> T:
         """tenacity counts the attempt that already failed as its first."""
+        import tenacity
+
         failed: list[GuardedS3Error] = [first]
         ambiguous = False
 
