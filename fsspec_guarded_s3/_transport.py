@@ -253,10 +253,15 @@ class Transport:
             ) from broken
         if broken is not None:
             body.will_close = True
-        waited = time.monotonic() - sent
-        # An answer may take the store longer than the way, never shorter: down at once, up slowly.
-        self.round_trip += (waited - self.round_trip) * (1.0 if waited < self.round_trip else 0.1)
+        self._learn_round_trip(time.monotonic() - sent)
         return body
+
+    def _learn_round_trip(self, waited: float) -> None:
+        # An answer may take the store longer than the way, never shorter: down at once, up slowly.
+        if waited < self.round_trip:
+            self.round_trip = waited
+        else:
+            self.round_trip += (waited - self.round_trip) * 0.1
 
     def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:
         """Send head and body. Returns what broke the connection: S3 may still have answered early."""

@@ -409,3 +409,21 @@ def test_header_value_with_a_line_break_is_refused() -> None:
         bad = WireRequest("GET", "http", wire.host, wire.port, "/", {"host": "x\r\nevil: 1"}, b"")
         with pytest.raises(ValueError, match="line break"):
             fetch(transport(), bad)
+
+
+def test_the_round_trip_is_that_of_the_quickest_answers() -> None:
+    """It decides how many requests go out at once; a slow answer alone makes no store distant."""
+    used = transport()
+    assert used.round_trip == float("inf"), "not known yet: as if it were distant"
+    told = []
+    for waited in (0.3, 0.01, 0.31):
+        used._learn_round_trip(waited)
+        told.append(used.round_trip)
+    assert told == pytest.approx([0.3, 0.01, 0.04])
+
+
+def test_the_first_answer_tells_the_round_trip() -> None:
+    used = transport()
+    with ScriptedServer([respond(200, b"x")]) as server:
+        fetch(used, get(server))
+    assert 0 < used.round_trip < 30
