@@ -29,6 +29,7 @@ from ._placement import (
 )
 from ._ranges import Wanted, merged, read_merged
 from ._selection import Source
+from ._source_file import refuse_special
 
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
 
@@ -157,7 +158,8 @@ class Bulk(Namespace):
     ) -> None:
         """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
-        ValueError, before anything is sent, when two files would become the same object.
+        ValueError, before anything is sent, when two files would become the same object; SpecialFileError
+        (an OSError) for pipes, sockets and devices.
         """
         if isinstance(lpath, list) and isinstance(rpath, list):
             sources = [Source(os.fspath(p), "") for p in lpath]
@@ -169,6 +171,8 @@ class Bulk(Namespace):
         pairs = placed(lpath, LocalFileSystem._strip_protocol, sources, stripped, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
         check_distinct(self._strip_protocol(target) for _, target in files)
+        for source, _ in files:
+            refuse_special(source)
         self._transfer(files, self.put_file, callback, kwargs)
 
     def _sources(self, path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:

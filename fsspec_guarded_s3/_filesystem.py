@@ -22,8 +22,9 @@ from ._listing_cache import ListingCache
 from ._models import Condition
 from ._namespace import write_condition
 from ._opening import Opening, known_cache
-from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
-from ._parts import resume_file, upload_bytes, upload_file
+from ._options import FSSPEC_OPTIONS, Options, without_secrets
+from ._parts import copy_file, resume_file, upload_bytes, upload_file
+from ._source_file import SourceFile
 from ._transaction import GuardedTransaction
 from ._upload import Upload
 
@@ -289,14 +290,17 @@ class GuardedS3FileSystem(Opening):
 
         `resume` is the id of a multipart upload that a killed process left (see `list_uploads`): parts that
         are there are compared with the file and not sent again. ValueError when they differ.
+
+        FileChangedError when the file is rewritten or becomes shorter meanwhile: nothing was published. What
+        it grows by (a log) is left out. A pipe, a socket or a device is SpecialFileError, an OSError.
         """
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, "put_file")
         if os.path.isdir(lpath):
             return
         location = self._target(rpath)
-        with open(lpath, "rb") as file:
-            callback.set_size(os.fstat(file.fileno()).st_size)
+        with SourceFile(lpath) as file:
+            callback.set_size(file.size)
             progress = _progress(callback)
             if self._intrans:
                 if resume is not None:
@@ -304,14 +308,13 @@ class GuardedS3FileSystem(Opening):
                 with self.open(
                     rpath, "xb" if condition.create else "wb", if_match=if_match, **kwargs
                 ) as target:
-                    while chunk := file.read(MIB):
-                        progress(target.write(chunk))
+                    copy_file(file, target.write, progress)
                 return
             upload = self._new_upload(location, condition, given)
             if resume is not None:
-                resume_file(self._client_for(given), upload, location, resume, file.fileno(), progress)
+                resume_file(self._client_for(given), upload, location, resume, file, progress)
             else:
-                upload_file(self._client, upload, file.fileno(), progress)
+                upload_file(self._client, upload, file, progress)
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """An empty object. With truncate=False only when there is none, which is checked by the store.

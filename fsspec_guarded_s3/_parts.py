@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 
 from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody
-from ._checksums import algorithms, body_crc
+from ._checksums import Crc, algorithms, body_crc
 from ._client import S3Client
 from ._download import read_range
 from ._errors import ConflictError, InvalidRequestError, ProtocolError
 from ._models import ByteRange, ObjectInfo, Part, Written
 from ._options import MAX_PART_SIZE, MAX_PARTS, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, Options, part_size_for
 from ._paths import S3Path
+from ._source_file import SourceFile
 from ._upload import Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -93,28 +93,39 @@ def upload_bytes(client: S3Client, upload: Upload, data: Buffer) -> Written:
     return _upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], _no_progress)
 
 
-def upload_file(client: S3Client, upload: Upload, descriptor: int, progress: Progress) -> Written:
+def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Progress) -> Written:
     """Publish an open local file; it is read as it is sent.
 
     Raises FileChangedError when the file became shorter or was rewritten meanwhile. A file that grows is
     fine (a log): what it had at the beginning is published.
     """
-    before = os.fstat(descriptor)
-
-    def piece(start: int, stop: int) -> RequestBody:
-        return FileSlice(descriptor, start, stop)
-
-    return _upload_slices(client, upload, before.st_size, piece, progress, _unchanged(descriptor, before))
+    with file.watched():
+        return _upload_slices(
+            client, upload, file.size, file.piece, progress, lambda: _check_unchanged(file, upload.parts)
+        )
 
 
-def _unchanged(descriptor: int, before: os.stat_result) -> Callable[[], None]:
-    def check() -> None:
-        now = os.fstat(descriptor)
-        rewritten = now.st_size == before.st_size and now.st_mtime_ns != before.st_mtime_ns
-        if rewritten or now.st_size < before.st_size:
-            raise FileChangedError("the local file was changed while it was uploaded: upload it again")
+def copy_file(file: SourceFile, write: Callable[[Buffer], int], progress: Progress) -> None:
+    """Hand an open local file to `write`, in small pieces and once; errors as in `upload_file`."""
+    crc, update = 0, algorithms()["crc32"].update
+    for chunk in file.piece(0, file.size).chunks():
+        crc = update(chunk, crc)
+        progress(write(chunk))
+    _check_unchanged(file, [Part(1, "", file.size, Crc("crc32", crc))])
 
-    return check
+
+def _check_unchanged(file: SourceFile, parts: list[Part]) -> None:
+    """Raises FileChangedError unless `parts` together are one content of the file.
+
+    One that is longer by now may have been written anew from its start: its bytes are compared.
+    """
+    if not file.grew():
+        return
+    start = 0
+    for part in sorted(parts, key=lambda part: part.number):
+        if _same_bytes(part, file.piece(start, start + part.size)) is False:
+            raise FileChangedError("the local file was written anew while it was uploaded: upload it again")
+        start += part.size
 
 
 def _upload_slices(
@@ -181,22 +192,21 @@ def _send_parts(
 
 
 def resume_file(
-    client: S3Client, upload: Upload, path: S3Path, upload_id: str, descriptor: int, progress: Progress
+    client: S3Client, upload: Upload, path: S3Path, upload_id: str, file: SourceFile, progress: Progress
 ) -> Written:
     """Finish the multipart upload `upload_id` of a local file, sending only what is missing.
 
     Every part that is there is compared with the file before it is trusted. Raises ValueError when one
     differs (the upload is kept), FileNotFoundError when there is no such upload.
     """
-    before = os.fstat(descriptor)
-    size = before.st_size
+    size = file.size
     parts = client.list_parts(path, upload_id)
     part_size = _part_size_of(parts, size, client.options)
     trusted = []
     for part in parts:
         start = (part.number - 1) * part_size
         stop = min(start + part_size, size)
-        same = _same_bytes(part, FileSlice(descriptor, start, stop)) if 0 <= start < stop else False
+        same = _same_bytes(part, file.piece(start, stop)) if 0 <= start < stop else False
         if same is False:
             raise ValueError(
                 f"resume: part {part.number} of upload {upload_id} does not match the local file. Nothing "
@@ -208,17 +218,10 @@ def resume_file(
     there = {part.number for part in trusted}
     missing = [number for number in range(1, max(1, -(-size // part_size)) + 1) if number not in there]
     upload.resume(upload_id, trusted)
-    _send_parts(
-        client,
-        upload,
-        missing,
-        size,
-        part_size,
-        lambda start, stop: FileSlice(descriptor, start, stop),
-        progress,
-    )
+    with file.watched():
+        _send_parts(client, upload, missing, size, part_size, file.piece, progress)
     try:
-        _unchanged(descriptor, before)()
+        _check_unchanged(file, upload.parts)
     except BaseException:
         upload.abort()
         raise
@@ -228,7 +231,7 @@ def resume_file(
         if not _may_start_anew(error, upload):
             raise
         progress(-size)
-        return upload_file(client, upload, descriptor, progress)
+        return upload_file(client, upload, file, progress)
 
 
 def _part_size_of(parts: list[Part], size: int, options: Options) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from ._bodies import FileChangedError
 from ._errors import (
     ConflictError,
     GuardedS3Error,
@@ -110,10 +111,11 @@ class RetryPolicy:
         import tenacity
 
         failed: list[GuardedS3Error] = [first]
+        latest = first
         ambiguous = False
 
         def attempt_or_first_failure() -> T:
-            nonlocal ambiguous
+            nonlocal ambiguous, latest
             try:
                 if failed:
                     raise failed.pop()
@@ -121,7 +123,12 @@ class RetryPolicy:
             except GuardedS3Error as error:
                 ambiguous = ambiguous or is_ambiguous(error)
                 error.maybe_applied = ambiguous
+                latest = error
                 raise
+            except (
+                FileChangedError
+            ) as error:  # it was not sent once more, but an attempt before may have been
+                raise error from latest if ambiguous else None
 
         retrying = tenacity.Retrying(
             stop=self._stop_at(deadline),

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from ._attributes import described, undescribed
-from ._bodies import RequestBody, body_chunks
+from ._bodies import FileChangedError, RequestBody, body_chunks
 from ._client import S3Client
 from ._errors import (
     ConflictError,
@@ -110,6 +110,11 @@ class Upload:
     def may_start(self) -> bool:
         """Whether nothing was sent yet, or nothing of it is left."""
         return self.state is State.NEW
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that are there, as they arrived."""
+        return list(self._parts)
 
     def starts(self, path: S3Path) -> bool:
         """Whether CreateMultipartUpload for `path` is under way."""
@@ -274,7 +279,12 @@ class Upload:
         try:
             written = call()
         except GuardedS3Error as error:
-            return self._resolve(error, digest())
+            return self._resolve(error, digest)
+        except FileChangedError as error:
+            if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
+                return self._resolve(error.__cause__, digest)
+            self.abort()
+            raise
         except BaseException:
             self.abort()
             raise
@@ -285,10 +295,11 @@ class Upload:
         self.written = written
         return written
 
-    def _resolve(self, error: GuardedS3Error, digest: str) -> Written:
+    def _resolve(self, error: GuardedS3Error, content: Callable[[], str]) -> Written:
         """Decide a failed publication: success with proof, a definite error, or WriteOutcomeUnknownError."""
         if not error.maybe_applied:
             raise self._failed(error)
+        digest = content()
         found, looked = self._look()
         another = found
         settled = ""
@@ -387,9 +398,13 @@ class Upload:
 
 
 def _md5(data: RequestBody) -> str:
+    """What S3 makes the ETag of, "" for a file that does not have the bytes any more."""
     digest = hashlib.md5(usedforsecurity=False)
-    for chunk in body_chunks(data):
-        digest.update(chunk)
+    try:
+        for chunk in body_chunks(data):
+            digest.update(chunk)
+    except FileChangedError:
+        return ""
     return digest.hexdigest()
 
 

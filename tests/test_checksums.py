@@ -15,13 +15,20 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsspec_guarded_s3 import ChecksumMismatchError, TransportError
+from fsspec_guarded_s3 import (
+    ChecksumMismatchError,
+    ConnectError,
+    ResponseError,
+    TransportError,
+    WriteOutcomeUnknownError,
+)
 from fsspec_guarded_s3._bodies import FileChangedError
 from fsspec_guarded_s3._checksums import (
     Crc,
@@ -35,7 +42,7 @@ from fsspec_guarded_s3._checksums import (
 from tests.data import period_free
 from tests.fake_s3 import FakeS3, crc32
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, cut, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, s3_error
 from tests.test_faults import named, once, operation, short_pauses  # noqa: F401
 
 PATH = "bucket/key"
@@ -416,19 +423,162 @@ def test_file_that_grows_is_published_as_it_was_at_the_beginning(tmp_path: Path)
     assert fake.objects[SLOT].body == LARGE
 
 
-def test_file_that_becomes_shorter_before_a_single_put_is_repeated_publishes_nothing(tmp_path: Path) -> None:
+def test_file_that_becomes_shorter_before_a_single_put_arrived_publishes_nothing(tmp_path: Path) -> None:
+    """The first attempt found no connection, so that it cannot have been applied."""
+    local, fake = tmp_path / "f", FakeS3("bucket")
+    local.write_bytes(DATA)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        exchange, failed = fs._client._transport.exchange, [ConnectError("refused", request_sent=False)]
+
+        def shorten_and_fail(wire: Any, deadline: float) -> Any:
+            if failed:
+                os.truncate(local, 100)
+                raise failed.pop()
+            return exchange(wire, deadline)
+
+        fs._client._transport.exchange = shorten_and_fail  # type: ignore[method-assign]
+        with pytest.raises(FileChangedError):
+            fs.put_file(local, PATH)
+    assert not fake.objects
+
+
+@pytest.mark.parametrize("applied", [True, False])
+@pytest.mark.parametrize("size", [100, len(DATA)], ids=["shorter", "rewritten"])
+@pytest.mark.parametrize("mode", ["overwrite", "create"])
+def test_file_that_changes_after_a_put_whose_answer_was_lost_does_not_hide_what_became_of_it(
+    tmp_path: Path, applied: bool, size: int, mode: str
+) -> None:
+    """FileChangedError would say that nothing was published, which nobody knows."""
+    local = tmp_path / "f"
+    local.write_bytes(DATA)
+
+    def change() -> Answer:
+        local.write_bytes(DATA[::-1][:size])
+        return close()
+
+    puts: list[Request] = []
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        puts.extend([request] if request.method == "PUT" else [])
+        return change() if request.method == "PUT" and len(puts) == 1 and not applied else None
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        return change() if request.method == "PUT" and len(puts) == 1 else None
+
+    fake = FakeS3("bucket", fault=fault, after=after)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        if applied and mode == "create":  # the write token proves it
+            fs.put_file(local, PATH, mode=mode)
+        else:
+            with pytest.raises(WriteOutcomeUnknownError) as caught:
+                fs.put_file(local, PATH, mode=mode)
+            assert caught.value.maybe_applied
+    assert [stored.body for stored in fake.objects.values()] == ([DATA] if applied else [])
+
+
+def between_the_passes(local: Path, new: bytes, part: str = "") -> Callable[[Request, FakeS3], Answer | None]:
+    """Rewrite the file as if after the CRC of that part (of the PUT) and before its bytes were sent."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method != "PUT" or request.query.get("partNumber", "") != part:
+            return None
+        local.write_bytes(new)
+        os.utime(local, ns=(2 * 10**18, 2 * 10**18))
+        begin = max(int(part or "1") - 1, 0) * 5 * MIB
+        spoiled = new[begin : begin + len(request.body)]
+        return FakeS3.__call__(plain, replace(request, body=spoiled))
+
+    plain = FakeS3("bucket")
+    return lambda request, fake: setattr(plain, "uploads", fake.uploads) or fault(request, fake)
+
+
+REWRITTEN = {"same size": LARGE[::-1], "longer": LARGE[::-1] + b"more", "shorter": LARGE[::-1][:-1]}
+
+
+@pytest.mark.parametrize("new", list(REWRITTEN))
+@pytest.mark.parametrize("threshold", [5 * MIB, 64 * MIB], ids=["parts", "one PUT"])
+def test_rewritten_between_crc_and_sending_is_file_changed_from_the_answer_of_the_store(
+    tmp_path: Path, threshold: int, new: str
+) -> None:
+    local = tmp_path / "f"
+    local.write_bytes(LARGE)
+    os.utime(local, ns=(10**18, 10**18))
+    fake = FakeS3("bucket")
+    fake.fault = between_the_passes(local, REWRITTEN[new], "2" if threshold == 5 * MIB else "")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=threshold, max_concurrency=1)
+        with pytest.raises(FileChangedError, match="changed while it was uploaded") as caught:
+            fs.put_file(local, PATH)
+    assert isinstance(caught.value.__cause__, ResponseError)
+    assert caught.value.__cause__.code == "BadDigest"
+    assert not fake.objects
+    assert not fake.uploads
+
+
+@pytest.mark.parametrize("code", ["BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"])
+@pytest.mark.parametrize("changes", [True, False], ids=["changed", "unchanged"])
+def test_refused_bytes_of_a_file_are_its_change_only_if_it_was_changed(
+    tmp_path: Path, code: str, changes: bool
+) -> None:
     local = tmp_path / "f"
     local.write_bytes(DATA)
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
-        os.truncate(local, 100)
-        return broken(request, fake)
+        if changes:
+            os.utime(local, ns=(10**18, 10**18))
+        return s3_error(400, code)
 
-    broken = once("PUT", s3_error(500, "InternalError"))
     fake = FakeS3("bucket", fault=fault)
-    with ScriptedServer(handler=fake) as server, pytest.raises(FileChangedError):
+    with ScriptedServer(handler=fake) as server, pytest.raises(ValueError) as caught:
         filesystem(server.url).put_file(local, PATH)
+    assert isinstance(caught.value, FileChangedError) is changes
+    assert len(server.requests) == 1
+
+
+def test_another_refusal_is_told_as_it_is_whatever_became_of_the_file(tmp_path: Path) -> None:
+    local = tmp_path / "f"
+    local.write_bytes(DATA)
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        local.write_bytes(DATA[::-1])
+        return s3_error(400, "InvalidStorageClass")
+
+    fake = FakeS3("bucket", fault=fault)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ValueError, match="StorageClass") as caught:
+        filesystem(server.url).put_file(local, PATH)
+    assert not isinstance(caught.value, FileChangedError)
+
+
+def test_file_that_is_replaced_by_a_longer_one_in_place_is_no_file_that_grew(tmp_path: Path) -> None:
+    """Parts of the old content and parts of the new one would be published as one object."""
+    local, fake = tmp_path / "f", FakeS3("bucket")
+    with pytest.raises(FileChangedError):
+        upload_while(local, "2", lambda: local.write_bytes(LARGE[::-1] + b"more"), fake)
     assert not fake.objects
+    assert not fake.uploads
+
+
+@pytest.mark.parametrize("change", ["rewritten", "shorter", "grown"])
+def test_file_that_changes_while_it_is_uploaded_in_a_transaction(tmp_path: Path, change: str) -> None:
+    """As without one: what it had at the beginning is published, or nothing."""
+    local, fake = tmp_path / "f", FakeS3("bucket")
+    local.write_bytes(LARGE)
+    os.utime(local, ns=(10**18, 10**18))
+
+    def act() -> None:
+        with local.open("ab" if change == "grown" else "r+b") as file:
+            file.truncate(MIB) if change == "shorter" else file.write(LARGE[::-1])
+
+    fake.fault = when_part("1", act)
+    expected: Any = contextlib.nullcontext() if change == "grown" else pytest.raises(FileChangedError)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_concurrency=1, **PARTS)
+        with expected, fs.transaction:
+            fs.put_file(local, PATH)
+    assert [stored.body for stored in fake.objects.values()] == ([LARGE] if change == "grown" else [])
+    assert not fake.uploads
 
 
 def test_file_that_is_rewritten_after_a_single_put_arrived_is_no_failure_of_what_was_published(

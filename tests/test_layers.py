@@ -47,6 +47,7 @@ LAYERS = (
         "_probe",
         "_janitor",
         "_transaction",
+        "_source_file",
     },
     {
         "_filesystem",
@@ -102,6 +103,7 @@ WITHIN = {
     ("_upload", "_probe"),
     ("_parts", "_upload"),
     ("_parts", "_download"),
+    ("_parts", "_source_file"),
     ("_writer", "_parts"),
     ("_writer", "_upload"),
     ("_janitor", "_upload"),

@@ -1,6 +1,7 @@
 """Uploads that somebody left behind: found, removed, or continued."""
 
 import dataclasses
+import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -545,6 +546,38 @@ def test_file_that_is_rewritten_while_resuming_is_file_changed_and_not_published
         if operation(request) == "UploadPart" and request.query["partNumber"] == "2":
             with local.open("r+b") as file:
                 file.write(DATA[::-1])
+        return None
+
+    fake = FakeS3("bucket", fault=fault)
+    left(fake, "one", "key", PIECES[:1])
+    with pytest.raises(FileChangedError):
+        resume(fake, local)
+    assert not fake.objects
+
+
+def test_file_that_is_rewritten_between_crc_and_sending_while_resuming_is_file_changed(local: Path) -> None:
+    """The store sees bytes that are not those of the CRC, and refuses the part."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if operation(request) == "UploadPart" and request.query["partNumber"] == "2":
+            with local.open("r+b") as file:
+                file.write(DATA[::-1])
+            os.utime(local, ns=(10**18, 10**18))
+            return s3_error(400, "BadDigest")
+        return None
+
+    fake = FakeS3("bucket", fault=fault)
+    left(fake, "one", "key", PIECES[:1])
+    with pytest.raises(FileChangedError, match="changed while it was uploaded"):
+        resume(fake, local)
+    assert not fake.objects
+    assert set(fake.uploads) == {"one"}  # kept, as after every failure
+
+
+def test_file_that_is_replaced_by_a_longer_one_while_resuming_is_not_published(local: Path) -> None:
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if operation(request) == "UploadPart" and request.query["partNumber"] == "3":
+            local.write_bytes(DATA[::-1] + b"more")
         return None
 
     fake = FakeS3("bucket", fault=fault)

@@ -1,0 +1,93 @@
+"""A local file that is uploaded: a regular file, and found out when it is changed meanwhile.
+
+Invariant: what is published was in the file. The bytes of a request are read twice, for their CRC and to be
+sent: a store refuses what changed in between. What changed between two requests is seen by size and time of
+the file. Not seen are writes that leave its time as it was: after it was set back, or through a mapping.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from shutil import SpecialFileError
+from types import TracebackType
+
+from ._bodies import FileChangedError, FileSlice
+from ._error_codes import OTHER_BYTES
+from ._errors import ResponseError
+
+
+def is_special(path: str) -> bool:
+    """A pipe, a socket or a device: it has no size, and cannot be read again. Links are followed."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def refuse_special(path: str) -> None:
+    """Raises SpecialFileError, an OSError, for what `is_special`."""
+    if is_special(path):
+        raise SpecialFileError(
+            errno.EINVAL,
+            "lpath is a pipe, a socket or a device: open it, and copy it to fs.open(rpath, 'wb')",
+            path,
+        )
+
+
+class SourceFile:
+    """An open local file, and what it was when its upload began."""
+
+    def __init__(self, path: str) -> None:
+        refuse_special(path)  # before it is opened: a pipe would wait for somebody who writes
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._before = os.fstat(self._descriptor)
+
+    def __enter__(self) -> SourceFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it had at the beginning; what it got later (a log) is not published."""
+        return self._before.st_size
+
+    def piece(self, start: int, stop: int) -> FileSlice:
+        """The bytes [start, stop), read when they are sent."""
+        return FileSlice(self._descriptor, start, stop)
+
+    def grew(self) -> bool:
+        """Whether there is more by now. Raises FileChangedError when it is shorter or was rewritten.
+
+        By time only: a file that has another name by now, as logs get, is still the same.
+        """
+        now = os.fstat(self._descriptor)
+        if now.st_size < self.size or (now.st_size == self.size and self._was_written(now)):
+            raise FileChangedError("the local file was changed while it was uploaded: upload it again")
+        return now.st_size > self.size
+
+    def _was_written(self, now: os.stat_result) -> bool:
+        return now.st_mtime_ns != self._before.st_mtime_ns
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Bytes that the store refuses, because they are not those of the CRC, are FileChangedError where
+        the file was written to.
+        """
+        try:
+            yield
+        except ResponseError as error:
+            now = os.fstat(self._descriptor)
+            if error.code in OTHER_BYTES and (self._was_written(now) or now.st_size != self.size):
+                raise FileChangedError(
+                    "the local file was changed while it was uploaded: upload it again"
+                ) from error
+            raise
