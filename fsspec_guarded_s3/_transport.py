@@ -218,6 +218,7 @@ class Transport:
             pool.close_if_older(conn, FRESH_SECONDS)
         if conn.sock is not None:
             return conn  # type: ignore[no-any-return]
+        failure: BaseException | None = None
         try:
             conn.timeout = self._options.connect_timeout
             if pool.proxy is not None and wire.scheme == "https":
@@ -226,10 +227,13 @@ class Transport:
                 conn.connect()
         except (urllib3.exceptions.HTTPError, OSError) as error:
             conn.close()
-            raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_reason(error)}") from error
+            failure = _innermost(error)
         except BaseException:
             conn.close()
             raise
+        if failure is not None:
+            # urllib3's error holds the connection: it is neither cause nor context, since dask pickles both.
+            raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_told(failure)}") from failure
         conn.incoming = Incoming(conn.sock)
         return conn  # type: ignore[no-any-return]
 
@@ -326,12 +330,14 @@ def _send_file(sock: socket.socket, body: FileSlice, pace: Pace) -> None:
         position += count
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause in one line; urllib3's own text holds object addresses."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+def _innermost(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 # --- one transport per process and options ---------------------------------------------------------

@@ -1,9 +1,11 @@
 """Connections: when they are reused, when not, and what a broken exchange becomes."""
 
 import os
+import pickle
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -267,6 +269,36 @@ def test_refused_connection_says_that_nothing_was_sent() -> None:
     assert not caught.value.request_sent
     assert not caught.value.maybe_applied
     assert "0x" not in str(caught.value)
+
+
+def around(error: BaseException) -> Iterator[BaseException]:
+    """The error, its causes and its contexts."""
+    yield error
+    for other in (error.__cause__, error.__context__):
+        if other is not None:
+            yield from around(other)
+
+
+@pytest.mark.parametrize("reason", [ConnectionRefusedError, TimeoutError, socket.gaierror])
+def test_failed_connection_is_pickled_with_its_cause(
+    reason: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dask's workers send errors with causes and contexts, and urllib3's would hold the connection."""
+    tblib = pytest.importorskip("tblib.pickling_support", reason="it comes with distributed")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise reason(1, "scripted")
+
+    with ScriptedServer([OK, respond(200, b"body", headers={"connection": "close"})]) as server:
+        used = transport()
+        assert [fetch(used, get(server)) for _ in range(2)] == [b"body"] * 2
+        monkeypatch.setattr("urllib3.util.connection.create_connection", fail)
+        with pytest.raises(ConnectError) as caught:  # on a connection that was used before
+            fetch(used, get(server))
+    tblib.install(*around(caught.value))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (ConnectError, str(caught.value))
+    assert type(again.__cause__) is reason
 
 
 def test_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,13 +52,14 @@ def resources(fs: GuardedS3FileSystem) -> dict[str, int]:
     return dict(held)
 
 
-def leaked(before: dict[str, int], after: dict[str, int], folder: Path) -> list[str]:
-    """What is there that was not there after the warm-up."""
+def leaked(before: dict[str, int], after: dict[str, int], folder: Path, names: list[str]) -> list[str]:
+    """What is there that was not there after the warm-up; files of `names` alone, since others work on."""
     more = {name: count - before.get(name, 0) for name, count in after.items()}
     found = [f"{count} more: {name}" for name, count in more.items() if count > 0]
     pool = sum(thread.name.startswith("gs3") for thread in threading.enumerate())
     found += [f"{pool} threads in the pool"] if pool > POOL_THREADS else []
-    return found + [f"temporary file {path.name}" for path in folder.glob(".*.part")]
+    temporary = [path.name for name in names for path in folder.glob(f".{name}.bin.*.part")]
+    return found + [f"temporary file {name}" for name in temporary]
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps(leaked(before, resources(shared), folder)), flush=True)
+    print(json.dumps(leaked(before, resources(shared), folder, names[index])), flush=True)
     sys.stdin.read()  # the parent looks whether its server has connections left
 
 
