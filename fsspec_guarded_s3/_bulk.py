@@ -30,6 +30,7 @@ from ._placement import (
 from ._ranges import Wanted, merged, read_merged
 from ._selection import Source
 from ._source_file import refuse_special
+from ._target_file import refuse_stream
 
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
 
@@ -130,7 +131,8 @@ class Bulk(Namespace):
         """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
         Folders are made as they are needed. ValueError, before anything is written, when a key would be
-        placed outside of `lpath`, or two at the same place.
+        placed outside of `lpath`, or two at the same place; SpecialFileError (an OSError) where a pipe, a
+        socket or a device is.
         """
         if isinstance(rpath, list) and isinstance(lpath, list):
             sources = [Source(p, "") for p in rpath]
@@ -142,6 +144,8 @@ class Bulk(Namespace):
         pairs = placed(rpath, self._strip_protocol, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
         check_local([target for _, target in files], lpath)
+        for _, target in files:
+            refuse_stream(target)
         for source, target in pairs:
             if source.kind == "directory":
                 os.makedirs(target, exist_ok=True)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from ._checksums import ObjectChecksum
@@ -20,6 +18,7 @@ from ._client import Cursor, S3Client
 from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
+from ._target_file import TargetFile
 
 _SLICE = 2**20
 Progress = Callable[[int], None]
@@ -164,56 +163,12 @@ def _download_version(
     client: S3Client, path: S3Path, info: ObjectInfo, local: str, begin: Progress, progress: Progress
 ) -> None:
     begin(info.size)
-    folder = os.path.dirname(os.path.abspath(local))
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{os.path.basename(local)[:100]}.", suffix=".part", dir=folder
-    )
-    try:
-        try:
-            if info.size:
-                os.truncate(descriptor, info.size)
-                check = ObjectChecksum.for_stored(info.checksum)
-                drain = _into_file(descriptor, progress, check)
-                _fetch_ranges(client, path, info, 0, info.size, drain)
-                if check:
-                    check.verify()
-            os.chmod(temporary, _mode_for(local))
-            if client.options.fsync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, local)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if client.options.fsync:
-        _sync_folder(folder)
-
-
-def _mode_for(local: str) -> int:
-    """The mode the file has, or the one a plain `open` would give it."""
-    try:
-        return os.stat(local).st_mode & 0o7777
-    except FileNotFoundError:
-        return 0o666 & ~_UMASK
-
-
-def _read_umask() -> int:
-    # There is no way to ask but to set. Done once, at import, since threads share the umask.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _read_umask()
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the rename durable; Windows cannot open folders and needs none of it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with TargetFile(local) as file:
+        if info.size:
+            os.truncate(file.descriptor, info.size)
+            check = ObjectChecksum.for_stored(info.checksum)
+            drain = _into_file(file.descriptor, progress, check)
+            _fetch_ranges(client, path, info, 0, info.size, drain)
+            if check:
+                check.verify()
+        file.publish(client.options.fsync)

@@ -149,7 +149,11 @@ class GuardedS3FileSystem(Opening):
         version_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download to a sibling temporary file, then rename: `lpath` is old or new, never half."""
+        """Download to a temporary file that is renamed then: `lpath` is old or new, never half.
+
+        Of a link, the file behind it is replaced. A pipe, a socket or a device is SpecialFileError, an
+        OSError. `outfile` is an open binary file, which is written to instead; `lpath` may be one, too.
+        """
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
             data = self.cat_file(rpath, version_id=version_id, **kwargs)

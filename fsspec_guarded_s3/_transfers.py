@@ -19,6 +19,8 @@ from fsspec.callbacks import Callback
 
 from . import _paths
 from ._filesystem import GuardedS3FileSystem
+from ._source_file import is_special
+from ._target_file import is_stream
 from ._threads import run_all
 
 SCHEMES = ("s3", *_paths.PROTOCOLS)
@@ -257,11 +259,11 @@ def _copy(fs: GuardedS3FileSystem, copy: Copy, condition: dict[str, Any], callba
 def _to_here(fs: GuardedS3FileSystem, source: S3Url, target: str, callback: Callback) -> None:
     if target == STANDARD:
         read_to(fs, source, sys.stdout.buffer, callback)
-    elif _is_special(target):
+    elif is_stream(target):
         with open(target, "wb") as file:
             read_to(fs, source, file, callback)
-    else:  # through links, which would be replaced otherwise
-        fs.get_file(source.path, os.path.realpath(target), callback=callback)
+    else:
+        fs.get_file(source.path, target, callback=callback)
 
 
 def _from_here(
@@ -269,17 +271,11 @@ def _from_here(
 ) -> None:
     if source == STANDARD:
         _write_from(fs, sys.stdin.buffer, target, condition, callback)
-    elif _is_special(source):
+    elif is_special(source):
         with open(source, "rb") as file:
             _write_from(fs, file, target, condition, callback)
     else:
         fs.put_file(source, target.path, callback=callback, **condition)
-
-
-def _is_special(path: str) -> bool:
-    """A pipe or a device: it has no size, and must not be replaced by a file. /dev/stdout may lead to one."""
-    device = os.path.abspath(path).startswith("/dev/")
-    return device or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
 def read_to(fs: GuardedS3FileSystem, source: S3Url, file: BinaryIO, callback: Callback) -> None:

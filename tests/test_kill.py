@@ -20,6 +20,7 @@ from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, eventually
+from tests.test_local_files import offers_nameless
 
 OLD, NEW = period_free(7 * MIB, seed=1), period_free(12 * MIB, seed=2)
 # Create, 3 parts, Complete; HEAD, 7 ranges; of each of two files: Create, 2 parts; then part 3 and Complete.
@@ -94,6 +95,10 @@ def test_a_killed_process_leaves_nothing_half(tmp_path: Path) -> None:
             assert child.returncode == -signal.SIGKILL and killer.seen >= at
             eventually(lambda server=server: server.open_connections == 0)
             assert local.read_bytes() in (OLD, NEW)
+            if offers_nameless(tmp_path):
+                assert {path.name for path in tmp_path.iterdir()} == {
+                    f"file-{n}" for n in range(round_number + 1)
+                }
             bodies = [fake.objects["bucket", key].body for key in KEYS]
             assert all(body in (OLD, NEW) for body in bodies)
             published += bodies.count(NEW) if action != "get_file" else 0

@@ -48,6 +48,7 @@ LAYERS = (
         "_janitor",
         "_transaction",
         "_source_file",
+        "_target_file",
     },
     {
         "_filesystem",
@@ -104,6 +105,8 @@ WITHIN = {
     ("_parts", "_upload"),
     ("_parts", "_download"),
     ("_parts", "_source_file"),
+    ("_target_file", "_source_file"),
+    ("_download", "_target_file"),
     ("_writer", "_parts"),
     ("_writer", "_upload"),
     ("_janitor", "_upload"),

@@ -1,9 +1,12 @@
 """What stands at a local path: regular files, links, and what is neither and never opened or replaced."""
 
+import errno
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
 
 PATH = "bucket/key"
 DATA = period_free(100_000)
@@ -35,10 +38,16 @@ def store() -> Iterator[Store]:
         yield Store(server, fake)
 
 
+opened: list[int] = []
+
+
 @pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Paths of sockets must be short."""
     monkeypatch.chdir(tmp_path)
+    yield
+    while opened:
+        os.close(opened.pop())
 
 
 def make_pipe() -> str:
@@ -123,3 +132,227 @@ def test_put_file_follows_a_link_to_a_file(store: Store) -> None:
     store.fs.put_file("link", PATH)
     store.fs.put("link", "bucket/other")
     assert store.bodies() == {"key": DATA, "other": DATA}
+
+
+# --- get ---
+
+
+@pytest.fixture
+def full(store: Store) -> Store:
+    """A store with an object of each size that takes another way."""
+    store.fake.put("bucket", "key", DATA)
+    store.fake.put("bucket", "empty", b"")
+    return store
+
+
+def entries() -> list[str]:
+    return sorted(os.listdir())
+
+
+Get = Callable[[GuardedS3FileSystem, str, str], None]
+gets = pytest.mark.parametrize(
+    "get",
+    [
+        lambda fs, key, path: fs.get_file(f"bucket/{key}", path),
+        lambda fs, key, path: fs.get(f"bucket/{key}", path),
+        lambda fs, key, path: fs.get([f"bucket/{key}"], [path]),
+    ],
+    ids=["get_file", "get", "get of lists"],
+)
+
+
+@gets
+@pytest.mark.parametrize("key", ["key", "empty"])
+def test_get_onto_a_link_replaces_the_file_behind_it(get: Get, key: str, full: Store) -> None:
+    os.mkdir("deep")
+    Path("deep/file").write_bytes(b"old")
+    os.chmod("deep/file", 0o640)
+    inode = os.stat("deep/file").st_ino
+    os.symlink("deep/file", "first")
+    os.symlink("first", "link")
+    get(full.fs, key, "link")
+    assert os.readlink("link") == "first"
+    assert os.readlink("first") == "deep/file"
+    assert Path("deep/file").read_bytes() == full.bodies()[key]
+    assert stat.S_IMODE(os.stat("deep/file").st_mode) == 0o640
+    assert os.stat("deep/file").st_ino != inode  # by a rename
+    assert os.listdir("deep") == ["file"]
+    assert entries() == ["deep", "first", "link"]
+
+
+@gets
+def test_get_onto_a_dangling_link_creates_what_it_names(get: Get, full: Store) -> None:
+    os.mkdir("deep")
+    os.symlink("deep/file", "link")
+    get(full.fs, "key", "link")
+    assert os.path.islink("link")
+    assert Path("deep/file").read_bytes() == DATA
+
+
+def test_get_onto_a_link_that_leads_in_a_circle_is_an_error_and_keeps_it(full: Store) -> None:
+    os.symlink("b", "a")
+    os.symlink("a", "b")
+    with pytest.raises(OSError, match="symbolic links"):
+        full.fs.get_file(PATH, "a")
+    assert entries() == ["a", "b"]
+    assert os.readlink("a") == "b"
+
+
+def test_get_that_fails_keeps_link_and_file(full: Store) -> None:
+    Path("file").write_bytes(b"old")
+    os.symlink("file", "link")
+    full.fake.fault = lambda request, fake: respond(403) if request.method == "GET" else None
+    with pytest.raises(PermissionError):
+        full.fs.get_file(PATH, "link")
+    assert (entries(), Path("link").read_bytes()) == (["file", "link"], b"old")
+
+
+def make_terminal() -> str:
+    """A device that cannot be replaced, so that a failure does no harm."""
+    opened.extend(os.openpty())
+    return os.ttyname(opened[-1])
+
+
+def make_descriptor() -> str:
+    """The name of a file that is open: it would be replaced, and the descriptor would have the old one."""
+    opened.append(os.open("special", os.O_RDWR | os.O_CREAT))
+    return f"/dev/fd/{opened[-1]}"
+
+
+def make_link_to_a_pipe() -> str:
+    os.mkfifo("pipe")
+    os.symlink("pipe", "special")
+    return "special"
+
+
+TARGETS = [make_pipe, make_socket, make_link_to_a_pipe, make_terminal, make_descriptor]
+
+
+@gets
+@pytest.mark.parametrize("make", TARGETS)
+def test_get_never_replaces_what_is_no_regular_file(get: Get, make: Make, full: Store) -> None:
+    path = make()
+    before = (entries(), os.stat(path), os.lstat(path).st_mode)
+    with pytest.raises(OSError, match=r"lpath is a pipe.*pass that as outfile") as caught:
+        get(full.fs, "key", path)
+    assert os.path.abspath(caught.value.filename) == os.path.abspath(path)
+    after = (entries(), os.stat(path), os.lstat(path).st_mode)
+    assert (after[0], after[1].st_ino, after[1].st_size, after[2]) == (
+        before[0],
+        before[1].st_ino,
+        before[1].st_size,
+        before[2],
+    )
+
+
+def test_get_of_a_tree_onto_what_is_no_file_writes_nothing(full: Store) -> None:
+    full.fake.put("bucket", "tree/a", DATA)
+    full.fake.put("bucket", "tree/special", DATA)
+    os.mkdir("tree")
+    os.mkfifo("tree/special")
+    with pytest.raises(OSError, match="lpath is a pipe") as caught:
+        full.fs.get("bucket/tree/", "tree", recursive=True)
+    assert os.path.basename(caught.value.filename) == "special"
+    assert os.listdir("tree") == ["special"]
+
+
+def test_get_file_to_an_open_pipe_is_what_the_error_recommends(full: Store) -> None:
+    os.mkfifo("pipe")
+    read = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    full.fake.put("bucket", "key", b"piped")
+    with open("pipe", "wb") as pipe:
+        full.fs.get_file(PATH, "pipe", outfile=pipe)
+    with open(read, "rb") as reader:
+        assert reader.read() == b"piped"
+
+
+# --- the file that appears at once ---
+
+
+def offers_nameless(folder: Path) -> bool:
+    """Whether the file system of that folder has files without a name."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def without_nameless(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    """A system, a file system or a container that has no files without a name."""
+    real_open, real_isdir = os.open, os.path.isdir
+
+    def refusing(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(getattr(errno, reason), "not here")
+        return real_open(path, flags, *rest, **more)
+
+    if reason == "no flag":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    elif reason == "no proc":
+        monkeypatch.setattr(os.path, "isdir", lambda path: path != "/proc/self/fd" and real_isdir(path))
+    else:
+        monkeypatch.setattr(os, "open", refusing)
+
+
+REASONS = ["no flag", "no proc", "EOPNOTSUPP", "EISDIR", "ENOENT", "EINVAL"]
+
+
+@pytest.mark.parametrize("reason", ["", *REASONS])
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("fsync", [True, False])
+def test_get_file_is_whole_has_the_right_mode_and_leaves_nothing_beside(
+    reason: str, there: bool, fsync: bool, full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        Path("file").write_bytes(b"old")
+        os.chmod("file", 0o604)
+    if reason:
+        without_nameless(monkeypatch, reason)
+    Path("plain").touch()
+    filesystem(full.server.url, fsync=fsync).get_file(PATH, "file")
+    assert Path("file").read_bytes() == DATA
+    expected = 0o604 if there else stat.S_IMODE(os.stat("plain").st_mode)
+    assert stat.S_IMODE(os.stat("file").st_mode) == expected
+    assert entries() == ["file", "plain"]
+
+
+@pytest.mark.parametrize("reason", ["", *REASONS])
+def test_get_file_that_fails_leaves_nothing_beside(
+    reason: str, full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the middle nor at the last step."""
+    Path("file").write_bytes(b"old")
+    if reason:
+        without_nameless(monkeypatch, reason)
+    beside: list[list[str]] = []
+
+    def refuse(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "GET":
+            beside.append(entries())
+            return s3_error(403, "AccessDenied")
+        return None
+
+    full.fake.fault = refuse
+    with pytest.raises(PermissionError):
+        full.fs.get_file(PATH, "file")
+    full.fake.fault = None
+    if not reason and offers_nameless(Path()):
+        assert beside == [["file"]]
+    monkeypatch.setattr(os, "replace", lambda *names: os.stat("nowhere"))
+    with pytest.raises(FileNotFoundError):
+        full.fs.get_file(PATH, "file")
+    assert (entries(), Path("file").read_bytes()) == (["file"], b"old")
+
+
+@pytest.mark.parametrize("reason", ["", "no flag"])
+def test_get_file_to_a_name_as_long_as_names_may_be(
+    reason: str, full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 255 bytes, in characters of three: what is beside it for a while must not have a longer one."""
+    if reason:
+        without_nameless(monkeypatch, reason)
+    name = "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 85
+    full.fs.get_file(PATH, name)
+    assert entries() == [name]
+    assert Path(name).read_bytes() == DATA

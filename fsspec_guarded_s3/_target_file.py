@@ -1,0 +1,122 @@
+"""A local file that appears at once under its name, whole.
+
+Invariants: what is there is the old file, or none, until it is the new one; links are followed, and stay;
+what is no regular file is never replaced. Linux has files without a name (O_TMPFILE in open(2)): there a
+process that is killed leaves nothing behind. Elsewhere the new file is first a sibling that ends in ".part".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from shutil import SpecialFileError
+from types import TracebackType
+
+from ._source_file import is_special
+
+_DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
+
+
+def is_stream(path: str) -> bool:
+    """What is written to, and not replaced: a pipe, a socket, a device, an open file by its number."""
+    return os.path.dirname(os.path.abspath(path)) in _DEVICES or is_special(path)
+
+
+def refuse_stream(path: str) -> None:
+    """Raises SpecialFileError, an OSError, for what `is_stream`."""
+    if is_stream(path):
+        raise SpecialFileError(
+            errno.EINVAL, "lpath is a pipe, a socket or a device: open it, and pass that as outfile", path
+        )
+
+
+class TargetFile:
+    """A file to write to by its `descriptor`. Without `publish` nothing of it remains after the `with`."""
+
+    def __init__(self, path: str) -> None:
+        refuse_stream(path)
+        self._path = os.path.realpath(path)
+        self._folder, name = os.path.split(self._path)
+        self._prefix = f".{name[:40]}."  # characters have up to 4 bytes, names up to 255
+        self._temporary = ""
+        self.descriptor = self._open_nameless()
+        if self.descriptor < 0:
+            self.descriptor, self._temporary = tempfile.mkstemp(".part", self._prefix, self._folder)
+
+    def _open_nameless(self) -> int:
+        """-1 where the system, or this file system, has no such files. Other errors are left to mkstemp."""
+        flags = getattr(os, "O_TMPFILE", 0)
+        if flags and os.path.isdir("/proc/self/fd"):
+            with suppress(OSError):
+                return os.open(self._folder, flags | os.O_RDWR, 0o600)
+        return -1
+
+    def __enter__(self) -> TargetFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._close()
+        if self._temporary:
+            with suppress(OSError):
+                os.unlink(self._temporary)
+
+    def publish(self, fsync: bool) -> None:
+        """Give it the name, and the mode of the file that has it now. With `fsync` after a flush to disk."""
+        os.fchmod(self.descriptor, _mode_for(self._path))
+        if fsync:
+            os.fsync(self.descriptor)
+        if not self._temporary:
+            self._link()
+        self._close()  # some file systems tell only now that there was no space
+        os.replace(self._temporary, self._path)
+        self._temporary = ""
+        if fsync:
+            _sync_folder(self._folder)
+
+    def _link(self) -> None:
+        """Name it beside the target, since no link replaces a file."""
+        temporary = os.path.join(self._folder, f"{self._prefix}{secrets.token_hex(4)}.part")
+        # A src_dir_fd, which means nothing to an absolute path, makes Python call linkat(2): link(2) would
+        # link the entry of /proc, and not the file.
+        own = f"/proc/self/fd/{self.descriptor}"
+        os.link(own, temporary, src_dir_fd=self.descriptor, follow_symlinks=True)
+        self._temporary = temporary
+
+    def _close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _mode_for(path: str) -> int:
+    """The mode the file has, or the one a plain `open` would give it."""
+    try:
+        return os.stat(path).st_mode & 0o7777
+    except FileNotFoundError:
+        return 0o666 & ~_UMASK
+
+
+def _read_umask() -> int:
+    # There is no way to ask but to set. Done once, at import, since threads share the umask.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the rename durable; Windows cannot open folders and needs none of it."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
