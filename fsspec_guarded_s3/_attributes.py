@@ -7,13 +7,13 @@ Names and operations: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operat
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import _attribute_values as values
 from ._attribute_values import META, Check
+from ._keywords import keywords_of, unknown
 
 WRITES = frozenset({"PutObject", "CreateMultipartUpload", "CopyObject"})
 # What reads or writes the bytes of an object, and so needs the key that they are encrypted with.
@@ -155,6 +155,9 @@ _GROUPS = (
 )
 
 
+Taker = str | Callable[..., Any]  # a method, or what to call one
+
+
 class Item(NamedTuple):
     """One parameter, as a header."""
 
@@ -177,7 +180,7 @@ class Attributes:
         return bool(self.names)
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any], taker: str) -> Attributes:
+    def parse(cls, given: Mapping[str, Any], taker: Taker) -> Attributes:
         """Check `given`, in S3's names; None stands for nothing. `taker` is whom an error is about.
 
         Raises TypeError for a parameter that S3 does not have here, ValueError for a value that it refuses.
@@ -187,23 +190,23 @@ class Attributes:
         for name, value in wanted.items():
             parameter = PARAMETERS.get(name)
             if parameter is None:
-                raise TypeError(f"{taker} does not take {name}{_hint(name)}")
+                raise _not_taken(taker, name)
             if name == "Metadata":
                 items += [Item(name, META + key, text) for key, text in values.metadata(value).items()]
             else:
                 items.append(Item(name, parameter.header, parameter.check(name, value)))
         items += _derived_from_keys(wanted)
         found = cls(tuple(items), frozenset(wanted) | {item.parameter for item in items})
-        found._check_combinations(taker)
+        found._check_combinations(_name(taker))
         return found
 
     @classmethod
-    def parse_reading(cls, given: Mapping[str, Any], taker: str) -> Attributes:
+    def parse_reading(cls, given: Mapping[str, Any], taker: Taker) -> Attributes:
         """The same for a read. TypeError also for what only a write takes."""
         found = cls.parse(given, taker)
         writing = found.names - found.of_kinds("access").names
         if writing:
-            raise TypeError(f"{taker} does not take {', '.join(sorted(writing))}: that is for writing")
+            raise TypeError(f"{_name(taker)} does not take {', '.join(sorted(writing))}: that is for writing")
         return found
 
     def _check_combinations(self, taker: str) -> None:
@@ -311,11 +314,22 @@ def _derived_from_keys(given: Mapping[str, Any]) -> Iterable[Item]:
                 yield Item(prefix + name, PARAMETERS[prefix + name].header, value)
 
 
-def _hint(name: str) -> str:
+def check_names(given: Iterable[str], taker: Callable[..., Any], passed_on_to: Callable[..., Any]) -> None:
+    """Raise TypeError for a keyword of `taker` that is no parameter of S3, and not passed on either."""
+    for name in given:
+        if name not in PARAMETERS and name not in keywords_of(passed_on_to):
+            raise _not_taken(taker, name, passed_on_to)
+
+
+def _not_taken(taker: Taker, name: str, *others: Callable[..., Any]) -> TypeError:
     if name in INSTEAD:
-        return f": {INSTEAD[name]}"
-    near = difflib.get_close_matches(name, PARAMETERS, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+        return TypeError(f"{_name(taker)} does not take {name}: {INSTEAD[name]}")
+    own = () if isinstance(taker, str) else keywords_of(taker, *others)
+    return unknown(_name(taker), name, [*PARAMETERS, *own])
+
+
+def _name(taker: Taker) -> str:
+    return taker if isinstance(taker, str) else taker.__name__
 
 
 # What MetadataDirective decides about: S3 takes it from the source, or from the request.

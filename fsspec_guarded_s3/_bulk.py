@@ -13,8 +13,9 @@ from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
-from ._attributes import Attributes
+from ._attributes import Attributes, check_names
 from ._client import S3Client
+from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
 from ._paths import S3Path
@@ -22,6 +23,7 @@ from ._placement import (
     check_apart,
     check_distinct,
     check_local,
+    check_paths,
     is_one,
     local_sources,
     placed,
@@ -45,6 +47,7 @@ class Bulk(Namespace):
 
         `on_error` is "raise", "return" (the exception stands for the bytes) or "omit".
         """
+        check_names(kwargs, self.cat, self.cat_file)
         _one_of("on_error", on_error, ("raise", "return", "omit"))
         sources = self._select(path, recursive)
         if sources == [Source(self._strip_protocol(path) if isinstance(path, str) else path, "")]:
@@ -74,12 +77,11 @@ class Bulk(Namespace):
         With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
         are what a read needs, such as `SSECustomerKey`.
         """
-        client = self._client_for(Attributes.parse_reading(kwargs, "cat_ranges")) if kwargs else self._client
+        client = self._client_for(Attributes.parse_reading(kwargs, self.cat_ranges))
         _one_of("on_error", on_error, ("raise", "return"))
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
-        if max_gap is not None and max_gap < 0:
-            raise ValueError(f"max_gap must be 0 or more bytes, not {max_gap}")
+        gap = _MAX_GAP if max_gap is None else whole("max_gap", max_gap, 0)
         starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
         ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
@@ -95,10 +97,9 @@ class Bulk(Namespace):
             if isinstance(info, Exception):
                 results[index] = info
                 continue
-            first, stop, _ = slice(start, end).indices(info.size)
+            first, stop, _ = span(start, end, ("starts", "ends")).indices(info.size)
             if first < stop:
                 wanted.setdefault(path, []).append(Wanted(first, stop, index))
-        gap = _MAX_GAP if max_gap is None else max_gap
         groups = [
             (path, group)
             for path, ranges in wanted.items()
@@ -134,6 +135,8 @@ class Bulk(Namespace):
         placed outside of `lpath`, or two at the same place; SpecialFileError (an OSError) where a pipe, a
         socket or a device is.
         """
+        check_names(kwargs, self.get, self.get_file)
+        check_paths("lpath", lpath)
         if isinstance(rpath, list) and isinstance(lpath, list):
             sources = [Source(p, "") for p in rpath]
         else:
@@ -165,6 +168,9 @@ class Bulk(Namespace):
         ValueError, before anything is sent, when two files would become the same object; SpecialFileError
         (an OSError) for pipes, sockets and devices.
         """
+        check_names(kwargs, self.put, self.put_file)
+        check_paths("lpath", lpath)
+        check_paths("rpath", rpath)
         if isinstance(lpath, list) and isinstance(rpath, list):
             sources = [Source(os.fspath(p), "") for p in lpath]
         else:
@@ -209,6 +215,7 @@ class Bulk(Namespace):
 
     def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
         """Write bytes to one path, or each value of a dict to its path; side by side."""
+        check_names(kwargs, self.pipe, self.pipe_file)
         if not isinstance(path, dict):
             super().pipe(path, value, **kwargs)
             return
@@ -230,6 +237,7 @@ class Bulk(Namespace):
 
         `on_error` is "raise", or "ignore" for sources that vanished meanwhile (the default of trees).
         """
+        check_names(kwargs, self.copy, self.cp_file)
         on_error = on_error or ("ignore" if recursive else "raise")
         _one_of("on_error", on_error, ("raise", "ignore"))
         self._copy(self._copy_pairs(path1, path2, recursive, maxdepth), on_error, kwargs)
@@ -237,6 +245,7 @@ class Bulk(Namespace):
     def _copy_pairs(
         self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None
     ) -> list[tuple[str, str]]:
+        check_paths("path2", path2)
         if isinstance(path1, list) and isinstance(path2, list):
             sources = [Source(p, "") for p in path1]
         else:
@@ -277,6 +286,7 @@ class Bulk(Namespace):
         A source that was replaced after it was copied stays, where the store honours an ETag in
         DeleteObjects: then it is ObjectChangedError, or DeleteObjectsError for several.
         """
+        check_names(kwargs, self.mv, self.cp_file)
         pairs = self._copy_pairs(path1, path2, recursive, maxdepth)
         moved = [pair for pair in pairs if self._strip_protocol(pair[0]) != self._strip_protocol(pair[1])]
         for source, _ in moved:

@@ -17,6 +17,7 @@ from ._attributes import NONE, Attributes
 from ._client import S3Client
 from ._download import download, read_range, read_whole
 from ._errors import ObjectChangedError, ObjectNotFoundError, WriteOutcomeUnknownError
+from ._keywords import check_bytes, check_local_path, check_type, span, whole
 from ._listing import nothing_at
 from ._listing_cache import ListingCache
 from ._models import Condition
@@ -123,22 +124,20 @@ class GuardedS3FileSystem(Opening):
         Raises FileNotFoundError, ObjectChangedError.
         """
         location = self._object(path, version_id)
-        client = self._client_for(Attributes.parse_reading(kwargs, "cat_file")) if kwargs else self._client
+        client = self._client_for(Attributes.parse_reading(kwargs, self.cat_file)) if kwargs else self._client
         if start in (None, 0) and end is None:
             return read_whole(client, location)
         info = client.head_object(location)
-        first, stop, _ = slice(start, end).indices(info.size)
+        first, stop, _ = span(start, end).indices(info.size)
         return read_range(client, location, info, first, stop)
 
     def head(self, path: str, size: int = 1024) -> bytes:
         """The first `size` bytes."""
-        if size < 0:
-            raise ValueError(f"size must be 0 or more bytes, not {size}")
-        return self.cat_file(path, 0, size)
+        return self.cat_file(path, 0, whole("size", size, 0))
 
     def tail(self, path: str, size: int = 1024) -> bytes:
         """The last `size` bytes."""
-        return self.cat_file(path, -size, None) if size else b""
+        return self.cat_file(path, -size, None) if whole("size", size, 0) else b""
 
     def get_file(
         self,
@@ -177,8 +176,9 @@ class GuardedS3FileSystem(Opening):
         The folder of `lpath` is made when the object is known to be there. IsADirectoryError for a `lpath`
         that is a folder itself.
         """
+        check_local_path("lpath", lpath)
         lpath = os.fspath(lpath)
-        client = self._client_for(Attributes.parse_reading(kwargs, "get_file")) if kwargs else self._client
+        client = self._client_for(Attributes.parse_reading(kwargs, self.get_file)) if kwargs else self._client
 
         def begin(size: int) -> None:
             if os.path.isdir(lpath):
@@ -213,8 +213,9 @@ class GuardedS3FileSystem(Opening):
         `ContentType="text/csv"`, `Metadata={"a": "b"}`, `Tagging={"a": "b"}`. In a transaction it is
         published at the end of that.
         """
+        check_bytes("value", value)
         condition = write_condition(mode, if_match)
-        given = Attributes.parse(kwargs, "pipe_file")
+        given = Attributes.parse(kwargs, self.pipe_file)
         if self._intrans:
             with self.open(path, "xb" if condition.create else "wb", if_match=if_match, **kwargs) as file:
                 file.write(value)
@@ -230,8 +231,7 @@ class GuardedS3FileSystem(Opening):
         was lost and another version is there now, it is WriteOutcomeUnknownError and not another attempt:
         the swap may have been done and built upon.
         """
-        if max_attempts < 1:
-            raise ValueError("max_attempts must be at least 1")
+        whole("max_attempts", max_attempts, 1)
         location = self._target(path)
         failed: dict[str, BaseException] = {}
 
@@ -298,8 +298,9 @@ class GuardedS3FileSystem(Opening):
         FileChangedError when the file is rewritten or becomes shorter meanwhile: nothing was published. What
         it grows by (a log) is left out. A pipe, a socket or a device is SpecialFileError, an OSError.
         """
+        check_local_path("lpath", lpath)
         condition = write_condition(mode, if_match)
-        given = Attributes.parse(kwargs, "put_file")
+        given = Attributes.parse(kwargs, self.put_file)
         if os.path.isdir(lpath):
             return
         location = self._target(rpath)
@@ -325,9 +326,8 @@ class GuardedS3FileSystem(Opening):
 
         Further keywords as in `pipe_file`.
         """
-        Attributes.parse(kwargs, "touch")
-        if not isinstance(truncate, bool):
-            raise TypeError(f"truncate must be bool, not {type(truncate).__name__}")
+        Attributes.parse(kwargs, self.touch)
+        check_type("truncate", truncate, bool)
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except FileExistsError:

@@ -19,6 +19,7 @@ from . import _paths
 from ._attributes import told
 from ._client import S3Client
 from ._errors import ObjectNotFoundError
+from ._keywords import check_depth, check_type, refuse
 from ._listing_cache import ListingCache
 from ._models import ListedObject, ObjectInfo
 from ._options import Options
@@ -82,7 +83,9 @@ class Listing(AbstractFileSystem):
 
     # --- what is there ---
 
-    def info(self, path: str, version_id: str | None = None, refresh: bool = False) -> dict[str, Any]:
+    def info(
+        self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
         """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
 
         `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
@@ -90,6 +93,7 @@ class Listing(AbstractFileSystem):
         what the listing of its directory said, so without content type and metadata, if that is known;
         `refresh` asks the store.
         """
+        refuse(self.info, kwargs)
         if not self._strip_protocol(path):
             return directory_row("")
         location, only_directory = self._location(path, version_id)
@@ -129,10 +133,11 @@ class Listing(AbstractFileSystem):
             **told(info.headers),
         }
 
-    def exists(self, path: str, **kwargs: Any) -> bool:
+    def exists(self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""
+        refuse(self.exists, kwargs)
         try:
-            self.info(path, **kwargs)
+            self.info(path, version_id=version_id, refresh=refresh)
         except FileNotFoundError:
             return False
         return True
@@ -215,13 +220,15 @@ class Listing(AbstractFileSystem):
         """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
 
         In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
-        begin with.
+        begin with. With a listing cache as they were when they were listed; `refresh` asks the store.
         """
-        if maxdepth is not None and maxdepth < 1:
-            raise ValueError("maxdepth must be at least 1")
+        refuse(self.find, kwargs)
+        check_depth(maxdepth)
+        check_type("prefix", prefix, str)
         if not self._strip_protocol(path):
-            found = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
-            return found if detail else sorted(found)
+            everything = super().find(path, maxdepth, withdirs, detail=True, refresh=refresh)
+            found = {name: everything[name] for name in sorted(everything) if name.startswith(prefix)}
+            return found if detail else list(found)
         location, only_directory = self._location(path)
         if location.version_id is not None:
             row = self._details(location, self._client.head_object(location))
@@ -305,10 +312,12 @@ class Listing(AbstractFileSystem):
         total: bool = True,
         maxdepth: int | None = None,
         withdirs: bool = False,
+        refresh: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Bytes used below `path`, from the listing alone."""
-        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
+        """Bytes used below `path`, from the listing alone; by name when `total` is False."""
+        refuse(self.du, kwargs)
+        found = self.find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, refresh=refresh)
         sizes = {name: row["size"] for name, row in found.items()}
         return sum(sizes.values()) if total else sizes
 
@@ -348,6 +357,9 @@ class Listing(AbstractFileSystem):
 def _at_version(location: S3Path, version_id: str | None) -> S3Path:
     if version_id is None:
         return location
+    check_type("version_id", version_id, str)
+    if not version_id:
+        raise ValueError("version_id is empty: None means the current version")
     if not location.key:
         raise ValueError(f"version_id {version_id!r} needs the path of an object, not of bucket {location}")
     if location.version_id not in (None, version_id):

@@ -10,6 +10,7 @@ from . import _janitor, _paths, _probe
 from ._attribute_values import BUCKET_ACLS, one_of
 from ._attributes import Attributes
 from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
+from ._keywords import check_type, refuse
 from ._models import Condition, ObjectInfo
 from ._removal import Removal
 
@@ -46,7 +47,7 @@ class Namespace(Removal):
     ) -> ObjectInfo | None:
         """`cp_file`; returns which version was copied, None for a directory, which needs no copying."""
         condition = write_condition(mode, if_match)
-        given = Attributes.parse(kwargs, "cp_file")
+        given = Attributes.parse(kwargs, self.cp_file)
         source, only_directory = self._location(path1)
         if only_directory or not source.key:
             return None  # fsspec's trees name directories too
@@ -70,6 +71,7 @@ class Namespace(Removal):
         acl: str | None = None,
         region_name: str | None = None,
         mode: int | None = None,
+        **kwargs: Any,
     ) -> None:
         """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
 
@@ -78,10 +80,12 @@ class Namespace(Removal):
         `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
         `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
         """
+        refuse(self.mkdir, kwargs)
         if not isinstance(create_parents, bool):  # s3fs has the ACL in its place
             raise TypeError(f"create_parents must be bool, not {create_parents!r}: name the argument acl=")
         if acl:
             one_of(*BUCKET_ACLS)("acl", acl)
+        check_type("region_name", region_name or "", str)
         if region_name and not _REGION.fullmatch(region_name):
             raise ValueError(f"region_name {region_name!r} is no name of a region")
         location = self._location(path)[0]
@@ -130,6 +134,8 @@ class Namespace(Removal):
         Never one of a live writer of this process. Returns those that were aborted; ListParts proved that
         nothing of them is left. ValueError for a negative age.
         """
+        if not isinstance(older_than, (int, float, timedelta)):
+            raise TypeError(f"older_than must be seconds or a timedelta, not {type(older_than).__name__}")
         limit = older_than if isinstance(older_than, timedelta) else timedelta(seconds=older_than)
         location = _paths.parse(self._strip_protocol(path))
         return [upload.details() for upload in _janitor.abort_uploads(self._client, location, limit)]

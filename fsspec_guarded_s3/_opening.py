@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from fsspec.caching import caches
 
-from ._attributes import Attributes
+from ._attributes import PARAMETERS, Attributes
 from ._bulk import Bulk
+from ._client import S3Client
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
-from ._models import Condition, same_etag
+from ._keywords import check_type, keywords_of, meant, unknown
+from ._models import Condition, ObjectInfo, same_etag
 from ._parts import PartBuffer, prepare_append
 from ._paths import S3Path
 from ._reader import PinnedReader
@@ -20,6 +22,9 @@ from ._upload import Upload
 from ._writer import CompressedWriter, GuardedWriter
 
 _READ_MODES = ("rb", "r", "rt")
+# What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
+_TOLERATED = frozenset({"default_cache", "fill_cache", "size", "encoding", "errors", "newline"})
+_OF_S3FS = frozenset({"acl", "requester_pays"})
 
 
 class Opening(Bulk):
@@ -46,6 +51,7 @@ class Opening(Bulk):
         somebody else writes meanwhile.
         """
         self._object(path)  # fsspec would drop a slash at the end, which names no object
+        check_type("mode", mode, str)
         plain = mode.replace("b", "").replace("t", "")
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
@@ -75,17 +81,11 @@ class Opening(Bulk):
     ) -> Any:
         if mode in _READ_MODES:
             location = self._object(path, version_id)
-            client = self._client_for(Attributes.parse_reading(_parameters(kwargs), "open for reading"))
-            try:
-                pin = client.head_object(location)
-            except ObjectNotFoundError:
-                if version_id is None and self.isdir(path):
-                    raise IsADirectoryError(f"{path} is a directory and cannot be read") from None
-                raise
-            if if_match is not None and not same_etag(pin.etag, if_match):
-                raise ObjectChangedError(
-                    f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
-                )
+            client = self._client_for(
+                Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
+            )
+            check_type("cache_options", cache_options or {}, Mapping)
+            pin = self._pin(client, location, if_match)
             details = self._details(location, pin)
             size = self._options.block_size if block_size is None else _read_ahead(block_size)
             cache_type = known_cache(cache_type or self._options.cache_type)
@@ -95,7 +95,7 @@ class Opening(Bulk):
         if version_id is not None:
             raise ValueError("version_id is for reading: versions are never written")
         location = self._target(path)
-        given = Attributes.parse(_parameters(kwargs), "open")
+        given = Attributes.parse(self._parameters(kwargs, writing=True), "open")
         writer = partial(
             GuardedWriter,
             options=self._options if block_size is None else self._options.with_part_size(block_size),
@@ -109,6 +109,38 @@ class Opening(Bulk):
         if condition.create and self._is_object(location):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
         return writer(self._new_upload(location, condition, given))
+
+    def _pin(self, client: S3Client, location: S3Path, if_match: str | None) -> ObjectInfo:
+        """The version that a reader is to read."""
+        Condition(if_match=if_match)  # refuses what is no ETag
+        try:
+            pin = client.head_object(location)
+        except ObjectNotFoundError:
+            if location.version_id is None and self.isdir(str(location)):
+                raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
+            raise
+        if if_match is not None and not same_etag(pin.etag, if_match):
+            raise ObjectChangedError(
+                f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
+            )
+        return pin
+
+    def _parameters(self, kwargs: dict[str, Any], *, writing: bool) -> dict[str, Any]:
+        """The parameters of S3 among the keywords of `open`.
+
+        TypeError for others when writing, since something would get lost. Libraries pass more of them to
+        readers, where only those are refused that look like one of ours.
+        """
+        found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
+        for name in kwargs.keys() - found.keys() - _TOLERATED - _OF_S3FS:
+            known = [*PARAMETERS, *keywords_of(self.open, self._open)]
+            if writing or meant(name, known):
+                raise unknown("open", name, known)
+        if kwargs.get("acl"):
+            found.setdefault("ACL", kwargs["acl"])
+        if kwargs.get("requester_pays"):
+            found.setdefault("RequestPayer", "requester")
+        return found
 
     def _appending(
         self,
@@ -137,16 +169,6 @@ class Opening(Bulk):
 
     def _new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
         return Upload(self._client_for(given), location, condition, self._new_headers(location, given))
-
-
-def _parameters(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of S3 among the keywords of `open`; libraries pass others, which mean nothing here."""
-    found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
-    if kwargs.get("acl"):
-        found.setdefault("ACL", kwargs["acl"])
-    if kwargs.get("requester_pays"):
-        found.setdefault("RequestPayer", "requester")
-    return found
 
 
 def _read_ahead(block_size: Any) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -22,6 +22,12 @@ Pairs = list[tuple[Source, str]]
 def is_one(path: Any) -> bool:
     """Whether `path` is one path, and not a list of them."""
     return isinstance(path, (str, os.PathLike))
+
+
+def check_paths(name: str, paths: Any) -> None:
+    """Raise TypeError when an argument is neither a path nor a list of them."""
+    if not is_one(paths) and (isinstance(paths, bytes) or not isinstance(paths, Collection)):
+        raise TypeError(f"{name} must be a path or a list of them, not {type(paths).__name__}")
 
 
 def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:

@@ -17,6 +17,7 @@ from . import _paths, _probe
 from ._attribute_values import META
 from ._attributes import Attributes, described, undescribed
 from ._client import S3Client
+from ._keywords import check_type
 from ._listing import Listing
 from ._models import Condition, ObjectInfo, Written
 from ._options import MAX_SINGLE_PUT
@@ -84,12 +85,13 @@ class Properties(Listing):
 
         It is asked for each time, so `refresh` changes nothing. HeadObject.
         """
-        given = Attributes.parse(kwargs, "metadata")
+        given = Attributes.parse(kwargs, self.metadata)
         info = self._client_for(given).head_object(self._object(path))
         return {name.replace("_", "-"): value for name, value in info.metadata.items()}
 
     def getxattr(self, path: str, attr_name: str, **kwargs: Any) -> str | None:
         """One name of the user metadata, None where there is none."""
+        check_type("attr_name", attr_name, str)
         return self.metadata(path, **kwargs).get(attr_name.replace("_", "-").lower())
 
     def setxattr(
@@ -102,6 +104,7 @@ class Properties(Listing):
         If-Match: ObjectChangedError when another version is there by then. An ETag does not cover metadata,
         so of two such changes to the same bytes at the same time the later one wins.
         """
+        check_type("copy_kwargs", copy_kwargs or {}, Mapping)
         given = Attributes.parse(copy_kwargs or {}, "setxattr")
         if "Metadata" in given.names:
             raise TypeError("setxattr takes names of the metadata as keywords, not in copy_kwargs")

@@ -16,6 +16,7 @@ from ._errors import (
     ObjectNotFoundError,
     WriteOutcomeUnknownError,
 )
+from ._keywords import check_depth
 from ._listing import nothing_at
 from ._models import Condition, same_etag
 from ._paths import S3Path
@@ -92,8 +93,7 @@ class Removal(Selection):
         if versions:
             self._rm_all_versions(path, recursive, maxdepth)
             return
-        if maxdepth is not None and maxdepth < 1:
-            raise ValueError("maxdepth must be at least 1")
+        check_depth(maxdepth)
         sources = self._roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
         found = self._gather(calls, raising=True)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
+from ._keywords import check_depth, refuse
 from ._listing import by_name, directory_row, nothing_at
 from ._paths import S3Path
 from ._versions import Versions
@@ -43,17 +44,22 @@ class Selection(Versions):
         topdown: bool = True,
         on_error: Any = "omit",
         detail: bool = False,
+        refresh: bool = False,
         **kwargs: Any,
     ) -> Iterator[tuple[str, Any, Any]]:
         """Like `os.walk`: (directory, names of directories, names of files), level by level.
 
         `on_error` is "omit", "raise" or a function of the OSError. With `detail` the names are the keys of
         dicts of `info`s. From the top down, directories that are removed from the second are not walked into.
+        With a listing cache as it was when it was listed; `refresh` asks the store.
         """
-        _check_depth(maxdepth)
+        refuse(self.walk, kwargs)
+        check_depth(maxdepth)
+        if not callable(on_error) and on_error not in ("omit", "raise"):
+            raise ValueError(f"on_error must be omit, raise or a function, not {on_error!r}")
         name = self._strip_protocol(path)
         try:
-            rows = self.ls(path, detail=True, **kwargs)
+            rows = self.ls(path, detail=True, refresh=refresh)
         except OSError as error:
             if on_error == "raise":
                 raise
@@ -69,36 +75,45 @@ class Selection(Versions):
         if maxdepth is None or maxdepth > 1:
             deeper = None if maxdepth is None else maxdepth - 1
             for child in [child for child in level[1] if child in known]:
-                yield from self.walk(known[child]["name"], deeper, topdown, on_error, detail, **kwargs)
+                yield from self.walk(known[child]["name"], deeper, topdown, on_error, detail, refresh)
         if not topdown:
             yield level
 
-    def glob(self, path: str, maxdepth: int | None = None, detail: bool = False, **kwargs: Any) -> Any:
+    def glob(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        detail: bool = False,
+        refresh: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Names that match a pattern of `*`, `?`, `[...]` and `**`; with a slash at its end directories only.
 
         In one listing below the last directory that is written out; of buckets, only those that match are
         listed. `maxdepth` bounds `**`. `glob.escape` of the standard library writes a name as a pattern.
+        With a listing cache as it was when it was listed; `refresh` asks the store.
         """
-        _check_depth(maxdepth)
-        rows = by_name(self._glob(path, maxdepth))
+        refuse(self.glob, kwargs)
+        check_depth(maxdepth)
+        rows = by_name(self._glob(path, maxdepth, refresh))
         return rows if detail else list(rows)
 
-    def _glob(self, path: str, maxdepth: int | None) -> list[dict[str, Any]]:
+    def _glob(self, path: str, maxdepth: int | None, refresh: bool = False) -> list[dict[str, Any]]:
         name = self._strip_protocol(path)
         first = MAGIC.search(name)
         if first is None:
             try:
-                return [self.info(path)]
+                return [self.info(path, refresh=refresh)]
             except FileNotFoundError:
                 return []
         only_directories = self._without_protocol(path).endswith("/")
         pattern = re.compile(glob_translate(name + "/" if only_directories else name))
         if "/" not in name[: first.start()]:
-            return self._glob_buckets(name, pattern, maxdepth)
+            return self._glob_buckets(name, pattern, maxdepth, refresh)
         start = name.rindex("/", 0, first.start()) + 1
         depth = _glob_depth(name[start:], maxdepth)
         location = _paths.parse(_paths.without_slash(name[:start]))
-        rows = self._below(location, depth, True, name[start : first.start()])
+        rows = self._below(location, depth, True, name[start : first.start()], refresh)
         if rows is None:
             return []
         with_slash = only_directories or name.endswith("/**")
@@ -106,7 +121,7 @@ class Selection(Versions):
         return [row for row in found if pattern.match(_matched_name(row, with_slash))]
 
     def _glob_buckets(
-        self, name: str, pattern: re.Pattern[str], maxdepth: int | None
+        self, name: str, pattern: re.Pattern[str], maxdepth: int | None, refresh: bool
     ) -> list[dict[str, Any]]:
         head, _, rest = name.partition("/")
         every = "**" in head
@@ -118,23 +133,31 @@ class Selection(Versions):
                 rows.append(row)
             if (rest or every) and matching.match(row["name"]) and deeper != 0:
                 inner = f"{row['name']}/{'**/' if every and rest else ''}{rest or '**'}"
-                rows += [found for found in self._glob(inner, deeper) if found["name"] != row["name"]]
+                below = self._glob(inner, deeper, refresh)
+                rows += [found for found in below if found["name"] != row["name"]]
         return rows
 
     # --- what the bulk verbs work on ---
 
     def expand_path(
-        self, path: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Any,
     ) -> list[str]:
         """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
 
-        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into.
+        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into. `assume_literal`,
+        which s3fs has, changes nothing: a name that is there is no pattern.
         """
+        refuse(self.expand_path, kwargs)
         return sorted({source.name for source in self._select(path, recursive, maxdepth)})
 
     def _select(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[Source]:
         """`expand_path`, with what each name is where that was seen; both, where it is both."""
-        _check_depth(maxdepth)
+        check_depth(maxdepth)
         return sorted(set(self._each(path, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))))
 
     def _roots(self, path: Any, recursive: bool) -> list[Source]:
@@ -220,11 +243,6 @@ class Selection(Versions):
 
         self._client.side_by_side(partial(run, index) for index in range(len(calls)))
         return results
-
-
-def _check_depth(maxdepth: int | None) -> None:
-    if maxdepth is not None and maxdepth < 1:
-        raise ValueError("maxdepth must be at least 1")
 
 
 def _glob_depth(pattern: str, maxdepth: int | None) -> int | None:

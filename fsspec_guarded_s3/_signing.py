@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from ._bodies import body_chunks, body_size
 from ._endpoints import Endpoint, Endpoints
+from ._keywords import whole
 from ._models import Request, SessionCredentials, WireRequest
 from ._operations import request_of
 from ._options import Options
@@ -81,7 +82,7 @@ class Signer:
 
         The headers of the request are signed too: whoever uses the URL has to send them.
         """
-        if not 1 <= expires <= MAX_EXPIRES:
+        if not 1 <= whole("expiration", expires) <= MAX_EXPIRES:
             raise ValueError(f"expiration must be 1 to {MAX_EXPIRES} seconds, not {expires}")
         endpoint = self.endpoint(request.bucket)
         target = self._target(endpoint, request)

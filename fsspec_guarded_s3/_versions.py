@@ -13,6 +13,7 @@ from typing import Any
 
 from ._attributes import NONE
 from ._errors import DeleteObjectsError, GuardedS3Error, ObjectChangedError, ObjectNotFoundError
+from ._keywords import check_type, refuse
 from ._listing import directory_row
 from ._models import Condition, ObjectVersion, same_etag
 from ._paths import S3Path
@@ -54,7 +55,9 @@ class Versions(Properties):
         for page in self._client.list_versions(location.bucket, location.prefix):
             yield from page.versions
 
-    def ls(self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False) -> list[Any]:
+    def ls(
+        self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
+    ) -> list[Any]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         Their names; with `detail` what `info` tells of them, or the listing cache if there is one.
@@ -62,6 +65,7 @@ class Versions(Properties):
         type "other" and `DeleteMarker`. ValueError when the filesystem is not `version_aware`, since it would
         not understand these names.
         """
+        refuse(self.ls, kwargs)
         if not versions or not self._strip_protocol(path):
             return list(super().ls(path, detail=detail, refresh=refresh))
         if not self._options.version_aware:
@@ -191,6 +195,7 @@ class Versions(Properties):
 
     def make_bucket_versioned(self, bucket: str, versioned: bool = True) -> None:
         """Switch versioning on, or suspend it: versions that are there stay. PutBucketVersioning."""
+        check_type("versioned", versioned, bool)
         self._client.put_bucket_versioning(self._bucket(bucket), "Enabled" if versioned else "Suspended")
 
     def bucket_region(self, bucket: str) -> str:

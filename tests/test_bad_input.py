@@ -105,13 +105,116 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "write, no bucket": (lambda fs, b: fs.pipe_file(f"{b}-none/key", b""), ObjectNotFoundError, "bucket"),
     "no key": (lambda fs, b: fs.cat_file(f"{b}/none"), FileNotFoundError, "none"),
     "open, no key": (lambda fs, b: fs.open(f"{b}/none"), FileNotFoundError, "none"),
-    "misspelt start": (lambda fs, b: fs.cat_file(f"{b}/file", strat=1), TypeError, "does not take strat"),
-    "misspelt in cat": (lambda fs, b: fs.cat([f"{b}/file"], on_eror="omit"), TypeError, "take on_eror"),
-    "misspelt in get": (lambda fs, b: fs.get(f"{b}/file", os.devnull, recursiv=True), TypeError, "recursiv"),
+    "misspelt start": (lambda fs, b: fs.cat_file(f"{b}/file", strat=1), TypeError, "did you mean start?"),
+    "misspelt in cat": (
+        lambda fs, b: fs.cat([f"{b}/file"], on_eror="omit"),
+        TypeError,
+        "cat does not take on_eror; did you mean on_error?",
+    ),
+    "misspelt in get": (
+        lambda fs, b: fs.get(f"{b}/dir", os.devnull, recursiv=True),
+        TypeError,
+        "get does not take recursiv; did you mean recursive?",
+    ),
+    "misspelt in put": (
+        lambda fs, b: fs.put(os.path.dirname(__file__), f"{b}/x", recursiv=True),
+        TypeError,
+        "put does not take recursiv; did you mean recursive?",
+    ),
+    "misspelt in cp": (
+        lambda fs, b: fs.cp(f"{b}/dir", f"{b}/x", recursiv=True),
+        TypeError,
+        "copy does not take recursiv; did you mean recursive?",
+    ),
+    "misspelt in mv": (
+        lambda fs, b: fs.mv(f"{b}/file", f"{b}/x", max_depth=1),
+        TypeError,
+        "mv does not take max_depth; did you mean maxdepth?",
+    ),
+    "misspelt in pipe": (
+        lambda fs, b: fs.pipe({f"{b}/file": b"x"}, content_type="text/csv"),
+        TypeError,
+        "pipe does not take content_type; did you mean ContentType?",
+    ),
+    "misspelt mode": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", b"", mod="create"),
+        TypeError,
+        "pipe_file does not take mod; did you mean mode?",
+    ),
+    "misspelt if_match": (
+        lambda fs, b: fs.put_file(__file__, f"{b}/file", ifmatch="x"),
+        TypeError,
+        "put_file does not take ifmatch; did you mean if_match?",
+    ),
     "misspelt max_gap": (lambda fs, b: fs.cat_ranges([f"{b}/file"], 0, 1, gap=1), TypeError, "take gap"),
-    "misspelt version": (lambda fs, b: fs.info(f"{b}/file", versionid="1"), TypeError, "versionid"),
-    "misspelt detail": (lambda fs, b: fs.ls(b, details=True), TypeError, "details"),
-    "misspelt in exists": (lambda fs, b: fs.exists(b, refres=True), TypeError, "refres"),
+    "misspelt version": (
+        lambda fs, b: fs.info(f"{b}/file", versionid="1"),
+        TypeError,
+        "info does not take versionid; did you mean version_id?",
+    ),
+    "misspelt detail": (
+        lambda fs, b: fs.ls(b, details=True),
+        TypeError,
+        "ls does not take details; did you mean detail?",
+    ),
+    "misspelt in exists": (
+        lambda fs, b: fs.exists(b, refres=True),
+        TypeError,
+        "exists does not take refres; did you mean refresh?",
+    ),
+    "misspelt in find": (
+        lambda fs, b: fs.find(b, max_depth=1),
+        TypeError,
+        "find does not take max_depth; did you mean maxdepth?",
+    ),
+    "misspelt at the root": (lambda fs, b: fs.find("", max_depth=1), TypeError, "did you mean maxdepth?"),
+    "misspelt in glob": (
+        lambda fs, b: fs.glob(f"{b}/*", detial=True),
+        TypeError,
+        "glob does not take detial; did you mean detail?",
+    ),
+    "misspelt in du": (
+        lambda fs, b: fs.du(b, totals=False),
+        TypeError,
+        "du does not take totals; did you mean total?",
+    ),
+    "misspelt in walk": (
+        lambda fs, b: list(fs.walk(b, top_down=False)),
+        TypeError,
+        "walk does not take top_down; did you mean topdown?",
+    ),
+    "misspelt in expand_path": (
+        lambda fs, b: fs.expand_path(f"{b}/dir", recusive=True),
+        TypeError,
+        "expand_path does not take recusive; did you mean recursive?",
+    ),
+    "misspelt in mkdir": (
+        lambda fs, b: fs.mkdir(f"{b}-new", regoin_name="eu-west-1"),
+        TypeError,
+        "mkdir does not take regoin_name; did you mean region_name?",
+    ),
+    "misspelt in sign": (lambda fs, b: fs.sign(f"{b}/file", expires=5), TypeError, "expires"),
+    "misspelt in open for writing": (
+        lambda fs, b: fs.open(f"{b}/file", "wb", contenttype="text/csv"),
+        TypeError,
+        "open does not take contenttype; did you mean ContentType?",
+    ),
+    "misspelt in open for reading": (
+        lambda fs, b: fs.open(f"{b}/file", versionid="1"),
+        TypeError,
+        "open does not take versionid; did you mean version_id?",
+    ),
+    "misspelt block_size": (
+        lambda fs, b: fs.open(f"{b}/file", "r", blocksize=2**20),
+        TypeError,
+        "open does not take blocksize; did you mean block_size?",
+    ),
+    "unknown in open for writing": (
+        lambda fs, b: fs.open(f"{b}/file", "wb", tags={"a": "b"}),
+        TypeError,
+        "open does not take tags",
+    ),
+    "nobody's keyword": (lambda fs, b: fs.find(b, zzz=1), TypeError, "find does not take zzz"),
     "rm dir": (lambda fs, b: fs.rm(f"{b}/dir"), IsADirectoryError, "pass recursive=True"),
     "rm nothing": (lambda fs, b: fs.rm(f"{b}/none", recursive=True), FileNotFoundError, "none"),
     "write after close": (write_after_close, ValueError, "closed"),
@@ -147,7 +250,101 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         "file",
     ),
     "maxdepth": (lambda fs, b: fs.find(b, maxdepth=0), ValueError, "maxdepth must be at least 1"),
-    "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=-1), ValueError, "max_gap must be 0 or more"),
+    "maxdepth of text": (lambda fs, b: fs.find(b, maxdepth="1"), TypeError, "maxdepth must be int, not str"),
+    "maxdepth of a glob": (
+        lambda fs, b: fs.glob(f"{b}/**", maxdepth=1.5),
+        TypeError,
+        "maxdepth must be int, not float",
+    ),
+    "maxdepth of rm": (
+        lambda fs, b: fs.rm(b, recursive=True, maxdepth=True),
+        TypeError,
+        "maxdepth must be int, not bool",
+    ),
+    "prefix": (lambda fs, b: fs.find(b, prefix=b"f"), TypeError, "prefix must be str, not bytes"),
+    "start": (lambda fs, b: fs.cat_file(f"{b}/file", start="1"), TypeError, "start must be int, not str"),
+    "end": (lambda fs, b: fs.read_bytes(f"{b}/file", end=2.5), TypeError, "end must be int, not float"),
+    "starts": (
+        lambda fs, b: fs.cat_ranges([f"{b}/file"], ["1"], [2]),
+        TypeError,
+        "starts must be int, not str",
+    ),
+    "head": (lambda fs, b: fs.head(f"{b}/file", "3"), TypeError, "size must be int, not str"),
+    "head, negative": (lambda fs, b: fs.head(f"{b}/file", -1), ValueError, "size must be at least 0, not -1"),
+    "tail": (lambda fs, b: fs.tail(f"{b}/file", -1), ValueError, "size must be at least 0, not -1"),
+    "version of a number": (
+        lambda fs, b: fs.cat_file(f"{b}/file", version_id=3),
+        TypeError,
+        "version_id must be str, not int",
+    ),
+    "empty version": (lambda fs, b: fs.info(f"{b}/file", version_id=""), ValueError, "version_id is empty"),
+    "walk, on_error": (
+        lambda fs, b: list(fs.walk(b, on_error="ignore")),
+        ValueError,
+        "on_error must be omit, raise or a function, not 'ignore'",
+    ),
+    "no mode": (lambda fs, b: fs.open(f"{b}/file", None), TypeError, "mode must be str, not NoneType"),
+    "if_match of a read": (
+        lambda fs, b: fs.open(f"{b}/file", if_match=5),
+        TypeError,
+        "if_match must be an ETag",
+    ),
+    "cache_options": (
+        lambda fs, b: fs.open(f"{b}/file", cache_options=5),
+        TypeError,
+        "cache_options must be a dict, not int",
+    ),
+    "no target of get": (
+        lambda fs, b: fs.get(f"{b}/file", None),
+        TypeError,
+        "lpath must be a path or a list",
+    ),
+    "no target of cp": (lambda fs, b: fs.cp(f"{b}/file", None), TypeError, "path2 must be a path or a list"),
+    "no target of put": (lambda fs, b: fs.put(__file__, 5), TypeError, "rpath must be a path or a list"),
+    "nothing to put": (lambda fs, b: fs.put(None, f"{b}/x"), TypeError, "lpath must be a path or a list"),
+    "put_file of a number": (
+        lambda fs, b: fs.put_file(5, f"{b}/x"),
+        TypeError,
+        "lpath must be a str or os.PathLike, not int",
+    ),
+    "no bytes": (
+        lambda fs, b: fs.pipe_file(f"{b}/file", None),
+        TypeError,
+        "value must be bytes-like, not NoneType",
+    ),
+    "region_name": (
+        lambda fs, b: fs.mkdir(f"{b}-new", region_name=5),
+        TypeError,
+        "region_name must be str, not int",
+    ),
+    "expiration of text": (
+        lambda fs, b: fs.sign(f"{b}/file", "5"),
+        TypeError,
+        "expiration must be int, not str",
+    ),
+    "expiration of a fraction": (
+        lambda fs, b: fs.url(f"{b}/file", expires=1.5),
+        TypeError,
+        "expiration must be int, not float",
+    ),
+    "copy_kwargs": (
+        lambda fs, b: fs.setxattr(f"{b}/file", copy_kwargs=5),
+        TypeError,
+        "copy_kwargs must be a dict, not int",
+    ),
+    "attr_name": (lambda fs, b: fs.getxattr(f"{b}/file", 5), TypeError, "attr_name must be str, not int"),
+    "age": (lambda fs, b: fs.abort_uploads(b, "1d"), TypeError, "older_than must be seconds or a timedelta"),
+    "versioned": (
+        lambda fs, b: fs.make_bucket_versioned(b, "no"),
+        TypeError,
+        "versioned must be bool, not str",
+    ),
+    "max_attempts of update": (
+        lambda fs, b: fs.update(f"{b}/file", lambda old: old, max_attempts="3"),
+        TypeError,
+        "max_attempts must be int, not str",
+    ),
+    "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=-1), ValueError, "max_gap must be at least 0"),
     "lengths": (lambda fs, b: fs.cat_ranges([f"{b}/file"], [0, 1], [1]), ValueError, "the same length"),
     "a path, not a list": (lambda fs, b: fs.cat_ranges(b, 0, 1), TypeError, "paths must be a list"),
     "text to a binary file": (lambda fs, b: fs.open(f"{b}/new", "wb").write("x"), TypeError, "bytes-like"),
@@ -295,3 +492,18 @@ def test_rm_of_what_is_not_there_is_an_error(fs: GuardedS3FileSystem, bucket: st
     with pytest.raises(FileNotFoundError):
         fs.rm([f"{bucket}/there", f"{bucket}/not-there"])
     assert fs.cat_file(f"{bucket}/there") == b"1"
+
+
+@pytest.mark.parametrize("mode", ["rb", "r", "wb", "w"])
+def test_what_tools_pass_to_open_and_means_nothing_here_is_taken(
+    fs: GuardedS3FileSystem, bucket: str, mode: str
+) -> None:
+    """dask passes `default_cache`, callers of s3fs `fill_cache`, `size`, `acl` and `requester_pays`."""
+    given = {"default_cache": "none", "fill_cache": False, "size": 4, "acl": "", "requester_pays": False}
+    with fs.open(f"{bucket}/{mode}" if "w" in mode else f"{bucket}/file", mode, **given) as file:
+        assert not file.closed
+
+
+def test_a_reader_takes_a_keyword_that_looks_like_none_of_ours(fs: GuardedS3FileSystem, bucket: str) -> None:
+    """Which ones other tools will pass is not known; nothing is lost by it, as it would be by a write."""
+    assert fs.open(f"{bucket}/file", "rb", profile_of_some_tool=1).read() == b"data"

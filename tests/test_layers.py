@@ -11,6 +11,7 @@ PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 LAYERS = (
     {
         "_paths",
+        "_keywords",
         "_options",
         "_s3fs_options",
         "_attributes",
@@ -77,6 +78,7 @@ WITHIN = {
     ("_options", "_s3fs_options"),
     ("_attribute_values", "_models"),
     ("_attributes", "_attribute_values"),
+    ("_attributes", "_keywords"),
     ("_options", "_attributes"),
     ("_subresources", "_exchange"),
     ("_client", "_subresources"),

@@ -120,6 +120,25 @@ def test_refresh_asks_the_store(place: Place) -> None:
     assert place.asked() == ["HEAD", "LIST"]
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda fs, **refresh: fs.ls("bucket/d", **refresh),
+        lambda fs, **refresh: fs.find("bucket/d", **refresh),
+        lambda fs, **refresh: fs.glob("bucket/d/*", **refresh),
+        lambda fs, **refresh: fs.glob("buck*/d/*", **refresh),
+        lambda fs, **refresh: fs.du("bucket/d", total=False, **refresh),
+        lambda fs, **refresh: list(fs.walk("bucket/d", **refresh)),
+        lambda fs, **refresh: fs.find("", **refresh),
+    ],
+)
+def test_whoever_looks_can_refresh(place: Place, look: Callable[..., Any]) -> None:
+    before = look(place.fs)
+    place.fake.put("bucket", "d/new", b"")  # by somebody else
+    assert look(place.fs) == before
+    assert "new" in str(look(place.fs, refresh=True))
+
+
 def test_listings_expire(place: Place) -> None:
     fs = filesystem(place.server.url, use_listings_cache=True, listings_expiry_time=0.05)
     fs.ls("bucket/d")

@@ -1,0 +1,87 @@
+"""What a verb is given: keywords that it does not take and values of a wrong type, refused in clear words."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def keywords_of(*calls: Callable[..., Any]) -> list[str]:
+    """The names of what each of `calls` takes."""
+    parameters = (item for call in calls for item in inspect.signature(call).parameters.values())
+    return [item.name for item in parameters if item.kind not in _VARIABLE]
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """That one of `known` which was misspelt as `name`; case and underscores make no difference."""
+    plain = {_plain(item): item for item in known}
+    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def unknown(taker: str, name: str, known: Iterable[str]) -> TypeError:
+    """The error about a keyword that `taker` does not take."""
+    near = meant(name, known)
+    return TypeError(f"{taker} does not take {name}" + (f"; did you mean {near}?" if near else ""))
+
+
+def refuse(call: Callable[..., Any], given: Iterable[str]) -> None:
+    """Raise TypeError for the first keyword that is left over in a call of `call`."""
+    for name in given:
+        raise unknown(call.__name__, name, keywords_of(call))
+
+
+def check_type(name: str, value: Any, kind: type) -> None:
+    """Raise TypeError when the argument `name` is of another type."""
+    if not isinstance(value, kind):
+        wanted = "a dict" if kind is Mapping else kind.__name__
+        raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def whole(name: str, value: Any, least: int | None = None) -> int:
+    """`value` as an int; TypeError when it is no whole number, ValueError when it is below `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be int, not {type(value).__name__}")
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be at least {least}, not {number}")
+    return number
+
+
+def span(start: Any, end: Any, names: tuple[str, str] = ("start", "end")) -> slice:
+    """The slice [start, end), each a whole number or None. TypeError otherwise."""
+    pairs = zip(names, (start, end), strict=True)
+    return slice(*(value if value is None else whole(name, value) for name, value in pairs))
+
+
+def check_local_path(name: str, value: Any) -> None:
+    """Raise TypeError when the argument `name` is no path of a file here."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{name} must be a str or os.PathLike, not {type(value).__name__}")
+
+
+def check_bytes(name: str, value: Any) -> None:
+    """Raise TypeError when the argument `name` is nothing that holds bytes."""
+    try:
+        memoryview(value)
+    except TypeError:
+        raise TypeError(f"{name} must be bytes-like, not {type(value).__name__}") from None
+
+
+def check_depth(maxdepth: int | None) -> None:
+    """Raise unless `maxdepth` is None or a number of levels from 1 on."""
+    if maxdepth is not None:
+        whole("maxdepth", maxdepth, 1)
