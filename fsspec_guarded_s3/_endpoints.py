@@ -60,6 +60,12 @@ class Endpoints:
                 found = self._endpoints[bucket] = self._resolve(bucket)
         return found
 
+    def is_aws(self, bucket: str) -> bool:
+        """Whether the host of `bucket` is of one of the partitions of AWS, as botocore knows them."""
+        outputs = [partition["outputs"] for partition in self._load("partitions")["partitions"]]
+        suffixes = [output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")]
+        return self.of(bucket).host.endswith(tuple(f".{suffix}" for suffix in suffixes))
+
     def learn(self, bucket: str, region: str) -> bool:
         """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
         with self._session.lock:
@@ -152,10 +158,14 @@ class Endpoints:
 
     def _provider(self) -> Any:
         if self._rules is None:
-            load = self._session.botocore().get_component("data_loader").load_data
             # By its name: `load_service_model` looks through the folders of all services first.
-            self._rules = botocore.endpoint_provider.EndpointProvider(load(_RULES), load("partitions"))
+            rules, partitions = self._load(_RULES), self._load("partitions")
+            self._rules = botocore.endpoint_provider.EndpointProvider(rules, partitions)
         return self._rules
+
+    def _load(self, name: str) -> Any:
+        """A file of botocore's data; it keeps what it has read."""
+        return self._session.botocore().get_component("data_loader").load_data(name)
 
 
 def _checked_url(url: str | None) -> str | None:

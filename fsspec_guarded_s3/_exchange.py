@@ -74,7 +74,7 @@ class Exchange:
 
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is on AWS itself, which honours every condition."""
-        return self._signer.endpoint(bucket).host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        return self._signer.is_aws(bucket)
 
     def endpoint(self, bucket: str) -> Endpoint:
         """Where `bucket` is reached, as far as is known. Raises ValueError for a wrong configuration."""

@@ -104,6 +104,10 @@ class Signer:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
         return self._endpoints.of(bucket)
 
+    def is_aws(self, bucket: str) -> bool:
+        """Whether `bucket` is at a host of AWS itself."""
+        return self._endpoints.is_aws(bucket)
+
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
         return self._session.identity()

@@ -336,7 +336,16 @@ def test_unknown_mode_of_the_probe_is_a_value_error(mode: str) -> None:
         filesystem("http://127.0.0.1:1", probe=mode)
 
 
-@pytest.mark.parametrize("endpoint", [None, "https://s3.eu-central-1.amazonaws.com"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        None,
+        "https://s3.eu-central-1.amazonaws.com",
+        "https://s3.cn-north-1.amazonaws.com.cn",
+        "https://s3.us-iso-east-1.c2s.ic.gov",
+        "https://s3.eu-central-1.api.aws",
+    ],
+)
 def test_aws_is_not_probed_in_auto(monkeypatch: pytest.MonkeyPatch, endpoint: str | None) -> None:
     def probe(client: S3Client, path: S3Path) -> Guards:
         asked.append(path)
@@ -354,7 +363,13 @@ def test_aws_is_not_probed_in_auto(monkeypatch: pytest.MonkeyPatch, endpoint: st
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["https://amazonaws.com.evil.example", "https://s3.myamazonaws.com", "https://minio.example"]
+    "endpoint",
+    [
+        "https://amazonaws.com.evil.example",
+        "https://s3.myamazonaws.com",
+        "https://minio.example",
+        "https://myapi.aws",
+    ],
 )
 def test_other_hosts_are_probed_in_auto_whatever_their_name(
     monkeypatch: pytest.MonkeyPatch, endpoint: str
