@@ -56,7 +56,8 @@ class Task(Generic[T]):
 def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
-    It begins with `few` threads. A call that spent its time waiting for the network brings one more.
+    It begins with `few` threads. A call that spent its time waiting for the network brings one more. An
+    error, also an interrupt, is raised when the calls that are under way have ended.
     """
     if limit == 1:
         for call in calls:
@@ -68,12 +69,12 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
 
     def work() -> None:
         while not failed:
-            with lock:
-                call = next(todo, None)
-            if call is None:
-                return
             wall, busy = time.perf_counter(), time.thread_time()
             try:
+                with lock:
+                    call = next(todo, None)
+                if call is None:
+                    return
                 call()
             except BaseException as error:
                 failed.append(error)
@@ -82,13 +83,22 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
                 started[0] += 1
                 others.append(Task(work))
 
+    def end() -> None:
+        while others:
+            task = others[-1]
+            task.cancel()
+            others.remove(task)  # only now: an interrupt while it is waited for must not lose it
+
     started = [min(few, limit)]  # two threads may both add one: the limit is no promise to the last thread
     others = [Task(work) for _ in range(started[0] - 1)]
+
     try:
         work()
-    finally:
-        while others:
-            others.pop().cancel()
+        end()
+    except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
+        failed.append(error)  # nobody begins another call
+        end()
+        raise
     if failed:
         raise failed[0]
 

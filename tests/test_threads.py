@@ -1,7 +1,10 @@
 """Work done side by side: how many calls at a time, and what one failure does to the others."""
 
+import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 
@@ -84,3 +87,98 @@ def test_the_first_error_stops_the_rest_and_is_raised() -> None:
     with pytest.raises(KeyError, match="first"):
         run_all([fail] * 1000, limit=4, few=2)
     assert len(made) < 10
+
+
+def test_an_error_of_the_iterator_is_raised_whichever_thread_asked_for_the_next_call() -> None:
+    asked = threading.Event()
+
+    def calls() -> Iterator[Callable[[], None]]:
+        yield lambda: asked.wait(30) and None  # for the caller's thread or the other one
+        asked.set()
+        raise KeyError("iterator")
+
+    for _ in range(20):
+        asked.clear()
+        with pytest.raises(KeyError, match="iterator"):
+            run_all(calls(), limit=2, few=2)
+
+
+def test_an_interrupt_of_the_caller_between_two_calls_stops_the_other_threads() -> None:
+    """They would go on with all calls that are left, while the caller waits for their end."""
+    caller = threading.get_ident()
+    begun, interrupted = threading.Event(), threading.Event()
+    made: list[bool] = []
+
+    def call() -> None:
+        begun.set()
+        made.append(interrupted.wait(30))
+
+    class Calls:
+        """Left over are as many as anybody may want: a generator would end by the first exception."""
+
+        def __iter__(self) -> Iterator[Callable[[], None]]:
+            return self
+
+        def __next__(self) -> Callable[[], None]:
+            if threading.get_ident() == caller and begun.is_set():
+                interrupted.set()
+                raise KeyboardInterrupt
+            if len(made) >= 10_000:
+                raise StopIteration
+            return call if threading.get_ident() != caller else lambda: begun.wait(30) and None
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all(Calls(), limit=4, few=4)
+    assert len(made) < 10_000
+
+
+class Interrupt:
+    """One KeyboardInterrupt by SIGINT in the main thread, and the notice that it came."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Event()
+        self.restored = signal.signal(signal.SIGINT, self._arrive)
+
+    def _arrive(self, number: int, frame: FrameType | None) -> None:
+        if not self.arrived.is_set():
+            self.arrived.set()
+            raise KeyboardInterrupt
+
+    def send(self) -> None:
+        """Again and again: a signal that comes just before a lock is waited for does not end the wait."""
+        for _ in range(600):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            if self.arrived.wait(0.05):
+                return
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Interrupt]:
+    found = Interrupt()
+    yield found
+    signal.signal(signal.SIGINT, found.restored)
+
+
+def test_an_interrupt_of_the_waiting_caller_is_raised_when_the_calls_under_way_have_ended(
+    interrupt: Interrupt,
+) -> None:
+    """Whoever catches it may rely on nothing being under way any more: an upload is aborted then, say."""
+    caller = threading.get_ident()
+    taken, waiting, left = threading.Event(), threading.Event(), threading.Event()
+    ended: list[bool] = []
+
+    def call() -> None:
+        if threading.get_ident() == caller:
+            taken.wait(30)
+            waiting.set()  # nothing is left to do but to wait for the other one
+            return
+        taken.set()
+        waiting.wait(30)
+        interrupt.send()
+        left.wait(0.3)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([call, call], limit=2, few=2)
+    assert ended == [True]
+    left.set()

@@ -216,7 +216,7 @@ SCENARIOS = (
         "process is killed in `get_file` over an old file",
         spoiled(stalled, times=None),
         _be_killed,
-        "killed, old file kept, 1 file beside it",
+        "killed, old file kept",
         file_state,
         SIZE,
     ),
