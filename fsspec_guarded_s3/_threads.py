@@ -1,5 +1,5 @@
 """Work done side by side. Invariant: whoever waits for a task that has not started runs it itself, so that
-nested use cannot deadlock, however few threads there are.
+nested use cannot deadlock, however few threads there are. What ends calls ends those within them too.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +16,9 @@ _MAX_THREADS = 64
 _MOSTLY_WAITING = 8.0  # times the processor time
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
+
+
+_thread = threading.local()  # .run: the _Run whose call this thread makes
 
 
 def _shared_executor() -> ThreadPoolExecutor:
@@ -59,48 +62,76 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     It begins with `few` threads. A call that spent its time waiting for the network brings one more. An
     error, also an interrupt, is raised when the calls that are under way have ended.
     """
-    if limit == 1:
-        for call in calls:
+    _Run(calls, limit, few).run()
+
+
+def stop_if_over() -> None:
+    """Raises CancelledError in a call of a `run_all` that an error has stopped, that or one around it."""
+    run: _Run | None = getattr(_thread, "run", None)
+    if run is not None and run.over:
+        raise CancelledError("another call failed, or was interrupted")
+
+
+class _Run:
+    """Calls that are made side by side until there are no more, one fails, or a run around them is over."""
+
+    def __init__(self, calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
+        self._todo: Iterator[Callable[[], None]] = iter(calls)
+        self._limit = limit  # two threads may both add one: it is no promise to the last thread
+        self._started = min(few, limit)
+        self._lock = threading.Lock()
+        self._failed: list[BaseException] = []
+        self._around: _Run | None = getattr(_thread, "run", None)
+        self._others: list[Task[None]] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether no call is begun any more because of an error."""
+        return bool(self._failed) or (self._around is not None and self._around.over)
+
+    def run(self) -> None:
+        self._others += [Task(self._work) for _ in range(self._started - 1)]
+        try:
+            self._work()
+            self._end()
+        except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
+            self._failed.append(error)
+            self._end()
+            raise
+        if self._failed:
+            raise self._failed[0]
+        stop_if_over()
+
+    def _work(self) -> None:
+        before, _thread.run = getattr(_thread, "run", None), self
+        try:
+            while not self.over and self._next():
+                pass
+        finally:
+            _thread.run = before
+
+    def _next(self) -> bool:
+        """Make a call; False when there is none left."""
+        wall, busy = time.perf_counter(), time.thread_time()
+        try:
+            with self._lock:
+                call = next(self._todo, None)
+            if call is None:
+                return False
             call()
-        return
-    todo: Iterator[Callable[[], None]] = iter(calls)
-    lock = threading.Lock()
-    failed: list[BaseException] = []
+        except BaseException as error:
+            self._failed.append(error)
+        waited = time.perf_counter() - wall > _MOSTLY_WAITING * (time.thread_time() - busy)
+        if waited and self._started < self._limit:
+            self._started += 1
+            self._others.append(Task(self._work))
+        return True
 
-    def work() -> None:
-        while not failed:
-            wall, busy = time.perf_counter(), time.thread_time()
-            try:
-                with lock:
-                    call = next(todo, None)
-                if call is None:
-                    return
-                call()
-            except BaseException as error:
-                failed.append(error)
-            waited = time.perf_counter() - wall > _MOSTLY_WAITING * (time.thread_time() - busy)
-            if waited and started[0] < limit:
-                started[0] += 1
-                others.append(Task(work))
-
-    def end() -> None:
-        while others:
-            task = others[-1]
+    def _end(self) -> None:
+        while self._others:
+            task = self._others[-1]
             task.cancel()
-            others.remove(task)  # only now: an interrupt while it is waited for must not lose it
-
-    started = [min(few, limit)]  # two threads may both add one: the limit is no promise to the last thread
-    others = [Task(work) for _ in range(started[0] - 1)]
-
-    try:
-        work()
-        end()
-    except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
-        failed.append(error)  # nobody begins another call
-        end()
-        raise
-    if failed:
-        raise failed[0]
+            self._others.remove(task)  # only now: an interrupt while it is waited for must not lose it
 
 
 def _after_fork() -> None:

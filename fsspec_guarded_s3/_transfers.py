@@ -21,7 +21,7 @@ from . import _paths
 from ._filesystem import GuardedS3FileSystem
 from ._source_file import is_special
 from ._target_file import is_stream
-from ._threads import run_all
+from ._threads import run_all, stop_if_over
 
 SCHEMES = ("s3", *_paths.PROTOCOLS)
 STANDARD = "-"  # standard input or output
@@ -74,18 +74,16 @@ class Copy:
 class _Share(Callback):
     """The callback of all files: what each moves counts for `total`. fsspec's are not made for threads.
 
-    An interrupt reaches the main thread only; the others learn of it here, and end what they are at.
+    An interrupt reaches the main thread only; the others end at the next bytes that they move.
     """
 
     def __init__(self, total: Callback) -> None:
         super().__init__()
         self._total = total
         self._lock = threading.Lock()
-        self.stopped = False
 
     def relative_update(self, inc: int = 1) -> None:
-        if self.stopped:
-            raise KeyboardInterrupt
+        stop_if_over()
         with self._lock:
             self._total.relative_update(inc)
 
@@ -232,17 +230,10 @@ def run(
             raise
         except (OSError, ValueError) as error:
             copy.error = error
-        except BaseException:
-            share.stopped = True
-            raise
 
     todo = [partial(one, copy) for copy in copies if copy.error is None]
-    try:
-        at_once = min(_SIDE_BY_SIDE, max(1, len(todo)))
-        run_all(todo, at_once, at_once)
-    except BaseException:  # it came while the main thread waited for the others
-        share.stopped = True
-        raise
+    at_once = min(_SIDE_BY_SIDE, max(1, len(todo)))
+    run_all(todo, at_once, at_once)
 
 
 def _copy(fs: GuardedS3FileSystem, copy: Copy, condition: dict[str, Any], callback: Callback) -> None:

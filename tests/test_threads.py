@@ -182,3 +182,47 @@ def test_an_interrupt_of_the_waiting_caller_is_raised_when_the_calls_under_way_h
         run_all([call, call], limit=2, few=2)
     assert ended == [True]
     left.set()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8])
+@pytest.mark.parametrize("ended_by", ["interrupt", "error"])
+def test_calls_side_by_side_within_a_call_end_with_the_calls_around_them(
+    limit: int, ended_by: str, interrupt: Interrupt
+) -> None:
+    """The ranges of one file among many, say: nobody waits for gigabytes after Ctrl-C."""
+    caller = threading.get_ident()
+    taken, failing = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def within() -> None:
+        made.append(1)
+        taken.set()
+        if ended_by == "interrupt":
+            interrupt.send()
+        assert failing.wait(30)
+
+    def call() -> None:
+        if threading.get_ident() != caller:
+            run_all([within] * 1000, limit, limit)
+            return
+        taken.wait(30)
+        if ended_by == "error":
+            failing.set()
+            raise KeyError("the other file")
+        interrupt.arrived.wait(30)
+
+    threading.Thread(target=lambda: interrupt.arrived.wait(30) and failing.set()).start()
+    with pytest.raises(KeyError if ended_by == "error" else KeyboardInterrupt):
+        run_all([call, call], limit=2, few=2)
+    interrupt.arrived.set()
+    assert 1 <= len(made) < 30
+
+
+def test_calls_of_a_thread_that_was_stopped_before_are_made() -> None:
+    """Threads are used again: what stopped one run is over with it."""
+    for _ in range(10):
+        with pytest.raises(KeyError):
+            run_all([lambda: {}["missing"]] * 8, limit=8, few=8)
+        made: list[int] = []
+        run_all([lambda made=made: run_all([lambda: made.append(1)] * 3, 2, 2)] * 20, limit=8, few=8)
+        assert len(made) == 60
