@@ -23,6 +23,7 @@ from fsspec_guarded_s3 import (
 from fsspec_guarded_s3._retry import (
     BASE_SECONDS,
     CAP_SECONDS,
+    CONFLICT_CAP_SECONDS,
     THROTTLED_BASE_SECONDS,
     RetryBudget,
     RetryPolicy,
@@ -146,6 +147,24 @@ def test_retry_after_is_heeded_within_the_cap(
     attempts = Attempts([ThrottledError("busy", retry_after=asked)])
     assert attempts.run() == "done"
     assert attempts.waits == [waited]
+
+
+def test_rivals_for_a_key_wait_longer_each_time_and_never_for_more_than_seconds() -> None:
+    """`update` with many attempts: a pause of 20 s helps nobody."""
+    waits: list[float] = []
+
+    def conflict() -> None:
+        raise ObjectChangedError("another was faster")
+
+    for _ in range(30):
+        with pytest.raises(ObjectChangedError):
+            RetryPolicy(1, waits.append).repeat(conflict, lambda error: True, 12)
+    assert len(waits) == 30 * 11
+    for number in range(11):
+        longest = max(waits[number::11])
+        assert longest <= min(CONFLICT_CAP_SECONDS, BASE_SECONDS * 2**number)
+        assert longest > min(CONFLICT_CAP_SECONDS, BASE_SECONDS * 2**number) / 2  # 30 times below: 1 in 10**9
+    assert CONFLICT_CAP_SECONDS <= 5
 
 
 # --- budget ---
