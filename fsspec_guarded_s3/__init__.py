@@ -70,15 +70,19 @@ __all__ = [
 ]
 
 
+_S3FS = ("s3", "s3a")  # its protocols
+
+
 def register(protocol: str) -> None:
     """Take over another protocol name for this process, e.g. `register("s3")`.
 
-    URLs of that protocol then open with `GuardedS3FileSystem`.
+    URLs of that protocol then open with `GuardedS3FileSystem`. "s3" and "s3a" go together, as in s3fs.
     """
     if not (protocol.isascii() and protocol.replace("-", "").isalnum()):
         raise ValueError(f"protocol must be ASCII letters, digits and hyphens, not {protocol!r}")
     known = GuardedS3FileSystem.protocol
     protocols = (known,) if isinstance(known, str) else known
-    if protocol not in protocols:
-        GuardedS3FileSystem.protocol = (*protocols, protocol)
-    fsspec.register_implementation(protocol, GuardedS3FileSystem, clobber=True)
+    taken = _S3FS if protocol in _S3FS else (protocol,)
+    GuardedS3FileSystem.protocol = (*protocols, *(name for name in taken if name not in protocols))
+    for name in taken:
+        fsspec.register_implementation(name, GuardedS3FileSystem, clobber=True)

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -25,6 +25,7 @@ from ._namespace import write_condition
 from ._opening import Opening, known_cache
 from ._options import FSSPEC_OPTIONS, Options, without_secrets
 from ._parts import copy_file, resume_file, upload_bytes, upload_file
+from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
 from ._transaction import GuardedTransaction
 from ._upload import Upload
@@ -78,6 +79,11 @@ class GuardedS3FileSystem(Opening):
 
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
+
+    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(self, name)
 
     def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
         """fsspec's dict of class and storage options; with `key`, `secret` and `token` only if asked for."""

@@ -120,9 +120,7 @@ class Listing(AbstractFileSystem):
     @staticmethod
     def _details(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
         return {
-            "name": str(location),
-            "size": info.size,
-            "type": "file",
+            **_row(str(location), info.size, "file"),
             "ETag": info.etag,
             "LastModified": info.last_modified,
             "mtime": info.last_modified,
@@ -173,7 +171,10 @@ class Listing(AbstractFileSystem):
         """
         if not self._strip_protocol(path):
             buckets = self._client.list_buckets()
-            rows = [directory_row(name) | {"CreationDate": made} for name, made in buckets]
+            rows = [
+                directory_row(name) | {"StorageClass": "BUCKET", "CreationDate": made}
+                for name, made in buckets
+            ]
         else:
             location, only_directory = self._location(path)
             current = location.version_id is None
@@ -392,14 +393,17 @@ def _directories(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
 
 
 def directory_row(name: str) -> dict[str, Any]:
-    return {"name": name, "size": 0, "type": "directory"}
+    return _row(name, 0, "directory") | {"StorageClass": "DIRECTORY"}
+
+
+def _row(name: str, size: int, kind: str) -> dict[str, Any]:
+    """What fsspec wants to know, and twice what s3fs calls by S3's names."""
+    return {"name": name, "size": size, "type": kind, "Key": name, "Size": size}
 
 
 def _file(bucket: str, item: ListedObject) -> dict[str, Any]:
     return {
-        "name": f"{bucket}/{item.key}",
-        "size": item.size,
-        "type": "file",
+        **_row(f"{bucket}/{item.key}", item.size, "file"),
         "ETag": item.etag,
         "LastModified": item.last_modified,
         "mtime": item.last_modified,

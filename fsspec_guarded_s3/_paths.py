@@ -90,7 +90,10 @@ def parse(path: str, versions: bool = False) -> S3Path:
     if not isinstance(path, str):
         raise TypeError(f"path must be a str, not {type(path).__name__}")
     if _SCHEME.match(path):
-        raise ValueError(f"path {path!r} is a URL of another protocol: use one of {', '.join(PROTOCOLS)}")
+        raise ValueError(
+            f"path {path!r} is a URL of another protocol: use one of {', '.join(PROTOCOLS)}, or one that "
+            "fsspec_guarded_s3.register took over"
+        )
     bucket, key = _split(path)
     check_bucket(bucket)
     found = _VERSION.fullmatch(key) if versions else None

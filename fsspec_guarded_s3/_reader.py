@@ -5,6 +5,7 @@ Invariant: all bytes of one reader belong to one ETag, after pickling too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -68,6 +69,22 @@ class PinnedReader(AbstractBufferedFile):
     def version_id(self) -> str | None:
         """The version that was opened, None where the bucket has none."""
         return self._pin.version_id
+
+    def metadata(self) -> dict[str, str]:
+        """The user metadata of the version that was opened, as `fs.metadata` has it; no request."""
+        return {name.replace("_", "-"): value for name, value in self._pin.metadata.items()}
+
+    def getxattr(self, attr_name: str) -> str | None:
+        """One name of it, None where there is none."""
+        return self.metadata().get(attr_name.replace("_", "-").lower())
+
+    def setxattr(self, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None) -> None:
+        """`fs.setxattr`. It writes the object anew: this reader goes on only where versions are kept."""
+        self.fs.setxattr(self.path, copy_kwargs, **kw_args)
+
+    def url(self, **kwargs: Any) -> str:
+        """`fs.url` of the object."""
+        return str(self.fs.url(self.path, **kwargs))
 
     @property
     def cache(self) -> Any:

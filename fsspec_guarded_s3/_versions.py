@@ -220,9 +220,12 @@ def _newest_first(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
 
 
 def _row(bucket: str, version: ObjectVersion) -> dict[str, Any]:
+    name = str(S3Path(bucket, version.key, version.version_id))
     return {
-        "name": str(S3Path(bucket, version.key, version.version_id)),
+        "name": name,
         "size": version.size,
+        "Key": name,
+        "Size": version.size,
         "type": "other" if version.delete_marker else "file",
         "ETag": version.etag,
         "LastModified": version.last_modified,

@@ -14,6 +14,7 @@ LAYERS = (
         "_keywords",
         "_options",
         "_s3fs_options",
+        "_s3fs_names",
         "_attributes",
         "_attribute_values",
         "_models",

@@ -450,9 +450,9 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     ),
     "open block_size": (lambda fs: fs.open("bucket/k", block_size="5MB"), TypeError, "must be int, not str"),
     "open block_size -5": (lambda fs: fs.open("bucket/k", block_size=-5), ValueError, "at least 1 byte"),
-    "head": (lambda fs: fs.head("bucket/k", -1), ValueError, "size must be 0 or more"),
+    "head": (lambda fs: fs.head("bucket/k", -1), ValueError, "size must be at least 0"),
     "truncate": (lambda fs: fs.touch("bucket/k", truncate="no"), TypeError, "truncate must be bool"),
-    "text": (lambda fs: fs.pipe_file("bucket/k", "text"), TypeError, "bytes-like object is required"),
+    "text": (lambda fs: fs.pipe_file("bucket/k", "text"), TypeError, "value must be bytes-like, not str"),
     "chmod bucket": (lambda fs: fs.chmod("bucket", "bucket-owner-read"), ValueError, "acl must be one of"),
 }
 

@@ -41,11 +41,11 @@ def test_fsspec_finds_us_by_the_entry_points(protocol: str) -> None:
 
 
 def test_register_takes_over_s3() -> None:
-    """After register("s3"), s3:// URLs are ours, and those of our own protocols still are."""
+    """After register("s3"), s3:// and s3a:// URLs are ours, and those of our own protocols still are."""
     code = 'import sys, fsspec, fsspec_guarded_s3\nfsspec_guarded_s3.register("s3")\n' + textwrap.dedent(OPEN)
     fake = FakeS3("bucket")
     with ScriptedServer(handler=fake) as server:
-        for protocol in ("s3", "gs3"):
+        for protocol in ("s3", "s3a", "gs3"):
             assert run(code, server.url, f"{protocol}://bucket/a/key") == SEEN
     assert fake.objects["bucket", "a/key"].body == b"content"
 
@@ -61,7 +61,7 @@ def test_register_takes_over_what_is_loaded_already() -> None:
         fsspec_guarded_s3.register("gs3")
         print(fsspec.get_filesystem_class("s3").__name__, fsspec_guarded_s3.GuardedS3FileSystem.protocol)
     """
-    assert run(code) == "GuardedS3FileSystem ('gs3', 'guarded-s3', 's3')\n"
+    assert run(code) == "GuardedS3FileSystem ('gs3', 'guarded-s3', 's3', 's3a')\n"
 
 
 def test_registered_name_is_stripped_and_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

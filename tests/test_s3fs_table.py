@@ -52,6 +52,15 @@ def our_parameters(name: str) -> list[str]:
 # --- ours, as the page says ------------------------------------------------------------------------
 
 
+def assert_refused(name: str, note: str) -> None:
+    """Asked for it, the filesystem says what the page says."""
+    fs = GuardedS3FileSystem(anon=True)
+    assert not hasattr(fs, name)
+    with pytest.raises(AttributeError) as caught:
+        getattr(fs, name)
+    assert str(caught.value).endswith(f"has no attribute {name!r}: {note.replace('`', '')}")
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_there_or_not(name: str) -> None:
     """Of those that are not there, the page says what to use, and that is there."""
@@ -60,6 +69,7 @@ def test_a_method_is_there_or_not(name: str) -> None:
     assert callable(getattr(GuardedS3FileSystem, name, None)) == (here != "no")
     assert note or here == "same"
     if here == "no":
+        assert_refused(name, note)
         known = {*dir(GuardedS3FileSystem), *Options.__dataclass_fields__, "with", "AsyncFileSystemWrapper"}
         assert set(re.findall(r"`(\w+)", note)) <= known | set(METHODS)
 
@@ -139,6 +149,8 @@ def test_an_attribute_is_there_or_not(name: str) -> None:
     assert here in ("same", "no")
     assert (name in dir(GuardedS3FileSystem)) == (here == "same")
     assert note or here == "same"
+    if here == "no":
+        assert_refused(name, note)
     if note.endswith("False here"):
         assert getattr(GuardedS3FileSystem, name) is False
 
@@ -264,6 +276,48 @@ def test_files_have_what_they_say(store: Store) -> None:
             if here == "no":
                 assert note
                 assert not hasattr(reader, name) and not hasattr(writer, name), name
+
+
+ROW = {"Key", "Size", "StorageClass", "type", "size", "name"}  # of s3fs's ls, for whatever it is
+
+
+def test_rows_have_the_names_of_s3fs(store: Store) -> None:
+    """Code for s3fs reads `row["Key"]`, `row["Size"]`, and `StorageClass` to tell directories."""
+    fs, path = store.fs, store.path("d/x")
+    fs.pipe_file(path, b"123")
+    buckets = {row["name"]: row for row in fs.ls("", detail=True)}
+    rows = [
+        buckets[store.bucket],
+        *fs.ls(store.bucket, detail=True),
+        *fs.find(store.bucket, detail=True).values(),
+    ]
+    rows += [*fs.glob(f"{store.bucket}/*", detail=True).values(), fs.info(path), fs.info(store.path("d"))]
+    assert all(row.keys() >= ROW and (row["Key"], row["Size"]) == (row["name"], row["size"]) for row in rows)
+    kinds = {row["name"]: (row["StorageClass"], row["type"], row["Size"]) for row in rows}
+    assert kinds == {
+        store.bucket: ("BUCKET", "directory", 0),
+        store.path("d"): ("DIRECTORY", "directory", 0),
+        store.path("d/x"): ("STANDARD", "file", 3),
+        store.path("old"): ("STANDARD", "file", 3),
+    }
+
+
+def test_files_tell_of_the_version_that_they_read(store: Store) -> None:
+    store.fs.pipe_file(store.path("m"), b"1", Metadata={"a_b": "c"})
+    with store.fs.open(store.path("m")) as file:
+        assert (file.metadata(), file.getxattr("a_b"), file.getxattr("none")) == ({"a-b": "c"}, "c", None)
+        file.setxattr(copy_kwargs={"ContentType": "text/csv"}, d="e")
+        assert file.metadata() == {"a-b": "c"}
+        assert file.url(expires=5).startswith(f"{store.options['endpoint_url']}/{store.path('m')}?")
+    assert store.fs.metadata(store.path("m")) == {"a-b": "c", "d": "e"}
+    assert store.fs.info(store.path("m"))["ContentType"] == "text/csv"
+
+
+def test_a_coroutine_of_s3fs_is_named_with_what_has_some(store: Store) -> None:
+    with pytest.raises(AttributeError, match=r"'_cat_file': this filesystem is synchronous: AsyncFile"):
+        store.fs._cat_file(store.path("old"))
+    with pytest.raises(AttributeError, match=r"has no attribute 'zzz'$"):
+        store.fs.zzz()
 
 
 # --- s3fs, as the page has it ----------------------------------------------------------------------
