@@ -8,7 +8,6 @@ from typing import Any
 
 from . import _probe
 from ._errors import (
-    ConflictError,
     DeleteObjectsError,
     DirectoryNotEmptyError,
     GuardedS3Error,
@@ -204,9 +203,10 @@ class Removal(Selection):
             return
         try:
             self._client.delete_bucket(location.bucket)
-        except (ConflictError, DirectoryNotEmptyError) as error:
-            message = _VERSIONS_LEFT if self._only_versions_left(location.bucket) else error.message
-            raise DirectoryNotEmptyError(message, bucket=location.bucket, status=409) from error
+        except DirectoryNotEmptyError as error:
+            if not self._only_versions_left(location.bucket):
+                raise
+            raise DirectoryNotEmptyError(_VERSIONS_LEFT, bucket=location.bucket, status=409) from error
 
 
 def _batches(etags: Mapping[str, str | None]) -> Iterator[dict[str, str | None]]:

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from urllib.parse import quote_plus, unquote
+from typing import Any
+from urllib.parse import parse_qsl, quote_plus, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -57,6 +58,8 @@ class StoredObject:
     headers: Mapping[str, str]
     crc32: str | None = None
     modified: datetime = field(default_factory=now)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    acl: str = "private"
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -83,6 +86,8 @@ class Upload:
     composite: bool
     parts: dict[int, Part] = field(default_factory=dict)
     initiated: datetime = field(default_factory=now)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    acl: str = "private"
 
 
 class S3Error(Exception):
@@ -118,6 +123,8 @@ class FakeS3:
         min_part_size: int = 5 * 2**20,
     ) -> None:
         self.buckets: dict[str, datetime] = {bucket: now() for bucket in buckets}
+        self.bucket_acls: dict[str, str] = {}
+        self.versioning: dict[str, str] = {}  # a status that is told, and no versions
         self.objects: dict[tuple[str, str], StoredObject] = {}
         self.uploads: dict[str, Upload] = {}
         self.completed: dict[str, tuple[list[tuple[int, str]], Reply]] = {}
@@ -180,6 +187,11 @@ class FakeS3:
             self.buckets[bucket] = now()
             return respond(200, headers={"Location": f"/{bucket}"})
         self._need_bucket(bucket)
+        if method == "PUT" and "acl" in query:
+            self.bucket_acls[bucket] = request.headers["x-amz-acl"]
+            return respond(200)
+        if "versioning" in query:
+            return self._bucket_versioning(request, bucket)
         if method == "HEAD":
             return respond(200, headers={"x-amz-bucket-region": "us-east-1"})
         if method == "DELETE" and not query:
@@ -193,6 +205,14 @@ class FakeS3:
         if method == "GET" and query.get("list-type") == "2":
             return self._list_objects(request, bucket)
         raise S3Error(501, "NotImplemented")
+
+    def _bucket_versioning(self, request: Request, bucket: str) -> Reply:
+        if request.method == "PUT":
+            _verify(request)
+            self.versioning[bucket] = _parse(request.body).findtext("Status") or ""
+            return respond(200)
+        status = self.versioning.get(bucket)
+        return _xml("VersioningConfiguration", [("Status", status)] if status else [])
 
     def _delete_bucket(self, bucket: str) -> Reply:
         if any(name == bucket for name, _key in self.objects):
@@ -316,6 +336,8 @@ class FakeS3:
             return self._create_upload(request, bucket, key)
         if "uploadId" in query:
             return self._upload_operation(request, bucket, key)
+        if {"tagging", "acl"} & set(query):
+            return self._subresource(request, bucket, key)
         if method in ("GET", "HEAD"):
             return self._get_object(request, bucket, key)
         if method == "PUT" and "x-amz-copy-source" in request.headers:
@@ -328,10 +350,34 @@ class FakeS3:
             return respond(204)
         raise S3Error(501, "NotImplemented")
 
-    def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
+    def _stored(self, bucket: str, key: str) -> StoredObject:
         stored = self.objects.get((bucket, key))
         if stored is None:
             raise S3Error(404, "NoSuchKey", "The specified key does not exist.")
+        return stored
+
+    def _subresource(self, request: Request, bucket: str, key: str) -> Reply:
+        stored = self._stored(bucket, key)
+        if request.method == "PUT" and "acl" in request.query:
+            self.objects[bucket, key] = replace(stored, acl=request.headers["x-amz-acl"])
+            return respond(200)
+        if request.method == "GET" and "tagging" in request.query:
+            rows = [("Tag", [("Key", name), ("Value", text)]) for name, text in stored.tags.items()]
+            return _xml("Tagging", [("TagSet", rows)])
+        if request.method == "PUT":
+            _verify(request)
+            tags = {
+                t.findtext("Key") or "": t.findtext("Value") or "" for t in _parse(request.body).iter("Tag")
+            }
+            self.objects[bucket, key] = replace(stored, tags=tags)
+            return respond(200)
+        if request.method == "DELETE" and "tagging" in request.query:
+            self.objects[bucket, key] = replace(stored, tags={})
+            return respond(204)
+        raise S3Error(501, "NotImplemented")
+
+    def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
+        stored = self._stored(bucket, key)
         self._check_read(request.headers, stored, prefix="")
         etag = stored.etag
         if request.method == "GET" and self.etag_override is not None:
@@ -341,6 +387,7 @@ class FakeS3:
             "Last-Modified": format_datetime(stored.modified, usegmt=True),
             "Accept-Ranges": "bytes",
             **stored.headers,
+            **({"x-amz-tagging-count": str(len(stored.tags))} if stored.tags else {}),
         }
         size = len(stored.body)
         wanted = None if self.ignore_range else _byte_range(request.headers.get("range"), size)
@@ -356,7 +403,9 @@ class FakeS3:
         _verify(request)
         self._check_write(request.headers, bucket, key)
         sent = request.headers.get(CRC32)
-        stored = StoredObject(request.body, md5_etag(request.body), _kept(request.headers), sent)
+        stored = StoredObject(
+            request.body, md5_etag(request.body), _kept(request.headers), sent, **_beside(request.headers)
+        )
         self.objects[bucket, key] = stored
         return respond(200, etag=stored.etag, headers={CRC32: sent} if sent else {})
 
@@ -365,16 +414,17 @@ class FakeS3:
         self._check_write(request.headers, bucket, key)
         replaced = request.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
         headers = _kept(request.headers) if replaced else source.headers
-        stored = StoredObject(source.body, md5_etag(source.body), headers, source.crc32)
+        beside = _beside(request.headers)
+        if request.headers.get("x-amz-tagging-directive", "COPY") == "COPY":
+            beside["tags"] = source.tags
+        stored = StoredObject(source.body, md5_etag(source.body), headers, source.crc32, **beside)
         self.objects[bucket, key] = stored
         return _xml("CopyObjectResult", [("LastModified", stored.modified), ("ETag", stored.etag)])
 
     def _copy_source(self, request: Request) -> StoredObject:
         bucket, _, key = unquote(request.headers["x-amz-copy-source"]).removeprefix("/").partition("/")
         self._need_bucket(bucket)
-        stored = self.objects.get((bucket, key))
-        if stored is None:
-            raise S3Error(404, "NoSuchKey", "The specified key does not exist.")
+        stored = self._stored(bucket, key)
         self._check_read(request.headers, stored, prefix="x-amz-copy-source-")
         return stored
 
@@ -386,7 +436,7 @@ class FakeS3:
             headers.get("x-amz-checksum-type", "COMPOSITE") == "COMPOSITE"
         )
         upload_id = f"upload-{next(self._upload_numbers)}"
-        self.uploads[upload_id] = Upload(bucket, key, _kept(headers), composite)
+        self.uploads[upload_id] = Upload(bucket, key, _kept(headers), composite, **_beside(headers))
         fields = [("Bucket", bucket), ("Key", key), ("UploadId", upload_id)]
         reply = _xml("InitiateMultipartUploadResult", fields)
         told = {name: headers[name] for name in CHECKED if name in headers and self.tells_checksums}
@@ -448,7 +498,9 @@ class FakeS3:
         digests = b"".join(hashlib.md5(part.body).digest() for part in parts)
         etag = f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"'
         whole = request.headers.get(CRC32)
-        self.objects[upload.bucket, upload.key] = StoredObject(body, etag, upload.headers, whole)
+        self.objects[upload.bucket, upload.key] = StoredObject(
+            body, etag, upload.headers, whole, tags=upload.tags, acl=upload.acl
+        )
         del self.uploads[upload_id]
         fields = [("Location", request.path), ("Bucket", upload.bucket), ("Key", upload.key), ("ETag", etag)]
         reply = _xml("CompleteMultipartUploadResult", fields)
@@ -518,6 +570,12 @@ class FakeS3:
 def _kept(headers: Headers) -> dict[str, str]:
     kept = {name: text for name, text in headers.items() if name in KEPT or name.startswith("x-amz-meta-")}
     return {"content-type": "binary/octet-stream", **kept}
+
+
+def _beside(headers: Headers) -> dict[str, Any]:
+    """What an object has that is not in the headers of an answer."""
+    tags = dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+    return {"tags": tags, "acl": headers.get("x-amz-acl", "private")}
 
 
 def _verify(request: Request) -> None:

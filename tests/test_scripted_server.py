@@ -674,6 +674,39 @@ def test_fake_copies(s3: Any, fake: FakeS3) -> None:
     assert fake.uploads[upload_id].parts[1].body == b"234"
 
 
+def test_fake_tags_and_access(s3: Any, fake: FakeS3) -> None:
+    """Tags come with a write, are replaced, removed and counted; copies keep them, but no ACL."""
+    key = {"Bucket": "bucket", "Key": "k"}
+    s3.put_object(**key, Body=b"1", Tagging="a=1&b=%20", ACL="public-read")
+    assert fake.objects["bucket", "k"].acl == "public-read"
+    tags = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": " "}]
+    assert s3.get_object_tagging(**key)["TagSet"] == tags
+    assert s3.head_object(**key)["ResponseMetadata"]["HTTPHeaders"]["x-amz-tagging-count"] == "2"
+    source = {"Bucket": "bucket", "CopySource": key}
+    s3.copy_object(**source, Key="copy")
+    assert (fake.objects["bucket", "copy"].tags, fake.objects["bucket", "copy"].acl) == (
+        {"a": "1", "b": " "},
+        "private",
+    )
+    s3.copy_object(**source, Key="copy", TaggingDirective="REPLACE", Tagging="c=3")
+    assert fake.objects["bucket", "copy"].tags == {"c": "3"}
+    s3.put_object_tagging(**key, Tagging={"TagSet": [{"Key": "d", "Value": "<&>"}]})
+    assert fake.objects["bucket", "k"].tags == {"d": "<&>"}
+    s3.delete_object_tagging(**key)
+    assert s3.get_object_tagging(**key)["TagSet"] == []
+    s3.put_object_acl(**key, ACL="authenticated-read")
+    assert fake.objects["bucket", "k"].acl == "authenticated-read"
+    assert code(s3.get_object_tagging, Bucket="bucket", Key="none") == "NoSuchKey"
+    upload = {
+        "Key": "p",
+        "UploadId": s3.create_multipart_upload(Bucket="bucket", Key="p", Tagging="e=5")["UploadId"],
+    }
+    etag = s3.upload_part(Bucket="bucket", **upload, PartNumber=1, Body=b"x")["ETag"]
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    s3.complete_multipart_upload(Bucket="bucket", **upload, MultipartUpload=parts)
+    assert fake.objects["bucket", "p"].tags == {"e": "5"}
+
+
 LISTED = ["a", "b/1", "b/2", "c d", "c/x/y", "d+", "é", "\uf900", "😀"]
 
 
@@ -733,6 +766,11 @@ def test_fake_buckets(s3: Any, fake: FakeS3) -> None:
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket", "second"]
     fake.put("second", "k", b"")
     assert code(s3.delete_bucket, Bucket="second") == "BucketNotEmpty"
+    s3.put_bucket_acl(Bucket="second", ACL="public-read")
+    assert fake.bucket_acls == {"second": "public-read"}
+    assert "Status" not in s3.get_bucket_versioning(Bucket="second")
+    s3.put_bucket_versioning(Bucket="second", VersioningConfiguration={"Status": "Suspended"})
+    assert s3.get_bucket_versioning(Bucket="second")["Status"] == "Suspended"
     fake.objects.clear()
     s3.delete_bucket(Bucket="second")
     assert code(s3.head_bucket, Bucket="second") == "404"

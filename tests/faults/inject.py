@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -28,16 +28,28 @@ def called(request: Request) -> str:
     """The name of the S3 operation that a request asks for."""
     query, method = request.query, request.method
     copied = "x-amz-copy-source" in request.headers
+    beside = {"tagging": "ObjectTagging", "acl": "ObjectAcl"}
+    if not request.path.strip("/"):
+        return "ListBuckets"
     if not request.path.strip("/").partition("/")[2]:
-        if method == "GET":
-            return "ListMultipartUploads" if "uploads" in query else "ListObjectsV2"
-        return {"PUT": "CreateBucket", "HEAD": "HeadBucket", "POST": "DeleteObjects"}[method]
+        return _called_of_bucket(method, query)
+    for name in beside.keys() & query.keys():
+        return method.capitalize() + beside[name]
     if "uploadId" in query:
         part = "UploadPartCopy" if copied else "UploadPart"
         names = {"PUT": part, "GET": "ListParts", "DELETE": "AbortMultipartUpload"}
         return names.get(method, "CompleteMultipartUpload")
     names = {"GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
     names |= {"POST": "CreateMultipartUpload", "PUT": "CopyObject" if copied else "PutObject"}
+    return names[method]
+
+
+def _called_of_bucket(method: str, query: Mapping[str, str]) -> str:
+    for name in query.keys() & {"acl", "versioning"}:
+        return f"{method.capitalize()}Bucket{name.capitalize()}"
+    if method == "GET":
+        return "ListMultipartUploads" if "uploads" in query else "ListObjectsV2"
+    names = {"PUT": "CreateBucket", "HEAD": "HeadBucket", "POST": "DeleteObjects", "DELETE": "DeleteBucket"}
     return names[method]
 
 

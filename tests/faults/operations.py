@@ -15,7 +15,9 @@ from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.fake_s3 import md5_etag
 from tests.opening import MIB
 
-Objects = dict[str, bytes]  # by "bucket/key"; "bucket/" is the bucket itself, STALE an upload
+# By "bucket/key"; "bucket/" is the bucket itself. "bucket/key?tagging", "?acl" and "?x-amz-meta-name" are
+# what it has beside its bytes, where it has any. STALE is the first part of an upload.
+Objects = dict[str, bytes]
 
 _random = random.Random(3)  # without a period, so that swapped ranges and parts show
 SMALL = _random.randbytes(1000)
@@ -92,6 +94,13 @@ def _reading(name: str, run: Callable[[World], object], result: object, **calls:
     return Operation(name, run, named, objects, result=result, options=options)
 
 
+def _read_ahead(world: World) -> bytes:
+    with world.fs.open(PATH, "rb") as file:
+        file.seek(100)
+        data: bytes = file.read(200) + file.read()
+        return data
+
+
 def _names(world: World) -> list[str]:
     return sorted(world.fs.find("bucket"))
 
@@ -99,6 +108,13 @@ def _names(world: World) -> list[str]:
 READS = (
     _reading("info", lambda w: w.fs.info(PATH)["size"], 1000, HeadObject="stat"),
     _reading("exists", lambda w: w.fs.exists(PATH), True, HeadObject="stat"),
+    _reading("metadata", lambda w: w.fs.metadata(PATH), {}, HeadObject="stat"),
+    _reading("bucket_region", lambda w: w.fs.bucket_region("bucket"), "us-east-1", HeadBucket="stat"),
+    _reading("ls-buckets", lambda w: w.fs.ls("", detail=False), ["bucket"], ListBuckets="list"),
+    _reading("get_tags", lambda w: w.fs.get_tags(PATH), {}, GetObjectTagging="list"),
+    _reading(
+        "is_bucket_versioned", lambda w: w.fs.is_bucket_versioned("bucket"), False, GetBucketVersioning="list"
+    ),
     _reading(
         "ls",
         lambda w: sorted(w.fs.ls("bucket/folder", detail=False)),
@@ -123,6 +139,7 @@ READS = (
     ),
     _reading("cat_ranges", _cat_ranges, [SMALL[100:200], SMALL[-300:]], HeadObject="pin", GetObject="range"),
     _reading("open-rb", _read, SMALL[600:], HeadObject="pin", GetObject="range"),
+    _reading("open-rb-prefetch", _read_ahead, SMALL[100:], HeadObject="pin", GetObject="range"),
     _reading("get_file", _get, SMALL, HeadObject="file pin", GetObject="file range"),
 )
 
@@ -172,6 +189,14 @@ MULTIPART = (
         lambda w: w.fs.put_file(w.folder / "large", PATH, mode="create"),
         "complete create",
     ),
+    Operation(
+        "put_file-resume",
+        lambda w: w.fs.put_file(w.folder / "large", PATH, resume=STALE),
+        {"ListParts": "list", "UploadPart": "part"},
+        {PATH: OLD, STALE: LARGE[: 5 * MIB]},
+        {PATH: LARGE, STALE: None},
+        options=PARTS,
+    ),
     _multipart("open-wb-parts", lambda w: _write(w, "wb", LARGE), "stream"),
     _multipart("open-xb-parts", lambda w: _write(w, "xb", LARGE), "stream create"),
 )
@@ -220,6 +245,65 @@ OTHERS = (
     ),
     Operation(
         "mkdir", lambda w: w.fs.mkdir("another"), {"CreateBucket": "bucket"}, changes={"another/": b""}
+    ),
+)
+
+
+_COLOUR, _TAGS, _ACL = f"{PATH}?x-amz-meta-colour", f"{PATH}?tagging", f"{PATH}?acl"
+
+BESIDE = (
+    Operation(
+        "setxattr",
+        lambda w: w.fs.setxattr(PATH, colour="blue"),
+        {"HeadObject": "source", "CopyObject": "copy swap"},
+        {PATH: OLD, _COLOUR: b"red", _TAGS: b"a=1"},
+        {_COLOUR: b"blue"},
+    ),
+    Operation(
+        "put_tags",
+        lambda w: w.fs.put_tags(PATH, {"b": "2"}),
+        {"PutObjectTagging": "tags"},
+        {PATH: OLD, _TAGS: b"a=1"},
+        {_TAGS: b"b=2"},
+    ),
+    Operation(
+        "put_tags-merge",
+        lambda w: w.fs.put_tags(PATH, {"b": "2"}, mode="m"),
+        {"GetObjectTagging": "list", "PutObjectTagging": "tags"},
+        {PATH: OLD, _TAGS: b"a=1"},
+        {_TAGS: b"a=1&b=2"},
+    ),
+    Operation(
+        "put_tags-none",
+        lambda w: w.fs.put_tags(PATH, {}),
+        {"DeleteObjectTagging": "setting"},
+        {PATH: OLD, _TAGS: b"a=1"},
+        {_TAGS: None},
+    ),
+    Operation(
+        "chmod",
+        lambda w: w.fs.chmod(PATH, "public-read"),
+        {"PutObjectAcl": "setting"},
+        changes={_ACL: b"public-read"},
+    ),
+    Operation(
+        "chmod-bucket",
+        lambda w: w.fs.chmod("bucket", "public-read"),
+        {"PutBucketAcl": "setting"},
+        changes={"bucket/?acl": b"public-read"},
+    ),
+    Operation(
+        "make_bucket_versioned",
+        lambda w: w.fs.make_bucket_versioned("bucket"),
+        {"PutBucketVersioning": "setting"},
+        changes={"bucket/?versioning": b"Enabled"},
+    ),
+    Operation(
+        "rmdir",
+        lambda w: w.fs.rmdir("empty"),
+        {"DeleteBucket": "bucket removal"},
+        {"empty/": b""},
+        {"empty/": None},
     ),
 )
 
@@ -280,17 +364,17 @@ GUARDED = (
         "list_uploads",
         lambda w: [row["size"] for row in w.fs.list_uploads(PATH)],
         {"ListMultipartUploads": "list", "ListParts": "list"},
-        {STALE: b""},
+        {STALE: SMALL},
         result=[len(SMALL)],
     ),
     Operation(
         "abort_uploads",
         lambda w: len(w.fs.abort_uploads(PATH, older_than=0)),
         {"ListMultipartUploads": "list", "ListParts": "list", "AbortMultipartUpload": "delete"},
-        {STALE: b""},
+        {STALE: SMALL},
         {STALE: None},
         result=1,
     ),
 )
 
-OPERATIONS = (*READS, *WRITES, *MULTIPART, *OTHERS, *GUARDED)
+OPERATIONS = (*READS, *WRITES, *MULTIPART, *OTHERS, *BESIDE, *GUARDED)

@@ -243,6 +243,29 @@ expired-403   | Denied                 | Denied                 | Denied
 skew          | ok / Denied            | ok / Denied            | ok / Denied
 """
 
+SETTINGS = """
+fault         | tags                   | setting                | bucket removal
+lost-before   | ok / Lost?             | ok / Lost?             | ok / Lost?
+lost-after    | ok / Lost?             | ok / Lost?             | Missing? / Lost?
+cut           | ok / Lost?             | ok / Lost?             | Missing? / Lost?
+stall         | ok / Timeout?          | ok / Timeout?          | Missing? / Timeout?
+stall-body    | ok / Timeout?          | ok / Timeout?          | Missing? / Timeout?
+trickle       | ok / Timeout?          | ok / Timeout?          | Missing? / Timeout?
+500-before    | ok / Server?           | ok / Server?           | ok / Server?
+500-after     | ok / Server?           | ok / Server?           | Missing? / Server?
+slow-down     | ok / Throttled         | ok / Throttled         | ok / Throttled
+409           | ok / Conflict          | Conflict               | Conflict
+412           | Failed                 | Failed                 | Failed
+200-error     | ok / Server?,Protocol? | ok / Server?,Protocol? | ok / Server?,Protocol?
+wrong-etag    | -                      | -                      | -
+short         | -                      | -                      | -
+long          | -                      | -                      | -
+range-ignored | -                      | -                      | -
+expired-400   | Denied                 | Denied                 | Denied
+expired-403   | Denied                 | Denied                 | Denied
+skew          | ok / Denied            | ok / Denied            | ok / Denied
+"""
+
 GUARDED = """
 fault         | second file | delete version
 lost-before   | ok / Partly | ok / Lost?,Unknown
@@ -284,6 +307,7 @@ GROUPS: dict[str, str] = {
     "Multipart: the completion of a stream": STREAMS,
     "Copies": COPIES,
     "Removing, buckets": REMOVALS,
+    "Tags, access, settings of buckets": SETTINGS,
     "Transactions, conditional delete": GUARDED,
     "No connection": NETWORK,
 }

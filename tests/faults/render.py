@@ -37,7 +37,8 @@ Why some entries are not `ok`:
   effect. A *conditional* write is proved by its token. Without either the outcome is unknown, and said to be.
 - A multipart upload that is still open was not completed; it is aborted, and the error is definite.
 - A delete has no token. When its answer was lost and the version is gone, nothing proves who removed it.
-- A bucket has no token either: `mkdir` says that it exists, and that it may have made it itself.
+- A bucket has no token either: `mkdir` says that it exists, and that it may have made it itself; `rmdir` that
+  it is not there, and that it may have removed it itself.
 - The answer to HEAD has no document, so only its status tells what is wrong: an expired token looks like a
   bad request (400), a wrong clock like a denial (403).
 - A stream is not kept, so after a 409 on its completion it has to be written again.

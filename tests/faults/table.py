@@ -21,6 +21,7 @@ OUTCOMES: dict[str, type[BaseException]] = {
     "Conflict": errors.ConflictError,
     "Failed": errors.PreconditionFailedError,
     "Exists": FileExistsError,
+    "Missing": FileNotFoundError,
     "Changed": errors.ObjectChangedError,
     "Unsupported": errors.PreconditionUnsupportedError,
     "Unknown": errors.WriteOutcomeUnknownError,

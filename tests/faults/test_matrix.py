@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
 from fsspec_guarded_s3 import TransactionError
 from fsspec_guarded_s3._endpoints import Endpoints
+from fsspec_guarded_s3._models import WRITE_TOKEN
 from fsspec_guarded_s3._session import Session
-from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag
+from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag, now
 from tests.faults.inject import Injector, unreachable
 from tests.faults.operations import LARGE, OLD, SMALL, STALE, Objects, World
 from tests.faults.promises import FAULTS, GROUPS
@@ -84,8 +86,35 @@ def objects(fake: FakeS3) -> Objects:
     """What is published, as in `operations`."""
     with fake.lock:
         found = {f"{bucket}/": b"" for bucket in fake.buckets}
-        found |= {STALE: b""} if STALE in fake.uploads else {}
-        return found | {f"{bucket}/{key}": stored.body for (bucket, key), stored in fake.objects.items()}
+        found |= {f"{bucket}/?acl": acl.encode() for bucket, acl in fake.bucket_acls.items()}
+        found |= {f"{bucket}/?versioning": status.encode() for bucket, status in fake.versioning.items()}
+        found |= {STALE: fake.uploads[STALE].parts[1].body} if STALE in fake.uploads else {}
+        for (bucket, key), stored in fake.objects.items():
+            beside = {f"x-amz-meta-{name}": text for name, text in stored.metadata.items()}
+            beside |= {"tagging": urlencode(stored.tags), "acl": stored.acl.replace("private", "")}
+            beside.pop(f"x-amz-meta-{WRITE_TOKEN}", None)
+            found |= {f"{bucket}/{key}?{name}": text.encode() for name, text in beside.items() if text}
+            found[f"{bucket}/{key}"] = stored.body
+        return found
+
+
+def prepared(fake: FakeS3, before: Mapping[str, bytes]) -> None:
+    """Make the store hold what `objects` would show of it."""
+    plain = {name: body for name, body in before.items() if "?" not in name and name != STALE}
+    for name, body in plain.items():
+        bucket, _, key = name.partition("/")
+        fake.buckets.setdefault(bucket, now())
+        if key:
+            beside = {
+                n.partition("?")[2]: text.decode() for n, text in before.items() if n.startswith(f"{name}?")
+            }
+            meta = {n.removeprefix("x-amz-meta-"): text for n, text in beside.items() if n != "tagging"}
+            stored = fake.put(bucket, key, body, **meta)
+            tags = dict(parse_qsl(beside.get("tagging", "")))
+            fake.objects[bucket, key] = replace(stored, crc32=crc32(body), tags=tags)
+    if STALE in before:
+        parts = {1: Part(before[STALE], md5_etag(before[STALE]))}
+        fake.uploads[STALE] = Upload("bucket", "key", {}, composite=False, parts=parts)
 
 
 def run(cell: Cell, server: ScriptedServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -110,14 +139,8 @@ def test_cell(cell: Cell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     operation = cell.operation
     injector = Injector(cell.fault, cell.target, cell.lasting)
     fake = FakeS3("bucket", fault=injector.before, after=injector.after)
-    for name, body in operation.objects.items():
-        if name == STALE:
-            parts = {1: Part(SMALL, md5_etag(SMALL))}
-            fake.uploads[STALE] = Upload("bucket", "key", {}, composite=True, parts=parts)
-        else:
-            bucket, _, key = name.partition("/")
-            stored = fake.put(bucket, key, body)
-            fake.objects[bucket, key] = replace(stored, crc32=crc32(body))
+    prepared(fake, operation.before)
+    assert objects(fake) == operation.before
     result: Any = None
     error: Exception | None = None
     with ScriptedServer(handler=fake, tls=cell.fault == "tls") as server:
