@@ -89,7 +89,10 @@ def parse(path: str, versions: bool = False) -> S3Path:
     """
     if not isinstance(path, str):
         raise TypeError(f"path must be a str, not {type(path).__name__}")
-    if _SCHEME.match(path):
+    scheme = _SCHEME.match(path)
+    if "@" in path[scheme.end() if scheme else 0 :].partition("/")[0]:
+        raise ValueError("'@' in the bucket's name: credentials do not go into URLs: pass key and secret")
+    if scheme:
         raise ValueError(
             f"path {path!r} is a URL of another protocol: use one of {', '.join(PROTOCOLS)}, or one that "
             "fsspec_guarded_s3.register took over"

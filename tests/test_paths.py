@@ -83,6 +83,14 @@ def test_a_path_can_be_printed_and_parsed_again() -> None:
         assert str(parse(text)) == text
 
 
+@pytest.mark.parametrize("path", ["AKIA:hush@bucket/key", "AKIA:hush@bucket", "s3://AKIA:hush@bucket/key"])
+def test_credentials_in_a_path_are_refused_and_not_shown(path: str) -> None:
+    with pytest.raises(ValueError, match="credentials do not go into URLs: pass key and secret") as caught:
+        parse(path)
+    assert "hush" not in str(caught.value) and "AKIA" not in str(caught.value)
+    assert [parse(f"bucket/{key}").key for key in ("a@b", "x://y@z/k")] == ["a@b", "x://y@z/k"]
+
+
 def test_the_filesystem_strips_lists_and_trailing_slashes() -> None:
     strip = GuardedS3FileSystem._strip_protocol
     assert strip(["gs3://bucket/d/", "/bucket/k"]) == ["bucket/d", "bucket/k"]
