@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import random
+import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,7 +15,12 @@ from dataclasses import dataclass
 from typing import overload
 
 _SLICE = 2**20
+_NAME = re.compile(r".*-[0-9]+", re.S)
 HIGHEST = "\U0010ffff"  # sorts after every character of a key
+
+
+def _size_of(key: str) -> int:
+    return int(key.rpartition("-")[2])
 
 
 class Bytes:
@@ -24,22 +30,25 @@ class Bytes:
     objects of one size differ.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, large: Sequence[str]) -> None:
+        self._size = size = max(map(_size_of, large))
         self._memory = mmap.mmap(-1, size)
         generator = random.Random(7)
         for begin in range(0, size, _SLICE):
             count = min(_SLICE, size - begin)
             self._memory[begin : begin + count] = generator.randbytes(count)
         self.view = memoryview(self._memory)
-        self._sums: dict[str, int] = {}
+        # A server knows the checksum of what it stores. Here, since each worker would be slow the first time.
+        self._sums = {key: zlib.crc32(self._content(key)) for key in large}
 
     def object(self, key: str) -> memoryview | None:
         """The content of the synthetic object `key`; None when its name holds no size that there is."""
-        size_text = key.rpartition("-")[2]
-        if not (size_text.isascii() and size_text.isdigit()) or int(size_text) > self._size:
+        if not _NAME.fullmatch(key) or _size_of(key) > self._size:
             return None
-        size = int(size_text)
+        return self._content(key)
+
+    def _content(self, key: str) -> memoryview:
+        size = _size_of(key)
         begin = zlib.crc32(key.encode()) % (self._size - size + 1)
         return self.view[begin : begin + size]
 

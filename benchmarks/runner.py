@@ -117,11 +117,11 @@ def prepared(sizes: Sizes, works: list[Work]) -> Iterator[Runner]:
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=shared) as folder:
         scratch = Path(folder)
-        largest = max(sizes.megabytes, sizes.slow_megabytes) * 10**6
+        large = (sizes.large, sizes.quarter, sizes.slow_large)
         wanted = {work.name for work in works}
         few = sizes.few_keys if "find few" in wanted else 1
         many = sizes.many_keys if "find many" in wanted else 1
-        with serving(scratch, largest, few, many) as (endpoints, data):
+        with serving(scratch, large, few, many) as (endpoints, data):
             if any(work.result == "upload" for work in works):
                 size = sizes.upload_megabytes * 10**6
                 (scratch / "upload").write_bytes(data.view[:size])

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,11 @@ class Endpoints:
 
 
 @contextmanager
-def serving(scratch: Path, largest: int, few: int, many: int) -> Iterator[tuple[Endpoints, Bytes]]:
-    """A server with synthetic objects up to `largest` bytes and listings of `few` and `many` keys."""
+def serving(scratch: Path, large: Sequence[str], few: int, many: int) -> Iterator[tuple[Endpoints, Bytes]]:
+    """A server with the objects `large` and all smaller ones, and listings of `few` and `many` keys."""
     folder = scratch / "server"
     folder.mkdir()
-    data = Bytes(largest)
+    data = Bytes(large)
     served = Served(data, (Keys(FEW_KEYS, few), Keys(MANY_KEYS, many)), Uploads(folder))
     context, ca = _certificate(scratch)
     plain, secure, slow = (socket.create_server((HOST, 0), backlog=1024) for _ in range(3))

@@ -40,6 +40,11 @@ class Sizes:
         """The key of one of a quarter of its size."""
         return f"quarter-{self.megabytes * 10**6 // 4}"
 
+    @property
+    def slow_large(self) -> str:
+        """The key of what is read through the proxy as a whole."""
+        return f"slow-{self.slow_megabytes * 10**6}"
+
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
         return asdict(self)

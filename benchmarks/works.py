@@ -63,10 +63,6 @@ def small_contents(count: int) -> dict[str, bytes]:
     return {f"small-put/{n}": generator.randbytes(SMALL) for n in range(count)}
 
 
-def _slow_large(sizes: Sizes) -> str:
-    return f"slow-{sizes.slow_megabytes * 10**6}"
-
-
 def _elsewhere(job: Job) -> Any:
     raise NotImplementedError("this work has a module of its own")
 
@@ -133,7 +129,7 @@ WORKS = (
         "25 ms: `get_file` of {slow_megabytes} MB",
         "download",
         "file",
-        lambda job: job.peer.download(_slow_large(job.sizes), job.local),
+        lambda job: job.peer.download(job.sizes.slow_large, job.local),
         endpoint="slow",
         peers=_FAR,
     ),

@@ -15,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 
 from ._attributes import Attributes, check_names
 from ._client import S3Client
+from ._download import ask_whole
 from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
@@ -29,7 +30,7 @@ from ._placement import (
     placed,
     without_directories,
 )
-from ._ranges import Wanted, merged, read_merged
+from ._ranges import Wanted, ask_merged, merged
 from ._selection import Source
 from ._source_file import refuse_special
 from ._target_file import refuse_stream
@@ -55,8 +56,11 @@ class Bulk(Namespace):
         paths = [source.name for source in sources if source.kind != "directory"]
         if not paths:
             raise FileNotFoundError(errno.ENOENT, "only directories, and no file", str(path))
-        calls = [partial(self.cat_file, p, **kwargs) for p in paths]
-        found = self._gather(calls, raising=on_error == "raise")
+        raising = on_error == "raise"
+        if kwargs:
+            found = self._gather([partial(self.cat_file, p, **kwargs) for p in paths], raising=raising)
+        else:
+            found = self._gather_asked([partial(self._ask_whole, p) for p in paths], raising=raising)
         rows = dict(zip(paths, found, strict=True))
         if on_error == "omit":
             return {p: data for p, data in rows.items() if not isinstance(data, Exception)}
@@ -88,7 +92,7 @@ class Bulk(Namespace):
             raise ValueError("paths, starts and ends must have the same length")
         names = list(dict.fromkeys(paths))
         raising = on_error == "raise"
-        heads = self._gather([partial(self._head, client, name) for name in names], raising=raising)
+        heads = self._gather_asked([partial(self._ask_head, client, name) for name in names], raising=raising)
         infos = dict(zip(names, heads, strict=True))
         results: list[Any] = [b""] * len(paths)
         wanted: dict[str, list[Wanted]] = {}
@@ -106,17 +110,21 @@ class Bulk(Namespace):
             for group in merged(ranges, gap, self._options.range_size)
         ]
         calls = [
-            partial(read_merged, client, self._object(path), infos[path], group, results)
+            partial(ask_merged, client, self._object(path), infos[path], group, results)
             for path, group in groups
         ]
-        failed = self._gather(calls, raising=raising)
+        failed = self._gather_asked(calls, raising=raising)
         for (_, group), error in zip(groups, failed, strict=True):
             for item in group if error is not None else ():
                 results[item.place] = error
         return results
 
-    def _head(self, client: S3Client, path: str) -> ObjectInfo:
-        return client.head_object(self._object(path))
+    def _ask_head(self, client: S3Client, path: str) -> Callable[[], ObjectInfo]:
+        location = self._object(path)
+        return partial(client.head_object, location, client.ask_head(location))
+
+    def _ask_whole(self, path: str) -> Callable[[], bytes]:
+        return ask_whole(self._client, self._object(path))
 
     # --- between here and there ---
 

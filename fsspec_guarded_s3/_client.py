@@ -25,6 +25,7 @@ from ._errors import (
     ServerError,
     ThrottledError,
 )
+from ._exchange import Early
 from ._headers import content_range, copy_source, object_info, whole_checksum, written
 from ._http import HTTPBody
 from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
@@ -50,15 +51,21 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
     # --- reading ---
 
-    def head_object(self, path: S3Path) -> ObjectInfo:
+    def head_object(self, path: S3Path, early: Early | None = None) -> ObjectInfo:
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
-        request = Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
 
         def parse(answer: Response) -> ObjectInfo:
             _check_version(path, answer.headers)
             return self._info(answer.headers, _size(answer.headers))
 
-        return self._ask(request, parse)
+        return self._ask(self._head_request(path), parse, early)
+
+    def ask_head(self, path: S3Path) -> Early:
+        """Send the request of `head_object` now."""
+        return self._ahead(self._head_request(path))
+
+    def _head_request(self, path: S3Path) -> Request:
+        return Request("HeadObject", "HEAD", path.bucket, path.key, _version(path), self._checksum_mode())
 
     def pinned(self, path: S3Path, info: ObjectInfo) -> S3Path:
         """`path` at the version `info`, where the option `version_aware` asks for that and there are any.
@@ -85,15 +92,15 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self.options.verify_checksums else {}
 
-    def read_object(self, path: S3Path, receive: Callable[[Body, float], T]) -> T:
+    def read_object(self, path: S3Path, receive: Callable[[Body, float], T], early: Early | None = None) -> T:
         """GetObject without knowing the size: `receive` gets the body and the deadline.
 
         Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
         """
-        request = Request("GetObject", "GET", path.bucket, path.key, _version(path), self._checksum_mode())
+        request = self._object_request(path)
 
         def attempt(deadline: float) -> T:
-            with self._exchange(request, deadline) as body:
+            with self._exchange(request, deadline, early) as body:
                 if body.length is None:
                     raise ProtocolError("GetObject was answered without a length")
                 if not body.headers.get("etag"):
@@ -105,6 +112,13 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         return self._repeat(request, attempt)
 
+    def ask_object(self, path: S3Path) -> Early:
+        """Send the request of `read_object` now."""
+        return self._ahead(self._object_request(path))
+
+    def _object_request(self, path: S3Path) -> Request:
+        return Request("GetObject", "GET", path.bucket, path.key, _version(path), self._checksum_mode())
+
     def read_range(
         self,
         path: S3Path,
@@ -112,6 +126,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         pin: ObjectInfo,
         drain: Callable[[HTTPBody, Cursor], None],
         deadline: float | None = None,
+        early: Early | None = None,
     ) -> None:
         """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
 
@@ -122,9 +137,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         def attempt(deadline: float) -> None:
             wanted = ByteRange(cursor.position, cursor.stop)
-            headers = {"range": wanted.header(), "if-match": quoted(pin.etag)}
-            request = Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
-            with self._exchange(request, deadline) as body:
+            with self._exchange(_range_request(path, wanted, pin), deadline, early) as body:
                 self._check_pin(body, pin.etag, path)
                 # rclone answers a range with 200 and a right Content-Range: the header decides.
                 if body.status == 206 or "content-range" in body.headers:
@@ -141,6 +154,11 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
                     raise IncompleteBodyError("the body ended before the range did")
 
         self._repeat(Request("GetObject", "GET", path.bucket, path.key), attempt, deadline)
+
+    def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
+        """Send the request of `read_range` now."""
+        wanted = ByteRange(cursor.position, cursor.stop)
+        return self._ahead(_range_request(self.pinned(path, pin), wanted, pin))
 
     @staticmethod
     def _check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
@@ -308,6 +326,11 @@ def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
         bucket=path.bucket,
         key=path.key,
     )
+
+
+def _range_request(path: S3Path, wanted: ByteRange, pin: ObjectInfo) -> Request:
+    headers = {"range": wanted.header(), "if-match": quoted(pin.etag)}
+    return Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
 
 
 def _version(path: S3Path) -> tuple[tuple[str, str], ...]:

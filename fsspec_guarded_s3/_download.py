@@ -16,6 +16,7 @@ from functools import partial
 from ._checksums import ObjectChecksum
 from ._client import Cursor, S3Client
 from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
+from ._exchange import Early
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
 from ._target_file import TargetFile
@@ -90,7 +91,29 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     return buffer.getvalue()
 
 
-def read_whole(client: S3Client, path: S3Path) -> bytes:
+def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Callable[[], bytes]:
+    """Ask for the bytes [start, stop), which must exist; the function that this returns reads them."""
+    if stop - start > client.options.range_size:
+        return partial(read_range, client, path, info, start, stop)
+    cursor = Cursor(start, stop)
+    early = client.ask_range(path, cursor, info)
+
+    def take() -> bytes:
+        buffer = _sized(stop - start)
+        with buffer.getbuffer() as view:
+            drain = _into_memory(view, start, _no_progress, None)
+            client.read_range(path, cursor, info, drain, early=early)
+        return buffer.getvalue()
+
+    return take
+
+
+def ask_whole(client: S3Client, path: S3Path) -> Callable[[], bytes]:
+    """Ask for a whole object; the function that this returns reads it, as `read_whole` does."""
+    return partial(read_whole, client, path, client.ask_object(path))
+
+
+def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
     """A whole object: one GET up to `range_size`, pinned ranges beside it beyond that.
 
     Compared with the stored checksum, where there is one. Raises ChecksumMismatchError.
@@ -113,7 +136,7 @@ def read_whole(client: S3Client, path: S3Path) -> bytes:
             check.verify()
         return buffer.getvalue()
 
-    return client.read_object(path, receive)
+    return client.read_object(path, receive, early)
 
 
 def _finish_first(

@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from . import _xml
@@ -31,8 +32,8 @@ from ._options import Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
-from ._threads import run_all
-from ._transport import shared_transport
+from ._threads import Question, ask_all, run_all
+from ._transport import FRESH_SECONDS, Sent, shared_transport
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
@@ -40,6 +41,37 @@ MAX_SESSION = 300  # seconds that a session of a directory bucket lives
 _SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
 _DISTANT = 0.005  # seconds of a round trip
 _FEW = 2
+_AHEAD = 8  # requests that one thread has under way
+
+
+class Early:
+    """A request that was sent before its turn: the store works on it while other answers are read.
+
+    It stands for the sending of a first attempt. What went wrong with it is told when its answer is wanted.
+    """
+
+    def __init__(self, send: Callable[[], Sent]) -> None:
+        self._sent: Sent | None = None
+        self._failed: Exception | None = None
+        try:
+            self._sent = send()
+        except Exception as error:
+            self._failed = error
+
+    def take(self) -> Sent | None:
+        """What was sent, the first time; None when nobody asked for it for so long that it may be lost."""
+        sent, failed = self._sent, self._failed
+        self._sent = self._failed = None
+        if failed is not None:
+            raise failed
+        if sent is not None and time.monotonic() - sent.since > FRESH_SECONDS:
+            sent.close()
+            return None
+        return sent
+
+    def __del__(self) -> None:
+        if self._sent is not None:  # another error came first, and nobody wants the answer any more
+            self._sent.close()
 
 
 class Exchange:
@@ -95,23 +127,47 @@ class Exchange:
         distant one gets all of them at once, since every one of them waits.
         """
         limit = limit or self.options.max_concurrency
-        run_all(calls, limit, limit if self._transport.round_trip > _DISTANT else _FEW)
+        run_all(calls, limit, limit if self._is_distant() else _FEW)
+
+    def ask_side_by_side(self, questions: Iterable[Question]) -> None:
+        """The same for many small reads.
+
+        A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
+        spend half of their time on taking turns.
+        """
+        limit = self.options.max_concurrency
+        if self._is_distant():
+            run_all((partial(_in_one_go, question) for question in questions), limit, limit)
+        else:
+            ask_all(questions, limit, min(_AHEAD, limit))
+
+    def _is_distant(self) -> bool:
+        return self._transport.round_trip > _DISTANT
 
     # --- the crossing point ---
 
-    def _exchange(self, request: Request, deadline: float) -> HTTPBody:
+    def _exchange(self, request: Request, deadline: float, early: Early | None = None) -> HTTPBody:
         """One attempt. Every request of this package passes here."""
+        sent = early.take() if early is not None else None
+        body = sent.answer(deadline) if sent else self._transport.exchange(self._wire(request), deadline)
+        if body.status >= 300:
+            with body:
+                raise self._error(request, body)
+        return body
+
+    def _ahead(self, request: Request) -> Early:
+        """Send `request` now; `_exchange` takes its answer later."""
+        deadline = time.monotonic() + self.options.request_deadline
+        return Early(lambda: self._transport.send(self._wire(request), deadline))
+
+    def _wire(self, request: Request) -> WireRequest:
         standing = self._standing.get(request.operation)
         if standing:
             request = replace(request, headers={**standing, **request.headers})
         wire = self._signer.sign(request, self._session_of(request))
         if standing:
             _keep_keys_private(wire)
-        body = self._transport.exchange(wire, deadline)
-        if body.status >= 300:
-            with body:
-                raise self._error(request, body)
-        return body
+        return wire
 
     def _session_of(self, request: Request, least: float | None = None) -> SessionCredentials | None:
         """The session that signs a request to a directory bucket, good for `least` seconds."""
@@ -141,11 +197,11 @@ class Exchange:
         """An operation whose answer is small: sent, retried, and its body read."""
         return self._ask(request, lambda answer: answer)
 
-    def _ask(self, request: Request, parse: Callable[[Response], T]) -> T:
+    def _ask(self, request: Request, parse: Callable[[Response], T], early: Early | None = None) -> T:
         """The same, and parsed: an answer that cannot be understood is one that got lost."""
 
         def attempt(deadline: float) -> T:
-            with self._exchange(request, deadline) as body:
+            with self._exchange(request, deadline, early) as body:
                 answer = Response(body.status, body.headers, body.read())
                 # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
                 fields = _xml.parse_error(answer.body)
@@ -217,6 +273,10 @@ class Exchange:
             server_date=headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
+
+
+def _in_one_go(question: Question) -> None:
+    question()()
 
 
 def _keep_keys_private(wire: WireRequest) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ._client import S3Client
-from ._download import read_range
+from ._download import ask_range
 from ._models import ObjectInfo
 from ._paths import S3Path
 
@@ -35,11 +35,18 @@ def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Want
         yield group
 
 
-def read_merged(
+def ask_merged(
     client: S3Client, path: S3Path, info: ObjectInfo, group: list[Wanted], results: list[Any]
-) -> None:
-    """Read a group by one pinned range and put the bytes of each into its place of `results`."""
+) -> Callable[[], None]:
+    """Ask for a group by one pinned range; what this returns puts the bytes of each into its place."""
     start, stop = group[0].start, max(item.stop for item in group)
-    data = read_range(client, path, info, start, stop)
-    for item in group:  # a slice that is the whole is `data` itself, any other a copy that does not hold it
-        results[item.place] = data[item.start - start : item.stop - start]
+    read = ask_range(client, path, info, start, stop)
+
+    def take() -> None:
+        data = read()
+        for (
+            item
+        ) in group:  # a slice that is the whole is `data` itself, any other a copy that does not hold it
+            results[item.place] = data[item.start - start : item.stop - start]
+
+    return take

@@ -232,17 +232,35 @@ class Selection(Versions):
     def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
         """The results of calls made side by side; an exception stands for a result if not `raising`."""
         results: list[Any] = [None] * len(calls)
-
-        def run(index: int) -> None:
-            try:
-                results[index] = calls[index]()
-            except Exception as error:
-                if raising:
-                    raise
-                results[index] = error
-
-        self._client.side_by_side(partial(run, index) for index in range(len(calls)))
+        self._client.side_by_side(
+            partial(_into_place, results, index, call, raising) for index, call in enumerate(calls)
+        )
         return results
+
+    def _gather_asked(self, asks: Sequence[Callable[[], Callable[[], Any]]], *, raising: bool) -> list[Any]:
+        """The same of many small reads: each asks, and returns the function that takes the answer."""
+        results: list[Any] = [None] * len(asks)
+
+        def ask(index: int) -> Callable[[], None]:
+            _into_place(results, index, asks[index], raising)
+            take = results[index]
+            return partial(_into_place, results, index, take, raising) if callable(take) else _nothing
+
+        self._client.ask_side_by_side(partial(ask, index) for index in range(len(asks)))
+        return results
+
+
+def _into_place(results: list[Any], index: int, call: Callable[[], Any], raising: bool) -> None:
+    try:
+        results[index] = call()
+    except Exception as error:
+        if raising:
+            raise
+        results[index] = error
+
+
+def _nothing() -> None:
+    """There was nothing to ask for."""
 
 
 def _glob_depth(pattern: str, maxdepth: int | None) -> int | None:

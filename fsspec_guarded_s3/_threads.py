@@ -7,13 +7,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _MAX_THREADS = 64
 _MOSTLY_WAITING = 8.0  # times the processor time
+_WORTH_A_THREAD = 0.002  # seconds: a shorter wait is the time slice of another thread or process
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
@@ -56,13 +59,29 @@ class Task(Generic[T]):
             self._future.exception()
 
 
+Question = Callable[[], Callable[[], None]]  # asks, and returns the function that takes the answer
+
+
 def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
     It begins with `few` threads. A call that spent its time waiting for the network brings one more. An
     error, also an interrupt, is raised when the calls that are under way have ended.
     """
-    _Run(calls, limit, few).run()
+    _Run((partial(_itself, call) for call in calls), limit, min(few, limit), 1).run()
+
+
+def ask_all(questions: Iterable[Question], limit: int, ahead: int) -> None:
+    """Ask all questions and take their answers, up to `limit` at a time. Errors are as in `run_all`.
+
+    The caller's thread does it alone, up to `ahead` questions before the answer that it takes. An answer that
+    it had to wait for brings another thread, which asks one at a time.
+    """
+    _Run(questions, limit - ahead + 1, 1, ahead).run()
+
+
+def _itself(call: Callable[[], None]) -> Callable[[], None]:
+    return call
 
 
 def stop_if_over() -> None:
@@ -73,12 +92,13 @@ def stop_if_over() -> None:
 
 
 class _Run:
-    """Calls that are made side by side until there are no more, one fails, or a run around them is over."""
+    """Work that is done side by side until there is no more, some fails, or a run around it is over."""
 
-    def __init__(self, calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
-        self._todo: Iterator[Callable[[], None]] = iter(calls)
+    def __init__(self, questions: Iterable[Question], limit: int, few: int, ahead: int) -> None:
+        self._todo: Iterator[Question] = iter(questions)
         self._limit = limit  # two threads may both add one: it is no promise to the last thread
-        self._started = min(few, limit)
+        self._started = few
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._failed: list[BaseException] = []
         self._around: _Run | None = getattr(_thread, "run", None)
@@ -86,13 +106,13 @@ class _Run:
 
     @property
     def over(self) -> bool:
-        """Whether no call is begun any more because of an error."""
+        """Whether nothing is begun any more because of an error."""
         return bool(self._failed) or (self._around is not None and self._around.over)
 
     def run(self) -> None:
-        self._others += [Task(self._work) for _ in range(self._started - 1)]
+        self._others += [Task(partial(self._work, 1)) for _ in range(self._started - 1)]
         try:
-            self._work()
+            self._work(self._ahead)
             self._end()
         except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
             self._failed.append(error)
@@ -102,30 +122,35 @@ class _Run:
             raise self._failed[0]
         stop_if_over()
 
-    def _work(self) -> None:
+    def _work(self, ahead: int) -> None:
         before, _thread.run = getattr(_thread, "run", None), self
+        asked: deque[Callable[[], None]] = deque()
         try:
-            while not self.over and self._next():
+            while not self.over and self._next(asked, ahead):
                 pass
         finally:
             _thread.run = before
 
-    def _next(self) -> bool:
-        """Make a call; False when there is none left."""
-        wall, busy = time.perf_counter(), time.thread_time()
+    def _next(self, asked: deque[Callable[[], None]], ahead: int) -> bool:
+        """Ask, and take an answer; False when there is nothing left."""
         try:
-            with self._lock:
-                call = next(self._todo, None)
-            if call is None:
+            while len(asked) < ahead and (question := self._question()) is not None:
+                asked.append(question())
+            if not asked:
                 return False
-            call()
+            wall, busy = time.perf_counter(), time.thread_time()
+            asked.popleft()()
+            wall, busy = time.perf_counter() - wall, time.thread_time() - busy
+            if wall > max(_WORTH_A_THREAD, _MOSTLY_WAITING * busy) and self._started < self._limit:
+                self._started += 1
+                self._others.append(Task(partial(self._work, 1)))
         except BaseException as error:
             self._failed.append(error)
-        waited = time.perf_counter() - wall > _MOSTLY_WAITING * (time.thread_time() - busy)
-        if waited and self._started < self._limit:
-            self._started += 1
-            self._others.append(Task(self._work))
         return True
+
+    def _question(self) -> Question | None:
+        with self._lock:
+            return next(self._todo, None)
 
     def _end(self) -> None:
         while self._others:

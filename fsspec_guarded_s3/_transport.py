@@ -117,6 +117,46 @@ def _socket_options(options: Options) -> list[tuple[int, int, int]]:
     return found
 
 
+class Sent:
+    """A request on its way, on a connection of its own. Take its answer, or close it."""
+
+    __slots__ = ("_conn", "_options", "_pool", "_wire", "broken", "since")
+
+    def __init__(self, options: Options, pool: Any, conn: HTTPConnection, wire: WireRequest) -> None:
+        self._options = options
+        self._pool = pool
+        self._conn = conn
+        self._wire = wire
+        self.since = time.monotonic()
+        self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
+
+    def answer(self, deadline: float) -> HTTPBody:
+        """Read the head of the answer and hand out its body."""
+        options, wire = self._options, self._wire
+        incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
+        incoming.expect(Pace(options, options.read_timeout, deadline, wire.patient))
+        try:
+            body = HTTPBody(incoming, wire.method, partial(_release, self._pool, self._conn, wire))
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, (OSError, http.client.HTTPException, ValueError)):
+                raise
+            if self.broken is None:
+                raise translated(error) from error
+            # Nothing was answered: what broke the sending is the cause. Part of the request is missing, so
+            # it cannot have been applied (RFC 9112, 8).
+            raise IncompleteBodyError(
+                f"the connection broke while sending: {self.broken}", request_sent=False
+            ) from self.broken
+        if self.broken is not None:
+            body.will_close = True
+        return body
+
+    def close(self) -> None:
+        """Nobody wants the answer: the connection cannot be used again."""
+        self._conn.close()
+
+
 class Transport:
     """A pool of connections for one `Options`, shared by threads."""
 
@@ -136,13 +176,23 @@ class Transport:
         The connection is reused when the body was read to its end, else closed. After an error answer only
         when the request had no body, of which the store may have left a part unread.
         """
+        sent = self.send(wire, deadline)
+        began = time.monotonic()
+        body = sent.answer(deadline)
+        self._learn_round_trip(time.monotonic() - began)
+        return body
+
+    def send(self, wire: WireRequest, deadline: float) -> Sent:
+        """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
         pool = self._pool(wire.scheme, wire.host, wire.port)
         conn = self._connected(pool, wire)
+        sent = Sent(self._options, pool, conn, wire)
         try:
-            return self._talk(pool, conn, wire, deadline)
+            sent.broken = self._send(conn, wire, deadline)
         except BaseException:
-            conn.close()
+            sent.close()
             raise
+        return sent
 
     def close(self) -> None:
         """Close all idle connections. What is under way goes on, and later requests connect anew."""
@@ -239,27 +289,6 @@ class Transport:
 
     # --- one exchange ---
 
-    def _talk(self, pool: Any, conn: HTTPConnection, wire: WireRequest, deadline: float) -> HTTPBody:
-        options = self._options
-        incoming: Incoming = conn.incoming  # type: ignore[attr-defined]
-        incoming.expect(Pace(options, options.read_timeout, deadline, wire.patient))
-        broken = self._send(conn, wire, deadline)
-        sent = time.monotonic()
-        try:
-            body = HTTPBody(incoming, wire.method, partial(_release, pool, conn, wire))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if broken is None:
-                raise translated(error) from error
-            # Nothing was answered: what broke the sending is the cause. Part of the request is missing, so
-            # it cannot have been applied (RFC 9112, 8).
-            raise IncompleteBodyError(
-                f"the connection broke while sending: {broken}", request_sent=False
-            ) from broken
-        if broken is not None:
-            body.will_close = True
-        self._learn_round_trip(time.monotonic() - sent)
-        return body
-
     def _learn_round_trip(self, waited: float) -> None:
         # An answer may take the store longer than the way, never shorter: down at once, up slowly.
         if waited < self.round_trip:
@@ -268,7 +297,7 @@ class Transport:
             self.round_trip += (waited - self.round_trip) * 0.1
 
     def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:
-        """Send head and body. Returns what broke the connection: S3 may still have answered early."""
+        """Send head and body. Returns what broke the connection."""
         target = wire.target
         if conn.proxy is not None and wire.scheme == "http":  # RFC 9112, 3.2.2: absolute form
             target = f"http://{wire.headers['host']}{target}"

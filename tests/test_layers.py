@@ -100,6 +100,7 @@ WITHIN = {
     ("_buckets", "_threads"),
     ("_exchange", "_threads"),
     ("_client", "_multipart"),
+    ("_client", "_exchange"),
     ("_client", "_buckets"),
     ("_reader", "_download"),
     ("_reader", "_prefetch"),
