@@ -94,7 +94,7 @@ class RetryPolicy:
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts),
-            wait=tenacity.wait_random_exponential(BASE_SECONDS, CONFLICT_CAP_SECONDS),
+            wait=lambda state: _jittered(BASE_SECONDS, CONFLICT_CAP_SECONDS, state),
             retry=tenacity.retry_if_exception(holds),
             before_sleep=_log_retry,
             sleep=self._sleep,
@@ -155,9 +155,12 @@ class RetryPolicy:
     def _wait(retry_state: tenacity.RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
         base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
-        jittered: float = random.random() * min(CAP_SECONDS, base * 2 ** (retry_state.attempt_number - 1))
         asked = error.retry_after if isinstance(error, ResponseError) else 0.0
-        return max(jittered, min(asked, CAP_SECONDS))
+        return max(_jittered(base, CAP_SECONDS, retry_state), min(asked, CAP_SECONDS))
+
+
+def _jittered(base: float, cap: float, retry_state: tenacity.RetryCallState) -> float:
+    return random.random() * min(cap, base * 2.0 ** (retry_state.attempt_number - 1))
 
 
 def _log_retry(retry_state: tenacity.RetryCallState) -> None:

@@ -322,6 +322,8 @@ class Upload:
             raise self._failed(error)
         if another is not None and self._is_anothers(another, digest):
             raise self._failed(self._taken(error, maybe_applied=True)) from error
+        if settled == "kept":
+            looked += "; the upload is still open: resume it again"
         self._move(State.UNKNOWN)
         raise WriteOutcomeUnknownError(
             f"the answer to the write was lost and nothing proves whether it was applied: {looked}",
@@ -385,7 +387,8 @@ class Upload:
         """Abort the multipart upload, and say what that proves.
 
         "open": it was not completed, and never can be now. "gone": it was completed, or aborted by another.
-        "unclear": the store did not tell; it may be completed still by a request that is on its way.
+        "unclear": the store did not tell; a request that is on its way may complete it still. "kept": the
+        same of one that is open, but was resumed, and is not given up for a proof.
         """
         try:
             self._client.list_parts(self._path, self._upload_id)
@@ -394,6 +397,8 @@ class Upload:
             return "gone"
         except GuardedS3Error as error:
             logger.info("could not look at upload %s of %s: %s", self._upload_id, self._path, error)
+        if self._resumed:
+            return "kept" if self._seen_open else "unclear"
         return "open" if self._remove_upload() and self._seen_open else "unclear"
 
 

@@ -148,7 +148,7 @@ def test_four_faults_where_there_are_parts(name: str, explorer: Explorer, record
     """Up to four faults of every kind and one act of the rival."""
     found = explorer.explore(NAMED[name], DEEP, record=record_property)
     assert not found.broken, found.report()
-    assert len(found.outcomes) >= 10 and found.histories > 1_000_000
+    assert len(found.outcomes) >= 10 and found.histories > 500_000
 
 
 def _two(name: str, **changes: Any) -> Operation:

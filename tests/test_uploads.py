@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 from fsspec.callbacks import Callback
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectNotFoundError, ProtocolError
+from fsspec_guarded_s3 import (
+    GuardedS3FileSystem,
+    ObjectNotFoundError,
+    ProtocolError,
+    ThrottledError,
+    WriteOutcomeUnknownError,
+)
 from fsspec_guarded_s3._bodies import FileChangedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3, Part, Upload, md5_etag
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, respond, s3_error
 from tests.test_faults import always, lose, named, once, operation, short_pauses  # noqa: F401
 
 PATH = "bucket/key"
@@ -530,6 +536,26 @@ def test_part_that_fails_while_resuming_keeps_the_upload_for_another_attempt(loc
     fake.fault = None
     resume(fake, local)
     assert fake.objects["bucket", "key"].body == DATA
+
+
+@pytest.mark.parametrize("answer", [s3_error(500, "InternalError"), close(), s3_error(503, "SlowDown")])
+@pytest.mark.parametrize("mode", ["overwrite", "create"])
+def test_completion_that_fails_while_resuming_keeps_the_upload_for_another_attempt(
+    local: Path, answer: Answer, mode: str
+) -> None:
+    """The parts of hours are not given up for a proof: one more attempt is what `resume` is for."""
+    fake = FakeS3("bucket", fault=always("Complete", answer))
+    left(fake, "one", "key", PIECES[:1])
+    busy = isinstance(answer, Reply) and answer.status == 503
+    expected = ThrottledError if busy else WriteOutcomeUnknownError
+    with pytest.raises(expected, match=None if busy else "resume it again"):
+        resume(fake, local, mode=mode)
+    assert set(fake.uploads) == {"one"}
+    assert not fake.objects
+    fake.fault = None
+    assert resume(fake, local, mode=mode) == []
+    assert fake.objects["bucket", "key"].body == DATA
+    assert not fake.uploads
 
 
 def test_conflict_on_complete_of_a_resumed_upload_sends_the_file_again(local: Path) -> None:

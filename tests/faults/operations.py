@@ -192,7 +192,7 @@ MULTIPART = (
     Operation(
         "put_file-resume",
         lambda w: w.fs.put_file(w.folder / "large", PATH, resume=STALE),
-        {"ListParts": "list", "UploadPart": "part"},
+        {"ListParts": "list", "UploadPart": "part", "CompleteMultipartUpload": "complete resumed"},
         {PATH: OLD, STALE: LARGE[: 5 * MIB]},
         {PATH: LARGE, STALE: None},
         options=PARTS,

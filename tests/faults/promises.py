@@ -152,26 +152,26 @@ skew          | ok / Denied          | ok / Denied          | ok / Denied
 """
 
 COMPLETIONS = """
-fault         | complete       | complete create | complete swap
-lost-before   | ok / Lost      | ok / Lost       | ok / Lost
-lost-after    | ok             | ok              | ok
-cut           | ok             | ok              | ok
-stall         | ok             | ok              | ok
-stall-body    | ok             | ok              | ok
-trickle       | ok             | ok              | ok
-500-before    | ok / Server    | ok / Server     | ok / Server
-500-after     | ok             | ok              | ok
-slow-down     | ok / Throttled | ok / Throttled  | ok / Throttled
-409           | ok / Conflict  | ok / Conflict   | ok / Conflict
-412           | Failed         | Exists          | Changed
-200-error     | ok / Server    | ok / Server     | ok / Server
-wrong-etag    | ok             | ok              | ok
-short         | ok             | ok              | ok
-long          | -              | -               | -
-range-ignored | -              | -               | -
-expired-400   | Denied         | Denied          | Denied
-expired-403   | Denied         | Denied          | Denied
-skew          | ok / Denied    | ok / Denied     | ok / Denied
+fault         | complete       | complete create | complete swap  | complete resumed
+lost-before   | ok / Lost      | ok / Lost       | ok / Lost      | ok / Unknown
+lost-after    | ok             | ok              | ok             | ok
+cut           | ok             | ok              | ok             | ok
+stall         | ok             | ok              | ok             | ok
+stall-body    | ok             | ok              | ok             | ok
+trickle       | ok             | ok              | ok             | ok
+500-before    | ok / Server    | ok / Server     | ok / Server    | ok / Unknown
+500-after     | ok             | ok              | ok             | ok
+slow-down     | ok / Throttled | ok / Throttled  | ok / Throttled | ok / Throttled
+409           | ok / Conflict  | ok / Conflict   | ok / Conflict  | ok / -
+412           | Failed         | Exists          | Changed        | -
+200-error     | ok / Server    | ok / Server     | ok / Server    | ok / Unknown
+wrong-etag    | ok             | ok              | ok             | ok
+short         | ok             | ok              | ok             | ok
+long          | -              | -               | -              | -
+range-ignored | -              | -               | -              | -
+expired-400   | Denied         | Denied          | Denied         | Denied
+expired-403   | Denied         | Denied          | Denied         | Denied
+skew          | ok / Denied    | ok / Denied     | ok / Denied    | ok / Denied
 """
 
 STREAMS = """

@@ -36,6 +36,7 @@ Why some entries are not `ok`:
 - Whether a *plain* write whose answers were all lost took effect shows in the content: equal content is its
   effect. A *conditional* write is proved by its token. Without either the outcome is unknown, and said to be.
 - A multipart upload that is still open was not completed; it is aborted, and the error is definite.
+- An upload that was resumed is kept for another attempt, and not aborted for a proof: the outcome is unknown.
 - A delete has no token. When its answer was lost and the version is gone, nothing proves who removed it.
 - A bucket has no token either: `mkdir` says that it exists, and that it may have made it itself; `rmdir` that
   it is not there, and that it may have removed it itself.
