@@ -40,13 +40,24 @@ def translated(given: Mapping[str, Any], ours: Mapping[str, Any]) -> Found:
             _merge(found, _read("", name, value, OPTIONS, ours), name)
     own = {name: value for name, value in given.items() if name in ours and value is not None}
     _merge(found, own, "its namesake of s3fs")
-    if found.pop("use_ssl", True) is False and not found.get("endpoint_url"):
-        raise ValueError(f"storage option use_ssl=False is not possible here: {OPTIONS['use_ssl'].instead}")
+    if "use_ssl" in found:
+        _consent(found, found.pop("use_ssl"))
     ceiling = found.pop("max_pool_connections", None)
     if ceiling is not None:
         wanted = found.get("max_concurrency", ours["max_concurrency"])
         found["max_concurrency"] = min(ceiling, wanted) if isinstance(ceiling, int) else ceiling
     return found
+
+
+def _consent(found: Found, use_ssl: Any) -> None:
+    """Whoever says that there is to be no TLS has allowed plain http to the endpoint that goes with it."""
+    if not isinstance(use_ssl, bool):
+        raise TypeError(f"storage option use_ssl must be bool, not {type(use_ssl).__name__}")
+    endpoint_url = found.get("endpoint_url")
+    if not use_ssl and not endpoint_url:
+        raise ValueError(f"storage option use_ssl=False is not possible here: {OPTIONS['use_ssl'].instead}")
+    if not use_ssl and str(endpoint_url).startswith("http://"):
+        found.setdefault("allow_http", True)
 
 
 def _read(place: str, name: Any, value: Any, rules: Mapping[str, Rule], known: Iterable[str]) -> Found:
@@ -234,9 +245,9 @@ OPTIONS: dict[str, Rule] = {
     "username": Rule("`key`", becomes="key"),
     "password": Rule("`secret`", becomes="secret"),
     "use_ssl": Rule(
-        "True, or False beside a plain http `endpoint_url`: no effect",
+        "True: no effect; False beside a plain http `endpoint_url`: `allow_http`",
         becomes="use_ssl",
-        instead="pass endpoint_url='http://...', and allow_http=True for a host that is not loopback",
+        instead="pass endpoint_url='http://...' beside it",
     ),
     "client_kwargs": Rule("see below", convert=_group(CLIENT)),
     "config_kwargs": Rule("see below", convert=_group(CONFIG)),

@@ -28,11 +28,20 @@ SAME: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"client_kwargs": {"verify": "/ca.pem"}}, {"ca_bundle": "/ca.pem"}),
     ({"client_kwargs": {"verify": True, "use_ssl": True}}, {}),
     ({"client_kwargs": None, "config_kwargs": {}}, {}),
-    ({"use_ssl": False, "endpoint_url": "http://127.0.0.1:1"}, {"endpoint_url": "http://127.0.0.1:1"}),
     (
-        {"use_ssl": False, "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"}},
-        {"endpoint_url": "http://127.0.0.1:1"},
+        {"use_ssl": False, "endpoint_url": "http://minio:9000"},
+        {"endpoint_url": "http://minio:9000", "allow_http": True},
     ),
+    (
+        {"client_kwargs": {"endpoint_url": "http://minio:9000", "use_ssl": False}},
+        {"endpoint_url": "http://minio:9000", "allow_http": True},
+    ),
+    (
+        {"use_ssl": False, "allow_http": False, "endpoint_url": "http://minio:9000"},
+        {"endpoint_url": "http://minio:9000"},
+    ),
+    ({"use_ssl": False, "endpoint_url": "https://s.example"}, {"endpoint_url": "https://s.example"}),
+    ({"use_ssl": True, "endpoint_url": "http://minio:9000"}, {"endpoint_url": "http://minio:9000"}),
     ({"default_block_size": MIB, "default_cache_type": "bytes"}, {"block_size": MIB, "cache_type": "bytes"}),
     ({"default_fill_cache": False, "cache_regions": True, "version_aware": False}, {}),
     ({"config_kwargs": {"signature_version": "s3v4"}}, {}),
@@ -63,6 +72,7 @@ def test_a_name_of_s3fs_means_the_same(given: dict[str, Any], ours: dict[str, An
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"session": object()}, ValueError, "session is not possible here: pass profile, or key"),
+    ({"use_ssl": "no"}, TypeError, "use_ssl must be bool, not str"),
     ({"use_ssl": False}, ValueError, "use_ssl=False is not possible here: pass endpoint_url='http://...'"),
     (
         {"client_kwargs": {"verify": False}},
