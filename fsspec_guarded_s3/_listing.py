@@ -119,8 +119,13 @@ class Listing(AbstractFileSystem):
 
     @staticmethod
     def _details(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
+        name = str(location)
         return {
-            **_row(str(location), info.size, "file"),
+            "name": name,
+            "size": info.size,
+            "type": "file",
+            "Key": name,
+            "Size": info.size,
             "ETag": info.etag,
             "LastModified": info.last_modified,
             "mtime": info.last_modified,
@@ -393,17 +398,25 @@ def _directories(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
 
 
 def directory_row(name: str) -> dict[str, Any]:
-    return _row(name, 0, "directory") | {"StorageClass": "DIRECTORY"}
-
-
-def _row(name: str, size: int, kind: str) -> dict[str, Any]:
-    """What fsspec wants to know, and twice what s3fs calls by S3's names."""
-    return {"name": name, "size": size, "type": kind, "Key": name, "Size": size}
+    """What fsspec wants to know, and name and size once more as s3fs calls them."""
+    return {
+        "name": name,
+        "size": 0,
+        "type": "directory",
+        "Key": name,
+        "Size": 0,
+        "StorageClass": "DIRECTORY",
+    }
 
 
 def _file(bucket: str, item: ListedObject) -> dict[str, Any]:
+    name = f"{bucket}/{item.key}"
     return {
-        **_row(f"{bucket}/{item.key}", item.size, "file"),
+        "name": name,
+        "size": item.size,
+        "type": "file",
+        "Key": name,
+        "Size": item.size,
         "ETag": item.etag,
         "LastModified": item.last_modified,
         "mtime": item.last_modified,
