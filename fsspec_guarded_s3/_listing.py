@@ -7,7 +7,7 @@ then the name is the file's, with a slash behind it the directory's. 403 never m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -16,14 +16,13 @@ from fsspec import AbstractFileSystem
 from fsspec.utils import stringify_path, tokenize
 
 from . import _paths
-from ._attributes import told
 from ._client import S3Client
 from ._errors import ObjectNotFoundError
 from ._keywords import check_depth, check_type, refuse
 from ._listing_cache import ListingCache
-from ._models import ListedObject, ObjectInfo
 from ._options import Options
 from ._paths import S3Path
+from ._rows import by_name, directory_row, listed_row, object_row
 
 
 class Listing(AbstractFileSystem):
@@ -106,7 +105,7 @@ class Listing(AbstractFileSystem):
         missing = nothing_at(location)
         if not only_directory:
             try:
-                return self._details(location, self._client.head_object(location))
+                return object_row(location, self._client.head_object(location))
             except ObjectNotFoundError as error:
                 missing = error
         if location.version_id is None and self._has_children(location):
@@ -116,25 +115,6 @@ class Listing(AbstractFileSystem):
     def _has_children(self, location: S3Path) -> bool:
         page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=1))
         return bool(page.keys or page.prefixes)
-
-    @staticmethod
-    def _details(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
-        name = str(location)
-        return {
-            "name": name,
-            "size": info.size,
-            "type": "file",
-            "Key": name,
-            "Size": info.size,
-            "ETag": info.etag,
-            "LastModified": info.last_modified,
-            "mtime": info.last_modified,
-            "ContentType": info.content_type,
-            "StorageClass": info.storage_class,
-            "VersionId": info.version_id,
-            "metadata": dict(info.metadata),
-            **told(info.headers),
-        }
 
     def exists(self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""
@@ -187,7 +167,7 @@ class Listing(AbstractFileSystem):
             if entries is None and only_directory:
                 raise nothing_at(location)
             if entries is None:
-                entries = [self._details(location, self._client.head_object(location))]
+                entries = [object_row(location, self._client.head_object(location))]
             rows = entries
         return rows if detail else [row["name"] for row in rows]
 
@@ -205,7 +185,7 @@ class Listing(AbstractFileSystem):
             found = found or bool(page.keys or page.prefixes)
             for item in page.objects():
                 if not item.key.endswith("/"):
-                    rows[item.key] = _file(location.bucket, item)
+                    rows[item.key] = listed_row(location.bucket, item)
             for child in page.prefixes:
                 rows[child] = directory_row(location.directory(child))
         entries = [rows[name] for name in sorted(rows)]
@@ -237,7 +217,7 @@ class Listing(AbstractFileSystem):
             return found if detail else list(found)
         location, only_directory = self._location(path)
         if location.version_id is not None:
-            row = self._details(location, self._client.head_object(location))
+            row = object_row(location, self._client.head_object(location))
             return {row["name"]: row} if detail else [row["name"]]
         if maxdepth is None and not withdirs and not detail and not self._listings.enabled:
             names = self._names_below(location, prefix)
@@ -251,7 +231,7 @@ class Listing(AbstractFileSystem):
             names = list(rows)
         if not names and location.key and not prefix and not only_directory:
             with suppress(ObjectNotFoundError):
-                row = self._details(location, self._client.head_object(location))
+                row = object_row(location, self._client.head_object(location))
                 return {row["name"]: row} if detail else [row["name"]]
         return {} if detail else names
 
@@ -309,7 +289,7 @@ class Listing(AbstractFileSystem):
             for item in page.objects():
                 deep = maxdepth is not None and item.key.count("/", base) >= maxdepth
                 if not deep and item.key[-1:] != "/":
-                    rows.append(_file(location.bucket, item))
+                    rows.append(listed_row(location.bucket, item))
         return rows + [directory_row(location.directory(name)) for name in directories] if found else None
 
     def du(
@@ -382,11 +362,6 @@ def _beginning(rows: list[dict[str, Any]], location: S3Path, prefix: str) -> lis
     return [row for row in rows if row["name"].startswith(start)] if prefix else rows
 
 
-def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The rows in the order of their names; of a file and a directory of the same name the file's."""
-    return {row["name"]: row for row in sorted(rows, key=lambda row: (row["name"], row["type"] == "file"))}
-
-
 def _directories(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
     """The prefixes of the directories that `key` is in, below the first `base` characters."""
     end = key.find("/", base)
@@ -395,30 +370,3 @@ def _directories(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
         yield key[: end + 1]
         end = key.find("/", end + 1)
         depth += 1
-
-
-def directory_row(name: str) -> dict[str, Any]:
-    """What fsspec wants to know, and name and size once more as s3fs calls them."""
-    return {
-        "name": name,
-        "size": 0,
-        "type": "directory",
-        "Key": name,
-        "Size": 0,
-        "StorageClass": "DIRECTORY",
-    }
-
-
-def _file(bucket: str, item: ListedObject) -> dict[str, Any]:
-    name = f"{bucket}/{item.key}"
-    return {
-        "name": name,
-        "size": item.size,
-        "type": "file",
-        "Key": name,
-        "Size": item.size,
-        "ETag": item.etag,
-        "LastModified": item.last_modified,
-        "mtime": item.last_modified,
-        "StorageClass": item.storage_class,
-    }

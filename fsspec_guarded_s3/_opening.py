@@ -18,6 +18,7 @@ from ._models import Condition, ObjectInfo, same_etag
 from ._parts import PartBuffer, prepare_append
 from ._paths import S3Path
 from ._reader import PinnedReader
+from ._rows import object_row
 from ._upload import Upload
 from ._writer import CompressedWriter, GuardedWriter
 
@@ -86,7 +87,7 @@ class Opening(Bulk):
             )
             check_type("cache_options", cache_options or {}, Mapping)
             pin = self._pin(client, location, if_match)
-            details = self._details(location, pin)
+            details = object_row(location, pin)
             size = self._options.block_size if block_size is None else _read_ahead(block_size)
             cache_type = known_cache(cache_type or self._options.cache_type)
             return PinnedReader(

@@ -18,8 +18,9 @@ from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
 from ._keywords import check_depth, refuse
-from ._listing import by_name, directory_row, nothing_at
+from ._listing import nothing_at
 from ._paths import S3Path
+from ._rows import by_name, directory_row
 from ._versions import Versions
 
 MAGIC = re.compile(r"[*?[]")

@@ -14,10 +14,10 @@ from typing import Any
 from ._attributes import NONE
 from ._errors import DeleteObjectsError, GuardedS3Error, ObjectChangedError, ObjectNotFoundError
 from ._keywords import check_type, refuse
-from ._listing import directory_row
 from ._models import Condition, ObjectVersion, same_etag
 from ._paths import S3Path
 from ._properties import Properties
+from ._rows import directory_row, version_row
 
 _BATCH = 1000  # versions of one DeleteObjects
 
@@ -74,7 +74,7 @@ class Versions(Properties):
         rows = self._list_versions(location)
         if not rows and location.key:
             versions_of = _newest_first(self._versions_of(location))
-            rows = [_row(location.bucket, version) for version in versions_of]
+            rows = [version_row(location.bucket, version) for version in versions_of]
         if not rows and location.key:
             raise ObjectNotFoundError("there is nothing", bucket=location.bucket, key=location.key)
         return rows if detail else [row["name"] for row in rows]
@@ -85,7 +85,7 @@ class Versions(Properties):
         for page in self._client.list_versions(location.bucket, location.prefix, "/"):
             found += [item for item in page.versions if item.key[-1:] != "/"]
             folders += [directory_row(location.directory(child)) for child in page.prefixes]
-        files = [_row(location.bucket, item) for item in _newest_first(found)]
+        files = [version_row(location.bucket, item) for item in _newest_first(found)]
         return sorted(files + folders, key=lambda row: str(row["name"]).partition("?versionId=")[0])
 
     # --- changing ---
@@ -217,21 +217,3 @@ def _newest_first(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
         return not version.is_latest, -made.timestamp() if made else 0.0
 
     return sorted(versions, key=age)
-
-
-def _row(bucket: str, version: ObjectVersion) -> dict[str, Any]:
-    name = str(S3Path(bucket, version.key, version.version_id))
-    return {
-        "name": name,
-        "size": version.size,
-        "Key": name,
-        "Size": version.size,
-        "type": "other" if version.delete_marker else "file",
-        "ETag": version.etag,
-        "LastModified": version.last_modified,
-        "mtime": version.last_modified,
-        "StorageClass": version.storage_class,
-        "VersionId": version.version_id,
-        "IsLatest": version.is_latest,
-        "DeleteMarker": version.delete_marker,
-    }

@@ -64,6 +64,7 @@ LAYERS = (
         "_versions",
         "_listing",
         "_listing_cache",
+        "_rows",
     },
     {"__init__", "__main__", "_cli", "_arguments", "_failures", "_transfers", "_demo", "_doctor", "_upath"},
 )
@@ -117,6 +118,10 @@ WITHIN = {
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
     ("_listing", "_listing_cache"),
+    ("_listing", "_rows"),
+    ("_versions", "_rows"),
+    ("_selection", "_rows"),
+    ("_opening", "_rows"),
     ("_filesystem", "_listing_cache"),
     ("_selection", "_listing"),
     ("_selection", "_versions"),

@@ -1,0 +1,82 @@
+"""What `info` and the listings tell, as dicts: fsspec's names, and S3's; name and size as s3fs calls them too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ._attributes import told
+from ._models import ListedObject, ObjectInfo, ObjectVersion
+from ._paths import S3Path
+
+
+def directory_row(name: str) -> dict[str, Any]:
+    """A directory, which S3 tells nothing of but its name."""
+    return {
+        "name": name,
+        "size": 0,
+        "type": "directory",
+        "Key": name,
+        "Size": 0,
+        "StorageClass": "DIRECTORY",
+    }
+
+
+def listed_row(bucket: str, item: ListedObject) -> dict[str, Any]:
+    """An object, as ListObjectsV2 told of it."""
+    name = f"{bucket}/{item.key}"
+    return {
+        "name": name,
+        "size": item.size,
+        "type": "file",
+        "Key": name,
+        "Size": item.size,
+        "ETag": item.etag,
+        "LastModified": item.last_modified,
+        "mtime": item.last_modified,
+        "StorageClass": item.storage_class,
+    }
+
+
+def object_row(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
+    """An object, as HeadObject told of it."""
+    name = str(location)
+    return {
+        "name": name,
+        "size": info.size,
+        "type": "file",
+        "Key": name,
+        "Size": info.size,
+        "ETag": info.etag,
+        "LastModified": info.last_modified,
+        "mtime": info.last_modified,
+        "ContentType": info.content_type,
+        "StorageClass": info.storage_class,
+        "VersionId": info.version_id,
+        "metadata": dict(info.metadata),
+        **told(info.headers),
+    }
+
+
+def version_row(bucket: str, version: ObjectVersion) -> dict[str, Any]:
+    """A version or delete marker, as ListObjectVersions told of it."""
+    name = str(S3Path(bucket, version.key, version.version_id))
+    return {
+        "name": name,
+        "size": version.size,
+        "Key": name,
+        "Size": version.size,
+        "type": "other" if version.delete_marker else "file",
+        "ETag": version.etag,
+        "LastModified": version.last_modified,
+        "mtime": version.last_modified,
+        "StorageClass": version.storage_class,
+        "VersionId": version.version_id,
+        "IsLatest": version.is_latest,
+        "DeleteMarker": version.delete_marker,
+    }
+
+
+def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rows in the order of their names; of a file and a directory of the same name the file's."""
+    return {row["name"]: row for row in sorted(rows, key=lambda row: (row["name"], row["type"] == "file"))}
