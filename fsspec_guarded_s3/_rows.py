@@ -1,4 +1,4 @@
-"""What `info` and the listings tell, as dicts: fsspec's names, and S3's; name and size as s3fs calls them too."""
+"""What `info` and the listings tell, as dicts; name and size in the words of fsspec and in those of s3fs."""
 
 from __future__ import annotations
 
