@@ -125,7 +125,7 @@ PARAMETERS: dict[str, Parameter] = {
 # Parameters of S3 that something else stands for here.
 INSTEAD: dict[str, str] = {
     "IfMatch": "pass if_match=",
-    "IfNoneMatch": "pass mode='create'",
+    "IfNoneMatch": "pass mode='create', or open it with 'xb'",
     "VersionId": "name the version in the path",
     "Body": "the bytes are an argument of their own",
     "Bucket": "name the bucket in the path",

@@ -209,6 +209,11 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         TypeError,
         "open does not take blocksize; did you mean block_size?",
     ),
+    "misspelt encoding": (
+        lambda fs, b: fs.read_text(f"{b}/file", encodin="utf-8"),
+        TypeError,
+        "open does not take encodin; did you mean encoding?",
+    ),
     "unknown in open for writing": (
         lambda fs, b: fs.open(f"{b}/file", "wb", tags={"a": "b"}),
         TypeError,
