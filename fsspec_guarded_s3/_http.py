@@ -20,7 +20,8 @@ from ._options import Options
 
 _MAX_HEADERS = 200
 _MAX_LINE = 65536
-_BUFFER = 65536
+_BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
+_UNTOLD = 65536  # bytes to read at once where the head tells no length
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
 
@@ -251,7 +252,7 @@ class HTTPBody:
         if self._left is not None and self._left > limit:
             raise ProtocolError(f"an answer of {self._left} bytes where at most {limit} belong")
         pieces = []
-        buffer = memoryview(bytearray(_BUFFER if self._left is None else self._left))
+        buffer = memoryview(bytearray(_UNTOLD if self._left is None else self._left))
         while count := self.readinto(buffer):
             pieces.append(bytes(buffer[:count]))
             limit -= count

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _MAX_THREADS = 64
-_MOSTLY_WAITING = 8.0  # times the processor time
-_WORTH_A_THREAD = 0.002  # seconds: a shorter wait is the time slice of another thread or process
+_WINDOW = 0.02  # seconds after which a thread looks whether another one would help
+_HALF = 2.0  # of a processor, which the threads of a run may use together and still be said to wait
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
 
@@ -65,7 +65,7 @@ Question = Callable[[], Callable[[], None]]  # asks, and returns the function th
 def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
-    It begins with `few` threads. A call that spent its time waiting for the network brings one more. An
+    It begins with `few` threads. A thread that spends its time waiting for the network brings one more. An
     error, also an interrupt, is raised when the calls that are under way have ended.
     """
     _Run((partial(_itself, call) for call in calls), limit, min(few, limit), 1).run()
@@ -74,8 +74,8 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
 def ask_all(questions: Iterable[Question], limit: int, ahead: int) -> None:
     """Ask all questions and take their answers, up to `limit` at a time. Errors are as in `run_all`.
 
-    The caller's thread does it alone, up to `ahead` questions before the answer that it takes. An answer that
-    it had to wait for brings another thread, which asks one at a time.
+    The caller's thread does it alone, up to `ahead` questions before the answer that it takes. Where it waits
+    nevertheless, more threads help, each of which asks one at a time.
     """
     _Run(questions, limit - ahead + 1, 1, ahead).run()
 
@@ -125,9 +125,14 @@ class _Run:
     def _work(self, ahead: int) -> None:
         before, _thread.run = getattr(_thread, "run", None), self
         asked: deque[Callable[[], None]] = deque()
+        began, used = time.perf_counter(), time.thread_time()
         try:
             while not self.over and self._next(asked, ahead):
-                pass
+                wall = time.perf_counter() - began
+                if wall > _WINDOW:
+                    if wall > _HALF * self._started * (time.thread_time() - used):
+                        self._add()
+                    began, used = time.perf_counter(), time.thread_time()
         finally:
             _thread.run = before
 
@@ -138,15 +143,15 @@ class _Run:
                 asked.append(question())
             if not asked:
                 return False
-            wall, busy = time.perf_counter(), time.thread_time()
             asked.popleft()()
-            wall, busy = time.perf_counter() - wall, time.thread_time() - busy
-            if wall > max(_WORTH_A_THREAD, _MOSTLY_WAITING * busy) and self._started < self._limit:
-                self._started += 1
-                self._others.append(Task(partial(self._work, 1)))
         except BaseException as error:
             self._failed.append(error)
         return True
+
+    def _add(self) -> None:
+        if self._started < self._limit:
+            self._started += 1
+            self._others.append(Task(partial(self._work, 1)))
 
     def _question(self) -> Question | None:
         with self._lock:
