@@ -135,6 +135,8 @@ class Opening(Bulk):
         found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
         for name in kwargs.keys() - found.keys() - _TOLERATED - _OF_S3FS:
             known = [*PARAMETERS, *keywords_of(self.open, self._open), *_TOLERATED]
+            if name == "blocksize" and kwargs[name] == 0:  # so fsspec's GenericFileSystem of 2024 says "any"
+                continue
             if writing or meant(name, known):
                 raise unknown("open", name, known)
         if kwargs.get("acl"):

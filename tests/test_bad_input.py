@@ -503,8 +503,9 @@ def test_rm_of_what_is_not_there_is_an_error(fs: GuardedS3FileSystem, bucket: st
 def test_what_tools_pass_to_open_and_means_nothing_here_is_taken(
     fs: GuardedS3FileSystem, bucket: str, mode: str
 ) -> None:
-    """dask passes `default_cache`, callers of s3fs `fill_cache`, `size`, `acl` and `requester_pays`."""
-    given = {"default_cache": "none", "fill_cache": False, "size": 4, "acl": "", "requester_pays": False}
+    """dask passes `default_cache`, fsspec `blocksize`, callers of s3fs the others."""
+    given = {"default_cache": "none", "fill_cache": False, "size": 4, "blocksize": 0}
+    given |= {"acl": "", "requester_pays": False}
     with fs.open(f"{bucket}/{mode}" if "w" in mode else f"{bucket}/file", mode, **given) as file:
         assert not file.closed
 
