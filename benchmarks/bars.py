@@ -69,6 +69,7 @@ BARS = (
     Bar(5, "slow get_file", "faster", 1.0),
     Bar(5, "slow ranges", "faster", 1.0),
     Bar(5, "slow puts", "faster", 1.0),
+    Bar(5, "slow find", "faster", 1.0),
     Bar(5, "put_file", "cpu", 0.5),
     Bar(5, "put_file", "peak", 200),
     Bar(5, "find few", "faster", 12.0, "s3fs"),

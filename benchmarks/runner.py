@@ -119,7 +119,7 @@ def prepared(sizes: Sizes, works: list[Work]) -> Iterator[Runner]:
         scratch = Path(folder)
         large = (sizes.large, sizes.quarter, sizes.slow_large)
         wanted = {work.name for work in works}
-        few = sizes.few_keys if "find few" in wanted else 1
+        few = sizes.few_keys if wanted & {"find few", "slow find"} else 1
         many = sizes.many_keys if "find many" in wanted else 1
         with serving(scratch, large, few, many) as (endpoints, data):
             if any(work.result == "upload" for work in works):

@@ -154,6 +154,15 @@ WORKS = (
         once=("pyarrow",),
     ),
     Work(
+        "slow find",
+        "25 ms: `find` of {few_keys:,} keys",
+        "find",
+        "count",
+        lambda job: job.peer.find("few/"),
+        endpoint="slow",
+        peers=_FAR,
+    ),
+    Work(
         "parquet",
         "`pd.read_parquet`, {parquet_megabytes} MB, all of 50 columns",
         "read_parquet",

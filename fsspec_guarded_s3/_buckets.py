@@ -16,6 +16,7 @@ from ._paths import is_directory_bucket
 from ._threads import Task
 
 MAX_KEYS = 1000  # of one page of a listing
+_MANY_PAGES = 4  # after which it pays to look how the rest can be listed side by side
 
 
 class BucketOperations(Exchange):
@@ -65,6 +66,61 @@ class BucketOperations(Exchange):
             finally:
                 if task is not None:
                     task.cancel()
+
+    def list_tree(self, bucket: str, prefix: str) -> Iterator[ListPage]:
+        """ListObjectsV2 of all that is below `prefix`, in any order.
+
+        Pages come one after the other, each a round trip. Where that takes long, since the store is distant
+        and there are many, the directories below are listed side by side instead.
+        """
+        side_by_side = not is_directory_bucket(bucket)  # which lists in no order
+        for count, page in enumerate(self.list_objects(bucket, prefix), 1):
+            yield page
+            more = page.next_token and page.keys
+            if count == _MANY_PAGES and more and side_by_side and self._is_distant():
+                branches = self._branches(bucket, prefix)
+                if branches is not None:
+                    yield from self._list_branches(bucket, *branches, page.keys[-1])
+                    return
+
+    def _branches(self, bucket: str, prefix: str) -> tuple[list[ListPage], tuple[str, ...]] | None:
+        """The directories where the keys below `prefix` part, and the pages with the keys beside them.
+
+        None where there are so many that each would cost a request for little.
+        """
+        beside: list[ListPage] = []
+        while True:
+            level = next(self.list_objects(bucket, prefix, "/", MAX_KEYS - 1))
+            beside.append(level)
+            if level.next_token or not 1 <= len(level.prefixes) <= self.options.max_concurrency:
+                return None
+            if len(level.prefixes) > 1:
+                return beside, level.prefixes
+            if len(level.prefixes[0]) <= len(prefix):  # nonsense
+                return None
+            prefix = level.prefixes[0]
+
+    def _list_branches(
+        self, bucket: str, beside: list[ListPage], prefixes: tuple[str, ...], last: str
+    ) -> Iterator[ListPage]:
+        """What comes after the key `last`."""
+        tasks = [
+            Task(partial(self._all_pages, bucket, prefix))
+            for prefix in prefixes
+            if prefix > last or last.startswith(prefix)
+        ]
+        try:
+            for page in beside:
+                yield page.keys_after(last)
+            for task in tasks:
+                for page in task.wait():
+                    yield page.keys_after(last)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _all_pages(self, bucket: str, prefix: str) -> list[ListPage]:
+        return list(self.list_objects(bucket, prefix))
 
     def list_versions(self, bucket: str, prefix: str = "", delimiter: str = "") -> Iterator[VersionPage]:
         """ListObjectVersions, page by page."""

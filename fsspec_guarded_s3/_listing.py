@@ -237,7 +237,7 @@ class Listing(AbstractFileSystem):
 
     def _names_below(self, location: S3Path, prefix: str) -> list[str]:
         root = location.bucket + "/"
-        pages = self._client.list_objects(location.bucket, location.prefix + prefix)
+        pages = self._client.list_tree(location.bucket, location.prefix + prefix)
         return sorted([root + key for page in pages for key in page.keys if key[-1:] != "/"])
 
     def _below(
@@ -281,7 +281,7 @@ class Listing(AbstractFileSystem):
         directories: dict[str, None] = {}
         base = len(location.prefix)
         found = not location.key
-        for page in self._client.list_objects(location.bucket, location.prefix + prefix):
+        for page in self._client.list_tree(location.bucket, location.prefix + prefix):
             found = found or bool(page.keys)
             if withdirs:
                 for key in page.keys:

@@ -132,7 +132,7 @@ class Removal(Selection):
         base = len(location.prefix)
         keys = [
             key
-            for page in self._client.list_objects(location.bucket, location.prefix)
+            for page in self._client.list_tree(location.bucket, location.prefix)
             for key in page.keys
             if maxdepth is None or key.removesuffix("/").count("/", base) < maxdepth
         ]

@@ -1,0 +1,126 @@
+"""Listings of many keys from a distant store: directories are listed side by side, and nothing is lost."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import Answer, Request, ScriptedServer, s3_error
+
+PAGE = 10
+TREES: dict[str, Sequence[str]] = {
+    "wide": [f"data/{n % 7}/{n:03d}" for n in range(300)],
+    "keys beside": [f"data/{n:03d}" for n in range(60)] + [f"data/{n:02d}/x" for n in range(30)],
+    "one directory after the other": [f"data/a/b/c/{n % 3}/{n:03d}" for n in range(150)],
+    "nested": [f"data/{a}/{b}/{c}" for a in range(5) for b in range(5) for c in range(5)],
+    "markers": [f"data/{n}/" for n in range(40)] + [f"data/{n}/x" for n in range(0, 40, 3)],
+    "odd names": [f"data/{name}/{n:02d}" for name in "a b#%é+\u20ac\U0001f600" for n in range(20)],
+    "one level": [f"data/{n:03d}" for n in range(120)],
+    "too many directories": [f"data/{n:03d}/x" for n in range(100)],
+}
+
+
+@pytest.fixture(autouse=True)
+def distant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", -1.0)
+    monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
+
+
+class SmallPages(FakeS3):
+    """A store whose pages of a flat listing hold `PAGE` entries, whatever is asked for."""
+
+    def __call__(self, request: Request) -> Answer:
+        if request.query.get("list-type") and "delimiter" not in request.query:
+            request.query["max-keys"] = str(PAGE)
+        return super().__call__(request)
+
+
+def store(keys: Sequence[str], fault: Callable[[Request, FakeS3], Answer | None] | None = None) -> FakeS3:
+    fake = SmallPages("bucket", fault=fault)
+    for key in (*keys, "data.txt", "other/x"):
+        fake.put("bucket", key, key.encode())
+    return fake
+
+
+def listings(server: ScriptedServer) -> list[str]:
+    """The prefixes of the flat listings that were begun."""
+    return [
+        request.query["prefix"]
+        for request in server.requests
+        if "list-type" in request.query
+        and "delimiter" not in request.query
+        and "continuation-token" not in request.query
+    ]
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("limit", [64, 8])
+def test_every_key_is_found_once_and_in_order(name: str, limit: int) -> None:
+    keys = sorted(key for key in TREES[name] if not key.endswith("/"))
+    with ScriptedServer(handler=store(TREES[name])) as server:
+        fs = filesystem(server.url, max_concurrency=limit)
+        assert fs.find("bucket/data") == [f"bucket/{key}" for key in keys]
+        rows = fs.find("bucket/data", detail=True, withdirs=True)
+        assert [name for name, row in rows.items() if row["type"] == "file"] == [
+            f"bucket/{key}" for key in keys
+        ]
+        assert all(rows[f"bucket/{key}"]["size"] == len(key.encode()) for key in keys)
+        folders = {key[:end] for key in TREES[name] for end in range(len(key)) if key[end] == "/"}
+        assert {name for name, row in rows.items() if row["type"] == "directory"} == {
+            f"bucket/{folder}" for folder in folders
+        }
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_is_removed_as_a_whole(name: str) -> None:
+    fake = store(TREES[name])
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).rm("bucket/data", recursive=True)
+    assert {key for _, key in fake.objects} == {"data.txt", "other/x"}
+
+
+def test_directories_are_listed_side_by_side_and_only_what_is_left_of_them() -> None:
+    """Forty keys came in order: of data/0 all was seen, and data/0 alone."""
+    with ScriptedServer(handler=store(TREES["wide"])) as server:
+        filesystem(server.url).find("bucket/data")
+        assert sorted(listings(server)) == ["data/", *(f"data/{n}/" for n in range(7))]
+
+
+def test_many_directories_are_not_worth_a_request_each() -> None:
+    with ScriptedServer(handler=store(TREES["too many directories"])) as server:
+        assert len(filesystem(server.url).find("bucket/data")) == 100
+        assert listings(server) == ["data/"]
+
+
+def test_a_near_store_is_asked_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", float("inf"))
+    with ScriptedServer(handler=store(TREES["wide"])) as server:
+        assert len(filesystem(server.url).find("bucket/data")) == 300
+        assert listings(server) == ["data/"]
+
+
+def test_names_below_a_path_that_begin_alike() -> None:
+    keys = [f"data/a{n % 5}/{n:03d}" for n in range(100)] + [f"data/b/{n}" for n in range(50)]
+    with ScriptedServer(handler=store(keys)) as server:
+        found = filesystem(server.url).find("bucket/data", prefix="a")
+    assert found == sorted(f"bucket/{key}" for key in keys if key.startswith("data/a"))
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_a_directory_that_cannot_be_listed_is_an_error_and_never_a_short_answer(times: int) -> None:
+    left = [times]
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.query.get("prefix") == "data/5/" and left[0] > 0:
+            left[0] -= 1
+            return s3_error(500, "InternalError")
+        return None
+
+    with ScriptedServer(handler=store(TREES["wide"], fault)) as server:
+        fs = filesystem(server.url)
+        if times == 1:
+            assert len(fs.find("bucket/data")) == 300
+        else:
+            with pytest.raises(OSError, match="InternalError"):
+                fs.find("bucket/data")
