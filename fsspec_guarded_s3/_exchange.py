@@ -129,13 +129,13 @@ class Exchange:
         limit = limit or self.options.max_concurrency
         run_all(calls, limit, limit if self._is_distant() else _FEW)
 
-    def ask_side_by_side(self, questions: Iterable[Question]) -> None:
+    def ask_side_by_side(self, questions: Iterable[Question], limit: int | None = None) -> None:
         """The same for many small reads.
 
         A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
         spend half of their time on taking turns.
         """
-        limit = self.options.max_concurrency
+        limit = limit or self.options.max_concurrency
         if self._is_distant():
             run_all((partial(_in_one_go, question) for question in questions), limit, limit)
         else:

@@ -135,6 +135,7 @@ class _Run:
                     began, used = time.perf_counter(), time.thread_time()
         finally:
             _thread.run = before
+            asked.clear()  # what nobody takes is given up now, not when the error is forgotten
 
     def _next(self, asked: deque[Callable[[], None]], ahead: int) -> bool:
         """Ask, and take an answer; False when there is nothing left."""
