@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -159,6 +160,30 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         """Send the request of `read_range` now."""
         wanted = ByteRange(cursor.position, cursor.stop)
         return self._ahead(_range_request(self.pinned(path, pin), wanted, pin))
+
+    def ask_first(self, path: S3Path, size: int) -> Early | None:
+        """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
+
+        None on a near store, where that saves little time and costs a request.
+        """
+        return self._ahead(_first_request(path, size)) if self._is_surely_distant() else None
+
+    def take_first(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
+        """What `ask_first` brought if it is of the version `pin`; nothing when anything is amiss.
+
+        It is not asked for again: whoever needs the bytes does so, under the pin.
+        """
+        wanted = (0, min(size, pin.size), pin.size)
+        data = bytearray(wanted[1])
+        try:
+            deadline = time.monotonic() + self.options.request_deadline
+            with self._exchange(_first_request(path, size), deadline, early) as body:
+                self._check_pin(body, pin.etag, path)
+                if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
+                    return bytes(data)
+        except GuardedS3Error:
+            pass
+        return b""
 
     @staticmethod
     def _check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
@@ -326,6 +351,11 @@ def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
         bucket=path.bucket,
         key=path.key,
     )
+
+
+def _first_request(path: S3Path, size: int) -> Request:
+    headers = {"range": ByteRange(0, size).header()}
+    return Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
 
 
 def _range_request(path: S3Path, wanted: ByteRange, pin: ObjectInfo) -> Request:

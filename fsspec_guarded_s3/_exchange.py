@@ -41,6 +41,7 @@ MAX_SESSION = 300  # seconds that a session of a directory bucket lives
 _SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
 _DISTANT = 0.005  # seconds of a round trip
 _FEW = 2
+_SURE = 4  # answers that tell how far away a store is
 _AHEAD = 8  # requests that one thread has under way
 
 
@@ -143,6 +144,10 @@ class Exchange:
 
     def _is_distant(self) -> bool:
         return self._transport.round_trip > _DISTANT
+
+    def _is_surely_distant(self) -> bool:
+        """The same when more than a few answers say so: for what would be wasted on a near store."""
+        return self._transport.answers >= _SURE and self._is_distant()
 
     # --- the crossing point ---
 

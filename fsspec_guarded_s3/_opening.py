@@ -17,6 +17,7 @@ from ._keywords import check_type, keywords_of, meant, unknown
 from ._models import Condition, ObjectInfo, same_etag
 from ._parts import PartBuffer, prepare_append
 from ._paths import S3Path
+from ._prefetch import LEAST, PrefetchCache
 from ._reader import PinnedReader
 from ._rows import object_row
 from ._upload import Upload
@@ -86,12 +87,14 @@ class Opening(Bulk):
                 Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
             )
             check_type("cache_options", cache_options or {}, Mapping)
+            cache_type = known_cache(cache_type or self._options.cache_type)
+            early = client.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
             pin = self._pin(client, location, if_match)
+            first = client.take_first(location, LEAST, early, pin) if early is not None else b""
             details = object_row(location, pin)
             size = self._options.block_size if block_size is None else _read_ahead(block_size)
-            cache_type = known_cache(cache_type or self._options.cache_type)
             return PinnedReader(
-                self, str(location), client, location, pin, details, size, cache_type, cache_options
+                self, str(location), client, location, pin, details, size, cache_type, cache_options, first
             )
         if version_id is not None:
             raise ValueError("version_id is for reading: versions are never written")

@@ -16,7 +16,7 @@ from fsspec.caching import BaseCache, register_cache
 
 from ._threads import Task
 
-_LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
+LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
 _BLOCKS = 4  # on their way, or waiting to be read
 
 
@@ -82,11 +82,11 @@ class PrefetchCache(BaseCache):
         if not goes_on:
             self._window = 0
         if not self._blocks:
-            self._ask(start, max(stop, start + min(_LEAST, self.blocksize)))
+            self._ask(start, max(stop, start + min(LEAST, self.blocksize)))
         if goes_on and self._blocks[-1].stop - stop < max(self._window // 2, 1):
             most = _BLOCKS * self.blocksize
-            self._window = min(max(2 * self._window, stop - start, _LEAST), most)
-        piece = min(max(self._window // 2, _LEAST), self.blocksize)
+            self._window = min(max(2 * self._window, stop - start, LEAST), most)
+        piece = min(max(self._window // 2, LEAST), self.blocksize)
         while (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
             self._ask(end, end + piece)
         if self._blocks[-1].stop < min(stop, self.size):

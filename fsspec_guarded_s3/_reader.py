@@ -39,6 +39,7 @@ class PinnedReader(AbstractBufferedFile):
         block_size: int,
         cache_type: str = "prefetch",
         cache_options: dict[str, Any] | None = None,
+        first: bytes = b"",
     ) -> None:
         self._client = client
         self._location = location
@@ -46,7 +47,7 @@ class PinnedReader(AbstractBufferedFile):
         self._details = details
         self._cache_options = cache_options
         # Not a method: the cache that holds it would hold the reader, and its connections, in a cycle.
-        self._fetch_range = partial(read_range, client, location, pin)
+        self._fetch_range = partial(_fetch, first, client, location, pin)
         super().__init__(
             fs,
             path,
@@ -121,6 +122,11 @@ class PinnedReader(AbstractBufferedFile):
             self.loc,
             self._client.attributes,
         )
+
+
+def _fetch(first: bytes, client: S3Client, location: S3Path, pin: ObjectInfo, start: int, stop: int) -> bytes:
+    """The bytes [start, stop): from `first`, which came when the file was opened, where that has them."""
+    return first[start:stop] if stop <= len(first) else read_range(client, location, pin, start, stop)
 
 
 def _reopen(

@@ -166,6 +166,7 @@ class Transport:
         self._pools: dict[tuple[str, str, int], Any] = {}
         self._context: ssl.SSLContext | None = None
         self.round_trip = float("inf")  # seconds, as the last answers tell
+        self.answers = 0  # that told it
 
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
@@ -290,6 +291,7 @@ class Transport:
     # --- one exchange ---
 
     def _learn_round_trip(self, waited: float) -> None:
+        self.answers += 1
         # An answer may take the store longer than the way, never shorter: down at once, up slowly.
         if waited < self.round_trip:
             self.round_trip = waited
