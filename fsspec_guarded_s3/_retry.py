@@ -128,9 +128,8 @@ class RetryPolicy:
                 error.maybe_applied = ambiguous
                 latest = error
                 raise
-            except (
-                FileChangedError
-            ) as error:  # it was not sent once more, but an attempt before may have been
+            except FileChangedError as error:
+                # It was not sent once more, but an attempt before may have been applied.
                 raise error from latest if ambiguous else None
 
         retrying = tenacity.Retrying(

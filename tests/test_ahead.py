@@ -10,7 +10,7 @@ from fsspec_guarded_s3 import ConnectError, ObjectChangedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, respond, s3_error
 
 DATA = period_free(MIB)
 STARTS = list(range(0, MIB, 64 * 1024))
@@ -237,6 +237,17 @@ def test_a_store_that_is_not_there_is_a_connect_error_for_each() -> None:
     fs = filesystem(f"http://127.0.0.1:{port}", max_attempts=1)
     found = fs.cat(["bucket/1", "bucket/2"], on_error="return")
     assert [type(error) for error in found.values()] == [ConnectError, ConnectError]
+
+
+def test_a_wrong_region_is_corrected_for_all_that_was_asked_for() -> None:
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "GET" and "/us-east-1/" in request.headers["authorization"]:
+            return respond(301, headers={"x-amz-bucket-region": "eu-west-1"})
+        return None
+
+    with ScriptedServer(handler=store(fault)) as server:
+        assert filesystem(server.url).cat(list(MANY)) == MANY
+        assert len(server.requests) <= len(MANY) + 8
 
 
 def test_a_range_larger_than_range_size_is_split() -> None:
