@@ -166,7 +166,8 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         None on a near store, where that saves little time and costs a request.
         """
-        return self._ahead(_first_request(path, size)) if self._is_surely_distant() else None
+        request = _range_request(path, ByteRange(0, size))
+        return self._ahead(request) if self._is_surely_distant() else None
 
     def take_first(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
         """What `ask_first` brought if it is of the version `pin`; nothing when anything is amiss.
@@ -176,8 +177,9 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         wanted = (0, min(size, pin.size), pin.size)
         data = bytearray(wanted[1])
         try:
+            request = _range_request(path, ByteRange(0, size))
             deadline = time.monotonic() + self.options.request_deadline
-            with self._exchange(_first_request(path, size), deadline, early) as body:
+            with self._exchange(request, deadline, early) as body:
                 self._check_pin(body, pin.etag, path)
                 if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
                     return bytes(data)
@@ -353,13 +355,10 @@ def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
     )
 
 
-def _first_request(path: S3Path, size: int) -> Request:
-    headers = {"range": ByteRange(0, size).header()}
-    return Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
-
-
-def _range_request(path: S3Path, wanted: ByteRange, pin: ObjectInfo) -> Request:
-    headers = {"range": wanted.header(), "if-match": quoted(pin.etag)}
+def _range_request(path: S3Path, wanted: ByteRange, pin: ObjectInfo | None = None) -> Request:
+    headers = {"range": wanted.header()}
+    if pin is not None:
+        headers["if-match"] = quoted(pin.etag)
     return Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
 
 

@@ -75,8 +75,7 @@ def _fetch_ranges(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> None:
     """Get [start, stop) in ranges side by side, all pinned to the version `pin`."""
-    calls = _range_calls(client, path, pin, start, stop, drain)
-    client.side_by_side(calls, min(client.options.max_concurrency, len(calls)))
+    client.side_by_side(_range_calls(client, path, pin, start, stop, drain))
 
 
 def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
@@ -84,11 +83,7 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     stop = min(stop, info.size)
     if start >= stop:
         return b""
-    buffer = _sized(stop - start)
-    with buffer.getbuffer() as view:
-        drain = _into_memory(view, start, _no_progress, None)
-        _fetch_ranges(client, path, info, start, stop, drain)
-    return buffer.getvalue()
+    return _received(start, stop, partial(_fetch_ranges, client, path, info, start, stop))
 
 
 def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Callable[[], bytes]:
@@ -97,15 +92,15 @@ def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop
         return partial(read_range, client, path, info, start, stop)
     cursor = Cursor(start, stop)
     early = client.ask_range(path, cursor, info)
+    return partial(_received, start, stop, partial(client.read_range, path, cursor, info, early=early))
 
-    def take() -> bytes:
-        buffer = _sized(stop - start)
-        with buffer.getbuffer() as view:
-            drain = _into_memory(view, start, _no_progress, None)
-            client.read_range(path, cursor, info, drain, early=early)
-        return buffer.getvalue()
 
-    return take
+def _received(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
+    """The bytes [start, stop), which `fill` drains to where they belong."""
+    buffer = _sized(stop - start)
+    with buffer.getbuffer() as view:
+        fill(_into_memory(view, start, _no_progress, None))
+    return buffer.getvalue()
 
 
 def ask_whole(client: S3Client, path: S3Path) -> Callable[[], bytes]:
@@ -131,7 +126,7 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
                 begin()
             else:
                 rest = _range_calls(client, path, client.version_of(body), first.stop, size, drain)
-                client.side_by_side([begin, *rest], min(client.options.max_concurrency, len(rest) + 1))
+                client.side_by_side([begin, *rest])
         if check:
             check.verify()
         return buffer.getvalue()

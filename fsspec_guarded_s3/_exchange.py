@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from . import _xml
@@ -127,20 +126,26 @@ class Exchange:
         A near store keeps the processor busy with two threads, and more would be in each other's way. A
         distant one gets all of them at once, since every one of them waits.
         """
-        limit = limit or self.options.max_concurrency
-        run_all(calls, limit, limit if self._is_distant() else _FEW)
+        todo = list(calls)
+        limit = self._at_once(todo, limit)
+        run_all(todo, limit, limit if self._is_distant() else _FEW)
 
-    def ask_side_by_side(self, questions: Iterable[Question], limit: int | None = None) -> None:
+    def ask_side_by_side(self, questions: Iterable[Question]) -> None:
         """The same for many small reads.
 
         A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
         spend half of their time on taking turns.
         """
-        limit = limit or self.options.max_concurrency
+        todo = list(questions)
+        limit = self._at_once(todo)
         if self._is_distant():
-            run_all((partial(_in_one_go, question) for question in questions), limit, limit)
+            ask_all(todo, limit, limit, 1)
         else:
-            ask_all(questions, limit, min(_AHEAD, limit))
+            ask_all(todo, limit, 1, min(_AHEAD, limit))
+
+    def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
+        """No more than there is to do."""
+        return max(1, min(limit or self.options.max_concurrency, len(todo)))
 
     def _is_distant(self) -> bool:
         return self._transport.round_trip > _DISTANT
@@ -278,10 +283,6 @@ class Exchange:
             server_date=headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
-
-
-def _in_one_go(question: Question) -> None:
-    question()()
 
 
 def _keep_keys_private(wire: WireRequest) -> None:

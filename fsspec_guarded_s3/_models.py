@@ -224,16 +224,16 @@ class ListPage(NamedTuple):
     def beginning_with(self, prefix: str) -> ListPage:
         """The page without what does not begin with `prefix`."""
         prefixes = tuple(name for name in self.prefixes if name.startswith(prefix))
-        return self._with([key.startswith(prefix) for key in self.keys])._replace(prefixes=prefixes)
+        return self._with([key.startswith(prefix) for key in self.keys], prefixes)
 
     def keys_after(self, key: str) -> ListPage:
         """The keys of the page that come after `key`, without prefixes."""
-        return self._with([other > key for other in self.keys])._replace(prefixes=())
+        return self._with([other > key for other in self.keys], ())
 
-    def _with(self, kept: list[bool]) -> ListPage:
+    def _with(self, kept: list[bool], prefixes: tuple[str, ...]) -> ListPage:
         columns = (self.keys, self.modified, self.etags, self.sizes, self.storage)
         keys, modified, etags, sizes, storage = (list(compress(column, kept)) for column in columns)
-        return ListPage(keys, self.prefixes, self.next_token, modified, etags, sizes, storage)
+        return ListPage(keys, prefixes, self.next_token, modified, etags, sizes, storage)
 
     def objects(self) -> Iterator[ListedObject]:
         """The entries; made when they are asked for, since many callers want the keys alone."""

@@ -234,8 +234,7 @@ class Selection(Versions):
         """The results of calls made side by side; an exception stands for a result if not `raising`."""
         results: list[Any] = [None] * len(calls)
         self._client.side_by_side(
-            (partial(_into_place, results, index, call, raising) for index, call in enumerate(calls)),
-            self._at_once(calls),
+            partial(_into_place, results, index, call, raising) for index, call in enumerate(calls)
         )
         return results
 
@@ -248,14 +247,8 @@ class Selection(Versions):
             take = results[index]
             return partial(_into_place, results, index, take, raising) if callable(take) else _nothing
 
-        self._client.ask_side_by_side(
-            (partial(ask, index) for index in range(len(asks))), self._at_once(asks)
-        )
+        self._client.ask_side_by_side(partial(ask, index) for index in range(len(asks)))
         return results
-
-    def _at_once(self, calls: Sequence[Any]) -> int:
-        """No more threads than calls."""
-        return max(1, min(self._options.max_concurrency, len(calls)))
 
 
 def _into_place(results: list[Any], index: int, call: Callable[[], Any], raising: bool) -> None:

@@ -19,8 +19,6 @@ _WINDOW = 0.02  # seconds after which a thread looks whether another one would h
 _HALF = 2.0  # of a processor, which the threads of a run may use together and still be said to wait
 _executor: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
-
-
 _thread = threading.local()  # .run: the _Run whose call this thread makes
 
 
@@ -68,16 +66,17 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     It begins with `few` threads. A thread that spends its time waiting for the network brings one more. An
     error, also an interrupt, is raised when the calls that are under way have ended.
     """
-    _Run((partial(_itself, call) for call in calls), limit, min(few, limit), 1).run()
+    ask_all((partial(_itself, call) for call in calls), limit, few, 1)
 
 
-def ask_all(questions: Iterable[Question], limit: int, ahead: int) -> None:
-    """Ask all questions and take their answers, up to `limit` at a time. Errors are as in `run_all`.
+def ask_all(questions: Iterable[Question], limit: int, few: int, ahead: int) -> None:
+    """Ask all questions and take their answers, up to `limit` at a time. All else is as in `run_all`.
 
-    The caller's thread does it alone, up to `ahead` questions before the answer that it takes. Where it waits
-    nevertheless, more threads help, each of which asks one at a time.
+    The caller's thread is up to `ahead` questions before the answer that it takes. Other threads ask one at a
+    time.
     """
-    _Run(questions, limit - ahead + 1, 1, ahead).run()
+    threads = limit - ahead + 1
+    _Run(questions, threads, min(few, threads), ahead).run()
 
 
 def _itself(call: Callable[[], None]) -> Callable[[], None]:
