@@ -567,50 +567,47 @@ def test_conflict_on_complete_of_a_resumed_upload_sends_the_file_again(local: Pa
     assert not fake.uploads
 
 
-def test_file_that_is_rewritten_while_resuming_is_file_changed_and_not_published(local: Path) -> None:
+def resume_while(local: Path, part: str, change: Callable[[], Answer | None], said: str) -> FakeS3:
+    """Resume an upload, and do `change` when that part arrives: FileChangedError, nothing is published."""
+
     def fault(request: Request, fake: FakeS3) -> Answer | None:
-        if operation(request) == "UploadPart" and request.query["partNumber"] == "2":
-            with local.open("r+b") as file:
-                file.write(DATA[::-1])
-        return None
+        arrives = operation(request) == "UploadPart" and request.query["partNumber"] == part
+        return change() if arrives else None
 
     fake = FakeS3("bucket", fault=fault)
     left(fake, "one", "key", PIECES[:1])
-    with pytest.raises(FileChangedError):
+    with pytest.raises(FileChangedError, match=said):
         resume(fake, local)
     assert not fake.objects
+    return fake
+
+
+def write_backwards(local: Path) -> None:
+    with local.open("r+b") as file:
+        file.write(DATA[::-1])
+
+
+def test_file_that_is_rewritten_while_resuming_is_file_changed_and_not_published(local: Path) -> None:
+    resume_while(local, "2", lambda: write_backwards(local), "while it was uploaded")
 
 
 def test_file_that_is_rewritten_between_crc_and_sending_while_resuming_is_file_changed(local: Path) -> None:
     """The store sees bytes that are not those of the CRC, and refuses the part."""
 
-    def fault(request: Request, fake: FakeS3) -> Answer | None:
-        if operation(request) == "UploadPart" and request.query["partNumber"] == "2":
-            with local.open("r+b") as file:
-                file.write(DATA[::-1])
-            os.utime(local, ns=(10**18, 10**18))
-            return s3_error(400, "BadDigest")
-        return None
+    def change() -> Answer:
+        write_backwards(local)
+        os.utime(local, ns=(10**18, 10**18))
+        return s3_error(400, "BadDigest")
 
-    fake = FakeS3("bucket", fault=fault)
-    left(fake, "one", "key", PIECES[:1])
-    with pytest.raises(FileChangedError, match="changed while it was uploaded"):
-        resume(fake, local)
-    assert not fake.objects
+    fake = resume_while(local, "2", change, "changed while it was uploaded")
     assert set(fake.uploads) == {"one"}  # kept, as after every failure
 
 
 def test_file_that_is_replaced_by_a_longer_one_while_resuming_is_not_published(local: Path) -> None:
-    def fault(request: Request, fake: FakeS3) -> Answer | None:
-        if operation(request) == "UploadPart" and request.query["partNumber"] == "3":
-            local.write_bytes(DATA[::-1] + b"more")
-        return None
+    def change() -> None:
+        local.write_bytes(DATA[::-1] + b"more")
 
-    fake = FakeS3("bucket", fault=fault)
-    left(fake, "one", "key", PIECES[:1])
-    with pytest.raises(FileChangedError):
-        resume(fake, local)
-    assert not fake.objects
+    resume_while(local, "3", change, "while it was uploaded")
 
 
 def test_resumed_upload_is_live_while_it_is_resumed(local: Path) -> None:
