@@ -10,13 +10,12 @@ from __future__ import annotations
 import http.client
 import io
 import re
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from ._channel import Channel, Pace
 from ._errors import IncompleteBodyError, ProtocolError, ReadTimeoutError, ResponseError, TransportError
-from ._options import Options
 
 _MAX_HEADERS = 200
 _MAX_LINE = 65536
@@ -25,46 +24,11 @@ _UNTOLD = 65536  # bytes to read at once where the head tells no length
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
 
-class Pace:
-    """Bounds one direction of one exchange: a time-out per call, a minimum rate, a deadline."""
-
-    __slots__ = ("_deadline", "_least", "_moved", "_timeout", "_waited", "_window")
-
-    def __init__(self, options: Options, timeout: float, deadline: float, patient: bool) -> None:
-        self._timeout = timeout
-        self._deadline = deadline
-        self._least = 0.0 if patient else options.min_rate * options.min_rate_window
-        self._window = options.min_rate_window
-        self._waited = 0.0
-        self._moved = 0
-
-    def limit(self, sock: Any) -> float:
-        """Give the next call on `sock` its time-out; returns `time.monotonic()`."""
-        now = time.monotonic()
-        left = self._deadline - now
-        if left <= 0:
-            raise TimeoutError("the deadline of the request has passed")
-        allowance = self._timeout if self._timeout < left else left
-        if sock.gettimeout() != allowance:  # setting it is a system call
-            sock.settimeout(allowance)
-        return now
-
-    def moved(self, count: int, began: float) -> None:
-        """Only time spent waiting for the peer counts, not the time the caller takes."""
-        self._moved += count
-        self._waited += time.monotonic() - began
-        if self._waited < self._window:
-            return
-        if self._moved < self._least:
-            raise TimeoutError(f"only {self._moved} bytes in {self._waited:.0f} s, slower than min_rate")
-        self._waited, self._moved = 0.0, 0
-
-
 class Incoming(io.RawIOBase):
     """What arrives on one connection: through a buffer where little is wanted, else straight to its place."""
 
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = self._stop = 0
@@ -79,12 +43,13 @@ class Incoming(io.RawIOBase):
         """Whether nothing is there that nobody asked for."""
         return self._start == self._stop
 
-    def _receive(self, view: memoryview) -> int:
+    def _receive(self, view: memoryview, *, all_comes: bool = False) -> int:
         pace = self._pace
         assert pace is not None
-        began = pace.limit(self._sock)
-        count: int = self._sock.recv_into(view)
-        pace.moved(count, began)
+        seconds = pace.allowance()
+        channel = self._channel
+        count = channel.fill(view, seconds) if all_comes else channel.receive(view, seconds)
+        pace.moved(count)
         return count
 
     def _more(self) -> bool:
@@ -147,6 +112,13 @@ class Incoming(io.RawIOBase):
             if len(view) >= _BUFFER:
                 return self._receive(view)
             self._more()
+        return self._take(view)
+
+    def fill(self, view: memoryview) -> int:
+        """The same for bytes that all belong to a body of known length: as many as come in time."""
+        return self._receive(view, all_comes=True) if self.empty else self._take(view)
+
+    def _take(self, view: Any) -> int:
         count = min(len(view), self._stop - self._start)
         view[:count] = self._view[self._start : self._start + count]
         self._start += count
@@ -245,7 +217,9 @@ class HTTPBody:
         return done
 
     def _some(self, view: memoryview) -> int:
-        return self._incoming.readinto(view) if self._chunked is None else self._chunked.readinto(view)
+        if self._chunked is not None:
+            return self._chunked.readinto(view)
+        return self._incoming.readinto(view) if self._left is None else self._incoming.fill(view)
 
     def read(self, limit: int = 256 * 2**20) -> bytes:
         """The whole body, for answers that are small by nature; ProtocolError above `limit` bytes."""

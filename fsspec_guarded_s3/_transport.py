@@ -17,7 +17,6 @@ import atexit
 import http.client
 import os
 import queue
-import select
 import socket
 import ssl
 import sys
@@ -34,12 +33,13 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
+from ._channel import Channel, Pace, channel_of
 from ._errors import (
     ConnectError,
     IncompleteBodyError,
     SendTimeoutError,
 )
-from ._http import HTTPBody, Incoming, Pace, translated
+from ._http import HTTPBody, Incoming, translated
 from ._models import WireRequest
 from ._options import Options
 from ._paths import is_loopback
@@ -48,7 +48,6 @@ from ._paths import is_loopback
 # connection that is surely younger.
 FRESH_SECONDS = 4.0
 _SEND_SLICE = 256 * 1024
-_SENDFILE_SLICE = 2**20
 
 
 class _Idle:
@@ -285,7 +284,8 @@ class Transport:
         if failure is not None:
             # urllib3's error holds the connection: it is neither cause nor context, since dask pickles both.
             raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_told(failure)}") from failure
-        conn.incoming = Incoming(conn.sock)
+        conn.channel = channel_of(conn.sock)
+        conn.incoming = Incoming(conn.channel)
         return conn  # type: ignore[no-any-return]
 
     # --- one exchange ---
@@ -310,14 +310,14 @@ class Transport:
             raise ValueError("a header value must not hold a line break")
         data = text.encode("utf-8")
         pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
+        channel: Channel = conn.channel  # type: ignore[attr-defined]
         try:
-            _send_buffer(conn.sock, data, pace)
-            plain = type(conn.sock) is socket.socket and hasattr(os, "sendfile")
-            if plain and isinstance(wire.body, FileSlice):
-                _send_file(conn.sock, wire.body, pace)
+            _send_buffer(channel, data, pace)
+            if channel.sends_files and isinstance(wire.body, FileSlice):
+                _send_file(channel, wire.body, pace)
             else:
                 for piece in body_chunks(wire.body):
-                    _send_buffer(conn.sock, piece, pace)
+                    _send_buffer(channel, piece, pace)
         except TimeoutError as error:
             message = f"the store stopped taking the request: {error}"
             raise SendTimeoutError(message, request_sent=False) from error
@@ -333,31 +333,21 @@ def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, st
         conn.close()
 
 
-def _send_buffer(sock: Any, data: Buffer, pace: Pace) -> None:
+def _send_buffer(channel: Channel, data: Buffer, pace: Pace) -> None:
     view = memoryview(data)
     while view.nbytes:
-        began = pace.limit(sock)
-        count = sock.send(view[:_SEND_SLICE])
-        pace.moved(count, began)
+        count = channel.send(view[:_SEND_SLICE], pace.allowance())
+        pace.moved(count)
         view = view[count:]
 
 
-def _send_file(sock: socket.socket, body: FileSlice, pace: Pace) -> None:
-    """Send a slice of a file without bringing it to user space; not possible over TLS."""
+def _send_file(channel: Channel, body: FileSlice, pace: Pace) -> None:
     position = body.start
     while position < body.stop:
-        began = pace.limit(sock)  # puts the descriptor into non-blocking mode
-        if not select.select((), (sock,), (), sock.gettimeout())[1]:
-            raise TimeoutError("timed out")
-        try:
-            count = os.sendfile(
-                sock.fileno(), body.descriptor, position, min(body.stop - position, _SENDFILE_SLICE)
-            )
-        except BlockingIOError:
-            continue
+        count = channel.send_file(body.descriptor, position, body.stop - position, pace.allowance())
         if not count:
             raise FileChangedError("the local file became shorter while it was uploaded")
-        pace.moved(count, began)
+        pace.moved(count)
         position += count
 
 

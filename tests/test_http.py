@@ -20,18 +20,13 @@ NEXT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class Pieces:
-    """A socket that brings its bytes in the pieces that it was given, then the end."""
+    """A channel that brings its bytes in the pieces that it was given, then the end."""
 
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = [piece for piece in pieces if piece]
 
-    def gettimeout(self) -> float:
-        return 30.0
-
-    def settimeout(self, seconds: float) -> None:
+    def receive(self, view: memoryview, seconds: float) -> int:
         assert seconds > 0
-
-    def recv_into(self, view: memoryview) -> int:
         if not self._pieces:
             return 0
         piece = self._pieces.pop(0)
@@ -40,6 +35,8 @@ class Pieces:
         if count < len(piece):
             self._pieces.insert(0, piece[count:])
         return count
+
+    fill = receive
 
 
 class Released:
