@@ -104,17 +104,14 @@ class Bulk(Namespace):
             first, stop, _ = span(start, end, ("starts", "ends")).indices(info.size)
             if first < stop:
                 wanted.setdefault(path, []).append(Wanted(first, stop, index))
-        groups = [
-            (path, group)
-            for path, ranges in wanted.items()
-            for group in merged(ranges, gap, self._options.range_size)
-        ]
-        calls = [
-            partial(ask_merged, client, self._object(path), infos[path], group, results)
-            for path, group in groups
-        ]
+        groups, calls = [], []
+        for path, ranges in wanted.items():
+            location, info = self._object(path), infos[path]
+            for group in merged(ranges, gap, self._options.range_size):
+                groups.append(group)
+                calls.append(partial(ask_merged, client, location, info, group, results))
         failed = self._gather_asked(calls, raising=raising)
-        for (_, group), error in zip(groups, failed, strict=True):
+        for group, error in zip(groups, failed, strict=True):
             for item in group if error is not None else ():
                 results[item.place] = error
         return results

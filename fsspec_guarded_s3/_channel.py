@@ -54,7 +54,7 @@ class Pace:
 
 
 class Channel:
-    """A connected socket, of TLS too. Its calls take the seconds that they may last, or raise TimeoutError."""
+    """A connected socket, TLS or not. Calls take the seconds that they may last, or raise TimeoutError."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock

@@ -29,7 +29,7 @@ from ._errors import (
 from ._exchange import Early
 from ._headers import content_range, copy_source, object_info, whole_checksum, written
 from ._http import HTTPBody
-from ._models import Body, ByteRange, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
+from ._models import Body, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
 from ._paths import S3Path, is_directory_bucket
 from ._subresources import SubresourceOperations
@@ -135,39 +135,41 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         Raises ObjectChangedError when the object is another version by now.
         """
         path = self.pinned(path, pin)
+        begin = cursor.position
+        asked = early.request if early is not None else _range_request(path, begin, cursor.stop, pin)
 
         def attempt(deadline: float) -> None:
-            wanted = ByteRange(cursor.position, cursor.stop)
-            with self._exchange(_range_request(path, wanted, pin), deadline, early) as body:
+            start, stop, request = cursor.position, cursor.stop, asked
+            if start > begin:
+                request = _range_request(path, start, stop, pin)
+            with self._exchange(request, deadline, early) as body:
                 self._check_pin(body, pin.etag, path)
                 # rclone answers a range with 200 and a right Content-Range: the header decides.
                 if body.status == 206 or "content-range" in body.headers:
-                    start, stop, size = content_range(body.headers)
-                    answered = (start, stop) == (wanted.start, wanted.stop) and size in (None, pin.size)
+                    first, end, size = content_range(body.headers)
+                    answered = first == start and end == stop and size in (None, pin.size)
                 else:
-                    answered = wanted.start == 0 and body.length == wanted.stop == pin.size
+                    answered = start == 0 and body.length == stop == pin.size
                 if not answered:
-                    raise ProtocolError(f"the store did not answer the range {wanted.header()}")
-                if body.length not in (None, wanted.stop - wanted.start):
+                    raise ProtocolError(f"the store did not answer the range {start} to {stop}")
+                if body.length not in (None, stop - start):
                     raise ProtocolError("the length of the body is not that of the range")
                 drain(body, cursor)
-                if cursor.position < cursor.stop:
+                if cursor.position < stop:
                     raise IncompleteBodyError("the body ended before the range did")
 
-        self._repeat(Request("GetObject", "GET", path.bucket, path.key), attempt, deadline)
+        self._repeat(asked, attempt, deadline)
 
     def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
         """Send the request of `read_range` now."""
-        wanted = ByteRange(cursor.position, cursor.stop)
-        return self._ahead(_range_request(self.pinned(path, pin), wanted, pin))
+        return self._ahead(_range_request(self.pinned(path, pin), cursor.position, cursor.stop, pin))
 
     def ask_first(self, path: S3Path, size: int) -> Early | None:
         """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
 
         None on a near store, where that saves little time and costs a request.
         """
-        request = _range_request(path, ByteRange(0, size))
-        return self._ahead(request) if self._is_surely_distant() else None
+        return self._ahead(_range_request(path, 0, size)) if self._is_surely_distant() else None
 
     def take_first(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
         """What `ask_first` brought if it is of the version `pin`; nothing when anything is amiss.
@@ -177,9 +179,8 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         wanted = (0, min(size, pin.size), pin.size)
         data = bytearray(wanted[1])
         try:
-            request = _range_request(path, ByteRange(0, size))
             deadline = time.monotonic() + self.options.request_deadline
-            with self._exchange(request, deadline, early) as body:
+            with self._exchange(early.request, deadline, early) as body:
                 self._check_pin(body, pin.etag, path)
                 if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
                     return bytes(data)
@@ -355,11 +356,12 @@ def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
     )
 
 
-def _range_request(path: S3Path, wanted: ByteRange, pin: ObjectInfo | None = None) -> Request:
-    headers = {"range": wanted.header()}
+def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:
+    """GetObject of the bytes [start, stop). The answer tells which bytes it has, and of which version."""
+    headers = {"range": f"bytes={start}-{stop - 1}"}
     if pin is not None:
         headers["if-match"] = quoted(pin.etag)
-    return Request("GetObject", "GET", path.bucket, path.key, _version(path), headers)
+    return Request("GetObject", "GET", path.bucket, path.key, _version(path), unsigned=headers)
 
 
 def _version(path: S3Path) -> tuple[tuple[str, str], ...]:

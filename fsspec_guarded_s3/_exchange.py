@@ -50,7 +50,8 @@ class Early:
     It stands for the sending of a first attempt. What went wrong with it is told when its answer is wanted.
     """
 
-    def __init__(self, send: Callable[[], Sent]) -> None:
+    def __init__(self, request: Request, send: Callable[[], Sent]) -> None:
+        self.request = request
         self._sent: Sent | None = None
         self._failed: Exception | None = None
         try:
@@ -168,7 +169,7 @@ class Exchange:
     def _ahead(self, request: Request) -> Early:
         """Send `request` now; `_exchange` takes its answer later."""
         deadline = time.monotonic() + self.options.request_deadline
-        return Early(lambda: self._transport.send(self._wire(request), deadline))
+        return Early(request, lambda: self._transport.send(self._wire(request), deadline))
 
     def _wire(self, request: Request) -> WireRequest:
         standing = self._standing.get(request.operation)

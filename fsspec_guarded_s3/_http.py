@@ -246,7 +246,8 @@ def _fields(lines: list[str]) -> dict[str, str]:
     """The header fields of a head, names in lower case; repeated ones are joined (RFC 9110, 5.3)."""
     rows = [line.partition(":") for line in lines[1:]]
     fields = {name.lower(): value.strip() for name, _, value in rows}
-    if len(fields) == len(rows) and all(row[1] and row[0][0] not in " \t" for row in rows):
+    # No name twice, and none that is empty or begins with white space, which sorts before what names hold.
+    if len(fields) == len(rows) and min(fields, default="!") >= "!" and all([row[1] for row in rows]):
         return fields
     fields = {}
     last = ""

@@ -43,6 +43,7 @@ class Signer:
         self._endpoints = Endpoints(options, self._session)
         self._clock_offset = timedelta()
         self._keys: dict[Any, bytes] = {}
+        self._last: tuple[Any, WireRequest | None] = (None, None)  # the signature that ranges share
 
     def __repr__(self) -> str:
         return f"<Signer {self._endpoints!r}>"
@@ -56,6 +57,20 @@ class Signer:
         Raises CredentialsError when there are none, ValueError for plain http to a foreign host.
         """
         endpoint = self.endpoint(request.bucket)
+        if not request.unsigned:
+            return self._signed(request, endpoint, session)
+        credentials = None if self._options.anon else session or self._session.frozen()
+        what = (request.method, request.bucket, request.key, request.query, request.headers)
+        signature = (what, endpoint, credentials, self._timestamp())
+        last, wire = self._last
+        if wire is None or last != signature:
+            wire = self._signed(request, endpoint, session)
+            self._last = (signature, wire)
+        return wire.with_headers(request.unsigned)
+
+    def _signed(
+        self, request: Request, endpoint: Endpoint, session: SessionCredentials | None
+    ) -> WireRequest:
         target = self._target(endpoint, request)
         headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
         headers.update(request.headers)
