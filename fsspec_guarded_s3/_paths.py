@@ -56,11 +56,10 @@ def strip_protocol(path: str, protocols: tuple[str, ...] = PROTOCOLS) -> str:
     """Remove `protocol://` or `protocol::` and the leading slashes; keep the rest to the byte."""
     if not isinstance(path, str):
         raise TypeError(f"path must be a str or os.PathLike, not {type(path).__name__}")
-    for protocol in protocols:
-        for mark in ("://", "::"):
-            if path.startswith(protocol + mark):
-                path = path[len(protocol) + len(mark) :]
-                return path.lstrip("/")
+    for mark in ("://", "::"):
+        before, found, after = path.partition(mark)
+        if found and before in protocols:
+            return after.lstrip("/")
     return path.lstrip("/")
 
 
@@ -89,8 +88,8 @@ def parse(path: str, versions: bool = False) -> S3Path:
     """
     if not isinstance(path, str):
         raise TypeError(f"path must be a str, not {type(path).__name__}")
-    scheme = _SCHEME.match(path)
-    if "@" in path[scheme.end() if scheme else 0 :].partition("/")[0]:
+    scheme = _SCHEME.match(path) if "://" in path else None
+    if "@" in path and "@" in path[scheme.end() if scheme else 0 :].partition("/")[0]:
         raise ValueError("'@' in the bucket's name: credentials do not go into URLs: pass key and secret")
     if scheme:
         raise ValueError(
@@ -106,7 +105,7 @@ def parse(path: str, versions: bool = False) -> S3Path:
 
 
 def _split(path: str) -> tuple[str, str]:
-    arn = _ARN.fullmatch(path)
+    arn = _ARN.fullmatch(path) if path.startswith("arn:") else None
     if arn:
         return arn.group(1), arn.group(2) or ""
     bucket, _, key = path.lstrip("/").partition("/")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -28,6 +28,7 @@ from ._sigv4a import AsymmetricAuth
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
+Sign = Callable[[str], dict[str, str]]  # all headers of a request to a target
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _EMPTY = hashlib.sha256().hexdigest()
 _MINUTE = timedelta(minutes=1)
@@ -43,7 +44,7 @@ class Signer:
         self._endpoints = Endpoints(options, self._session)
         self._clock_offset = timedelta()
         self._keys: dict[Any, bytes] = {}
-        self._last: tuple[Any, WireRequest | None] = (None, None)  # the signature that ranges share
+        self._last: tuple[Any, Sign] = (None, lambda target: {})
 
     def __repr__(self) -> str:
         return f"<Signer {self._endpoints!r}>"
@@ -57,36 +58,15 @@ class Signer:
         Raises CredentialsError when there are none, ValueError for plain http to a foreign host.
         """
         endpoint = self.endpoint(request.bucket)
-        if not request.unsigned:
-            return self._signed(request, endpoint, session)
-        credentials = None if self._options.anon else session or self._session.frozen()
-        what = (request.method, request.bucket, request.key, request.query, request.headers)
-        signature = (what, endpoint, credentials, self._timestamp())
-        last, wire = self._last
-        if wire is None or last != signature:
-            wire = self._signed(request, endpoint, session)
-            self._last = (signature, wire)
-        return wire.with_headers(request.unsigned)
-
-    def _signed(
-        self, request: Request, endpoint: Endpoint, session: SessionCredentials | None
-    ) -> WireRequest:
         target = self._target(endpoint, request)
-        headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
-        headers.update(request.headers)
-        size = body_size(request.body)
-        if size or request.method in ("PUT", "POST"):
-            headers["content-length"] = str(size)
-        if not self._options.anon:
-            auth = self._auth(endpoint, self._payload(request), session)
-            headers = auth.signed(request.method, target, headers)
+        headers = self._signed(endpoint, request, session)(target)
         return WireRequest(
             method=request.method,
             scheme=endpoint.scheme,
             host=endpoint.host,
             port=endpoint.port,
             target=target,
-            headers=headers,
+            headers={**headers, **request.unsigned} if request.unsigned else headers,
             body=request.body,
             fresh=not request.idempotent,
             patient=request.patient,
@@ -147,6 +127,28 @@ class Signer:
         return abs(offset) > _MINUTE  # another thread corrected it while this request was under way
 
     # --- signature ---
+
+    def _signed(self, endpoint: Endpoint, request: Request, session: SessionCredentials | None) -> Sign:
+        """Like requests of a second share it when they have no body."""
+        if request.body:
+            return self._sign(endpoint, request, session)
+        credentials = None if self._options.anon else session or self._session.frozen()
+        what = (request.method, request.headers, endpoint, credentials, self._timestamp())
+        last, signed = self._last
+        if last != what:
+            signed = self._sign(endpoint, request, session)
+            self._last = (what, signed)
+        return signed
+
+    def _sign(self, endpoint: Endpoint, request: Request, session: SessionCredentials | None) -> Sign:
+        headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
+        headers.update(request.headers)
+        size = body_size(request.body)
+        if size or request.method in ("PUT", "POST"):
+            headers["content-length"] = str(size)
+        if self._options.anon:
+            return lambda target: headers
+        return self._auth(endpoint, self._payload(request), session).signed(request.method, headers)
 
     def _target(self, endpoint: Endpoint, request: Request) -> str:
         path = endpoint.base_path

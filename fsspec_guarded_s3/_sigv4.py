@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -12,6 +14,7 @@ import botocore.auth
 
 from ._endpoints import Endpoint
 
+_EMPTY = hashlib.sha256().hexdigest()
 _NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
 
 TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
@@ -29,6 +32,38 @@ class _Signable:
 
     def __init__(self, timestamp: str) -> None:
         self.context = {"timestamp": timestamp}
+
+
+class _Signed:
+    """All of a request's signature but its target, for one second."""
+
+    __slots__ = ("_begin", "_canonical", "_headers", "_key", "_last", "_method", "_to_sign")
+
+    def __init__(
+        self, method: str, headers: dict[str, str], canonical: str, to_sign: str, key: bytes, begin: str
+    ) -> None:
+        self._method = method
+        self._headers = headers
+        self._canonical = canonical  # of the headers and the payload
+        self._to_sign = to_sign
+        self._key = key
+        self._begin = begin
+        self._last = ("", "")
+
+    def signature(self, target: str) -> str:
+        """In hexadecimal digits. Requests for the same target, such as ranges of one object, share it."""
+        last, signature = self._last
+        if last != target:
+            path, _, query = target.partition("?")
+            canonical = f"{self._method}\n{path}\n{query}\n{self._canonical}"
+            to_sign = self._to_sign + hashlib.sha256(canonical.encode()).hexdigest()
+            signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+            self._last = (target, signature)
+        return signature
+
+    def headers(self, target: str) -> dict[str, str]:
+        """All headers, with that which carries the signature."""
+        return {**self._headers, "authorization": self._begin + self.signature(target)}
 
 
 class QuietAuth(botocore.auth.S3SigV4Auth):
@@ -52,32 +87,24 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         self._token_name = token_name
         self._payload = payload
         self._keys = keys
-        self._timestamp = timestamp
+        self._request = _Signable(timestamp)
 
-    def signed(self, method: str, target: str, headers: dict[str, str]) -> dict[str, str]:
-        """`headers`, and those that carry the signature."""
-        headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
+    def signed(self, method: str, headers: dict[str, str]) -> Callable[[str], dict[str, str]]:
+        """Given a target: `headers`, and those that carry the signature."""
+        timestamp = self._request.context["timestamp"]
+        headers = {**headers, "x-amz-date": timestamp, "x-amz-content-sha256": self._payload}
         if self.credentials.token:
             headers[self._token_name] = self.credentials.token
-        signed = [name for name in sorted(headers) if name not in _NEVER_SIGNED]
-        names = ";".join(signed)
-        request = _Signable(self._timestamp)
-        headers["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders={names}, "
-            f"Signature={self._signature_of(request, method, target, headers, signed)}"
-        )
-        return headers
+        return self._signed(method, headers).headers
 
     def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
         """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
-        signed = [name for name in sorted(headers) if name not in _NEVER_SIGNED]
-        request = _Signable(self._timestamp)
         carried = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Credential": self.scope(request),
-            "X-Amz-Date": self._timestamp,
+            "X-Amz-Credential": self.scope(self._request),
+            "X-Amz-Date": self._request.context["timestamp"],
             "X-Amz-Expires": str(expires),
-            "X-Amz-SignedHeaders": ";".join(signed),
+            "X-Amz-SignedHeaders": ";".join(_to_be_signed(headers)),
         }
         if self.credentials.token:
             carried[_IN_QUERY[self._token_name]] = self.credentials.token
@@ -85,18 +112,25 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         pieces = query.split("&") if query else []
         pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
         target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')[0]))}"
-        return f"{target}&X-Amz-Signature={self._signature_of(request, method, target, headers, signed)}"
+        return f"{target}&X-Amz-Signature={self._signed(method, headers).signature(target)}"
 
-    def _signature_of(
-        self, request: _Signable, method: str, target: str, headers: dict[str, str], signed: list[str]
-    ) -> str:
-        path, _, query = target.partition("?")
+    def _signed(self, method: str, headers: dict[str, str]) -> _Signed:
+        signed = _to_be_signed(headers)
+        names = ";".join(signed)
+        scope = self.scope(self._request)
         rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
-        canonical = "\n".join([method, path, query, *rows, "", ";".join(signed), self._payload])
-        return self.signature(self.string_to_sign(request, canonical), request)
+        return _Signed(
+            method,
+            headers,
+            canonical="\n".join([*rows, "", names, self._payload]),
+            # The digest of the canonical request comes at the end.
+            to_sign=self.string_to_sign(self._request, "").removesuffix(_EMPTY),
+            key=self._key(),
+            begin=f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature=",
+        )
 
-    def signature(self, string_to_sign: str, request: Any) -> str:
-        secret, day = self.credentials.secret_key, self._timestamp[:8]
+    def _key(self) -> bytes:
+        secret, day = self.credentials.secret_key, self._request.context["timestamp"][:8]
         name = (secret, day, self._region_name, self._service_name)
         key = self._keys.get(name)
         if key is None:
@@ -105,4 +139,8 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
                 key = self._sign(key, step)
             self._keys.clear()
             self._keys[name] = key
-        return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
+        return key
+
+
+def _to_be_signed(headers: Iterable[str]) -> list[str]:
+    return [name for name in sorted(headers) if name not in _NEVER_SIGNED]

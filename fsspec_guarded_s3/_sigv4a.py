@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -29,10 +30,14 @@ class AsymmetricAuth:
         self._payload = payload
         self._date = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
 
-    def signed(self, method: str, target: str, headers: dict[str, str]) -> dict[str, str]:
-        """`headers`, and those that carry the signature."""
-        found = self._sign(method, target, headers, None)
-        return {name.lower(): value for name, value in found.headers}
+    def signed(self, method: str, headers: dict[str, str]) -> Callable[[str], dict[str, str]]:
+        """Given a target: `headers`, and those that carry the signature."""
+
+        def sign(target: str) -> dict[str, str]:
+            found = self._sign(method, target, headers, None)
+            return {name.lower(): value for name, value in found.headers}
+
+        return sign
 
     def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
         """`target` with the signature in its query, good for `expires` seconds."""

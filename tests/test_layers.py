@@ -32,6 +32,7 @@ LAYERS = (
         "_sigv4a",
         "_operations",
         "_signing",
+        "_channel",
         "_http",
         "_transport",
         "_retry",
@@ -96,6 +97,8 @@ WITHIN = {
     ("_operations", "_session"),
     ("_exchange", "_express"),
     ("_transport", "_http"),
+    ("_transport", "_channel"),
+    ("_http", "_channel"),
     ("_multipart", "_exchange"),
     ("_buckets", "_exchange"),
     ("_buckets", "_threads"),
@@ -232,6 +235,7 @@ def test_no_module_does_http_beside_the_transport() -> None:
     """The doctor tries the steps before HTTP one by one, with sockets of its own."""
     clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
     assert {module for module in MODULES if imports(module)[1] & clients} == {
+        "_channel",
         "_http",
         "_transport",
         "_doctor",
