@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from .peers import PEERS
+from .peers import PEERS, PLAIN
 from .runner import Results
 from .works import by_name, title
 
@@ -120,10 +120,14 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def _judge(bar: Bar, results: Results) -> tuple[str, bool]:
     if bar.kind == "faster" and bar.peer:
-        ratio = _figure(results, bar.work, bar.peer, "wall") / _figure(results, bar.work, "ours", "wall")
-        return f"{ratio:.2f} times as fast as {bar.peer}, bar {bar.bound:g}", ratio >= bar.bound
+        theirs = _figure(results, bar.work, bar.peer, "wall")
+        ratio = theirs / _figure(results, bar.work, "ours", "wall")
+        text = f"{ratio:.2f} times as fast as {bar.peer}, bar {bar.bound:g}"
+        if PLAIN in results.runs[bar.work]:
+            text += f"; {theirs / _figure(results, bar.work, PLAIN, 'wall'):.2f} without isal"
+        return text, ratio >= bar.bound
     if bar.kind == "faster":
-        others = [p for p in PEERS if p in results.runs[bar.work] and p not in ("ours", "floor")]
+        others = [p for p in PEERS if p in results.runs[bar.work] and p not in ("ours", PLAIN, "floor")]
         best = min(others, key=lambda peer: _figure(results, bar.work, peer, "wall"))
         ratio = _figure(results, bar.work, best, "wall") / _figure(results, bar.work, "ours", "wall")
         return f"{ratio:.2f} times as fast as the best peer, {best}, bar {bar.bound:g}", ratio >= bar.bound
@@ -133,6 +137,7 @@ def _judge(bar: Bar, results: Results) -> tuple[str, bool]:
         floor = _figure(results, bar.work, "floor", "cpu")
         text = f"CPU seconds {ours / obstore:.2f} of obstore's, bar {bar.bound:g}"
         text += f"; {ours / floor:.2f} of the floor's"
+        text += f"; {_figure(results, bar.work, PLAIN, 'cpu') / obstore:.2f} of obstore's without isal"
         return text, ours <= max(bar.bound * obstore, floor)
     if bar.kind == "linear":
         sizes = results.sizes

@@ -6,6 +6,7 @@ Nothing heavy is imported here before a peer is made, since what importing costs
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,9 +15,11 @@ KEY, SECRET, REGION = "k", "s", "us-east-1"
 BLOCK = 2**20
 Sink = Callable[[Any], object]
 
+PLAIN = "ours, no isal"
 # In the order of the table's columns.
 PEERS = {
     "ours": ("peers", "Ours"),
+    PLAIN: ("peers", "OursPlain"),
     "s3fs": ("peers", "S3fs"),
     "obstore.fsspec": ("peers", "ObstoreFsspec"),
     "obstore native": ("natives", "ObstoreNative"),
@@ -103,6 +106,14 @@ class Ours(Fsspec):
         from fsspec_guarded_s3 import GuardedS3FileSystem
 
         return GuardedS3FileSystem(**self.options)
+
+
+class OursPlain(Ours):
+    """The same without the extra `fast`: CRC32 by zlib."""
+
+    def filesystem(self) -> Any:
+        sys.modules["isal"] = None  # type: ignore[assignment]
+        return super().filesystem()
 
 
 class S3fs(Fsspec):

@@ -17,6 +17,7 @@ _PACKAGES = (
     "fsspec_guarded_s3",
     "fsspec",
     "urllib3",
+    "isal",
     "s3fs",
     "obstore",
     "boto3",

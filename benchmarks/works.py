@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .peers import PEERS
+from .peers import PEERS, PLAIN
 from .sizes import Sizes
 
 SMALL = 4096
 RANGE = 65536
 PARQUET_KEY = "kept/columns.parquet"
+# The plain install takes part where much is checked by CRC32.
+_ALL = tuple(peer for peer in PEERS if peer != PLAIN)
+_CHECKED = tuple(PEERS)
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Work:
     result: str
     call: Callable[[Job], Any]
     endpoint: str = "http"
-    peers: tuple[str, ...] = tuple(PEERS)
+    peers: tuple[str, ...] = _ALL
     rounds: int = 100
     once: tuple[str, ...] = ()
     source: str = ""  # which local file is uploaded: "upload" or "quarter"
@@ -74,7 +77,7 @@ _STREAM = ("stream", "stream", lambda job: job.sizes.large)
 _FSSPEC = ("ours", "s3fs", "obstore.fsspec", "pyarrow")
 _ONLY = ("ours",)
 # A round trip of 25 ms and 80 MB/s a connection: there is no floor of four threads.
-_FAR = tuple(peer for peer in PEERS if peer != "floor")
+_FAR = tuple(peer for peer in _ALL if peer != "floor")
 
 WORKS = (
     Work(
@@ -93,10 +96,12 @@ WORKS = (
     ),
     Work("ranges", "`cat_ranges`, {small:,} x 64 KiB random", *_RANDOM),
     Work("ranges tls", "the same over TLS", *_RANDOM, endpoint="https"),
-    Work("cat_file", "`cat_file` of {megabytes:,} MB", *_WHOLE),
-    Work("get_file", "`get_file` of {megabytes:,} MB", *_FILE),
-    Work("cat_file tls", "`cat_file` of {megabytes:,} MB over TLS", *_WHOLE, endpoint="https"),
-    Work("get_file tls", "`get_file` of {megabytes:,} MB over TLS", *_FILE, endpoint="https"),
+    Work("cat_file", "`cat_file` of {megabytes:,} MB", *_WHOLE, peers=_CHECKED),
+    Work("get_file", "`get_file` of {megabytes:,} MB", *_FILE, peers=_CHECKED),
+    Work(
+        "cat_file tls", "`cat_file` of {megabytes:,} MB over TLS", *_WHOLE, endpoint="https", peers=_CHECKED
+    ),
+    Work("get_file tls", "`get_file` of {megabytes:,} MB over TLS", *_FILE, endpoint="https", peers=_CHECKED),
     Work("stream", "`open` and read by 1 MiB, {megabytes:,} MB", *_STREAM),
     Work(
         "put_file",
@@ -104,6 +109,7 @@ WORKS = (
         "upload",
         "upload",
         lambda job: job.peer.upload(job.source, job.key),
+        peers=_CHECKED,
         source="upload",
     ),
     Work(

@@ -1,13 +1,12 @@
 """CRCs as S3 writes them, and the CRC of a whole object from those of its ranges.
 
-CRC32 is zlib's. CRC32C and CRC64NVME need awscrt, which is optional: without it objects that have only
-these are not verified. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+CRC32 is zlib's, or isal's where it is installed, which takes a quarter of the time. CRC32C and CRC64NVME need
+awscrt: without it objects that have only these are not verified. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
 from __future__ import annotations
 
 import base64
-import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,7 +22,11 @@ class _Algorithm(NamedTuple):
 
 
 def _algorithms() -> dict[str, _Algorithm]:
-    found = {"crc32": _Algorithm(zlib.crc32, 0xEDB88320, 32)}
+    try:
+        from isal.isal_zlib import crc32
+    except ImportError:
+        from zlib import crc32
+    found = {"crc32": _Algorithm(crc32, 0xEDB88320, 32)}
     try:
         from awscrt import checksums
     except ImportError:

@@ -65,6 +65,18 @@ def test_algorithm_has_the_value_of_the_catalogue(name: str) -> None:
     assert algorithms()[name].update(b"123456789", 0) == CHECK_VALUES[name]
 
 
+def test_crc32_is_the_same_with_and_without_isal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec_guarded_s3 import _checksums
+
+    fast = _checksums._algorithms()["crc32"].update
+    monkeypatch.setitem(sys.modules, "isal", None)
+    plain = _checksums._algorithms()["crc32"].update
+    assert fast is not plain is zlib.crc32
+    for data in (b"", DATA[:1], DATA[:4097], memoryview(DATA)[3:], bytearray(DATA)):
+        assert fast(data, 0) == plain(data, 0)
+        assert fast(data, 0xFFFFFFFF) == plain(data, 0xFFFFFFFF)
+
+
 @given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=6))
 def test_crc32_of_parts_combines_to_that_of_the_whole(data: bytes, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]

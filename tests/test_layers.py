@@ -155,6 +155,7 @@ ONLY = {
     "urllib3": {"_transport"},
     "tenacity": {"_retry"},
     "awscrt": {"_checksums", "_sigv4a"},
+    "isal": {"_checksums"},
     "fsspec": {
         "_blocks",
         "_reader",
