@@ -112,7 +112,7 @@ class OursPlain(Ours):
     """The same without the extra `fast`: CRC32 by zlib."""
 
     def filesystem(self) -> Any:
-        sys.modules["isal"] = None  # type: ignore[assignment]
+        sys.modules["isal.isal_zlib"] = None  # type: ignore[assignment]
         return super().filesystem()
 
 

@@ -13,12 +13,15 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ._options import Options
 
 _SENDFILE_SLICE = 2**20
 _LEAST = 0.001  # seconds; none at all would be no limit to the kernel
+_TURN = 1.0  # seconds
 
 
 class Pace:
@@ -94,16 +97,18 @@ class Channel:
 
 
 class KernelTimed(Channel):
-    """A plain socket on Linux."""
+    """A plain socket on Linux. Every `turn` seconds the kernel tells what moved: the rate is judged by that."""
 
-    def __init__(self, sock: Any) -> None:
+    def __init__(self, sock: Any, turn: float) -> None:
         super().__init__(sock)
         sock.settimeout(None)
+        self._turn = turn
         self._seconds = {socket.SO_RCVTIMEO: 0.0, socket.SO_SNDTIMEO: 0.0}
 
     def _limit_of(self, direction: int, seconds: float) -> None:
-        if self._seconds[direction] != seconds:
-            whole, fraction = divmod(max(seconds, _LEAST), 1)
+        seconds = min(max(seconds, _LEAST), self._turn)
+        if self._seconds[direction] != seconds:  # mostly it is a turn
+            whole, fraction = divmod(seconds, 1)
             timeval = struct.pack("ll", int(whole), int(fraction * 1e6))
             self._sock.setsockopt(socket.SOL_SOCKET, direction, timeval)
             self._seconds[direction] = seconds
@@ -113,7 +118,7 @@ class KernelTimed(Channel):
         try:
             count: int = self._sock.send(view)
         except BlockingIOError:
-            raise TimeoutError("timed out") from None
+            return self._again(socket.SO_SNDTIMEO, seconds, lambda: self._sock.send(view))
         return count
 
     def receive(self, view: memoryview, seconds: float, flags: int = 0) -> int:
@@ -121,8 +126,16 @@ class KernelTimed(Channel):
         try:
             count: int = self._sock.recv_into(view, 0, flags)
         except BlockingIOError:
-            raise TimeoutError("timed out") from None
+            return self._again(socket.SO_RCVTIMEO, seconds, lambda: self._sock.recv_into(view, 0, flags))
         return count
+
+    def _again(self, direction: int, seconds: float, call: Callable[[], int]) -> int:
+        """Nothing moved in the first turn."""
+        while (seconds := seconds - self._turn) > 0:
+            self._limit_of(direction, seconds)
+            with suppress(BlockingIOError):
+                return call()
+        raise TimeoutError("timed out")
 
     def fill(self, view: memoryview, seconds: float) -> int:
         return self.receive(view, seconds, socket.MSG_WAITALL)
@@ -140,6 +153,8 @@ def _is_plain(sock: Any) -> bool:
     return type(sock).recv_into is _socket.socket.recv_into
 
 
-def channel_of(sock: Any) -> Channel:
+def channel_of(sock: Any, options: Options) -> Channel:
     """What is best for the connected socket `sock`."""
-    return (KernelTimed if sys.platform == "linux" and _is_plain(sock) else Channel)(sock)
+    if sys.platform == "linux" and _is_plain(sock):
+        return KernelTimed(sock, min(_TURN, options.min_rate_window))
+    return Channel(sock)

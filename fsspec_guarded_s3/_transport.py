@@ -284,7 +284,7 @@ class Transport:
         if failure is not None:
             # urllib3's error holds the connection: it is neither cause nor context, since dask pickles both.
             raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_told(failure)}") from failure
-        conn.channel = channel_of(conn.sock)
+        conn.channel = channel_of(conn.sock, self._options)
         conn.incoming = Incoming(conn.channel)
         return conn  # type: ignore[no-any-return]
 

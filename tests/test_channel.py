@@ -6,18 +6,24 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fsspec_guarded_s3._channel import Channel, KernelTimed, channel_of
+from fsspec_guarded_s3._options import Options
 
 SOON, LONG = 0.05, 30.0  # seconds
-KINDS = [
-    Channel,
-    pytest.param(KernelTimed, marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux")),
-]
+
+
+def kernel_timed(sock: socket.socket) -> Channel:
+    """As the transport makes it."""
+    return KernelTimed(sock, turn=1.0)
+
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Python keeps the time")
+KINDS = [Channel, pytest.param(kernel_timed, marks=ON_LINUX)]
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield here, there
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel keeps the time on Linux")
+@ON_LINUX
 def test_kernel_keeps_the_time_of_plain_sockets_only(pair: tuple[socket.socket, socket.socket]) -> None:
     class Green(socket.socket):
         """As gevent's: another thing to the kernel."""
@@ -39,12 +45,14 @@ def test_kernel_keeps_the_time_of_plain_sockets_only(pair: tuple[socket.socket, 
             raise NotImplementedError
 
     with Green() as green:
-        assert type(channel_of(pair[0])) is KernelTimed
-        assert type(channel_of(green)) is Channel
+        assert type(channel_of(pair[0], Options())) is KernelTimed
+        assert type(channel_of(green, Options())) is Channel
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_receive_brings_what_there_is(kind: type[Channel], pair: tuple[socket.socket, socket.socket]) -> None:
+def test_receive_brings_what_there_is(
+    kind: Callable[[socket.socket], Channel], pair: tuple[socket.socket, socket.socket]
+) -> None:
     here, there = pair
     channel, buffer = kind(here), bytearray(10)
     there.send(b"abc")
@@ -58,7 +66,7 @@ def test_receive_brings_what_there_is(kind: type[Channel], pair: tuple[socket.so
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_fill_loses_nothing_that_came_in_time(
-    kind: type[Channel], pair: tuple[socket.socket, socket.socket]
+    kind: Callable[[socket.socket], Channel], pair: tuple[socket.socket, socket.socket]
 ) -> None:
     here, there = pair
     channel, buffer = kind(here), bytearray(10)
@@ -71,7 +79,7 @@ def test_fill_loses_nothing_that_came_in_time(
     assert buffer == b"abcdefghij"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it brings what there is")
+@ON_LINUX
 def test_kernel_waits_for_all_that_is_to_come(pair: tuple[socket.socket, socket.socket]) -> None:
     here, there = pair
     content = os.urandom(2**20)
@@ -80,14 +88,43 @@ def test_kernel_waits_for_all_that_is_to_come(pair: tuple[socket.socket, socket.
     )
     sender.start()
     buffer = bytearray(2**20)
-    assert KernelTimed(here).fill(memoryview(buffer), LONG) == 2**20
+    assert kernel_timed(here).fill(memoryview(buffer), LONG) == 2**20
     sender.join()
     assert buffer == content
 
 
+@ON_LINUX
+def test_what_trickles_in_is_told_at_every_turn(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Else nobody could judge the rate before the time-out."""
+    here, there = pair
+    done = threading.Event()
+
+    def trickle() -> None:
+        while not done.wait(0.05):
+            there.send(b"x")
+
+    sender = threading.Thread(target=trickle)
+    sender.start()
+    try:
+        assert 0 < kernel_timed(here).fill(memoryview(bytearray(2**20)), LONG) < 2**10
+    finally:
+        done.set()
+        sender.join()
+
+
+@ON_LINUX
+def test_kernel_waits_for_more_than_a_turn(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, there = pair
+    channel, buffer = KernelTimed(here, turn=SOON), bytearray(5)
+    threading.Timer(SOON * 5, lambda: there.send(b"later")).start()
+    assert channel.fill(memoryview(buffer), LONG) == 5
+    with pytest.raises(TimeoutError):
+        channel.receive(memoryview(buffer), SOON * 3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_send_ends_when_nobody_reads(
-    kind: type[Channel], pair: tuple[socket.socket, socket.socket], tmp_path: Path
+    kind: Callable[[socket.socket], Channel], pair: tuple[socket.socket, socket.socket], tmp_path: Path
 ) -> None:
     channel = kind(pair[0])
     block = memoryview(bytes(2**16))
@@ -102,7 +139,7 @@ def test_send_ends_when_nobody_reads(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_file_is_sent_in_pieces_up_to_its_end(
-    kind: type[Channel], pair: tuple[socket.socket, socket.socket], tmp_path: Path
+    kind: Callable[[socket.socket], Channel], pair: tuple[socket.socket, socket.socket], tmp_path: Path
 ) -> None:
     here, there = pair
     channel = kind(here)
