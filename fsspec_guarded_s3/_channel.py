@@ -87,8 +87,10 @@ class Channel:
         """Send some bytes of an open file without bringing them to user space; 0 at its end."""
         self._limit(seconds)  # puts the socket into non-blocking mode
         count = min(count, _SENDFILE_SLICE)
+        ready = select.poll()  # select() knows no descriptor above 1,023
+        ready.register(self._sock, select.POLLOUT)
         while True:
-            if not select.select((), (self._sock,), (), seconds)[1]:
+            if not ready.poll(seconds * 1000):
                 raise TimeoutError("timed out")
             try:
                 return os.sendfile(self._sock.fileno(), descriptor, position, count)
@@ -97,7 +99,10 @@ class Channel:
 
 
 class KernelTimed(Channel):
-    """A plain socket on Linux. Every `turn` seconds the kernel tells what moved: the rate is judged by that."""
+    """A plain socket on Linux.
+
+    The kernel comes back every `turn` seconds and tells what has moved, so that the rate can be judged.
+    """
 
     def __init__(self, sock: Any, turn: float) -> None:
         super().__init__(sock)

@@ -151,3 +151,25 @@ def test_file_is_sent_in_pieces_up_to_its_end(
     assert channel.send(memoryview(b"x"), LONG) == 1, "the socket is in the mode that it had"
     with pytest.raises(TimeoutError):
         channel.receive(memoryview(bytearray(1)), SOON)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_file_is_sent_where_many_are_open(
+    kind: Callable[[socket.socket], Channel], pair: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    """select() refuses descriptors above 1,023."""
+    fcntl, resource = pytest.importorskip("fcntl"), pytest.importorskip("resource")
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(2048, most) if most > 0 else 2048, most))
+    try:
+        here, there = pair
+        (tmp_path / "file").write_bytes(b"0123456789")
+        with (
+            socket.socket(fileno=fcntl.fcntl(here.fileno(), fcntl.F_DUPFD, 1100)) as high,
+            open(tmp_path / "file", "rb") as file,
+        ):
+            assert high.fileno() >= 1100
+            assert kind(high).send_file(file.fileno(), 0, 10, LONG) == 10
+        assert there.recv(100) == b"0123456789"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
