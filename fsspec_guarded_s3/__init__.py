@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fsspec
 
+# First, because they load botocore and urllib3: at the end of a long chain of imports CPython 3.11 maps and
+# unmaps a piece of its stack for every call that crosses its border, thousands of times, a fifth of all.
+from . import _session, _transport  # noqa: F401
 from ._bodies import FileChangedError
 from ._errors import (
     AccessDeniedError,
