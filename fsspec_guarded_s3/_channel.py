@@ -61,11 +61,20 @@ class Channel:
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
+        self._news = select.poll() if hasattr(select, "poll") else None
+        if self._news is not None:
+            self._news.register(sock, select.POLLIN)
         self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
 
     def _limit(self, seconds: float) -> None:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
             self._sock.settimeout(seconds)
+
+    def is_quiet(self) -> bool:
+        """Whether neither a byte nor the end of the connection has come."""
+        if self._news is None:
+            return not select.select((self._sock,), (), (), 0)[0]
+        return not self._news.poll(0)
 
     def send(self, view: memoryview, seconds: float) -> int:
         """Send some bytes of `view`; returns how many."""

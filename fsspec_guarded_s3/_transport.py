@@ -73,7 +73,10 @@ class _Idle:
 
 
 class _IdleEviction:
-    """Mixed into urllib3's pools. Both methods are private there; test_transport.py would notice a change."""
+    """Mixed into urllib3's pools. Both methods are private there; test_transport.py would notice a change.
+
+    urllib3's own `_get_conn` makes a poll object to learn whether the store has hung up.
+    """
 
     idle_timeout: float = 30.0
 
@@ -83,7 +86,14 @@ class _IdleEviction:
         super()._put_conn(conn)  # type: ignore[misc]
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        try:
+            conn = self.pool.get()  # type: ignore[attr-defined]
+        except queue.Empty:
+            conn = None
+        if conn is None:
+            return self._new_conn()  # type: ignore[attr-defined]
+        if not (conn.sock is None or conn.channel.is_quiet()):
+            conn.close()
         self.close_if_older(conn, self.idle_timeout)
         return conn
 
