@@ -1,5 +1,6 @@
 """Signatures are botocore's own, requests go to the right endpoint, and nothing secret is shown."""
 
+import itertools
 import json
 import logging
 import pickle
@@ -119,6 +120,76 @@ def assert_signed_as_by_botocore(
 
 
 UNSIGNED_HEADERS = ("host", "accept-encoding", "user-agent", "content-length", "x-amz-checksum-crc32")
+
+
+def ranged(key: str, start: int, **more: Any) -> S3Request:
+    """A read whose range is left out of the signature."""
+    return S3Request("GetObject", "GET", "bucket", key, unsigned={"range": f"bytes={start}-"}, **more)
+
+
+LIKE = [
+    ranged("a", 0),
+    ranged("a", 1),
+    ranged("b", 0),
+    ranged("a", 0, query=(("versionId", "1"),)),
+    ranged("a", 0, headers={"x-amz-request-payer": "requester"}),
+    S3Request("GetObject", "GET", "bucket", "a"),
+    S3Request("HeadObject", "HEAD", "bucket", "a"),
+    S3Request("PutObject", "PUT", "bucket", "a"),
+    S3Request("PutObject", "PUT", "bucket", "a", body=b"body"),
+    S3Request("PutObject", "PUT", "bucket", "a", body=b"other"),
+    S3Request("PutObject", "PUT", "bucket", "a", headers={"if-none-match": "*"}),
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"token": TOKEN}, {"sign_payload": True}, {"anon": True, "key": None, "secret": None}],
+    ids=["key", "token", "payload", "anon"],
+)
+def test_what_was_signed_before_changes_no_signature(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Like requests of a second share what they can; it is never the wrong part."""
+    dates = ["20261127T000000Z", "20261128T000001Z"]
+    alone = {}
+    for date, number in itertools.product(dates, range(len(LIKE))):
+        freeze(monkeypatch, date)
+        alone[date, number] = signer(**options).sign(LIKE[number])
+    ours = signer(**options)
+    for first, second in itertools.product(range(len(LIKE)), repeat=2):
+        for date, number in ((dates[0], first), (dates[0], second), (dates[1], second)):
+            freeze(monkeypatch, date)
+            assert ours.sign(LIKE[number]) == alone[date, number]
+
+
+def signed_names(request: Request) -> set[str]:
+    """The headers that the signature of a request covers."""
+    found = re.search("SignedHeaders=([^,]*)", request.headers["authorization"])
+    assert found
+    return set(found[1].split(";"))
+
+
+def test_ranges_leave_out_of_the_signature_what_shows_in_the_answer() -> None:
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        fs = filesystem(server.url)
+        fs.pipe_file("bucket/key", bytes(range(250)) * 4)
+        assert fs.cat_ranges(["bucket/key"] * 2, [0, 600], [2, 602], max_gap=0) == [b"\0\1", b"de"]
+        ranges = [request for request in server.requests if "range" in request.headers]
+    assert len(ranges) == 2
+    for request in ranges:
+        assert "if-match" in request.headers
+        assert signed_names(request) == {"accept-encoding", "host", "x-amz-content-sha256", "x-amz-date"}
+
+
+def test_the_condition_of_a_write_is_signed() -> None:
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        fs = filesystem(server.url)
+        fs.pipe_file("bucket/key", b"one", mode="create")
+        fs.rm_file("bucket/key", if_match=fs.info("bucket/key")["ETag"])
+        create, delete = (request for request in server.requests if request.method in ("PUT", "DELETE"))
+    assert "if-none-match" in signed_names(create)
+    assert "if-match" in signed_names(delete)
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
