@@ -77,7 +77,7 @@ class BucketOperations(Exchange):
         for count, page in enumerate(self.list_objects(bucket, prefix), 1):
             yield page
             more = page.next_token and page.keys
-            if count == _MANY_PAGES and more and side_by_side and self._is_distant():
+            if count == _MANY_PAGES and more and side_by_side and self.is_distant():
                 branches = self._branches(bucket, prefix)
                 if branches is not None:
                     yield from self._list_branches(bucket, *branches, page.keys[-1])

@@ -129,7 +129,7 @@ class Exchange:
         """
         todo = list(calls)
         limit = self._at_once(todo, limit)
-        run_all(todo, limit, limit if self._is_distant() else _FEW)
+        run_all(todo, limit, limit if self.is_distant() else _FEW)
 
     def ask_side_by_side(self, questions: Iterable[Question]) -> None:
         """The same for many small reads.
@@ -139,7 +139,7 @@ class Exchange:
         """
         todo = list(questions)
         limit = self._at_once(todo)
-        if self._is_distant():
+        if self.is_distant():
             ask_all(todo, limit, limit, 1)
         else:
             ask_all(todo, limit, 1, min(_AHEAD, limit))
@@ -148,12 +148,13 @@ class Exchange:
         """No more than there is to do."""
         return max(1, min(limit or self.options.max_concurrency, len(todo)))
 
-    def _is_distant(self) -> bool:
+    def is_distant(self) -> bool:
+        """Whether the way to the store takes most of the time of a small request."""
         return self._transport.round_trip > _DISTANT
 
     def _is_surely_distant(self) -> bool:
         """The same when more than a few answers say so: for what would be wasted on a near store."""
-        return self._transport.answers >= _SURE and self._is_distant()
+        return self._transport.answers >= _SURE and self.is_distant()
 
     # --- the crossing point ---
 

@@ -2,7 +2,8 @@
 
 Who reads here and there gets what is asked for and little more. Who goes on where the last read ended gets a
 window that doubles with every block, up to a few blocks that are on their way at the same time: a distant
-store is then read as fast as the network brings it, and memory stays bounded.
+store is then read as fast as the network brings it, and memory stays bounded. Reads of more than a block from
+a near store come as they are asked for: putting them together from blocks would take longer.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class PrefetchCache(BaseCache):
     """
 
     name = "prefetch"
+    is_distant: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(blocksize, fetcher, size)
@@ -73,7 +75,8 @@ class PrefetchCache(BaseCache):
 
     def _plan(self, start: int, stop: int) -> None:
         """Have blocks for [start, stop) on their way, and those of the window behind it."""
-        goes_on = 0 < start == self._next
+        at_once = stop - start > self.blocksize and not self.is_distant()
+        goes_on = 0 < start == self._next and not at_once
         self._next = stop
         while self._blocks and self._blocks[0].stop <= start:
             self._blocks.popleft()
@@ -87,7 +90,7 @@ class PrefetchCache(BaseCache):
             most = _BLOCKS * self.blocksize
             self._window = min(max(2 * self._window, stop - start, LEAST), most)
         piece = min(max(self._window // 2, LEAST), self.blocksize)
-        while (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
+        while goes_on and (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
             self._ask(end, end + piece)
         if self._blocks[-1].stop < min(stop, self.size):
             self._ask(self._blocks[-1].stop, stop)

@@ -96,6 +96,8 @@ class PinnedReader(AbstractBufferedFile):
     def cache(self, cache: Any) -> None:
         if isinstance(cache, MMapCache):  # `blockcache::` brings its own
             cache = PinnedBlocks(cache.blocksize, self._fetch_range, cache.size, cache.location, cache.blocks)
+        if isinstance(cache, PrefetchCache):
+            cache.is_distant = self._client.is_distant
         self._cache = cache
 
     def close(self) -> None:

@@ -83,6 +83,42 @@ def test_a_read_of_everything_is_asked_for_as_a_whole() -> None:
     assert fetcher.asked == [(0, len(DATA))]
 
 
+def test_what_is_missing_of_a_read_is_asked_for_as_a_whole() -> None:
+    fetcher = Fetcher()
+    reader = cache(fetcher)
+    assert reader._fetch(500_000, 501_000) == DATA[500_000:501_000]
+    assert reader._fetch(500_500, 2_000_000) == DATA[500_500:2_000_000]
+    assert fetcher.asked == [(500_000, 565_536), (565_536, 2_000_000)]
+
+
+@pytest.mark.parametrize("distant", [False, True])
+def test_large_reads_of_a_near_store_are_asked_for_as_they_come(distant: bool) -> None:
+    """Small ones are read ahead wherever the store is."""
+    fetcher = Fetcher()
+    reader = cache(fetcher)
+    reader.is_distant = lambda: distant
+    bounds = [(0, 300_000), (300_000, 700_000), (700_000, 1_000_000)]
+    for start, stop in bounds:
+        assert reader._fetch(start, stop) == DATA[start:stop]
+    assert (fetcher.asked == bounds) is not distant
+    for start in range(1_000_000, 1_100_000, 10_000):
+        assert reader._fetch(start, start + 10_000) == DATA[start : start + 10_000]
+    reader.close()
+    assert reader.total_requested_bytes > 1_100_000
+
+
+def test_a_reader_tells_its_cache_how_far_away_the_store_is() -> None:
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        fs = filesystem(server.url)
+        fs.pipe_file("bucket/key", DATA)
+        with fs.open("bucket/key", block_size=BLOCK) as file:
+            assert isinstance(file.cache, PrefetchCache)
+            fs._client._transport.round_trip = 0.0001
+            assert not file.cache.is_distant()
+            fs._client._transport.round_trip = 0.1
+            assert file.cache.is_distant()
+
+
 def test_an_error_is_raised_where_its_bytes_are_read_and_does_not_stay() -> None:
     fetcher = Fetcher()
     reader = cache(fetcher)
