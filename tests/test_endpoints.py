@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fsspec_guarded_s3 import _endpoints
 from fsspec_guarded_s3._headers import copy_source
 from fsspec_guarded_s3._models import Request as S3Request
 from fsspec_guarded_s3._models import SessionCredentials
@@ -222,3 +223,44 @@ def test_without_awscrt_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
 def test_cases_of_the_table_are_distinct() -> None:
     """The comparison above would hold for a table of one case."""
     assert len({ours(bucket, **options)[0] for bucket, options, _ in CASES.values()}) == len(CASES)
+
+
+URLS = ["http://127.0.0.1:9000", "https://store.example/", "https://h.example:81/base/x/", "https://[::1]"]
+BUCKETS = ["bucket", "my.dotted.bucket", "1-2", "a" * 63, "192.168.0.1", "x--x-s3", "a--b", "Upper_Case"]
+REGIONS = [None, "eu-west-1", "auto", "garage", "aws-global", "us-gov-west-1", "a b"]
+MORE: list[dict[str, Any]] = [
+    {},
+    {"addressing_style": "path"},
+    {"addressing_style": "virtual"},
+    {"use_accelerate": True},
+    {"use_fips": True, "use_dualstack": True},
+]
+
+
+@pytest.mark.parametrize("more", MORE, ids=str)
+@pytest.mark.parametrize("url", URLS)
+def test_plain_bucket_of_another_store_is_where_the_rules_have_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, more: dict[str, Any]
+) -> None:
+    def found() -> list[Any]:
+        places: list[Any] = []
+        for region in REGIONS:
+            made = signer(endpoint_url=url, region=region, **more)
+            for bucket in BUCKETS:
+                try:
+                    places.append(made.endpoint(bucket))
+                except ValueError as error:
+                    places.append(str(error))
+        return places
+
+    short = found()
+    monkeypatch.setattr(_endpoints, "_PLAIN", re.compile("(?!)"))
+    assert short == found()
+
+
+def test_plain_bucket_of_another_store_needs_no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: Any, name: str) -> Any:
+        raise AssertionError(f"{name} was loaded")
+
+    monkeypatch.setattr(_endpoints.Endpoints, "_load", load)
+    assert signer(endpoint_url="http://127.0.0.1:9000").endpoint("bucket").base_path == "/bucket"
