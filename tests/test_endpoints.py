@@ -226,7 +226,17 @@ def test_cases_of_the_table_are_distinct() -> None:
 
 
 URLS = ["http://127.0.0.1:9000", "https://store.example/", "https://h.example:81/base/x/", "https://[::1]"]
-BUCKETS = ["bucket", "my.dotted.bucket", "1-2", "a" * 63, "192.168.0.1", "x--x-s3", "a--b", "Upper_Case"]
+BUCKETS = [
+    "bucket",
+    ALIAS,
+    "my.dotted.bucket",
+    "1-2",
+    "a" * 63,
+    "192.168.0.1",
+    "x--x-s3",
+    "a--b",
+    "Upper_Case",
+]
 REGIONS = [None, "eu-west-1", "auto", "garage", "aws-global", "us-gov-west-1", "a b"]
 MORE: list[dict[str, Any]] = [
     {},
