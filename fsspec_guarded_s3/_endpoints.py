@@ -105,7 +105,7 @@ class Endpoints:
         fips = options.use_fips or bool(session.get_config_variable("use_fips_endpoint"))
         region = region or "us-east-1"
         plain = style != "virtual" and not options.use_accelerate and _PLAIN.fullmatch(bucket)
-        if custom and plain and _REGION.fullmatch(region):
+        if custom and not re.search("[?#]", custom) and plain and _REGION.fullmatch(region):
             # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
             return self._checked(f"{custom.rstrip('/')}/{bucket}", region, {"name": "sigv4"})
         parameters: dict[str, Any] = {

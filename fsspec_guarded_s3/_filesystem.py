@@ -190,8 +190,9 @@ class GuardedS3FileSystem(Opening):
             if os.path.isdir(lpath):
                 raise IsADirectoryError(errno.EISDIR, "the target is a folder: name a file in it", lpath)
             os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
+            # First: where it begins anew, since the object was replaced meanwhile, this one may be smaller.
+            callback.absolute_update(0)
             callback.set_size(size)
-            callback.absolute_update(0)  # also when it begins anew, since the object was replaced meanwhile
 
         location, only_directory = self._location(rpath, version_id)
         if location.key and not only_directory:

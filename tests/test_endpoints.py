@@ -225,7 +225,14 @@ def test_cases_of_the_table_are_distinct() -> None:
     assert len({ours(bucket, **options)[0] for bucket, options, _ in CASES.values()}) == len(CASES)
 
 
-URLS = ["http://127.0.0.1:9000", "https://store.example/", "https://h.example:81/base/x/", "https://[::1]"]
+URLS = [
+    "http://127.0.0.1:9000",
+    "https://store.example/",
+    "https://h.example:81/base/x/",
+    "https://[::1]",
+    "https://h?q=1",
+    "https://h/#a",
+]
 BUCKETS = [
     "bucket",
     ALIAS,
