@@ -23,14 +23,13 @@ from ._operations import request_of
 from ._options import Options
 from ._paths import S3Path
 from ._session import Session
-from ._sigv4 import SESSION_TOKEN, QuietAuth, timestamp_of
+from ._sigv4 import EMPTY, SESSION_TOKEN, QuietAuth, timestamp_of
 from ._sigv4a import AsymmetricAuth
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
 Sign = Callable[[str], dict[str, str]]  # all headers of a request to a target
 UNSIGNED = "UNSIGNED-PAYLOAD"
-_EMPTY = hashlib.sha256().hexdigest()
 _MINUTE = timedelta(minutes=1)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
@@ -162,7 +161,7 @@ class Signer:
 
     def _payload(self, request: Request) -> str:
         if not body_size(request.body):
-            return _EMPTY
+            return EMPTY
         if not self._options.sign_payload:
             return UNSIGNED
         digest = hashlib.sha256()

@@ -14,7 +14,7 @@ import botocore.auth
 
 from ._endpoints import Endpoint
 
-_EMPTY = hashlib.sha256().hexdigest()
+EMPTY = hashlib.sha256().hexdigest()  # of no bytes: what a request without a body signs
 _NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
 
 TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
@@ -124,7 +124,7 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
             headers,
             canonical="\n".join([*rows, "", names, self._payload]),
             # The digest of the canonical request comes at the end.
-            to_sign=self.string_to_sign(self._request, "").removesuffix(_EMPTY),
+            to_sign=self.string_to_sign(self._request, "").removesuffix(EMPTY),
             key=self._key(),
             begin=f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature=",
         )
