@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from ._client import Cursor, S3Client
 from ._errors import (
@@ -22,10 +23,11 @@ from ._errors import (
     PreconditionFailedError,
     PreconditionUnsupportedError,
 )
-from ._models import WRITE_TOKEN, Body, Condition, ObjectInfo, Written
+from ._models import WRITE_TOKEN, Body, ByteRange, Condition, ObjectInfo, Written
 from ._paths import S3Path
 
 logger = logging.getLogger("fsspec_guarded_s3")
+T = TypeVar("T")
 _WRONG = '"00000000000000000000000000000000"'
 _CREATE = Condition(create=True)
 _SWAP = Condition(if_match=_WRONG)
@@ -36,8 +38,9 @@ class Guards:
     """What a store honours. False: it ignores the condition, or refuses the request that carries it.
 
     `create` and `swap` are If-None-Match and If-Match on PutObject, the same `_on_complete` and `copy_`;
-    `delete` is If-Match on DeleteObject, `pinned_get` on GetObject; `copy_source` is the pin of a copy;
-    `token` says that user metadata is kept, by which a write whose answer was lost is recognised.
+    `delete` is If-Match on DeleteObject, `delete_many` the ETags in DeleteObjects, `pinned_get` If-Match on
+    GetObject; `copy_source` is the pin of CopyObject, `copy_source_parts` that of UploadPartCopy; `token`
+    says that user metadata is kept, by which a write whose answer was lost is recognised.
     """
 
     create: bool = True
@@ -45,8 +48,10 @@ class Guards:
     create_on_complete: bool = True
     swap_on_complete: bool = True
     delete: bool = True
+    delete_many: bool = True
     pinned_get: bool = True
     copy_source: bool = True
+    copy_source_parts: bool = True
     copy_create: bool = True
     copy_swap: bool = True
     token: bool = True
@@ -94,13 +99,21 @@ def require_guard(
 
 def require(client: S3Client, path: S3Path, name: str) -> None:
     """Raise PreconditionUnsupportedError when the store does not honour the guard `name`."""
-    if not getattr(known_guards(client, path), name):
+    if not honours(client, path, name):
         raise PreconditionUnsupportedError(
             f"the store does not honour the condition of this request ({name}, as a probe found out): "
             "nothing was sent, since it could have overwritten another writer's object",
             bucket=path.bucket,
             key=path.key,
         )
+
+
+def honours(client: S3Client, path: S3Path, name: str) -> bool:
+    """Whether the store of `path` honours the guard `name`, where another way is at hand if it does not.
+
+    Raises AccessDeniedError when the credentials may not find out.
+    """
+    return bool(getattr(known_guards(client, path), name))
 
 
 def keeps_tokens(client: S3Client, path: S3Path) -> bool:
@@ -164,10 +177,13 @@ class _Trial:
             swap_on_complete=self._refused(lambda: self._complete(_SWAP)),
             pinned_get=pinned,
             copy_source=copies and self._refused(lambda: self._copy(_WRONG, Condition())),
+            copy_source_parts=copies and self._refused(self._copy_part),
             copy_create=copies and self._refused(lambda: self._copy(now, _CREATE)),
             copy_swap=copies and self._refused(lambda: self._copy(now, _SWAP)),
-            delete=self._refused(lambda: self._delete(_WRONG)),
             token=self._token_was_kept(),
+            # Last, each of an object that was just written: a store that ignores the condition removes it.
+            delete_many=self._refused(self._delete_many),
+            delete=self._refused(self._delete_new),
         )
 
     def _may_delete(self) -> None:
@@ -183,6 +199,21 @@ class _Trial:
         marker = self._client.delete_object(self._key, if_match=etag)
         if marker:  # a versioned bucket whose store ignored the condition
             self._made.append(S3Path(self._key.bucket, self._key.key, marker))
+
+    def _delete_new(self) -> None:
+        self._put(Condition())
+        self._delete(_WRONG)
+
+    def _delete_many(self) -> None:
+        """DeleteObjects of a new object under an ETag that it does not have."""
+        written = self._put(Condition())
+        error = self._client.delete_objects(self._key.bucket, {self._key.key: _WRONG}).get(self._key.key)
+        if error is None:
+            if written.version_id:  # DeleteObjects tells only what failed, and not the marker that it made
+                for page in self._client.list_versions(self._key.bucket, self._key.key):
+                    self._made += [S3Path(self._key.bucket, row.key, row.version_id) for row in page.versions]
+            raise GuardedS3Error("an ETag was ignored by DeleteObjects")
+        raise error
 
     def _refused(self, call: Callable[[], object]) -> bool:
         """Whether the store refused what it had to refuse, for the right reason."""
@@ -233,6 +264,23 @@ class _Trial:
         return written
 
     def _complete(self, condition: Condition) -> Written:
+        def publish(upload_id: str) -> Written:
+            part = self._client.upload_part(self._key, upload_id, 1, b"probe")
+            return self._client.complete_multipart_upload(self._key, upload_id, [part], condition)
+
+        return self._note(self._key, self._in_upload(publish))
+
+    def _copy_part(self) -> None:
+        """UploadPartCopy of a version that is not there; the upload is never completed."""
+        whole = ByteRange(0, len(b"probe"))
+
+        def copy(upload_id: str) -> None:
+            self._client.upload_part_copy(self._key, upload_id, 1, self._key, whole, _WRONG)
+            raise GuardedS3Error("the pin was ignored by UploadPartCopy")
+
+        self._in_upload(copy)
+
+    def _in_upload(self, call: Callable[[str], T]) -> T:
         try:
             upload_id = self._client.create_multipart_upload(self._key, {})
         except GuardedS3Error as error:
@@ -242,13 +290,11 @@ class _Trial:
                         self._client.abort_multipart_upload(self._key.child(item.key), item.upload_id)
             raise
         try:
-            part = self._client.upload_part(self._key, upload_id, 1, b"probe")
-            written = self._client.complete_multipart_upload(self._key, upload_id, [part], condition)
+            return call(upload_id)
         except GuardedS3Error:
             with suppress(ObjectNotFoundError):
                 self._client.abort_multipart_upload(self._key, upload_id)
             raise
-        return self._note(self._key, written)
 
     def _token_was_kept(self) -> bool:
         token = secrets.token_hex(8)

@@ -30,11 +30,11 @@ from tests.test_faults import short_pauses  # noqa: F401
 PATH = "bucket/folder/key"
 SLOT = ("bucket", "folder/key")
 LARGE = period_free(6 * MIB)
-NONE = Guards(*[False] * 9, token=True)
+NONE = Guards(*[False] * 11, token=True)
 
 
 def is_probe(request: Request) -> bool:
-    return ".gs3-probe-" in request.target
+    return ".gs3-probe-" in request.target or b".gs3-probe-" in request.body
 
 
 @contextlib.contextmanager
@@ -63,8 +63,9 @@ def test_probe_writes_beside_the_path_and_nowhere_else() -> None:
     stored = fake.put(*SLOT, b"mine")
     with store(fake) as (server, fs):
         fs.probe(PATH)
-        assert {request.path.rpartition("/")[0] for request in server.requests} == {"/bucket/folder"}
-        assert all(is_probe(request) for request in server.requests)
+        of_keys = [request for request in server.requests if "delete" not in request.query]
+        assert {request.path.rpartition("/")[0] for request in of_keys} == {"/bucket/folder"}
+        assert all(is_probe(request) for request in of_keys)
     assert fake.objects == {SLOT: stored}
 
 
@@ -76,8 +77,10 @@ def test_probe_writes_beside_the_path_and_nowhere_else() -> None:
         ("create_on_complete", lambda r: r.method == "POST" and "if-none-match" in r.headers),
         ("swap_on_complete", lambda r: r.method == "POST" and "if-match" in r.headers),
         ("delete", lambda r: r.method == "DELETE" and "if-match" in r.headers),
+        ("delete_many", lambda r: r.method == "POST" and "delete" in r.query),
         ("pinned_get", lambda r: r.method == "GET" and "if-match" in r.headers),
-        ("copy_source", lambda r: copies(r)),
+        ("copy_source", lambda r: copies(r) and "partNumber" not in r.query),
+        ("copy_source_parts", lambda r: copies(r) and "partNumber" in r.query),
         ("copy_create", lambda r: copies(r) and "if-none-match" in r.headers),
         ("copy_swap", lambda r: copies(r) and "if-match" in r.headers),
     ],
@@ -105,7 +108,12 @@ def test_store_without_copy_lacks_only_the_guards_of_copies() -> None:
         "bucket", fault=lambda request, fake: s3_error(501, "NotImplemented") if copies(request) else None
     )
     with store(fake) as (_, fs):
-        assert fs.probe(PATH).missing() == ("copy_source", "copy_create", "copy_swap")
+        assert fs.probe(PATH).missing() == (
+            "copy_source",
+            "copy_source_parts",
+            "copy_create",
+            "copy_swap",
+        )
 
 
 class Forgetful(FakeS3):
@@ -281,7 +289,8 @@ def test_unconditional_verbs_do_not_probe() -> None:
 
 def probes(server: ScriptedServer) -> int:
     """How many probes were run."""
-    keys = {request.path.removesuffix("-copy") for request in server.requests if is_probe(request)}
+    of_keys = [request for request in server.requests if ".gs3-probe-" in request.path]
+    keys = {request.path.removesuffix("-copy") for request in of_keys}
     return len(keys)
 
 
