@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from . import _xml
-from ._errors import ProtocolError
+from ._errors import ObjectNotFoundError, ProtocolError, ResponseError
 from ._exchange import Exchange
 from ._models import ListPage, Request, VersionPage
 from ._paths import is_directory_bucket
@@ -161,6 +161,21 @@ class BucketOperations(Exchange):
     def bucket_headers(self, bucket: str) -> Mapping[str, str]:
         """HeadBucket; the headers of the answer, which tell the store's time and the bucket's region."""
         return self._send(Request("HeadBucket", "HEAD", bucket)).headers
+
+    def check_welcome(self, bucket: str) -> None:
+        """To be called after a 404 to HEAD, which has no code: raises what else it may have meant.
+
+        versitygw says 404 to an access key that it does not know. Nothing is asked once a request was granted.
+        """
+        if self._welcome:
+            return
+        try:
+            next(self.list_objects(bucket, max_keys=1))
+        except ObjectNotFoundError:
+            pass
+        except ResponseError as error:
+            if error.status == 404:
+                raise
 
     def create_bucket(self, bucket: str, region: str | None = None, acl: str | None = None) -> None:
         """CreateBucket in `region`, by default that of the options; `acl` is a canned one."""

@@ -31,7 +31,7 @@ _CODES: dict[type[ResponseError], str] = {
         InvalidObjectState InvalidPayer InvalidSecurity InvalidToken MissingSecurityElement
         MissingSecurityHeader NotSignedUp ObjectAlreadyInActiveTierError ObjectNotInActiveTierError
         RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch TokenCodeInvalidError TokenRefreshRequired
-        UnauthorizedAccess UnauthorizedAccessError""",
+        UnauthorizedAccess UnauthorizedAccessError XAdminUserNotFound""",
     BucketExistsError: "BucketAlreadyExists BucketAlreadyOwnedByYou",
     ConflictError: """
         ConditionalRequestConflict InvalidBucketState OperationAborted RestoreAlreadyInProgress""",
@@ -59,7 +59,7 @@ _CODES: dict[type[ResponseError], str] = {
         NoSuchAccessPoint NoSuchAnnotation NoSuchBucket NoSuchBucketPolicy NoSuchConfiguration
         NoSuchCORSConfiguration NoSuchKey NoSuchLifecycleConfiguration NoSuchMultiRegionAccessPoint
         NoSuchObjectLockConfiguration NoSuchPublicAccessBlockConfiguration NoSuchTagSet NoSuchUpload
-        NoSuchVersion NoSuchWebsiteConfiguration ObjectLockConfigurationNotFoundError
+        NoSuchObject NoSuchVersion NoSuchWebsiteConfiguration NotFound ObjectLockConfigurationNotFoundError
         OwnershipControlsNotFoundError ReplicationConfigurationNotFoundError
         ServerSideEncryptionConfigurationNotFoundError""",
     PreconditionFailedError: "PreconditionFailed",
@@ -83,7 +83,6 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     400: InvalidRequestError,
     401: AccessDeniedError,
     403: AccessDeniedError,
-    404: ObjectNotFoundError,
     405: InvalidRequestError,
     409: ConflictError,
     411: InvalidRequestError,
@@ -109,6 +108,7 @@ _REMEDIES: dict[str, str] = {
     "ExpiredTokenException": _SIGN_IN,
     "IllegalLocationConstraintException": "set region to the one that the bucket is to be in",
     "InvalidAccessKeyId": "the access key is unknown here: check key, profile and endpoint_url",
+    "XAdminUserNotFound": "the access key is unknown here: check key, profile and endpoint_url",
     "InvalidLocationConstraint": "set region to the one that the bucket is to be in",
     "InvalidObjectState": _ARCHIVED,
     "InvalidPayer": "the payer's account cannot be charged: check it, and requester_pays",
@@ -175,6 +175,9 @@ def error_class(status: int, code: str) -> type[ResponseError]:
         return by_code
     if "Throttl" in code:
         return ThrottledError
+    if status == 404 and not code:
+        # An answer to HEAD has no code. One that is unknown may speak of a user or of a page.
+        return ObjectNotFoundError
     return _BY_STATUS.get(status, ServerError if status >= 500 else ResponseError)
 
 

@@ -76,6 +76,18 @@ def _rebuild(cls: type[GuardedS3Error], message: str, state: dict[str, Any]) -> 
     return error
 
 
+# --- nothing was asked ----------------------------------------------------------------------------
+
+
+class ConfigurationError(GuardedS3Error, ValueError):
+    """An option, an environment variable or a file that it names cannot be used. Nothing was sent.
+
+    Never "not found": neither `exists` nor `walk` nor a mapper takes it for an object that is not there.
+    """
+
+    default_errno = _errno.EINVAL
+
+
 # --- no usable response ---------------------------------------------------------------------------
 
 
@@ -181,6 +193,10 @@ class AccessDeniedError(ResponseError, PermissionError):
 
 class CredentialsError(AccessDeniedError):
     """No credentials were found, or they could not be refreshed. Nothing was sent."""
+
+
+# Whoever goes on after a failure stops at these: they say nothing about one object, and the next fails too.
+HOPELESS = (ConfigurationError, CredentialsError)
 
 
 class ConflictError(ResponseError):

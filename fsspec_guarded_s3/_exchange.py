@@ -84,6 +84,7 @@ class Exchange:
         self._signer = Signer(options)
         self._retry = RetryPolicy(options.max_attempts)
         self._sessions = Sessions()
+        self._welcome = False  # whether the store has granted a request
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
         self._carry(options.attributes())
 
@@ -165,6 +166,7 @@ class Exchange:
         if body.status >= 300:
             with body:
                 raise self._error(request, body)
+        self._welcome = True
         return body
 
     def _ahead(self, request: Request) -> Early:

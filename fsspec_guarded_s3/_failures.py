@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ._errors import (
+    ConfigurationError,
     ConflictError,
     ObjectChangedError,
     ObjectExistsError,
@@ -25,6 +26,7 @@ OK, FAILED, USAGE, NOT_FOUND, REFUSED, DENIED, UNKNOWN, UNAVAILABLE = range(8)
 # As shells report what a signal ended.
 INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
 _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (  # the first that fits
+    ((ConfigurationError,), USAGE),
     ((WriteOutcomeUnknownError,), UNKNOWN),
     ((PreconditionFailedError, FileExistsError), REFUSED),
     ((FileNotFoundError,), NOT_FOUND),

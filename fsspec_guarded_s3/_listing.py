@@ -100,7 +100,11 @@ class Listing(AbstractFileSystem):
         if known is not None:
             return known
         if not location.key:
-            self._client.head_bucket(location.bucket)
+            try:
+                self._client.head_bucket(location.bucket)
+            except ObjectNotFoundError:
+                self._client.check_welcome(location.bucket)
+                raise
             return directory_row(location.bucket)
         missing = nothing_at(location)
         if not only_directory:
@@ -131,7 +135,10 @@ class Listing(AbstractFileSystem):
             location = self._object(path)
         except (IsADirectoryError, ValueError):  # no valid path is no file; a 400 of the store is an error
             return False
-        return self._is_object(location)
+        found = self._is_object(location)
+        if not found:
+            self._client.check_welcome(location.bucket)
+        return found
 
     def isdir(self, path: str) -> bool:
         """Whether `path` is a bucket or a prefix of keys."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
+from ._errors import HOPELESS
 from ._keywords import check_depth, refuse
 from ._listing import nothing_at
 from ._paths import S3Path
@@ -50,8 +51,9 @@ class Selection(Versions):
     ) -> Iterator[tuple[str, Any, Any]]:
         """Like `os.walk`: (directory, names of directories, names of files), level by level.
 
-        `on_error` is "omit", "raise" or a function of the OSError. With `detail` the names are the keys of
-        dicts of `info`s. From the top down, directories that are removed from the second are not walked into.
+        `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration is always raised.
+        With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
+        removed from the second are not walked into.
         With a listing cache as it was when it was listed; `refresh` asks the store.
         """
         refuse(self.walk, kwargs)
@@ -61,6 +63,8 @@ class Selection(Versions):
         name = self._strip_protocol(path)
         try:
             rows = self.ls(path, detail=True, refresh=refresh)
+        except HOPELESS:
+            raise
         except OSError as error:
             if on_error == "raise":
                 raise

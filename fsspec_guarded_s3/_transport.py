@@ -24,7 +24,8 @@ import threading
 import time
 import urllib.request
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
 from ._channel import Channel, Pace, channel_of
 from ._errors import (
+    ConfigurationError,
     ConnectError,
     IncompleteBodyError,
     SendTimeoutError,
@@ -260,16 +262,19 @@ class Transport:
         return urllib.request.getproxies().get(scheme) or None
 
     def ssl_context(self) -> ssl.SSLContext:
-        """What decides which certificates are trusted. Raises OSError for a file that cannot be loaded."""
+        """What decides which certificates are trusted. ConfigurationError for a file that cannot be loaded."""
         if self._context is None:
-            bundle = (
-                self._options.ca_bundle
-                or os.environ.get("AWS_CA_BUNDLE")
-                or os.environ.get("REQUESTS_CA_BUNDLE")
-            )
-            self._context = ssl.create_default_context(cafile=bundle)
+            bundle = self._options.ca_bundle
+            source = "storage option ca_bundle"
+            for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+                if not bundle:
+                    bundle, source = os.environ.get(name), name
+            with _naming(source, bundle):
+                context = ssl.create_default_context(cafile=bundle or None)
             if self._options.client_cert:
-                self._context.load_cert_chain(self._options.client_cert)
+                with _naming("storage option client_cert", self._options.client_cert):
+                    context.load_cert_chain(self._options.client_cert)
+            self._context = context  # only now: one without its certificate must not be used
         return self._context
 
     def _connected(self, pool: Any, wire: WireRequest) -> HTTPConnection:
@@ -334,6 +339,16 @@ class Transport:
         except OSError as error:
             return error
         return None
+
+
+@contextmanager
+def _naming(source: str, path: str | None) -> Iterator[None]:
+    """What cannot be loaded is a wrong configuration, never a FileNotFoundError: that is a missing object."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a path with a zero byte
+        said = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"{source}: {path!r} cannot be loaded: {said}") from error
 
 
 def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, status: int) -> None:

@@ -20,6 +20,7 @@ from tests.scripted_server import ScriptedServer, close, s3_error
 BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "AccessDeniedError": (PermissionError, errno.EACCES),
     "BucketExistsError": (FileExistsError, errno.EEXIST),
+    "ConfigurationError": (ValueError, errno.EINVAL),
     "ConflictError": (OSError, errno.EBUSY),
     "ConnectError": (ConnectionError, errno.ECONNREFUSED),
     "CredentialsError": (PermissionError, errno.EACCES),
@@ -163,9 +164,12 @@ def test_every_documented_code_has_its_class_whatever_the_status(code: str) -> N
 
 
 def test_no_403_is_a_missing_file_and_no_404_a_refusal() -> None:
-    for status, builtin in ((403, PermissionError), (404, FileNotFoundError)):
-        assert issubclass(error_class(status, "NeverHeardOf"), builtin)
-        assert issubclass(error_class(status, ""), builtin)
+    for status, code, builtin in ((403, "NeverHeardOf", PermissionError), (404, "", FileNotFoundError)):
+        assert issubclass(error_class(status, code), builtin)
+
+
+def test_404_with_a_code_that_is_unknown_is_neither() -> None:
+    assert error_class(404, "NeverHeardOf") is ResponseError
 
 
 @pytest.mark.parametrize(

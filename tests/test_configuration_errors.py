@@ -1,0 +1,159 @@
+"""A wrong configuration is told, and never looks like an object that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsspec_guarded_s3 import (
+    AccessDeniedError,
+    ConfigurationError,
+    CredentialsError,
+    GuardedS3FileSystem,
+    ObjectNotFoundError,
+    ResponseError,
+)
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import Request, Answer, ScriptedServer, respond, s3_error
+
+Look = Callable[[GuardedS3FileSystem], Any]
+LOOKS: dict[str, Look] = {
+    "cat": lambda fs: fs.cat("bucket/key"),
+    "cat omit": lambda fs: fs.cat(["bucket/key", "bucket/other"], on_error="omit"),
+    "exists": lambda fs: fs.exists("bucket/key"),
+    "exists bucket": lambda fs: fs.exists("bucket"),
+    "find": lambda fs: fs.find("bucket"),
+    "glob": lambda fs: fs.glob("bucket/*"),
+    "isdir": lambda fs: fs.isdir("bucket/dir"),
+    "isdir bucket": lambda fs: fs.isdir("bucket"),
+    "isfile": lambda fs: fs.isfile("bucket/key"),
+    "ls": lambda fs: fs.ls("bucket"),
+    "mapper get": lambda fs: fs.get_mapper("bucket").get("key", b"default"),
+    "mapper in": lambda fs: "key" in fs.get_mapper("bucket"),
+    "mapper getitems": lambda fs: fs.get_mapper("bucket").getitems(["key"], on_error="omit"),
+    "open ab": lambda fs: fs.open("bucket/key", "ab"),
+    "open rb": lambda fs: fs.open("bucket/key", "rb"),
+    "open xb": lambda fs: fs.open("bucket/key", "xb"),
+    "put_if_absent": lambda fs: fs.put_if_absent("bucket/key", b"1"),
+    "rm": lambda fs: fs.rm("bucket/key"),
+    "walk": lambda fs: list(fs.walk("bucket")),
+    "walk with a function": lambda fs: list(fs.walk("bucket", on_error=lambda error: None)),
+}
+every_look = pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+
+
+def _no_bundle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
+    return {"ca_bundle": str(folder / "gone.pem")}
+
+
+def _no_bundle_of_the_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(folder / "gone.pem"))
+    return {}
+
+
+def _folder_as_bundle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
+    return {"ca_bundle": str(folder)}
+
+
+def _bundle_without_certificates(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
+    (folder / "empty.pem").write_text("")
+    return {"ca_bundle": str(folder / "empty.pem")}
+
+
+def _no_client_certificate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
+    return {"client_cert": str(folder / "gone.pem")}
+
+
+WRONG = (
+    _no_bundle,
+    _no_bundle_of_the_environment,
+    _folder_as_bundle,
+    _bundle_without_certificates,
+    _no_client_certificate,
+)
+
+
+@every_look
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
+def test_certificate_files_that_cannot_be_loaded(
+    look: Look, wrong: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    options = wrong(monkeypatch, tmp_path)
+    fs = filesystem("https://127.0.0.1:9", probe="never", **options)
+    for _ in range(2):  # what failed once must not be there, half made, the second time
+        with pytest.raises(ConfigurationError, match="storage option|AWS_CA_BUNDLE") as caught:
+            look(fs)
+        assert not isinstance(caught.value, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
+
+
+def test_certificate_file_is_named(tmp_path: Path) -> None:
+    path = str(tmp_path / "gone.pem")
+    with pytest.raises(ConfigurationError, match=r"storage option ca_bundle: .*gone\.pem.* cannot be loaded"):
+        filesystem("https://127.0.0.1:9", ca_bundle=path).cat_file("bucket/key")
+
+
+@pytest.fixture
+def keyless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[GuardedS3FileSystem]:
+    """A filesystem without credentials, at a store that would answer."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        yield GuardedS3FileSystem(
+            endpoint_url=server.url, region="us-east-1", probe="never", skip_instance_cache=True
+        )
+
+
+@every_look
+def test_missing_credentials(look: Look, keyless: GuardedS3FileSystem) -> None:
+    with pytest.raises(CredentialsError):
+        look(keyless)
+
+
+# --- 404 that speaks of something else ---
+
+
+def _answers(code: str) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        return respond(404) if request.method == "HEAD" else s3_error(404, code)
+
+    return answer
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", ""])
+def test_404_of_an_object_is_not_found(code: str) -> None:
+    answer = respond(404) if not code else s3_error(404, code)
+    with ScriptedServer(handler=lambda request: answer) as server, pytest.raises(ObjectNotFoundError):
+        filesystem(server.url).cat_file("bucket/key")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("XAdminUserNotFound", AccessDeniedError), ("NoSuchEntity", ResponseError), ("Http404", ResponseError)],
+)
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param(look, id=name)
+        for name, look in LOOKS.items()
+        if "omit" not in name
+        and not name.startswith("walk")
+        and name not in ("mapper getitems", "open ab", "open xb")  # the write is refused
+    ],
+)
+def test_404_of_something_else_is_told(look: Look, code: str, kind: type[ResponseError]) -> None:
+    """A user who is unknown, a page that is not there: nothing that speaks of the object."""
+    with ScriptedServer(handler=_answers(code)) as server:
+        fs = filesystem(server.url, probe="never")
+        with pytest.raises(kind) as caught:
+            look(fs)
+        assert not isinstance(caught.value, FileNotFoundError)
+        assert caught.value.code == code
