@@ -165,7 +165,7 @@ class BucketOperations(Exchange):
     def check_welcome(self, bucket: str) -> None:
         """To be called after a 404 to HEAD, which has no code: raises what else it may have meant.
 
-        versitygw says 404 to an access key that it does not know. Nothing is asked once a request was granted.
+        versitygw says 404 to an access key that it does not know. It asks only until a request was granted.
         """
         if self._welcome:
             return

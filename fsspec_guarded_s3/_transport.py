@@ -262,7 +262,7 @@ class Transport:
         return urllib.request.getproxies().get(scheme) or None
 
     def ssl_context(self) -> ssl.SSLContext:
-        """What decides which certificates are trusted. ConfigurationError for a file that cannot be loaded."""
+        """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
         if self._context is None:
             bundle = self._options.ca_bundle
             source = "storage option ca_bundle"

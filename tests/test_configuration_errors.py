@@ -18,7 +18,7 @@ from fsspec_guarded_s3 import (
 )
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Request, Answer, ScriptedServer, respond, s3_error
+from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
 
 Look = Callable[[GuardedS3FileSystem], Any]
 LOOKS: dict[str, Look] = {
@@ -87,7 +87,7 @@ def test_certificate_files_that_cannot_be_loaded(
     options = wrong(monkeypatch, tmp_path)
     fs = filesystem("https://127.0.0.1:9", probe="never", **options)
     for _ in range(2):  # what failed once must not be there, half made, the second time
-        with pytest.raises(ConfigurationError, match="storage option|AWS_CA_BUNDLE") as caught:
+        with pytest.raises(ConfigurationError, match=r"storage option|AWS_CA_BUNDLE") as caught:
             look(fs)
         assert not isinstance(caught.value, (FileNotFoundError, IsADirectoryError, NotADirectoryError))
 
