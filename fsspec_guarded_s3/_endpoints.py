@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 import botocore.configprovider
 import botocore.endpoint_provider
@@ -24,13 +24,18 @@ logger = logging.getLogger("fsspec_guarded_s3")
 # Buckets of which the rules know nothing: no ARN, and no suffix such as that of directory buckets.
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9][a-z0-9.-]*")
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
+# A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
+# here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
+_HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+|%[A-Za-z0-9._~-]+)?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _RULES = "s3/2006-03-01/endpoint-rule-set-1"  # S3's API has had one version
 
 
 class Endpoint(NamedTuple):
     """Where a bucket is reached, for which region requests to it are signed, and how.
 
-    `signature` is botocore's name of the scheme: sigv4, sigv4-s3express, or sigv4a with the region "*".
+    `host` and `port` are where to connect to, `netloc` is the Host header, `base_path` is encoded as SigV4
+    has it. `signature` is botocore's name of the scheme: sigv4, sigv4-s3express, or sigv4a with region "*".
     """
 
     scheme: str
@@ -105,7 +110,7 @@ class Endpoints:
         fips = options.use_fips or bool(session.get_config_variable("use_fips_endpoint"))
         region = region or "us-east-1"
         plain = style != "virtual" and not options.use_accelerate and _PLAIN.fullmatch(bucket)
-        if custom and not re.search("[?#]", custom) and plain and _REGION.fullmatch(region):
+        if custom and plain and _REGION.fullmatch(region):
             # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
             return self._checked(f"{custom.rstrip('/')}/{bucket}", region, {"name": "sigv4"})
         parameters: dict[str, Any] = {
@@ -140,17 +145,16 @@ class Endpoints:
 
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host, netloc = _authority(parts)
         if parts.scheme == "http" and not (is_loopback(host) or self._options.allow_http):
             raise ValueError(
                 f"endpoint_url is plain http to {host}: requests could be read on the way. "
                 "Use https, or pass allow_http=True where the network is trusted"
             )
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
         service = scheme.get("signingName", "s3")
-        return Endpoint(
-            parts.scheme, host, port, parts.netloc, parts.path.rstrip("/"), region, service, scheme["name"]
-        )
+        base_path = _canonical(parts.path.rstrip("/"))
+        return Endpoint(parts.scheme, host, port, netloc, base_path, region, service, scheme["name"])
 
     def _configured_endpoint(self) -> str | None:
         """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""
@@ -181,9 +185,37 @@ def _checked_url(url: str | None) -> str | None:
     """The endpoint that somebody configured. It is not shown before it is known to hold no password."""
     if url is None:
         return None
-    parts = urlsplit(url)
-    if parts.username is not None:
+    if "@" in url:
         raise ValueError("endpoint_url must not hold a user name or password: pass key and secret")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if "?" in url or "#" in url:
+        raise ValueError("endpoint_url must not have a query or a fragment")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address in them, or a port that is none
+        good = None
+    if not good or not url.isprintable():
         raise ValueError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
     return url
+
+
+def _authority(parts: SplitResult) -> tuple[str, str]:
+    """The host to connect to, and the Host header: what a proxy or a server would make of it is signed.
+
+    As botocore has it: in lower case, without the port of the scheme. A dot at the end, which stops the
+    resolver from trying other domains, and an IPv6 zone (RFC 6874, 1) are for this machine alone.
+    """
+    host = (parts.hostname or "").replace("%25", "%")
+    named = host.partition("%")[0].removesuffix(".")
+    if ":" in named:
+        named = f"[{named}]"
+    if parts.port not in (None, _DEFAULT_PORTS[parts.scheme]):
+        named = f"{named}:{parts.port}"
+    if parts.scheme == "http" and host.removesuffix(".").endswith(".localhost"):
+        host = "localhost"  # RFC 6761, 6.3; a resolver that asks the network would leak plain requests
+    return host, named
+
+
+def _canonical(path: str) -> str:
+    """`path` as SigV4 encodes it, whichever way it was written: "/a b" and "/a%20b" are one."""
+    return "/".join(quote(unquote_to_bytes(segment), safe="~") for segment in path.split("/"))

@@ -142,11 +142,19 @@ def is_directory_bucket(bucket: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine: localhost or a loopback address, not a name like 127.example.com."""
+    """Whether `host` is this machine: localhost, a loopback address or the unspecified one, by which a server
+    that listens everywhere is often named. Not a name like 127.example.com.
+    """
+    name = host.strip("[]").removesuffix(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
     try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 def _is_ip_address(bucket: str) -> bool:

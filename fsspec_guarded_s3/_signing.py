@@ -154,10 +154,9 @@ class Signer:
         path += "/" + quote(request.key, safe="/~") if request.key else "" if path else "/"
         if not request.query:
             return path
-        query = "&".join(
-            f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in sorted(request.query)
-        )
-        return f"{path}?{query}"
+        # Sorted by what is sent, as SigV4 has it: "%5B" comes before "0", which "[" does not.
+        pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in request.query)
+        return f"{path}?{'&'.join(f'{name}={value}' for name, value in pairs)}"
 
     def _payload(self, request: Request) -> str:
         if not body_size(request.body):

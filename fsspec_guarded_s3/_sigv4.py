@@ -16,6 +16,10 @@ from ._endpoints import Endpoint
 
 EMPTY = hashlib.sha256().hexdigest()  # of no bytes: what a request without a body signs
 _NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
+# A hop may change these without changing what is asked for: Google's front end appends to Accept-Encoding,
+# caches rewrite or drop Range (the answer says what was sent, and is checked), and a body may be framed anew.
+# botocore signs no Accept-Encoding and no Content-Length either, since it adds them after it has signed.
+_OF_A_HOP = frozenset({"accept-encoding", "content-length", "range"})
 
 TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
 _IN_QUERY = {TOKEN: "X-Amz-Security-Token", SESSION_TOKEN: "X-Amz-S3session-Token"}
@@ -95,7 +99,7 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         headers = {**headers, "x-amz-date": timestamp, "x-amz-content-sha256": self._payload}
         if self.credentials.token:
             headers[self._token_name] = self.credentials.token
-        return self._signed(method, headers).headers
+        return self._signed(method, headers, is_signed).headers
 
     def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
         """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
@@ -104,18 +108,20 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
             "X-Amz-Credential": self.scope(self._request),
             "X-Amz-Date": self._request.context["timestamp"],
             "X-Amz-Expires": str(expires),
-            "X-Amz-SignedHeaders": ";".join(_to_be_signed(headers)),
+            "X-Amz-SignedHeaders": ";".join(_sorted(headers, is_signed_in_a_url)),
         }
         if self.credentials.token:
             carried[_IN_QUERY[self._token_name]] = self.credentials.token
         path, _, query = target.partition("?")
         pieces = query.split("&") if query else []
         pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
-        target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')[0]))}"
-        return f"{target}&X-Amz-Signature={self._signed(method, headers).signature(target)}"
+        target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')))}"
+        return (
+            f"{target}&X-Amz-Signature={self._signed(method, headers, is_signed_in_a_url).signature(target)}"
+        )
 
-    def _signed(self, method: str, headers: dict[str, str]) -> _Signed:
-        signed = _to_be_signed(headers)
+    def _signed(self, method: str, headers: dict[str, str], chosen: Callable[[str], bool]) -> _Signed:
+        signed = _sorted(headers, chosen)
         names = ";".join(signed)
         scope = self.scope(self._request)
         rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
@@ -142,5 +148,19 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         return key
 
 
-def _to_be_signed(headers: Iterable[str]) -> list[str]:
-    return [name for name in sorted(headers) if name not in _NEVER_SIGNED]
+def is_signed(name: str) -> bool:
+    """Whether the signature of a request covers the header `name`, in lower case.
+
+    Host, x-amz-*, what describes the object (Content-Type, Content-MD5, Cache-Control ...) and the conditions
+    of a write: whoever strips If-None-Match on the way must not turn a create into an overwrite.
+    """
+    return name not in _NEVER_SIGNED and name not in _OF_A_HOP
+
+
+def is_signed_in_a_url(name: str) -> bool:
+    """The same for a presigned URL, by which its maker may bind a range or a length too."""
+    return name not in _NEVER_SIGNED
+
+
+def _sorted(headers: Iterable[str], chosen: Callable[[str], bool]) -> list[str]:
+    return [name for name in sorted(headers) if chosen(name)]

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ._endpoints import Endpoint
+from ._sigv4 import is_signed, is_signed_in_a_url
 
 
 def _awscrt() -> Any:
@@ -60,6 +61,7 @@ class AsymmetricAuth:
             # As for SigV4, S3 takes the path as it is.
             use_double_uri_encode=False,
             should_normalize_uri_path=False,
+            should_sign_header=is_signed_in_a_url if expires else is_signed,
             signed_body_value=self._payload,
             signed_body_header_type=shown.NONE if expires else shown.X_AMZ_CONTENT_SHA_256,
             expiration_in_seconds=expires,

@@ -97,12 +97,41 @@ def test_the_filesystem_strips_lists_and_trailing_slashes() -> None:
     assert GuardedS3FileSystem._parent("gs3://bucket/d/k") == "bucket/d"
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "LocalHost",
+        "localhost.",
+        "minio.localhost",
+        "bucket.minio.localhost.",
+        "127.0.0.1",
+        "127.1.2.3",
+        "::1",
+        "[::1]",
+        "0.0.0.0",
+        "::",
+        "::ffff:127.0.0.1",
+    ],
+)
 def test_loopback_hosts_are_this_machine(host: str) -> None:
     assert _paths.is_loopback(host)
 
 
-@pytest.mark.parametrize("host", ["127.example.com", "example.com", "10.0.0.1", "localhost.example.com", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.example.com",
+        "example.com",
+        "10.0.0.1",
+        "localhost.example.com",
+        "notlocalhost",
+        "1.0.0.0",
+        "2001:db8::1",
+        "::ffff:10.0.0.1",
+        "",
+    ],
+)
 def test_a_name_that_only_looks_like_loopback_is_another_host(host: str) -> None:
     """Plain http to it would show credentials on the way."""
     assert not _paths.is_loopback(host)
