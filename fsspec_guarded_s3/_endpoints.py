@@ -14,6 +14,7 @@ import botocore.configprovider
 import botocore.endpoint_provider
 import botocore.exceptions
 
+from ._errors import ConfigurationError
 from ._options import Options
 from ._paths import is_loopback
 from ._session import Session
@@ -131,13 +132,13 @@ class Endpoints:
         try:
             rule = self._provider().resolve_endpoint(**parameters)
         except botocore.exceptions.BotoCoreError as error:
-            raise ValueError(f"no endpoint for bucket {bucket!r}: {error}") from error
+            raise ConfigurationError(f"no endpoint for bucket {bucket!r}: {error}") from error
         schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
         named = {scheme["name"]: scheme for scheme in reversed(schemes)}
         # SigV4 wherever it will do: Outposts offer SigV4A first, which costs more and needs awscrt.
         scheme = named.get("sigv4") or named.get("sigv4-s3express") or named.get("sigv4a")
         if scheme is None:
-            raise ValueError(
+            raise ConfigurationError(
                 f"bucket {bucket!r} wants {', '.join(named)} signatures, which nobody here knows"
             )
         signing_region = ",".join(scheme.get("signingRegionSet", ())) or scheme.get("signingRegion")
@@ -147,7 +148,7 @@ class Endpoints:
         parts = urlsplit(url)
         host, netloc = _authority(parts)
         if parts.scheme == "http" and not (is_loopback(host) or self._options.allow_http):
-            raise ValueError(
+            raise ConfigurationError(
                 f"endpoint_url is plain http to {host}: requests could be read on the way. "
                 "Use https, or pass allow_http=True where the network is trusted"
             )
@@ -186,16 +187,16 @@ def _checked_url(url: str | None) -> str | None:
     if url is None:
         return None
     if "@" in url:
-        raise ValueError("endpoint_url must not hold a user name or password: pass key and secret")
+        raise ConfigurationError("endpoint_url must not hold a user name or password: pass key and secret")
     if "?" in url or "#" in url:
-        raise ValueError("endpoint_url must not have a query or a fragment")
+        raise ConfigurationError("endpoint_url must not have a query or a fragment")
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
     except ValueError:  # brackets without an IPv6 address in them, or a port that is none
         good = None
     if not good or not url.isprintable():
-        raise ValueError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
+        raise ConfigurationError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
     return url
 
 

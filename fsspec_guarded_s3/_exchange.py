@@ -18,6 +18,7 @@ from ._attributes import CUSTOMER_KEY, Attributes
 from ._endpoints import Endpoint
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
+    ConfigurationError,
     GuardedS3Error,
     ObjectNotFoundError,
     PreconditionFailedError,
@@ -111,7 +112,7 @@ class Exchange:
         return self._signer.is_aws(bucket)
 
     def endpoint(self, bucket: str) -> Endpoint:
-        """Where `bucket` is reached, as far as is known. Raises ValueError for a wrong configuration."""
+        """Where `bucket` is reached, as far as is known. Raises ConfigurationError for a wrong one."""
         return self._signer.endpoint(bucket)
 
     def identity(self) -> tuple[str, str]:
@@ -291,4 +292,4 @@ class Exchange:
 
 def _keep_keys_private(wire: WireRequest) -> None:
     if wire.scheme == "http" and not is_loopback(wire.host) and CUSTOMER_KEY & wire.headers.keys():
-        raise ValueError(f"a customer's key would be readable on the way to {wire.host}: use https")
+        raise ConfigurationError(f"a customer's key would be readable on the way to {wire.host}: use https")

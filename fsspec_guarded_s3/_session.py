@@ -17,7 +17,7 @@ import botocore.credentials
 import botocore.exceptions
 import botocore.session
 
-from ._errors import CredentialsError
+from ._errors import ConfigurationError, CredentialsError
 from ._options import Options
 
 
@@ -75,7 +75,7 @@ class Session:
         return f"<Session profile={self._options.profile}>"
 
     def botocore(self) -> Any:
-        """botocore's session. Raises ValueError for a profile that does not exist or a broken file."""
+        """botocore's session. ConfigurationError for an unknown profile or a broken file."""
         with self.lock:
             if self._session is None:
                 try:
@@ -86,9 +86,9 @@ class Session:
                     )
                     session.get_scoped_config()  # names a profile that does not exist
                 except botocore.exceptions.ProfileNotFound as error:
-                    raise ValueError(f"storage option profile: {error}") from error
+                    raise ConfigurationError(f"storage option profile: {error}") from error
                 except botocore.exceptions.BotoCoreError as error:
-                    raise ValueError(f"the AWS configuration cannot be used: {error}") from error
+                    raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
                 self._session = session
             return self._session
 

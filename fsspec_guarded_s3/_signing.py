@@ -54,7 +54,7 @@ class Signer:
         """Sign for now; called anew for each attempt, so that date and credentials are fresh.
 
         `session` is that of a directory bucket, which then signs in place of our own credentials.
-        Raises CredentialsError when there are none, ValueError for plain http to a foreign host.
+        Raises CredentialsError when there are none, ConfigurationError for plain http to a foreign host.
         """
         endpoint = self.endpoint(request.bucket)
         target = self._target(endpoint, request)

@@ -94,6 +94,7 @@ WITHIN = {
     ("_signing", "_sigv4a"),
     ("_signing", "_operations"),
     ("_sigv4a", "_endpoints"),
+    ("_sigv4a", "_sigv4"),
     ("_operations", "_session"),
     ("_exchange", "_express"),
     ("_transport", "_http"),
