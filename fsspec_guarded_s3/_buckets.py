@@ -44,7 +44,7 @@ class BucketOperations(Exchange):
             return Request("ListObjectsV2", "GET", bucket, query=(*query, *more))
 
         def fetch(token: str | None) -> bytes:
-            return self._send(request(token)).body
+            return self._ask(request(token), lambda answer: answer.body)
 
         body, token = fetch(None), None
         while True:

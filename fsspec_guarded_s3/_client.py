@@ -27,7 +27,7 @@ from ._errors import (
     ThrottledError,
 )
 from ._exchange import Early
-from ._headers import content_range, copy_source, object_info, whole_checksum, written
+from ._headers import content_range, copy_source, object_info, told_etag, whole_checksum, written
 from ._http import HTTPBody
 from ._models import Body, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
@@ -223,8 +223,9 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
             retry_on_conflict=True,
             precondition_error=condition.failure,
         )
-        headers = self._send(request).headers
-        return written(headers, headers.get("etag", ""))
+        return self._ask(
+            request, lambda answer: written(answer.headers, told_etag(answer.headers, "PutObject"))
+        )
 
     def copy_object(
         self,
@@ -256,7 +257,11 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
             patient=True,
             precondition_error=condition.failure,
         )
-        return self._ask(request, lambda answer: written(answer.headers, _xml.parse_etag(answer.body)))
+
+        def parse(answer: Response) -> Written:
+            return written(answer.headers, _xml.parse_etag(answer.body, request.operation))
+
+        return self._ask(request, parse)
 
     def delete_object(self, path: S3Path, if_match: str | None = None) -> str | None:
         """DeleteObject; a key that is not there is no error to S3, unless `if_match` names its ETag.

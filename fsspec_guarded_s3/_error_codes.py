@@ -33,8 +33,8 @@ _CODES: dict[type[ResponseError], str] = {
         RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch TokenCodeInvalidError TokenRefreshRequired
         UnauthorizedAccess UnauthorizedAccessError XAdminUserNotFound""",
     BucketExistsError: "BucketAlreadyExists BucketAlreadyOwnedByYou",
-    ConflictError: """
-        ConditionalRequestConflict InvalidBucketState OperationAborted RestoreAlreadyInProgress""",
+    # Conflicts that pass. Any other 409 is definite: versitygw's ObjectParentIsFile, say.
+    ConflictError: "ConditionalRequestConflict OperationAborted RestoreAlreadyInProgress",
     DirectoryNotEmptyError: "BucketNotEmpty",
     InvalidRequestError: """
         AccessControlListNotSupported AmbiguousGrantByEmailAddress AnnotationLimitExceeded
@@ -43,7 +43,8 @@ _CODES: dict[type[ResponseError], str] = {
         IllegalVersioningConfigurationException IncompleteBody IncorrectEndpoint
         IncorrectNumberOfFilesInPostRequest InvalidAccessPoint InvalidAccessPointAliasError
         InvalidAddressingHeader InvalidAnnotationName InvalidArgument InvalidBucketAclWithObjectOwnership
-        InvalidBucketName InvalidBucketOwnerAWSAccountID InvalidDigest InvalidEncryptionAlgorithmError
+        InvalidBucketName InvalidBucketOwnerAWSAccountID InvalidBucketState InvalidDigest
+        InvalidEncryptionAlgorithmError
         InvalidHostHeader InvalidHttpMethod InvalidLocationConstraint InvalidPart InvalidPartOrder
         InvalidPolicyDocument InvalidPrefix InvalidRegion InvalidRequest InvalidSessionException
         InvalidSignature InvalidSOAPRequest InvalidStorageClass InvalidTag InvalidTargetBucketForLogging
@@ -84,7 +85,7 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     401: AccessDeniedError,
     403: AccessDeniedError,
     405: InvalidRequestError,
-    409: ConflictError,
+    409: InvalidRequestError,
     411: InvalidRequestError,
     412: PreconditionFailedError,
     413: TooLargeError,

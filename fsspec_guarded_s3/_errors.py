@@ -200,7 +200,9 @@ HOPELESS = (ConfigurationError, CredentialsError)
 
 
 class ConflictError(ResponseError):
-    """409: another operation on the same key or bucket is under way; proves nothing about either."""
+    """Another operation on the same key or bucket is under way (409 ConditionalRequestConflict,
+    OperationAborted): proves nothing about either, and passes. Any other 409 is an InvalidRequestError.
+    """
 
     default_errno = _errno.EBUSY
 
@@ -224,7 +226,7 @@ class TooLargeError(ResponseError, ValueError):
 
 
 class ThrottledError(ResponseError):
-    """S3 asks to slow down (503 SlowDown, 429, Throttling...)."""
+    """S3 asks to slow down (503 SlowDown, 429, Throttling...); the request may have been applied or not."""
 
     default_errno = _errno.EAGAIN
 

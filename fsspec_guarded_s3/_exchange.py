@@ -209,11 +209,19 @@ class Exchange:
         return self._signer.presign(request, expires, self._session_of(request, expires))
 
     def _send(self, request: Request) -> Response:
-        """An operation whose answer is small: sent, retried, and its body read."""
-        return self._ask(request, lambda answer: answer)
+        """An operation whose answer has no document that matters: sent, retried, and its body read."""
+
+        def check(answer: Response) -> Response:
+            _xml.refuse_page(answer.body, request.operation)
+            return answer
+
+        return self._ask(request, check)
 
     def _ask(self, request: Request, parse: Callable[[Response], T], early: Early | None = None) -> T:
-        """The same, and parsed: an answer that cannot be understood is one that got lost."""
+        """An operation whose answer is small: sent, retried, and parsed.
+
+        An answer that cannot be understood is one that got lost.
+        """
 
         def attempt(deadline: float) -> T:
             with self._exchange(request, deadline, early) as body:

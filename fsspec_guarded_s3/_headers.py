@@ -37,6 +37,14 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
     return int(match[1]), int(match[2]) + 1, size
 
 
+def told_etag(headers: Mapping[str, str], operation: str) -> str:
+    """The ETag of the answer to a write. An answer without one is not S3's: ProtocolError."""
+    etag = headers.get("etag", "")
+    if not etag:
+        raise ProtocolError(f"{operation} was answered without an ETag: that is no answer of a store")
+    return etag
+
+
 def written(headers: Mapping[str, str], etag: str) -> Written:
     """The answer to a write."""
     return Written(etag, headers.get("x-amz-version-id"))

@@ -9,7 +9,7 @@ from ._bodies import RequestBody, body_size
 from ._checksums import body_crc, combined_crc
 from ._errors import InvalidRequestError, ProtocolError
 from ._exchange import Exchange
-from ._headers import copy_source, written
+from ._headers import copy_source, told_etag, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written
 from ._options import Options
 from ._paths import S3Path, is_directory_bucket
@@ -64,10 +64,7 @@ class MultipartOperations(Exchange):
         crc = body_crc(data, self._algorithm)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPart", "PUT", path.bucket, path.key, query, crc.headers(), body=data)
-        response = self._send(request)
-        etag = response.headers.get("etag", "")
-        if not etag:
-            raise ProtocolError("UploadPart was answered without an ETag")
+        etag = self._ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
         return Part(number, etag, body_size(data), crc)
 
     def upload_part_copy(
@@ -78,9 +75,8 @@ class MultipartOperations(Exchange):
         headers["x-amz-copy-source-range"] = part.header()
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
-        copied = self._ask(request, lambda answer: _xml.parse_etag(answer.body))
-        if not copied:  # rclone answers 200, says nothing and stores an empty part
-            raise ProtocolError("UploadPartCopy was answered without an ETag: the store may not support it")
+        # rclone answers 200, says nothing and stores an empty part: ProtocolError
+        copied = self._ask(request, lambda answer: _xml.parse_etag(answer.body, "CopyPart"))
         return Part(number, copied, part.stop - part.start)
 
     def complete_multipart_upload(
@@ -109,7 +105,11 @@ class MultipartOperations(Exchange):
             patient=True,
             precondition_error=condition.failure,
         )
-        return self._ask(request, lambda answer: written(answer.headers, _xml.parse_etag(answer.body)))
+
+        def parse(answer: Response) -> Written:
+            return written(answer.headers, _xml.parse_etag(answer.body, request.operation))
+
+        return self._ask(request, parse)
 
     def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
         """AbortMultipartUpload."""

@@ -62,10 +62,17 @@ class RetryBudget:
 
 
 def is_ambiguous(error: BaseException) -> bool:
-    """Whether the failed attempt may have been applied by S3."""
+    """Whether the failed attempt may have been applied by S3.
+
+    A proxy or a gateway answers 5xx and 429 for a store that went on working, and a busy store may do so for
+    what it has done (RFC 9110, 15.6). Definite is alone what says that the operation is not there at all, or
+    not for such a request: NotImplemented.
+    """
     if isinstance(error, TransportError):
         return error.request_sent
-    return isinstance(error, ServerError)
+    if isinstance(error, (ServerError, ThrottledError)):
+        return True
+    return isinstance(error, ResponseError) and (error.status or 0) >= 500 and error.code != "NotImplemented"
 
 
 class RetryPolicy:

@@ -326,7 +326,8 @@ class Upload:
             looked += "; the upload is still open: resume it again"
         self._move(State.UNKNOWN)
         raise WriteOutcomeUnknownError(
-            f"the answer to the write was lost and nothing proves whether it was applied: {looked}",
+            f"no attempt to write was answered clearly (the last one: {error.message}), and nothing proves "
+            f"whether one was applied: {looked}",
             bucket=self._path.bucket,
             key=self._path.key,
             operation=error.operation,
@@ -354,6 +355,8 @@ class Upload:
             return None, "there is no object now"
         except GuardedS3Error as error:
             return None, f"the object could not be looked at ({error.message})"
+        if not found.etag:  # as on a portal's login page
+            return None, "the object could not be looked at (HeadObject was answered without an ETag)"
         return found, f"an object with ETag {found.etag} is there, which may be another writer's"
 
     def _is_ours(self, found: ObjectInfo | None, digest: str) -> bool:

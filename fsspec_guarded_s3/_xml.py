@@ -26,7 +26,10 @@ escape = partial(html.escape, quote=False)  # that of xml.sax takes longer to im
 
 def _result(body: bytes, operation: str) -> ElementTree.Element:
     """The document, which must be that of `operation`: another one would be read as an empty one."""
-    root = _root(body)
+    return _named(_root(body), operation)
+
+
+def _named(root: ElementTree.Element, operation: str) -> ElementTree.Element:
     if root.tag.removesuffix("Result").removesuffix("Response") != operation:  # moto: ListPartsResponse
         raise ProtocolError(f"the store answered <{root.tag}> where <{operation}Result> was expected")
     return root
@@ -70,6 +73,21 @@ def _size(text: str, name: str = "Size") -> int:
     if not text.isdecimal():
         raise ProtocolError(f"the store sent {text[:40]!r} where {name} must be a number")
     return int(text)
+
+
+def refuse_page(body: bytes, operation: str) -> None:
+    """Raises ProtocolError for a body that S3 does not send: a login page of a portal or gateway, say.
+
+    Writes and deletes are answered without a body, or with a document of the store.
+    """
+    if not body.strip():
+        return
+    try:
+        strange = _root(body.strip()).tag.lower() == "html"
+    except ProtocolError:
+        strange = True
+    if strange:
+        raise ProtocolError(f"{operation} was answered with a page or a text that no store sends")
 
 
 def parse_error(body: bytes) -> dict[str, str]:
@@ -224,11 +242,16 @@ def parse_upload_id(body: bytes) -> str:
     return upload_id
 
 
-def parse_etag(body: bytes) -> str:
-    """The ETag of CompleteMultipartUpload, CopyObject or UploadPartCopy; "" where the store gave none."""
-    if not body.strip():
-        return ""
-    return _text(_root(body), "ETag")
+def parse_etag(body: bytes, operation: str) -> str:
+    """The ETag that CompleteMultipartUpload, CopyObject or UploadPartCopy tells.
+
+    Some Ceph releases tell none on Complete: "" then. ProtocolError for any other answer without one.
+    """
+    root = _root(body)
+    etag = _text(root, "ETag") or _text(_named(root, operation), "ETag")
+    if not etag and operation != "CompleteMultipartUpload":
+        raise ProtocolError(f"{operation} was answered without an ETag: the store may not support it")
+    return etag
 
 
 def parse_parts(body: bytes) -> tuple[list[Part], str | None, str]:

@@ -138,7 +138,7 @@ def test_a_rival_at_every_step(operation: Operation, explorer: Explorer, record_
     bounds = EVERYTHING if ALL or not operation.in_parts else WIDE
     found = explorer.explore(operation, bounds, record=record_property)
     assert not found.broken, found.report()
-    assert len(found.outcomes) >= 4 and found.histories > 10_000
+    assert len(found.outcomes) >= 3 and found.histories > 10_000
 
 
 @pytest.mark.timeout(600)
@@ -148,7 +148,7 @@ def test_four_faults_where_there_are_parts(name: str, explorer: Explorer, record
     """Up to four faults of every kind and one act of the rival."""
     found = explorer.explore(NAMED[name], DEEP, record=record_property)
     assert not found.broken, found.report()
-    assert len(found.outcomes) >= 10 and found.histories > 500_000
+    assert len(found.outcomes) >= 9 and found.histories > 500_000
 
 
 def _two(name: str, **changes: Any) -> Operation:

@@ -11,6 +11,7 @@ from fsspec_guarded_s3 import (
     ConnectError,
     GuardedS3Error,
     IncompleteBodyError,
+    InvalidRequestError,
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -214,8 +215,15 @@ def test_budget_stops_a_storm_of_retries() -> None:
         (SendTimeoutError("x", request_sent=False), False),
         (ProtocolError("x"), True),
         (ServerError("x"), True),
-        (ThrottledError("x"), False),
+        (ThrottledError("x"), True),
+        (ThrottledError("x", status=429), True),
+        (ThrottledError("x", status=400, code="Throttling"), True),
         (AccessDeniedError("x"), False),
+        (AccessDeniedError("x", status=403), False),
+        (AccessDeniedError("x", status=503), True),
+        (InvalidRequestError("x", status=501), True),
+        (InvalidRequestError("x", status=501, code="NotImplemented"), False),
+        (InvalidRequestError("x", status=409, code="ObjectParentIsFile"), False),
         (ObjectExistsError("x"), False),
         (ValueError("x"), False),
     ],
@@ -226,14 +234,16 @@ def test_error_is_ambiguous_when_the_request_may_have_been_applied(
     assert is_ambiguous(error) is ambiguous
 
 
-@pytest.mark.parametrize("earlier", [[], [ConnectError("x")], [ThrottledError("x")]])
+@pytest.mark.parametrize("earlier", [[], [ConnectError("x")], [ConnectError("x"), ConnectError("x")]])
 def test_refusal_after_harmless_failures_is_certain(earlier: list[BaseException]) -> None:
     with pytest.raises(ObjectExistsError) as caught:
         Attempts([*earlier, ObjectExistsError("taken")]).run()
     assert not caught.value.maybe_applied
 
 
-@pytest.mark.parametrize("earlier", [[IncompleteBodyError("x")], [ServerError("x"), ConnectError("x")]])
+@pytest.mark.parametrize(
+    "earlier", [[IncompleteBodyError("x")], [ServerError("x"), ConnectError("x")], [ThrottledError("x")]]
+)
 def test_refusal_after_an_ambiguous_attempt_may_be_our_own_doing(earlier: list[BaseException]) -> None:
     with pytest.raises(ObjectExistsError) as caught:
         Attempts([*earlier, ObjectExistsError("taken")]).run()

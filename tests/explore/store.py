@@ -35,20 +35,31 @@ LOST_APPLIED = "applied, answer lost"
 FAILED = "500"
 FAILED_APPLIED = "applied, 500"
 LATE = "timed out, lands later"
-SLOW_DOWN = "503 SlowDown"
+SLOW_DOWN_APPLIED = "applied, 503 SlowDown"
 CONFLICT = "409"
 ERROR_IN_200 = "200 with an error"
 ERROR_IN_200_APPLIED = "applied, 200 with an error"
 DENIED = "403"
 
 # After these nobody but S3 knows whether the request was applied.
-AMBIGUOUS = frozenset({LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, LATE, ERROR_IN_200, ERROR_IN_200_APPLIED})
-APPLIED = frozenset({FINE, LOST_APPLIED, FAILED_APPLIED, ERROR_IN_200_APPLIED})
+AMBIGUOUS = frozenset(
+    {
+        LOST,
+        LOST_APPLIED,
+        FAILED,
+        FAILED_APPLIED,
+        SLOW_DOWN_APPLIED,
+        LATE,
+        ERROR_IN_200,
+        ERROR_IN_200_APPLIED,
+    }
+)
+APPLIED = frozenset({FINE, LOST_APPLIED, FAILED_APPLIED, SLOW_DOWN_APPLIED, ERROR_IN_200_APPLIED})
 
 PUBLISHING = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"})
 # The others concern an upload that nobody else knows: when they happen makes no difference to the key.
 TOUCHING = PUBLISHING | {"HeadObject", "GetObject", "UploadPartCopy"}
-_PUBLISHING_FAULTS = (REFUSED, LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, LATE, SLOW_DOWN)
+_PUBLISHING_FAULTS = (REFUSED, LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, LATE, SLOW_DOWN_APPLIED)
 FAULTS: Mapping[str, tuple[str, ...]] = {
     "PutObject": _PUBLISHING_FAULTS,
     "CopyObject": (*_PUBLISHING_FAULTS, ERROR_IN_200, ERROR_IN_200_APPLIED),
@@ -63,7 +74,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "CreateMultipartUpload": (REFUSED, LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, DENIED),
     "AbortMultipartUpload": (LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, DENIED),
 }
-_STATUS = {FAILED: 500, FAILED_APPLIED: 500, SLOW_DOWN: 503, CONFLICT: 409, DENIED: 403}
+_STATUS = {FAILED: 500, FAILED_APPLIED: 500, SLOW_DOWN_APPLIED: 503, CONFLICT: 409, DENIED: 403}
 _CODES = {
     403: "AccessDenied",
     409: "ConditionalRequestConflict",

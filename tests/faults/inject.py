@@ -153,6 +153,7 @@ AFTER: dict[str, Spoil] = {
     "stall-body": lambda request, reply: Broken(reply, "stall"),
     "trickle": lambda request, reply: Broken(reply, "trickle"),
     "500-after": lambda request, reply: s3_error(500, "InternalError"),
+    "slow-after": lambda request, reply: s3_error(503, "SlowDown"),
     "idle": lambda request, reply: replace(reply, then_close=True),
 }
 

@@ -20,6 +20,7 @@ FAULTS: dict[str, str] = {
     "500-before": "500 InternalError, the request is not applied",
     "500-after": "500 InternalError, although the request is applied",
     "slow-down": "503 SlowDown, not applied",
+    "slow-after": "503 SlowDown, although the request is applied",
     "409": "409 ConditionalRequestConflict, not applied",
     "412": "412 PreconditionFailed, not applied",
     "200-error": "status 200 with an `<Error>` document (InternalError) and without an ETag, not applied",
@@ -47,7 +48,8 @@ trickle       | ok / Timeout | ok / Timeout
 500-before    | ok / Server  | ok / Server
 500-after     | ok / Server  | ok / Server
 slow-down     | ok / Server  | ok / Throttled
-409           | Conflict     | Conflict
+slow-after    | ok / Server  | ok / Throttled
+409           | Invalid      | Conflict
 412           | Failed       | Failed
 200-error     | -            | ok / Protocol,Server
 wrong-etag    | -            | -
@@ -70,7 +72,8 @@ trickle       | ok / Timeout     | ok / Timeout                           | ok /
 500-before    | ok / Server      | ok / Server                            | ok / Server
 500-after     | ok / Server      | ok / Server                            | ok / Server
 slow-down     | ok / Server      | ok / Server                            | ok / Server
-409           | Conflict         | Conflict                               | Conflict
+slow-after    | ok / Server      | ok / Server                            | ok / Server
+409           | Invalid          | Invalid                                | Invalid
 412           | Failed           | Failed,ok / Failed                     | Failed
 200-error     | -                | -                                      | -
 wrong-etag    | Changed          | ok / Changed                           | Changed
@@ -93,6 +96,7 @@ trickle       | ok / Timeout   | ok / ok,Timeout                | ok / Timeout  
 500-before    | ok / Server    | ok / Server                    | ok / Server        | ok / Server
 500-after     | ok / Server    | ok / Server                    | ok / Server        | ok / Server
 slow-down     | ok / Throttled | ok / Throttled                 | ok / Throttled     | ok / Throttled
+slow-after    | ok / Throttled | ok / Throttled                 | ok / Throttled     | ok / Throttled
 409           | Conflict       | Conflict                       | Conflict           | Conflict
 412           | Failed         | Failed                         | Changed            | ok / Changed
 200-error     | Unsupported    | Unsupported                    | Unsupported        | Unsupported
@@ -106,26 +110,27 @@ skew          | ok / Denied    | ok / Denied                    | ok / Denied   
 """
 
 WRITES = """
-fault         | plain          | create         | swap           | update
-lost-before   | ok / Unknown   | ok / Unknown   | ok / Unknown   | ok / Unknown
-lost-after    | ok             | ok             | ok             | ok
-cut           | ok             | ok             | ok             | ok
-stall         | ok             | ok             | ok             | ok
-stall-body    | ok             | ok             | ok             | ok
-trickle       | ok             | ok             | ok             | ok
-500-before    | ok / Unknown   | ok / Unknown   | ok / Unknown   | ok / Unknown
-500-after     | ok             | ok             | ok             | ok
-slow-down     | ok / Throttled | ok / Throttled | ok / Throttled | ok / Throttled
-409           | ok / Conflict  | ok / Conflict  | ok / Conflict  | ok / Conflict
-412           | Failed         | Exists         | Changed        | ok / Changed
-200-error     | ok / Unknown   | ok / Unknown   | ok / Unknown   | ok / Unknown
-wrong-etag    | ok             | ok             | ok             | ok
-short         | -              | -              | -              | -
-long          | -              | -              | -              | -
-range-ignored | -              | -              | -              | -
-expired-400   | Denied         | Denied         | Denied         | Denied
-expired-403   | Denied         | Denied         | Denied         | Denied
-skew          | ok / Denied    | ok / Denied    | ok / Denied    | ok / Denied
+fault         | plain         | create        | swap          | update
+lost-before   | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
+lost-after    | ok            | ok            | ok            | ok
+cut           | ok            | ok            | ok            | ok
+stall         | ok            | ok            | ok            | ok
+stall-body    | ok            | ok            | ok            | ok
+trickle       | ok            | ok            | ok            | ok
+500-before    | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
+500-after     | ok            | ok            | ok            | ok
+slow-down     | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
+slow-after    | ok            | ok            | ok            | ok
+409           | ok / Conflict | ok / Conflict | ok / Conflict | ok / Conflict
+412           | Failed        | Exists        | Changed       | ok / Changed
+200-error     | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
+wrong-etag    | ok            | ok            | ok            | ok
+short         | -             | -             | -             | -
+long          | -             | -             | -             | -
+range-ignored | -             | -             | -             | -
+expired-400   | Denied        | Denied        | Denied        | Denied
+expired-403   | Denied        | Denied        | Denied        | Denied
+skew          | ok / Denied   | ok / Denied   | ok / Denied   | ok / Denied
 """
 
 UPLOADS = """
@@ -139,6 +144,7 @@ trickle       | ok / Timeout         | ok / Timeout         | Timeout
 500-before    | ok / Server          | ok / Server          | ok / Server
 500-after     | ok / Server          | ok / Server          | ok / Server
 slow-down     | ok / Throttled       | ok / Throttled       | ok / Throttled
+slow-after    | ok / Throttled       | ok / Throttled       | ok / Throttled
 409           | Conflict             | Conflict             | ok,Conflict / Conflict
 412           | Failed               | Failed               | Changed
 200-error     | ok / Protocol,Server | ok / Protocol,Server | ok / Server
@@ -161,7 +167,8 @@ stall-body    | ok             | ok              | ok             | ok
 trickle       | ok             | ok              | ok             | ok
 500-before    | ok / Server    | ok / Server     | ok / Server    | ok / Unknown
 500-after     | ok             | ok              | ok             | ok
-slow-down     | ok / Throttled | ok / Throttled  | ok / Throttled | ok / Throttled
+slow-down     | ok / Throttled | ok / Throttled  | ok / Throttled | ok / Unknown
+slow-after    | ok             | ok              | ok             | ok
 409           | ok / Conflict  | ok / Conflict   | ok / Conflict  | ok / -
 412           | Failed         | Exists          | Changed        | -
 200-error     | ok / Server    | ok / Server     | ok / Server    | ok / Unknown
@@ -185,6 +192,7 @@ trickle       | ok             | ok             | ok
 500-before    | ok / Server    | ok / Server    | ok / Server
 500-after     | ok             | ok             | ok
 slow-down     | ok / Throttled | ok / Throttled | ok / Throttled
+slow-after    | ok             | ok             | ok
 409           | Conflict       | Conflict       | Conflict
 412           | Failed         | Exists         | Changed
 200-error     | ok / Server    | ok / Server    | ok / Server
@@ -198,26 +206,27 @@ skew          | ok / Denied    | ok / Denied    | ok / Denied
 """
 
 COPIES = """
-fault         | copy                      | copy create    | copy swap
-lost-before   | ok / Lost?,Unknown        | ok / Unknown   | ok / Unknown
-lost-after    | ok / ok,Lost?,Unknown     | ok             | ok
-cut           | ok / ok,Lost?,Unknown     | ok             | ok
-stall         | ok / ok,Timeout?,Unknown  | ok             | ok
-stall-body    | ok / ok,Timeout?,Unknown  | ok             | ok
-trickle       | ok,Timeout?,Unknown       | ok             | ok
-500-before    | ok / Server?,Unknown      | ok / Unknown   | ok / Unknown
-500-after     | ok / ok,Server?,Unknown   | ok             | ok
-slow-down     | ok / Throttled            | ok / Throttled | ok / Throttled
-409           | ok / Conflict             | ok / Conflict  | ok / Conflict
-412           | Failed                    | Exists,Changed | Changed
-200-error     | ok / Server?,Unknown      | ok / Unknown   | ok / Unknown
-wrong-etag    | ok                        | ok             | ok
-short         | ok / ok,Protocol?,Unknown | ok             | ok
-long          | -                         | -              | -
-range-ignored | -                         | -              | -
-expired-400   | Denied                    | Denied         | Denied
-expired-403   | Denied                    | Denied         | Denied
-skew          | ok / Denied               | ok / Denied    | ok / Denied
+fault         | copy                       | copy create    | copy swap
+lost-before   | ok / Lost?,Unknown         | ok / Unknown   | ok / Unknown
+lost-after    | ok / ok,Lost?,Unknown      | ok             | ok
+cut           | ok / ok,Lost?,Unknown      | ok             | ok
+stall         | ok / ok,Timeout?,Unknown   | ok             | ok
+stall-body    | ok / ok,Timeout?,Unknown   | ok             | ok
+trickle       | ok,Timeout?,Unknown        | ok             | ok
+500-before    | ok / Server?,Unknown       | ok / Unknown   | ok / Unknown
+500-after     | ok / ok,Server?,Unknown    | ok             | ok
+slow-down     | ok / Throttled?,Unknown    | ok / Unknown   | ok / Unknown
+slow-after    | ok / ok,Throttled?,Unknown | ok             | ok
+409           | ok / Conflict              | ok / Conflict  | ok / Conflict
+412           | Failed                     | Exists,Changed | Changed
+200-error     | ok / Server?,Unknown       | ok / Unknown   | ok / Unknown
+wrong-etag    | ok                         | ok             | ok
+short         | ok / ok,Protocol?,Unknown  | ok             | ok
+long          | -                          | -              | -
+range-ignored | -                          | -              | -
+expired-400   | Denied                     | Denied         | Denied
+expired-403   | Denied                     | Denied         | Denied
+skew          | ok / Denied                | ok / Denied    | ok / Denied
 """
 
 REMOVALS = """
@@ -230,7 +239,8 @@ stall-body    | ok / Timeout?          | ok / Timeout?          | Exists? / Time
 trickle       | ok / Timeout?          | ok / Timeout?          | Exists? / Timeout?
 500-before    | ok / Server?           | ok / Server?           | ok / Server?
 500-after     | ok / Server?           | ok / Server?           | Exists? / Server?
-slow-down     | ok / Throttled         | ok / Throttled         | ok / Throttled
+slow-down     | ok / Throttled?        | ok / Throttled?        | ok / Throttled?
+slow-after    | ok / Throttled?        | ok / Throttled?        | Exists? / Throttled?
 409           | ok,Conflict / Conflict | Conflict               | Conflict
 412           | Failed                 | Failed                 | Failed
 200-error     | ok / Server?,Protocol? | ok / Server?,Protocol? | ok / Server?,Protocol?
@@ -253,7 +263,8 @@ stall-body    | ok / Timeout?          | ok / Timeout?          | Missing? / Tim
 trickle       | ok / Timeout?          | ok / Timeout?          | Missing? / Timeout?
 500-before    | ok / Server?           | ok / Server?           | ok / Server?
 500-after     | ok / Server?           | ok / Server?           | Missing? / Server?
-slow-down     | ok / Throttled         | ok / Throttled         | ok / Throttled
+slow-down     | ok / Throttled?        | ok / Throttled?        | ok / Throttled?
+slow-after    | ok / Throttled?        | ok / Throttled?        | Missing? / Throttled?
 409           | ok / Conflict          | Conflict               | Conflict
 412           | Failed                 | Failed                 | Failed
 200-error     | ok / Server?,Protocol? | ok / Server?,Protocol? | ok / Server?,Protocol?
@@ -276,7 +287,8 @@ stall-body    | ok          | Unknown / Timeout?,Unknown
 trickle       | ok          | Unknown / Timeout?,Unknown
 500-before    | ok / Partly | ok / Server?,Unknown
 500-after     | ok          | Unknown / Server?,Unknown
-slow-down     | ok / Partly | ok / Throttled
+slow-down     | ok / Partly | ok / Throttled?,Unknown
+slow-after    | ok          | Unknown / Throttled?,Unknown
 409           | ok / Partly | ok,Conflict / Conflict
 412           | Partly      | Changed
 200-error     | ok / Partly | ok / Server?,Protocol?,Unknown
