@@ -128,10 +128,12 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         drain: Callable[[HTTPBody, Cursor], None],
         deadline: float | None = None,
         early: Early | None = None,
+        failed: GuardedS3Error | None = None,
     ) -> None:
         """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
 
-        A body that breaks is resumed at the cursor, under the same pin.
+        A body that breaks is resumed at the cursor, under the same pin. `failed` is how the first attempt
+        ended, where another request was it.
         Raises ObjectChangedError when the object is another version by now.
         """
         path = self.pinned(path, pin)
@@ -158,7 +160,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
                 if cursor.position < stop:
                     raise IncompleteBodyError("the body ended before the range did")
 
-        self._repeat(asked, attempt, deadline)
+        self._repeat(asked, attempt, deadline, failed)
 
     def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
         """Send the request of `read_range` now."""

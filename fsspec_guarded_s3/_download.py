@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -111,7 +110,8 @@ def ask_whole(client: S3Client, path: S3Path) -> Callable[[], bytes]:
 def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
     """A whole object: one GET up to `range_size`, pinned ranges beside it beyond that.
 
-    Compared with the stored checksum, where there is one. Raises ChecksumMismatchError.
+    Compared with the stored checksum, where there is one; what differs is read once more. Raises
+    ChecksumMismatchError.
     """
 
     def receive(body: Body, deadline: float) -> bytes:
@@ -131,7 +131,10 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
             check.verify()
         return buffer.getvalue()
 
-    return client.read_object(path, receive, early)
+    try:
+        return client.read_object(path, receive, early)
+    except ChecksumMismatchError:
+        return client.read_object(path, receive)
 
 
 def _finish_first(
@@ -140,11 +143,11 @@ def _finish_first(
     """Take the first range from the answer that is at hand; where it breaks, ask for what is missing."""
     try:
         drain(body, cursor)
-    except TransportError:
-        if client.options.max_attempts == 1 or time.monotonic() >= deadline:
-            raise
-    if cursor.position < cursor.stop:
-        client.read_range(path, cursor, client.version_of(body), drain, deadline)
+    except TransportError as error:
+        client.read_range(path, cursor, client.version_of(body), drain, deadline, failed=error)
+    else:
+        if cursor.position < cursor.stop:
+            client.read_range(path, cursor, client.version_of(body), drain, deadline)
 
 
 def _sized(size: int) -> io.BytesIO:

@@ -85,6 +85,7 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     401: AccessDeniedError,
     403: AccessDeniedError,
     405: InvalidRequestError,
+    408: ServerError,  # the request did not arrive in time: RFC 9110, 15.5.9 allows to repeat it
     409: InvalidRequestError,
     411: InvalidRequestError,
     412: PreconditionFailedError,

@@ -29,6 +29,7 @@ class GuardedS3Error(OSError):
     """
 
     default_errno: ClassVar[int] = _errno.EIO
+    given_up = False  # all attempts were made: those who called for them make no more
 
     def __init__(
         self,

@@ -235,24 +235,43 @@ class Exchange:
 
         return self._repeat(request, attempt)
 
-    def _repeat(self, request: Request, attempt: Callable[[float], T], deadline: float | None = None) -> T:
-        """Run `attempt` under the retry policy; a wrong region or clock is corrected once."""
+    def _repeat(
+        self,
+        request: Request,
+        attempt: Callable[[float], T],
+        deadline: float | None = None,
+        failed: GuardedS3Error | None = None,
+    ) -> T:
+        """Run `attempt` under the retry policy; a wrong region or clock is corrected once.
+
+        `failed` is how the first attempt ended, where that was made before.
+        """
         try:
-            return self._repeat_attempt(request, attempt, deadline)
+            return self._repeat_attempt(request, attempt, deadline, failed)
         finally:
             if self.changed is not None and request.method not in ("GET", "HEAD"):
                 self.changed(request.bucket, request.key)  # also after an error: it may have been applied
 
-    def _repeat_attempt(self, request: Request, attempt: Callable[[float], T], deadline: float | None) -> T:
+    def _repeat_attempt(
+        self,
+        request: Request,
+        attempt: Callable[[float], T],
+        deadline: float | None,
+        failed: GuardedS3Error | None,
+    ) -> T:
         deadline = deadline or time.monotonic() + self.options.request_deadline
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrected = ambiguous = False
         while True:
             try:
                 return self._retry.call(
-                    lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
+                    lambda: attempt(deadline),
+                    deadline=deadline,
+                    retry_on_conflict=request.retry_on_conflict,
+                    failed=failed,
                 )
             except GuardedS3Error as error:
+                failed = None
                 error.operation = error.operation or request.operation
                 error.bucket = error.bucket or request.bucket
                 error.key = error.key or request.key

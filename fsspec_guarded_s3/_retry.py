@@ -1,7 +1,8 @@
 """What may be tried again, and when. The only importer of tenacity.
 
-Invariants: the error and the request decide, nothing else; a shared budget stops retry storms; an error
-leaves with `maybe_applied` set when any attempt may have taken effect.
+Invariants: the error and the request decide, nothing else; a shared budget stops retry storms; attempts are
+not multiplied by attempts around them; an error leaves with `maybe_applied` set when any attempt may have
+taken effect.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ._bodies import FileChangedError
 from ._errors import (
+    ChecksumMismatchError,
     ConflictError,
     GuardedS3Error,
     ResponseError,
@@ -33,32 +35,38 @@ T = TypeVar("T")
 BASE_SECONDS = 0.05
 THROTTLED_BASE_SECONDS = 1.0
 CAP_SECONDS = 20.0
+RETRY_COST = 5
 # Of rivals for one key. Of 64 whose attempts take 100 ms the last is through after 13 s, under a cap of 20 s
 # after 22 s; under one of 2 s more of them run out of their ten attempts.
 CONFLICT_CAP_SECONDS = 5.0
 
 
 class RetryBudget:
-    """A token bucket, as in the AWS SDKs' standard mode: a retry costs 5 of 500, a success gives 1 back."""
+    """A token bucket, as in the standard mode of the AWS SDKs: 500 tokens, of which a retry takes 5.
+
+    A success after a retry gives back what the last retry took, any other success gives one: a store that
+    refuses three of ten requests does not use the budget up, one that refuses all does after 100 retries.
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+    """
 
     def __init__(self, capacity: int = 500) -> None:
         self._capacity = capacity
         self._left = capacity
         self._lock = threading.Lock()
 
-    def take(self, cost: int = 5) -> bool:
+    def take(self) -> bool:
         """Whether another retry may be made."""
         with self._lock:
-            if self._left < cost:
+            if self._left < RETRY_COST:
                 return False
-            self._left -= cost
+            self._left -= RETRY_COST
             return True
 
-    def give_back(self) -> None:
+    def give_back(self, tokens: int = 1) -> None:
         """After a success."""
         if self._left < self._capacity:
             with self._lock:
-                self._left = min(self._capacity, self._left + 1)
+                self._left = min(self._capacity, self._left + tokens)
 
 
 def is_ambiguous(error: BaseException) -> bool:
@@ -83,17 +91,30 @@ class RetryPolicy:
         self._sleep = sleep
         self._budget = RetryBudget()
 
-    def call(self, attempt: Callable[[], T], *, deadline: float, retry_on_conflict: bool = False) -> T:
-        """Return what `attempt` returns. `deadline` is a `time.monotonic()` value in seconds."""
-        try:
-            result = attempt()
-        except GuardedS3Error as error:
-            if not self._retriable(error, retry_on_conflict):
-                error.maybe_applied = error.maybe_applied or is_ambiguous(error)
-                raise
-            return self._again(attempt, error, deadline, retry_on_conflict)
-        self._budget.give_back()
-        return result
+    def call(
+        self,
+        attempt: Callable[[], T],
+        *,
+        deadline: float,
+        retry_on_conflict: bool = False,
+        failed: GuardedS3Error | None = None,
+    ) -> T:
+        """Return what `attempt` returns. `deadline` is a `time.monotonic()` value in seconds.
+
+        `failed` is how a first attempt ended that was made elsewhere: it counts as one.
+        """
+        if failed is None:
+            try:
+                result = attempt()
+            except GuardedS3Error as error:
+                failed = error
+            else:
+                self._budget.give_back()
+                return result
+        if not self._retriable(failed, retry_on_conflict):
+            failed.maybe_applied = failed.maybe_applied or is_ambiguous(failed)
+            raise failed
+        return self._again(attempt, failed, deadline, retry_on_conflict)
 
     def repeat(self, call: Callable[[], T], holds: Callable[[BaseException], bool], attempts: int) -> T:
         """Make `call` until it succeeds or `holds` is false for its error: rivals, with jittered pauses."""
@@ -102,7 +123,7 @@ class RetryPolicy:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(attempts),
             wait=lambda state: _jittered(BASE_SECONDS, CONFLICT_CAP_SECONDS, state),
-            retry=tenacity.retry_if_exception(holds),
+            retry=tenacity.retry_if_exception(lambda error: not _given_up(error) and holds(error)),
             before_sleep=_log_retry,
             sleep=self._sleep,
             reraise=True,
@@ -110,6 +131,8 @@ class RetryPolicy:
         return retrying(call)
 
     def _retriable(self, error: BaseException, retry_on_conflict: bool) -> bool:
+        if _given_up(error) or isinstance(error, ChecksumMismatchError):  # whoever compared decides
+            return False
         if isinstance(error, ConflictError):
             return retry_on_conflict
         return isinstance(error, (TransportError, ServerError, ThrottledError))
@@ -135,9 +158,9 @@ class RetryPolicy:
                 error.maybe_applied = ambiguous
                 latest = error
                 raise
-            except FileChangedError as error:
+            except (FileChangedError, OSError) as error:  # the local file cannot be read, or not as it was
                 # It was not sent once more, but an attempt before may have been applied.
-                raise error from latest if ambiguous else None
+                raise error from latest if ambiguous else error.__cause__
 
         retrying = tenacity.Retrying(
             stop=self._stop_at(deadline),
@@ -147,7 +170,13 @@ class RetryPolicy:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(attempt_or_first_failure)
+        try:
+            result = retrying(attempt_or_first_failure)
+        except GuardedS3Error as error:
+            error.given_up = error.given_up or self._retriable(error, retry_on_conflict)
+            raise
+        self._budget.give_back(RETRY_COST)
+        return result
 
     def _stop_at(self, deadline: float) -> tenacity.stop.StopBaseT:
         def stop(retry_state: tenacity.RetryCallState) -> bool:
@@ -163,6 +192,11 @@ class RetryPolicy:
         base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
         asked = error.retry_after if isinstance(error, ResponseError) else 0.0
         return max(_jittered(base, CAP_SECONDS, retry_state), min(asked, CAP_SECONDS))
+
+
+def _given_up(error: BaseException) -> bool:
+    """Whether a policy inside of this one has made all the attempts that there are."""
+    return isinstance(error, GuardedS3Error) and error.given_up
 
 
 def _jittered(base: float, cap: float, retry_state: tenacity.RetryCallState) -> float:

@@ -280,7 +280,7 @@ class Upload:
             written = call()
         except GuardedS3Error as error:
             return self._resolve(error, digest)
-        except FileChangedError as error:
+        except (FileChangedError, OSError) as error:  # of the local file
             if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
                 return self._resolve(error.__cause__, digest)
             self.abort()

@@ -1,5 +1,8 @@
 """What is tried again, how long is waited, and what an error says about the attempts before it."""
 
+import errno
+import pickle
+import random
 import time
 from collections.abc import Callable, Iterable
 
@@ -25,6 +28,7 @@ from fsspec_guarded_s3._retry import (
     BASE_SECONDS,
     CAP_SECONDS,
     CONFLICT_CAP_SECONDS,
+    RETRY_COST,
     THROTTLED_BASE_SECONDS,
     RetryBudget,
     RetryPolicy,
@@ -200,6 +204,82 @@ def test_budget_stops_a_storm_of_retries() -> None:
         with pytest.raises(ServerError):
             policy.call(attempt, deadline=time.monotonic() + 900)
     assert count == 200 + 100
+
+
+def test_success_after_a_retry_gives_back_what_the_retry_took() -> None:
+    budget_of_one = RetryPolicy(2, sleep=lambda seconds: None)
+    budget_of_one._budget = RetryBudget(RETRY_COST)
+    for _ in range(20):
+        assert budget_of_one.call(Attempts([ServerError("once")]), deadline=time.monotonic() + 900) == "done"
+
+
+def test_store_that_refuses_three_of_ten_requests_is_read_from() -> None:
+    """As in the standard mode of the AWS SDKs: what fails has had five attempts, not an empty budget."""
+    policy = RetryPolicy(5, sleep=lambda seconds: None)
+    chance = random.Random(1)
+
+    def attempt() -> None:
+        if chance.random() < 0.3:
+            raise ThrottledError("busy")
+
+    failures = 0
+    for _ in range(1500):
+        try:
+            policy.call(attempt, deadline=time.monotonic() + 900)
+        except ThrottledError:
+            failures += 1
+    assert failures < 15  # 0.3 ** 5 of 1,500 are four
+
+
+# --- attempts within attempts ---
+
+
+def test_attempts_are_not_multiplied_by_those_around_them() -> None:
+    inner, outer = RetryPolicy(5, lambda seconds: None), RetryPolicy(5, lambda seconds: None)
+    attempts = Attempts([ServerError(str(number)) for number in range(100)])
+    soon = time.monotonic() + 900
+    with pytest.raises(ServerError) as caught:
+        outer.call(lambda: inner.call(attempts, deadline=soon), deadline=soon)
+    assert attempts.count == 5
+    assert caught.value.given_up
+    assert pickle.loads(pickle.dumps(caught.value)).given_up
+
+
+def test_repetitions_are_not_multiplied_by_attempts() -> None:
+    policy = RetryPolicy(3, lambda seconds: None)
+    attempts = Attempts([ConflictError(str(number)) for number in range(100)])
+    soon = time.monotonic() + 900
+
+    def call() -> str:
+        return policy.call(attempts, deadline=soon, retry_on_conflict=True)
+
+    with pytest.raises(ConflictError):
+        policy.repeat(call, lambda error: isinstance(error, ConflictError), 3)
+    assert attempts.count == 3
+
+
+def test_error_that_no_attempt_was_spent_on_may_be_repeated_around() -> None:
+    policy = RetryPolicy(3, lambda seconds: None)
+    attempts = Attempts([ConflictError("one"), ConflictError("two")])
+    soon = time.monotonic() + 900
+    found = policy.repeat(lambda: policy.call(attempts, deadline=soon), lambda error: True, 3)
+    assert (found, attempts.count) == ("done", 3)
+
+
+@pytest.mark.parametrize(("max_attempts", "made"), [(1, 0), (2, 1), (5, 4)])
+def test_first_attempt_that_was_made_elsewhere_counts(max_attempts: int, made: int) -> None:
+    policy = RetryPolicy(max_attempts, lambda seconds: None)
+    attempts = Attempts([ServerError(str(number)) for number in range(10)])
+    with pytest.raises(ServerError):
+        policy.call(attempts, deadline=time.monotonic() + 900, failed=ServerError("elsewhere"))
+    assert attempts.count == made
+
+
+def test_local_error_after_an_attempt_that_may_have_been_applied_names_it() -> None:
+    lost = IncompleteBodyError("lost")
+    with pytest.raises(OSError, match="disk") as caught:
+        Attempts([lost, OSError(errno.EIO, "disk")]).run()
+    assert caught.value.__cause__ is lost
 
 
 # --- ambiguity ---
