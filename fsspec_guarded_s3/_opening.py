@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from fsspec.caching import caches
+from fsspec.core import get_compression
 
 from ._attributes import PARAMETERS, Attributes
 from ._bulk import Bulk
 from ._client import S3Client
+from ._compressed_writer import adopt_compressors
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ._keywords import check_type, keywords_of, meant, unknown
 from ._models import Condition, ObjectInfo, same_etag
@@ -20,8 +21,9 @@ from ._paths import S3Path
 from ._prefetch import LEAST, PrefetchCache
 from ._reader import PinnedReader
 from ._rows import object_row
+from ._text_writer import TextWriter
 from ._upload import Upload
-from ._writer import CompressedWriter, GuardedWriter
+from ._writer import GuardedWriter
 
 _READ_MODES = ("rb", "r", "rt")
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
@@ -57,17 +59,13 @@ class Opening(Bulk):
         plain = mode.replace("b", "").replace("t", "")
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
-        if compression is None or plain == "r":
+        if plain == "r":
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
-        file = super().open(path, plain + "b", block_size, cache_options, **kwargs)
-        from fsspec.compression import compr
-        from fsspec.core import get_compression
-
-        name = get_compression(self._strip_protocol(path), compression)
-        if name is not None:
-            file = CompressedWriter(compr[name](file, mode="w"), file)
-        return file if "b" in mode else io.TextIOWrapper(file, **text)
+        get_compression(self._strip_protocol(path), compression)  # ValueError for one that is not known
+        adopt_compressors()
+        file = super().open(path, plain + "b", block_size, cache_options, compression, **kwargs)
+        return file if "b" in mode else TextWriter(file, **text)
 
     def _open(
         self,

@@ -1,37 +1,31 @@
-"""The file object of `open(..., "wb" / "xb" / "ab")`. It publishes only what was closed cleanly.
+"""The file objects of `open(..., "wb" / "xb" / "ab")`. They publish only what was closed cleanly.
 
 Wrappers (text, gzip, pandas, pyarrow, `contextlib.closing`) call plain `close()` while an exception is on
-its way, so `__exit__` never sees it. `close()` therefore looks at `sys.exc_info()`: an exception that was
-not being handled when the file was opened means that the writing failed. Invariants: `__del__` never
-publishes, and a writer that saw one error publishes nothing.
+its way, so `__exit__` never sees it; what `close()` makes of that is in `_endings`. Invariants: `__del__`
+never publishes, a writer that saw one error publishes nothing, and whoever loses bytes is told once, by a
+warning that Python's logging shows without configuration.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import os
-import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from ._endings import ENDS, being_handled, is_success, judged
 from ._options import Options
 from ._parts import PartBuffer
 from ._upload import State, Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
-
-
-def _exceptions_being_handled() -> list[BaseException]:
-    """The exception that is being handled in this thread, and those behind it."""
-    found: list[BaseException] = []
-    error = sys.exc_info()[1]
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__context__
-    return found
+_DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
+_open: set[weakref.ref[GuardedWriter]] = set()
 
 
 class GuardedWriter(io.BufferedIOBase):
@@ -59,15 +53,16 @@ class GuardedWriter(io.BufferedIOBase):
         self.path = path
         self.mode = mode
         self.autocommit = autocommit
+        self.known_exceptions = being_handled()
         self._upload = upload
         self._parts = PartBuffer(upload, options)
-        self._opened_while_handling = _exceptions_being_handled()
         self._failure: BaseException | None = None
         self._position = position
         self._prepare = prepare
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
+        _open.add(weakref.ref(self, _open.discard))
 
     def __repr__(self) -> str:
         return f"<GuardedWriter {self.path} {self.state} bytes={self._position}>"
@@ -139,8 +134,7 @@ class GuardedWriter(io.BufferedIOBase):
         """
         if self._upload.state is State.COMPLETED:
             return
-        self._closed = True
-        self._opened_while_handling = []
+        self._finished()
         if self._failure is not None:
             raise self._failure
         if self._upload.state in (State.ABORTED, State.UNKNOWN):
@@ -157,121 +151,100 @@ class GuardedWriter(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Publish nothing and remove what was uploaded. Does nothing when the file is published."""
-        self._closed = True
-        self._opened_while_handling = []
+        self._finished()
         self._upload.abort()
 
-    def close(self) -> None:
-        """Publish what was written, unless an exception is on its way; twice is harmless."""
+    @judged
+    def close(self, failure: BaseException | None) -> None:
+        """Publish what was written, unless an exception is on its way; twice is harmless.
+
+        docs/guarantees.md has the rule for what counts as that.
+        """
         if self.closed:
             return
         if self._dropped:
-            self._discard_dropped()
-            return
-        error = sys.exc_info()[1]
-        if error is not None and error not in self._opened_while_handling:
-            self.discard()
-            message = (
-                f"{self.path} was closed while {type(error).__name__} was being handled: nothing was "
-                "published. Call commit() to publish anyway"
-            )
-            logger.warning(message)
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-            return
+            self.drop()
+        elif failure is not None:
+            self.refuse(failure)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Close cleanly: publish, or with `autocommit=False` be ready to. Raises as `commit` does."""
         if self._failure is not None:
-            self._closed = True
+            self._finished()
             raise self._failure
         if self.autocommit:
             self.commit()
         self._closed = True
 
+    def refuse(self, error: BaseException) -> None:
+        """Publish nothing because of `error`, which its caller may never see, and say so."""
+        self.discard()
+        kind = type(error).__name__
+        logger.warning(
+            "%s was closed while %s was being handled: nothing was published; %s", self.path, kind, _DECIDE
+        )
+
+    def drop(self) -> None:
+        """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
+        self.discard()
+        if self._failure is None and os.getpid() == self._pid:
+            self._say_dropped("was dropped without close()")
+
+    def _say_dropped(self, what: str) -> None:
+        message = (
+            f"{self.path} {what}: nothing was published, {self._position:,} bytes are lost; write it in a "
+            "with block (with fs.open(...) as file:), or call close() at the end"
+        )
+        logger.warning(message)
+        warnings.warn(message, ResourceWarning, stacklevel=3, source=self)
+
+    def _finished(self) -> None:
+        self._closed = True
+        self.known_exceptions = []
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self.discard()
+        if error is not None and not is_success(error, self.known_exceptions):
+            self.leave(error)
         elif not self._closed:
-            if self.autocommit:
-                self.commit()
-            self._closed = True
+            self.end()
+
+    def leave(self, error: BaseException) -> None:
+        """Publish nothing since `error` leaves the `with` block; say so of those that callers swallow."""
+        if isinstance(error, ENDS) and not self._closed:
+            self.refuse(error)
+        else:
+            self.discard()
 
     def _dealloc_warn(self, source: object) -> None:
         """CPython tells the buffer so when a text or buffered wrapper is garbage: its `close` follows."""
         self._dropped = True
 
-    def _discard_dropped(self) -> None:
-        self.discard()
-        warnings.warn(
-            f"{self.path} was dropped without close(): nothing was published", ResourceWarning, stacklevel=2
-        )
-
-    def __del__(self) -> None:
-        if not self.closed and os.getpid() == self._pid:
-            self._discard_dropped()
-
-
-class CompressedWriter(io.BufferedIOBase):
-    """A compressor over a `GuardedWriter`, closed and discarded as one file.
-
-    fsspec's compressors do not close the file below them, so on success nobody would publish it.
-    """
-
-    def __init__(self, compressor: Any, file: GuardedWriter) -> None:
-        super().__init__()
-        self._compressor = compressor
-        self._file = file
-
-    def __repr__(self) -> str:
-        return f"<CompressedWriter {self._file!r}>"
-
     @property
-    def closed(self) -> bool:
-        file = getattr(self, "_file", None)
-        return file is None or file.closed
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        """Compress and pass on."""
-        self._compressor.write(data)
-        return memoryview(data).nbytes
-
-    def flush(self) -> None:
-        """Nothing to do: see `GuardedWriter.flush`."""
-
-    def commit(self) -> None:
-        """End the compressed stream and publish."""
-        self._compressor.close()
-        self._file.commit()
-
-    def discard(self) -> None:
-        """Publish nothing."""
-        self._file._dropped = True  # swallows the trailer that the compressor still writes
-        self._file.discard()
-        self._compressor.close()
-
-    def close(self) -> None:
-        """As `GuardedWriter.close`."""
-        if self.closed:
-            return
-        self._compressor.close()
-        self._file.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self.discard()
-        elif not self.closed:
-            self._compressor.close()
-            self._file.__exit__(None, None, None)
-
-    def _dealloc_warn(self, source: object) -> None:
-        self._file._dealloc_warn(source)
+    def _is_undecided(self) -> bool:
+        return self._upload.state in (State.NEW, State.OPEN) and self._failure is None
 
     def __del__(self) -> None:
         if not self.closed:
-            self._file._dropped = True
-            self._compressor.close()
-            self._file.close()
+            self.drop()
+        elif getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
+            self.discard()
+            self._say_dropped("was closed with autocommit=False and never committed")
+
+    def ends_with_the_program(self) -> None:
+        """Say that nothing was published. The uploads of a program that ends are aborted elsewhere."""
+        if self._pid == os.getpid() and self._is_undecided:
+            self._finished()
+            self._failure = RuntimeError(f"{self.path} was open when the program ended")
+            self._say_dropped("was open when the program ended")
+
+
+@atexit.register
+def _end_with_the_program() -> None:
+    for reference in list(_open):
+        writer = reference()
+        if writer is not None:
+            writer.ends_with_the_program()

@@ -68,7 +68,6 @@ def test_the_recipes_do_what_they_say(store: Store, caplog: pytest.LogCaptureFix
     assert (space["left"], space["removed"], space["outcome"]) == ([], [], "not written")
 
 
-@pytest.mark.filterwarnings("ignore:.*nothing was published:RuntimeWarning")
 def test_the_guarantees_hold(store: Store) -> None:
     space = run((DOCS / "guarantees.md").read_text(), store)
     assert (space["created"], space["raised"], space["published"]) == (True, True, False)

@@ -151,11 +151,10 @@ def test_commit_publishes_even_in_a_handler(store: Store, data: bytes) -> None:
 
 
 @SIZES
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_exception_in_the_block_publishes_nothing(
-    store: Store, data: bytes, error: type[BaseException]
-) -> None:
-    with pytest.raises(error), store.fs.open(PATH, "wb") as file:
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit(1), GeneratorExit])
+def test_exception_in_the_block_publishes_nothing(store: Store, data: bytes, error: Any) -> None:
+    kind = error if isinstance(error, type) else type(error)
+    with pytest.raises(kind), store.fs.open(PATH, "wb") as file:
         file.write(data)
         raise error
     assert store.nothing()
@@ -178,15 +177,15 @@ def test_discard_publishes_nothing_and_close_stays_harmless(store: Store, data: 
 
 @SIZES
 def test_close_in_a_handler_of_a_file_opened_before_discards_with_a_warning(
-    store: Store, data: bytes
+    store: Store, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = store.fs.open(PATH, "wb")
     file.write(data)
     try:
-        raise LookupError("on its way")
-    except LookupError:
-        with pytest.warns(RuntimeWarning, match="commit"):
-            file.close()
+        raise ValueError("on its way")
+    except ValueError:
+        file.close()
+    assert "commit()" in caplog.text
     assert store.nothing()
     assert file.closed
 
@@ -194,11 +193,12 @@ def test_close_in_a_handler_of_a_file_opened_before_discards_with_a_warning(
 @SIZES
 @pytest.mark.parametrize("wrap", [contextlib.closing, io.BufferedWriter, io.TextIOWrapper])
 def test_exception_under_a_wrapper_that_only_calls_close_publishes_nothing(
-    store: Store, data: bytes, wrap: Callable[[Any], Any]
+    store: Store, data: bytes, wrap: Callable[[Any], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.warns(RuntimeWarning), pytest.raises(LookupError), wrap(store.fs.open(PATH, "wb")) as file:
+    with pytest.raises(LookupError), wrap(store.fs.open(PATH, "wb")) as file:
         file.write(data.decode() if wrap is io.TextIOWrapper else data)
         raise LookupError
+    assert "nothing was published" in caplog.text
     assert store.nothing()
 
 

@@ -131,7 +131,6 @@ WAYS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_an_exception_publishes_nothing(store: Store, way: Callable[[Store], None]) -> None:
     with pytest.raises(WritingFailed):
@@ -140,7 +139,6 @@ def test_an_exception_publishes_nothing(store: Store, way: Callable[[Store], Non
     store.assert_nothing_left("a")
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_an_exception_keeps_the_old_object(store: Store, way: Callable[[Store], None]) -> None:
     store.fs.pipe_file(store.path("a"), b"old")

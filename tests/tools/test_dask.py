@@ -190,7 +190,6 @@ def failing_lines(numbers: Iterator[int]) -> Iterator[str]:
             yield period_free(MIB // 2, seed=megabyte).hex()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_partition_that_fails_publishes_nothing_and_leaves_no_upload(cluster: Client, store: Store) -> None:
     bag = db.from_sequence(range(2), npartitions=2).map_partitions(failing_lines)
     with pytest.raises(PartitionFailed):

@@ -200,7 +200,6 @@ def test_many_files_are_written_and_read_by_one_url(store: Store) -> None:
         assert [file.read() for file in files] == ["0", "1", "2"]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_many_files_are_not_published_after_an_exception(store: Store) -> None:
     files = fsspec.open_files(store.url("d/*.txt"), "w", num=3, **store.options)
     with pytest.raises(KeyError), files as opened:

@@ -145,7 +145,6 @@ class Unwritable:
 BROKEN = pd.DataFrame({"a": pd.Series([*range(20_000), Unwritable()], dtype=object)})
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(
     "name", ["b.csv", "b.csv.gz", "b.csv.zst", "b.csv.zip", "b.csv.tar", "b.pkl", "b.pkl.gz", "b.xlsx"]
 )

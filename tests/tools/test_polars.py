@@ -59,7 +59,6 @@ def failing_rows(batch: pl.DataFrame) -> pl.DataFrame:
     raise RowsFailed
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_frame_that_fails_to_be_written_publishes_nothing(store: Store) -> None:
     broken = FRAME.lazy().map_batches(failing_rows)
     with (

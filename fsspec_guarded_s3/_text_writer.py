@@ -1,0 +1,50 @@
+"""Text over a guarded writer."""
+
+from __future__ import annotations
+
+import io
+from types import TracebackType
+from typing import cast
+
+from ._compressed_writer import CompressedWriter
+from ._endings import is_success, judged
+from ._writer import GuardedWriter
+
+
+class TextWriter(io.TextIOWrapper):
+    """Text over a guarded writer, with its `commit` and `discard`."""
+
+    @property
+    def _below(self) -> GuardedWriter | CompressedWriter:
+        return cast("GuardedWriter | CompressedWriter", self.buffer)
+
+    def __repr__(self) -> str:
+        return f"<TextWriter {self.buffer!r}>"
+
+    @property
+    def known_exceptions(self) -> list[BaseException]:
+        """What was being handled when the file was opened."""
+        return self._below.known_exceptions
+
+    def commit(self) -> None:
+        """Publish, whatever else is going on."""
+        self.flush()
+        self._below.commit()
+
+    def discard(self) -> None:
+        """Publish nothing."""
+        self._below.discard()
+
+    @judged
+    def close(self, failure: BaseException | None) -> None:
+        """As `GuardedWriter.close`."""
+        if failure is not None and not self.closed and not getattr(self, "_finalizing", False):
+            self._below.refuse(failure)
+        super().close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not is_success(error, self.known_exceptions):
+            self._below.leave(error)
+        self.close()
