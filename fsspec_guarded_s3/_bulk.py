@@ -24,6 +24,7 @@ from ._paths import S3Path
 from ._placement import (
     check_apart,
     check_distinct,
+    check_inside,
     check_local,
     check_paths,
     is_one,
@@ -142,8 +143,8 @@ class Bulk(Namespace):
         """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
         Folders are made as they are needed. ValueError, before anything is written, when a key would be
-        placed outside of `lpath`, or two at the same place; SpecialFileError (an OSError) where a pipe, a
-        socket or a device is.
+        placed outside of `lpath`, by its name or by a link that is there, or two at the same place;
+        SpecialFileError (an OSError) where a pipe, a socket or a device is.
         """
         check_names(kwargs, self.get, self.get_file)
         check_paths("lpath", lpath)
@@ -156,7 +157,8 @@ class Bulk(Namespace):
         into = partial(_is_local_directory, lpath)
         pairs = placed(rpath, self._strip_protocol, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        check_local([target for _, target in files], lpath)
+        check_inside([target for _, target in pairs], lpath)
+        check_local([target for _, target in files])
         for _, target in files:
             refuse_stream(target)
         for source, target in pairs:

@@ -110,14 +110,37 @@ def check_apart(pairs: Iterable[tuple[str, str]]) -> None:
         raise ValueError(f"{min(overwritten)!r} is a source and a target at once: copy step by step")
 
 
-def check_local(targets: list[str], root: Any) -> None:
-    """Raise ValueError when files would be written outside of `root`, to one place, or one below another."""
+def check_inside(targets: Iterable[str], root: Any) -> None:
+    """Raise ValueError when a place in a tree is outside of `root`, by its name or by a link that is there.
+
+    `root` itself is what the caller named: it may be a link, and lead anywhere.
+    """
+    if not is_one(root):
+        return
+    top = os.path.normcase(os.path.abspath(root))
+    real_top = os.path.realpath(root)
+    folders: dict[str, str] = {}
+    for target in targets:
+        place = os.path.abspath(target)
+        if os.path.normcase(place) == top:
+            continue
+        if not _is_below(place, top):
+            raise ValueError(f"a key with '..' in it would be written to {target!r}, outside of {root!r}")
+        folder, name = os.path.split(place)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(place) if os.path.islink(place) else os.path.join(folders[folder], name)
+        if real != real_top and not _is_below(real, real_top):
+            raise ValueError(f"{target!r} is behind a link that leads out of {root!r}, to {real!r}")
+
+
+def _is_below(place: str, top: str) -> bool:
+    return os.path.normcase(place).startswith(os.path.normcase(top).rstrip(os.sep) + os.sep)
+
+
+def check_local(targets: list[str]) -> None:
+    """Raise ValueError when files would be written to one place, or one below another."""
     places = {os.path.normcase(os.path.abspath(target)): target for target in targets}
-    if is_one(root):
-        top = os.path.normcase(os.path.abspath(root))
-        for place, target in places.items():
-            if place != top and not place.startswith(top.rstrip(os.sep) + os.sep):
-                raise ValueError(f"a key with '..' in it would be written to {target!r}, outside of {root!r}")
     check_distinct(os.path.normcase(os.path.abspath(target)) for target in targets)
     for place in places:
         above = os.path.dirname(place)

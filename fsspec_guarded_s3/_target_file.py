@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import tempfile
 from contextlib import suppress
 from shutil import SpecialFileError
 from types import TracebackType
@@ -42,17 +41,31 @@ class TargetFile:
         self._folder, name = os.path.split(self._path)
         self._prefix = f".{name[:40]}."  # characters have up to 4 bytes, names up to 255
         self._temporary = ""
+        self._mode = _mode_of(self._path)
+        if self._mode is None:
+            self._mode = _mode_of_new_files()
         self.descriptor = self._open_nameless()
         if self.descriptor < 0:
-            self.descriptor, self._temporary = tempfile.mkstemp(".part", self._prefix, self._folder)
+            self._open_sibling()
 
     def _open_nameless(self) -> int:
-        """-1 where the system, or this file system, has no such files. Other errors are left to mkstemp."""
+        """-1 where the system, or this file system, has no such files, and on other errors."""
         flags = getattr(os, "O_TMPFILE", 0)
-        if flags and os.path.isdir("/proc/self/fd"):
+        # Kernels before 5.19 do not apply the umask to these files: the mode has to be known.
+        if flags and self._mode is not None and os.path.isdir("/proc/self/fd"):
             with suppress(OSError):
                 return os.open(self._folder, flags | os.O_RDWR, 0o600)
         return -1
+
+    def _open_sibling(self) -> None:
+        path = self._new_name()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        # Where the mode is not known, the system makes it what a plain `open` would, umask and all.
+        self.descriptor = os.open(path, flags, 0o666 if self._mode is None else 0o600)
+        self._temporary = path
+
+    def _new_name(self) -> str:
+        return os.path.join(self._folder, f"{self._prefix}{secrets.token_hex(8)}.part")
 
     def __enter__(self) -> TargetFile:
         return self
@@ -68,7 +81,10 @@ class TargetFile:
 
     def publish(self, fsync: bool) -> None:
         """Give it the name, and the mode of the file that has it now. With `fsync` after a flush to disk."""
-        os.fchmod(self.descriptor, _mode_for(self._path))
+        there = _mode_of(self._path)
+        mode = self._mode if there is None else there
+        if mode is not None and hasattr(os, "fchmod"):  # Windows has none before Python 3.13
+            os.fchmod(self.descriptor, mode)
         if fsync:
             os.fsync(self.descriptor)
         if not self._temporary:
@@ -81,7 +97,7 @@ class TargetFile:
 
     def _link(self) -> None:
         """Name it beside the target, since no link replaces a file."""
-        temporary = os.path.join(self._folder, f"{self._prefix}{secrets.token_hex(4)}.part")
+        temporary = self._new_name()
         # A src_dir_fd, which means nothing to an absolute path, makes Python call linkat(2): link(2) would
         # link the entry of /proc, and not the file.
         own = f"/proc/self/fd/{self.descriptor}"
@@ -94,22 +110,27 @@ class TargetFile:
             os.close(descriptor)
 
 
-def _mode_for(path: str) -> int:
-    """The mode the file has, or the one a plain `open` would give it."""
+def _mode_of(path: str) -> int | None:
+    """The permissions of the file that is there, None where there is none.
+
+    Not set-user-ID, set-group-ID and sticky: what they allow was meant for other content, of another owner.
+    """
     try:
-        return os.stat(path).st_mode & 0o7777
+        return os.stat(path).st_mode & 0o777
     except FileNotFoundError:
-        return 0o666 & ~_UMASK
+        return None
 
 
-def _read_umask() -> int:
-    # There is no way to ask but to set. Done once, at import, since threads share the umask.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _mode_of_new_files() -> int | None:
+    """The permissions that a plain `open` gives to a new file now.
 
-
-_UMASK = _read_umask()
+    None where the system does not tell the umask: asking by os.umask() would change it for all threads.
+    """
+    with suppress(OSError, ValueError), open("/proc/self/status", "rb") as status:  # Linux 4.7
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return 0o666 & ~int(line.split()[1], 8)
+    return None
 
 
 def _sync_folder(folder: str) -> None:

@@ -5,12 +5,13 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, _target_file
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -356,3 +357,151 @@ def test_get_file_to_a_name_as_long_as_names_may_be(
     full.fs.get_file(PATH, name)
     assert entries() == [name]
     assert Path(name).read_bytes() == DATA
+
+
+# --- its permissions ---
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """With another umask, which is the process's: no other test may run meanwhile."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode_of(path: str) -> int:
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no umask here")
+@pytest.mark.parametrize("reason", ["", "no flag", "no umask in /proc"])
+@pytest.mark.parametrize("mask", [0o077, 0o027, 0o000, 0o022])
+@pytest.mark.parametrize("many", [True, False])
+def test_a_new_file_has_the_mode_that_open_gives_it_now(
+    reason: str, mask: int, many: bool, full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The umask counts that is set when the file is written, not the one of the import."""
+    if reason == "no flag":
+        without_nameless(monkeypatch, reason)
+    elif reason:
+        monkeypatch.setattr(_target_file, "_mode_of_new_files", lambda: None)
+    with umask(mask):
+        Path("plain").touch()
+        full.fs.get([PATH], ["file"]) if many else full.fs.get_file(PATH, "file")
+    assert mode_of("file") == mode_of("plain") == 0o666 & ~mask
+
+
+def test_the_umask_is_never_set(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setting it, even for a moment, changes the files that other threads create."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))
+    full.fs.get_file(PATH, "file")
+    assert Path("file").read_bytes() == DATA
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such bits here")
+@pytest.mark.parametrize("special", [0o4000, 0o2000, 0o6000, 0o1000])
+@pytest.mark.parametrize("reason", ["", "no flag"])
+def test_new_content_does_not_run_as_another_user(
+    special: int, reason: str, full: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("tool").write_bytes(b"old")
+    os.chmod("tool", special | 0o751)
+    if reason:
+        without_nameless(monkeypatch, reason)
+    full.fs.get_file(PATH, "tool")
+    assert Path("tool").read_bytes() == DATA
+    assert mode_of("tool") == 0o751
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions here")
+def test_a_private_file_is_private_while_it_is_replaced(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_nameless(monkeypatch, "no flag")
+    Path("file").write_bytes(b"old")
+    os.chmod("file", 0o600)
+    seen: list[int] = []
+
+    def look(request: Request, fake: FakeS3) -> None:
+        seen.extend(mode_of(name) for name in entries() if name.endswith(".part"))
+
+    full.fake.fault = look
+    with umask(0):
+        full.fs.get_file(PATH, "file")
+    assert set(seen) == {0o600}
+    assert mode_of("file") == 0o600
+
+
+# --- links in the target of a tree ---
+
+
+@pytest.fixture
+def tree(store: Store) -> Store:
+    """`bucket/t/link/x` and `bucket/t/ok` in the store; `outside`, and `target`, here."""
+    store.fake.put("bucket", "t/link/x", DATA)
+    store.fake.put("bucket", "t/ok", DATA)
+    os.makedirs("outside/deep")
+    os.makedirs("target/inner")
+    return store
+
+
+def everything() -> list[str]:
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+GetTree = Callable[[GuardedS3FileSystem], None]
+TREES: list[GetTree] = [
+    lambda fs: fs.get("bucket/t/", "target/", recursive=True),
+    lambda fs: fs.get("bucket/t/**", "target/"),
+]
+
+
+@pytest.mark.parametrize("get", TREES, ids=["tree", "glob"])
+@pytest.mark.parametrize("name", ["../outside", "../outside/deep", "../missing", "/", "inner/../../outside"])
+def test_a_tree_is_never_written_through_a_link_out_of_its_target(
+    get: GetTree, name: str, tree: Store
+) -> None:
+    os.symlink(name, "target/link")
+    with pytest.raises(ValueError, match="behind a link that leads out of"):
+        get(tree.fs)
+    assert everything() == []
+    assert os.readlink("target/link") == name
+
+
+def test_a_file_of_a_tree_is_never_written_through_a_link_out_of_its_target(tree: Store) -> None:
+    Path("outside/file").write_bytes(b"kept")
+    os.symlink("../outside/file", "target/ok")
+    with pytest.raises(ValueError, match="behind a link that leads out of"):
+        tree.fs.get("bucket/t/", "target/", recursive=True)
+    assert everything() == ["outside/file", "target/ok"]
+    assert Path("outside/file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("name", ["inner", ".", "../target/inner"])
+def test_a_link_within_the_target_is_followed(name: str, tree: Store) -> None:
+    os.symlink(name, "target/link")
+    tree.fs.get("bucket/t/", "target/", recursive=True)
+    assert Path("target/link/x").read_bytes() == Path("target/ok").read_bytes() == DATA
+    assert os.path.islink("target/link")
+
+
+@pytest.mark.parametrize("root", ["way", "way/", "way/deep"])
+def test_a_target_that_is_a_link_itself_is_followed(root: str, tree: Store) -> None:
+    os.symlink("outside", "way")
+    tree.fs.get("bucket/t/", root if root.endswith("/") else f"{root}/", recursive=True)
+    assert Path(root, "link", "x").read_bytes() == DATA
+
+
+def test_lists_name_each_place_and_follow_links(tree: Store) -> None:
+    os.symlink("../outside", "target/link")
+    tree.fs.get(["bucket/t/ok"], ["target/link/ok"])
+    assert Path("outside/ok").read_bytes() == DATA
+
+
+def test_a_marker_of_a_directory_outside_makes_none(tree: Store) -> None:
+    tree.fake.put("bucket", "t/../../evil/", b"")
+    with pytest.raises(ValueError, match="outside of"):
+        tree.fs.get("bucket/t/", "target/", recursive=True)
+    assert not os.path.exists("../evil")
+    assert everything() == []
