@@ -24,6 +24,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 
 # Buckets of which the rules know nothing: no ARN, and no suffix such as that of directory buckets.
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9][a-z0-9.-]*")
+_LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
 # A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
 # here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
@@ -57,7 +58,8 @@ class Endpoints:
         self._session = session
         self._rules: Any = None
         self._endpoints: dict[str, Endpoint] = {}
-        self._regions: dict[str, str] = {}
+        self._regions: dict[str, str] = {}  # learned
+        self._proven: dict[str, str] = {}  # those of them by which a request was taken
 
     def __repr__(self) -> str:
         return f"<Endpoints {len(self._endpoints)}>"
@@ -77,23 +79,40 @@ class Endpoints:
         return self.of(bucket).host.endswith(tuple(f".{suffix}" for suffix in suffixes))
 
     def learn(self, bucket: str, region: str) -> bool:
-        """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
+        """Remember that `bucket` is in `region`, on trial. Returns whether a retry makes sense."""
+        if not _LEARNABLE.fullmatch(region):
+            return False
         with self._session.lock:
             before = self._regions.get(bucket)
-            if region and region == before:
+            if region == before:
                 return True  # another thread learned it while this request was under way
-            if not region or self.of(bucket).region == region:
+            if self.of(bucket).region == region:
                 return False
             self._regions[bucket] = region
             try:
                 self._endpoints[bucket] = self._resolve(bucket)
             except ValueError:  # no region at all: the old endpoint stays
-                self._regions.pop(bucket)
-                if before:
-                    self._regions[bucket] = before
+                self._put_back(bucket, before)
                 return False
             logger.info("bucket %s is in region %s; requests go there from now on", bucket, region)
             return True
+
+    def settle(self, bucket: str, region: str, proven: bool) -> None:
+        """Keep the region of `bucket` that was learned; or forget it, where no request was taken by it."""
+        with self._session.lock:
+            if self._regions.get(bucket) != region:
+                return
+            if proven:
+                self._proven[bucket] = region
+            elif self._proven.get(bucket) != region:
+                logger.info("bucket %s is not in region %s", bucket, region)
+                self._put_back(bucket, self._proven.get(bucket))
+                self._endpoints.pop(bucket, None)
+
+    def _put_back(self, bucket: str, region: str | None) -> None:
+        self._regions.pop(bucket, None)
+        if region:
+            self._regions[bucket] = region
 
     def _resolve(self, bucket: str) -> Endpoint:
         options, session = self._options, self._session.botocore()

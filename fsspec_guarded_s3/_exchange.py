@@ -11,10 +11,12 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from . import _xml
 from ._attributes import CUSTOMER_KEY, Attributes
+from ._corrections import CORRECTABLE, Corrections
 from ._endpoints import Endpoint
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
@@ -38,7 +40,6 @@ from ._transport import FRESH_SECONDS, Sent, shared_transport
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
-_SESSION_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired")
 _DISTANT = 0.005  # seconds of a round trip
 _FEW = 2
 _SURE = 4  # answers that tell how far away a store is
@@ -104,8 +105,12 @@ class Exchange:
         return clone
 
     def close(self) -> None:
-        """Close the idle connections of this process for these options; later requests connect anew."""
+        """Close the idle connections of this process for these options; later requests connect anew.
+
+        Credentials are read anew too.
+        """
         self._transport.close()
+        self._signer.close()
 
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is on AWS itself, which honours every condition."""
@@ -242,7 +247,7 @@ class Exchange:
         deadline: float | None = None,
         failed: GuardedS3Error | None = None,
     ) -> T:
-        """Run `attempt` under the retry policy; a wrong region or clock is corrected once.
+        """Run `attempt` under the retry policy; wrong region, clock and credentials are corrected.
 
         `failed` is how the first attempt ended, where that was made before.
         """
@@ -260,33 +265,57 @@ class Exchange:
         failed: GuardedS3Error | None,
     ) -> T:
         deadline = deadline or time.monotonic() + self.options.request_deadline
+        outset = self._signer.outset()
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
-        corrected = ambiguous = False
+        corrections: Corrections | None = None
+        ambiguous = False
         while True:
             try:
-                return self._retry.call(
+                result = self._retry.call(
                     lambda: attempt(deadline),
                     deadline=deadline,
                     retry_on_conflict=request.retry_on_conflict,
                     failed=failed,
                 )
+                if corrections is not None:
+                    corrections.settle()
+                return result
             except GuardedS3Error as error:
                 failed = None
                 error.operation = error.operation or request.operation
                 error.bucket = error.bucket or request.bucket
                 error.key = error.key or request.key
                 ambiguous = error.maybe_applied = error.maybe_applied or ambiguous
-                if corrected or not (isinstance(error, ResponseError) and self._correct(request, error)):
-                    raise
-                corrected = True
+                if isinstance(error, ResponseError) and error.status in CORRECTABLE:
+                    corrections = corrections or Corrections(
+                        self._signer,
+                        self._sessions,
+                        request,
+                        partial(self._reason_of, request, deadline),
+                        outset,
+                    )
+                    if corrections.learn(error):
+                        continue
+                if corrections is not None:
+                    corrections.settle(error)
+                    if corrections.reason is not None:
+                        raise corrections.reason from error
+                raise
 
-    def _correct(self, request: Request, error: ResponseError) -> bool:
-        if error.code == "RequestTimeTooSkewed":
-            return self._signer.learn_clock(error.server_date)
-        if error.code in _SESSION_ENDED and request.operation != "CreateSession":
-            return self._sessions.forget(request.bucket)
-        wrong_region = error.status in (301, 307, 400, 403) and error.region
-        return bool(wrong_region) and self._signer.learn_region(request.bucket, error.region)
+    def _reason_of(self, head: Request, deadline: float) -> ResponseError | None:
+        """Why `head` was refused: its answer has no body, and that of a GET has one with an error code."""
+        request = replace(head, operation="GetObject", method="GET", unsigned={"range": "bytes=0-0"})
+        if not head.key:
+            query = (("list-type", "2"), ("max-keys", "0"))
+            request = replace(head, operation="ListObjectsV2", method="GET", query=query)
+        try:
+            with self._exchange(request, deadline):
+                return None
+        except ResponseError as error:
+            error.operation = head.operation
+            return error
+        except GuardedS3Error:
+            return None
 
     def _error(self, request: Request, body: HTTPBody) -> ResponseError:
         data = b"" if request.method == "HEAD" else body.read(2**20)
@@ -312,7 +341,7 @@ class Exchange:
             request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
             permission=missing_permission(said),
             region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
-            server_date=headers.get("date", ""),
+            server_date=fields.get("ServerTime") or headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
 

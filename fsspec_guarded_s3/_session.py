@@ -5,12 +5,14 @@ Invariant: nothing that a source says or logs shows a secret.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
+import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import botocore.credentials
@@ -19,6 +21,8 @@ import botocore.session
 
 from ._errors import ConfigurationError, CredentialsError
 from ._options import Options
+
+logger = logging.getLogger("fsspec_guarded_s3")
 
 
 class _Discretion(logging.Filter):
@@ -48,28 +52,69 @@ class _Discretion(logging.Filter):
 _discretion = _Discretion()
 
 
-_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_shared: weakref.WeakValueDictionary[object, Session] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    for session in list(_sessions):
-        session.lock = threading.RLock()  # another thread of the parent may have held it
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it, and those of the sessions
+    for session in list(_shared.values()):
+        session.lock, session.chain = threading.RLock(), threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def shared_session(options: Options) -> Session:
+    """The session of all who ask by the same options, environment and files.
+
+    fsspec makes a filesystem per thread, and a chain of sources may end in a program that takes seconds or
+    asks a person: it runs once.
+    """
+    key = options.profile, options.key, options.secret, options.token, options.anon, _surroundings()
+    with _lock:
+        session = _shared.get(key)
+        if session is None:
+            session = _shared[key] = Session(options)
+        return session
+
+
+_READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
+
+
+def _surroundings() -> bytes:
+    """A digest of what the chain of sources reads: a renewed file or variable makes a new session."""
+    variables = sorted(item for item in os.environ.items() if item[0].startswith(_READ))
+    digest = hashlib.sha256(repr(variables).encode("utf-8", "surrogatepass"))
+    for variable, usual in (
+        ("AWS_CONFIG_FILE", "~/.aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ):
+        try:
+            found = os.stat(os.path.expanduser(os.environ.get(variable) or usual))
+        except (OSError, ValueError):
+            continue
+        digest.update(f"{variable} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode())
+    return digest.digest()
+
+
 class Session:
-    """Configuration and credentials for one `Options`, found on first use. Thread-safe."""
+    """Configuration and credentials for one `Options`, found on first use. Thread-safe.
+
+    `reading` counts how often credentials were replaced or forgotten.
+    """
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # of the configuration
+        self.chain = threading.RLock()  # of the credentials, which may take long
         self._session: Any = None
         self._credentials: Any = None
         self._static: Any = None
-        _sessions.add(self)
+        self._renewed_at = 0.0
+        self.reading = 0
 
     def __repr__(self) -> str:
         return f"<Session profile={self._options.profile}>"
@@ -78,46 +123,83 @@ class Session:
         """botocore's session. ConfigurationError for an unknown profile or a broken file."""
         with self.lock:
             if self._session is None:
-                try:
-                    # The handlers are for clients, which only the chain of credential sources makes.
-                    chain = not (self._options.key or self._options.anon)
-                    session = botocore.session.Session(
-                        include_builtin_handlers=chain, profile=self._options.profile
-                    )
-                    session.get_scoped_config()  # names a profile that does not exist
-                except botocore.exceptions.ProfileNotFound as error:
-                    raise ConfigurationError(f"storage option profile: {error}") from error
-                except botocore.exceptions.BotoCoreError as error:
-                    raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
-                self._session = session
+                self._session = self._load()
             return self._session
+
+    def _load(self) -> Any:
+        try:
+            # The handlers are for clients, which only the chain of credential sources makes.
+            chain = not (self._options.key or self._options.anon)
+            session = botocore.session.Session(include_builtin_handlers=chain, profile=self._options.profile)
+            session.get_scoped_config()  # names a profile that does not exist
+        except botocore.exceptions.ProfileNotFound as error:
+            raise ConfigurationError(f"storage option profile: {error}") from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
+        return session
 
     def frozen(self) -> Any:
         """The credentials of this moment; botocore refreshes them when they are about to expire."""
         if self._static is not None:
             return self._static
-        with _discretion.fetching():
-            if self._credentials is None:
-                with self.lock:
-                    self._credentials = self._credentials or self._find_credentials()
-            try:
-                frozen = self._credentials.get_frozen_credentials()
-            except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
-                raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
-        if type(self._credentials) is botocore.credentials.Credentials:  # nothing will refresh them
-            self._static = frozen
+        found = self._credentials
+        if found is None:
+            with self.chain:
+                found = self._credentials
+                if found is None:
+                    found = self._credentials = self._find_credentials(self.botocore)
+        frozen = _frozen(found)
+        if type(found) is botocore.credentials.Credentials:  # nothing will refresh them
+            with self.chain:
+                if found is self._credentials:
+                    self._static = frozen
         return frozen
+
+    def renew(self, used: int, since: float) -> bool:
+        """The store took those of the reading `used` no longer: read the whole chain of sources anew.
+
+        Returns whether there are others now. Once for all threads: not when that was done after `since`, by
+        `time.monotonic()`. Raises CredentialsError when a source fails; the old ones are kept.
+        """
+        if self._options.key or self._options.anon:
+            return False
+        with self.chain:
+            if self.reading != used:
+                return True
+            if self._renewed_at >= since:
+                return False
+            before = None
+            with suppress(CredentialsError):
+                before = self._credentials and self.frozen()
+            self._renewed_at = time.monotonic()
+            # A session of its own, since botocore keeps what it has read: files, tokens, roles.
+            found = self._find_credentials(self._load)
+            if _frozen(found) == before:
+                return False
+            self._credentials, self._static = found, None
+            self.reading += 1
+            logger.info("the credentials had expired; others were found by way of %s", found.method)
+            return True
+
+    def forget(self) -> None:
+        """Read the chain of sources anew when credentials are wanted again."""
+        with self.chain:
+            self._credentials = self._static = None
+            self.reading += 1
+            with self.lock:
+                self._session = None
 
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
         return str(self.frozen().access_key), str(self._credentials.method)
 
-    def _find_credentials(self) -> Any:
+    def _find_credentials(self, session: Callable[[], Any]) -> Any:
         options = self._options
         if options.key:
             return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
         try:
-            found = self.botocore().get_credentials()
+            with _discretion.fetching():
+                found = session().get_credentials()
         except Exception as error:  # a token file that is missing must not look like an object that is
             raise CredentialsError(f"the credentials could not be loaded: {_said(error)}") from error
         if found is None:
@@ -126,6 +208,14 @@ class Session:
                 "choose a profile, or pass anon=True for a public bucket"
             )
         return found
+
+
+def _frozen(credentials: Any) -> Any:
+    try:
+        with _discretion.fetching():
+            return credentials.get_frozen_credentials()
+    except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
+        raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
 
 
 def _said(error: Exception) -> str:

@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ._bodies import body_chunks, body_size
 from ._endpoints import Endpoint, Endpoints
 from ._keywords import whole
-from ._models import Request, SessionCredentials, WireRequest
+from ._models import Request, SessionCredentials, WireRequest, s3_time
 from ._operations import request_of
 from ._options import Options
 from ._paths import S3Path
-from ._session import Session
+from ._session import Session, shared_session
 from ._sigv4 import EMPTY, SESSION_TOKEN, QuietAuth, timestamp_of
 from ._sigv4a import AsymmetricAuth
 
@@ -30,8 +30,17 @@ logger = logging.getLogger("fsspec_guarded_s3")
 
 Sign = Callable[[str], dict[str, str]]  # all headers of a request to a target
 UNSIGNED = "UNSIGNED-PAYLOAD"
-_MINUTE = timedelta(minutes=1)
+MINUTE = timedelta(minutes=1)
+_CENTURY = timedelta(days=36_525)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
+
+
+class Outset(NamedTuple):
+    """The state in which a request begins: `Session.reading`, the clock's correction, `time.monotonic()`."""
+
+    reading: int
+    clock: timedelta
+    since: float
 
 
 class Signer:
@@ -39,7 +48,7 @@ class Signer:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._session = Session(options)
+        self._session: Session = shared_session(options)
         self._endpoints = Endpoints(options, self._session)
         self._clock_offset = timedelta()
         self._keys: dict[Any, bytes] = {}
@@ -107,23 +116,60 @@ class Signer:
         return self._session.identity()
 
     def learn_region(self, bucket: str, region: str) -> bool:
-        """Remember that `bucket` is in `region`. Returns whether a retry makes sense."""
+        """Remember that `bucket` is in `region`, on trial. Returns whether a retry makes sense."""
         return self._endpoints.learn(bucket, region)
 
-    def learn_clock(self, server_date: str) -> bool:
-        """Correct the clock by a response's Date header. Returns whether a retry makes sense."""
-        try:
-            server = parsedate_to_datetime(server_date)
-        except (TypeError, ValueError):
+    def settle_region(self, bucket: str, region: str, proven: bool) -> None:
+        """Keep a region that was learned, or forget it."""
+        self._endpoints.settle(bucket, region, proven)
+
+    @property
+    def clock(self) -> timedelta:
+        """How far the clock of the store is before that of this machine, as far as is known."""
+        return self._clock_offset
+
+    def learn_clock(self, told: str, used: timedelta, least: timedelta = MINUTE) -> bool:
+        """Correct the clock by the time that a response tells. Returns whether a retry makes sense.
+
+        It does when the request, which was signed by the correction `used`, was off by more than `least`:
+        another thread may have corrected the clock while it was under way.
+        """
+        server = _moment(told)
+        if server is None:
             return False
-        if server.tzinfo is None:  # "-0000", RFC 5322, 3.3: UTC, from who knows where
-            server = server.replace(tzinfo=timezone.utc)
-        offset = server - datetime.now(timezone.utc)
-        if abs(offset - self._clock_offset) > _MINUTE:
-            logger.warning("this machine's clock is off by %.0f s; corrected for S3", offset.total_seconds())
+        offset = timedelta(seconds=server.timestamp() - self._now())
+        if abs(offset) > _CENTURY or abs(offset - used) <= least:
+            return False
+        if abs(offset - self._clock_offset) > MINUTE:
+            if abs(offset) > MINUTE:
+                off = offset.total_seconds()
+                logger.warning("this machine's clock is off by %.0f s; corrected for S3", off)
+            else:
+                logger.warning("this machine's clock is right again")
             self._clock_offset = offset
-            return True
-        return abs(offset) > _MINUTE  # another thread corrected it while this request was under way
+        return True
+
+    def forget_clock(self, learned: timedelta, before: timedelta) -> None:
+        """The correction `learned` was of no use: go back to `before`, unless there is another by now."""
+        if self._clock_offset == learned != before:
+            logger.warning("the correction of the clock did not help, and is taken back")
+            self._clock_offset = before
+
+    def outset(self) -> Outset:
+        """What a request begins with, for the corrections that it may need."""
+        return Outset(self._session.reading, self._clock_offset, time.monotonic())
+
+    def renew(self, outset: Outset) -> bool:
+        """Read the credentials anew, by which a request of that outset was signed; see `Session.renew`."""
+        return self._session.renew(outset.reading, outset.since)
+
+    def is_temporary(self) -> bool:
+        """Whether the credentials have a session token, and so an end."""
+        return not self._options.anon and bool(self._session.frozen().token)
+
+    def close(self) -> None:
+        """Forget the credentials: they are read anew when they are wanted."""
+        self._session.forget()
 
     # --- signature ---
 
@@ -180,4 +226,19 @@ class Signer:
         return QuietAuth(credentials, endpoint, payload, timestamp, self._keys)
 
     def _timestamp(self) -> str:
-        return timestamp_of(int(time.time() + self._clock_offset.total_seconds()))
+        return timestamp_of(int(self._now() + self._clock_offset.total_seconds()))
+
+    @staticmethod
+    def _now() -> float:
+        return time.time()
+
+
+def _moment(text: str) -> datetime | None:
+    """The time in a Date header, or in the ServerTime of an error's document; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return s3_time(text)
+    if moment.tzinfo is None:  # "-0000", RFC 5322, 3.3: UTC, from who knows where
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment

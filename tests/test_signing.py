@@ -703,20 +703,21 @@ def test_clock_skew_is_learned_and_the_request_repeated(caplog: pytest.LogCaptur
 def test_clock_that_was_corrected_by_another_thread_is_a_reason_to_retry() -> None:
     ours = signer()
     there = format_datetime(datetime.now(timezone.utc) - timedelta(hours=1), usegmt=True)
-    assert ours.learn_clock(there)
-    assert ours.learn_clock(there)
+    assert ours.learn_clock(there, timedelta())
+    assert ours.learn_clock(there, timedelta())
+    assert not ours.learn_clock(there, ours.clock)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Tue, 99 Foo 2020 00:00:00 GMT"])
 def test_clock_is_not_learned_from_nonsense(date: str) -> None:
-    assert not signer().learn_clock(date)
+    assert not signer().learn_clock(date, timedelta())
 
 
 @pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
 def test_clock_that_is_right_is_no_reason_to_retry(zone: str) -> None:
     """Also when the date comes without a time zone that means something."""
     now = datetime.now(timezone.utc).strftime("%a, %d %b %Y %H:%M:%S")
-    assert not signer().learn_clock(f"{now} {zone}")
+    assert not signer().learn_clock(f"{now} {zone}", timedelta())
 
 
 # --- nothing secret is shown -----------------------------------------------------------------------
