@@ -1,9 +1,10 @@
 """The read cache "prefetch": reads ahead in the background while a file is read from front to back.
 
 Who reads here and there gets what is asked for and little more. Who goes on where the last read ended gets a
-window that doubles with every block, up to a few blocks that are on their way at the same time: a distant
-store is then read as fast as the network brings it, and memory stays bounded. Reads of more than a block from
-a near store come as they are asked for: putting them together from blocks would take longer.
+window that doubles whenever half of it is used, however small the reads are, up to a few blocks that are on
+their way at the same time: a distant store is then read as fast as the network brings it, and memory stays
+bounded. Reads of more than a block from a near store come as they are asked for: putting them together from
+blocks would take longer.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class _Block:
 class PrefetchCache(BaseCache):
     """fsspec's interface of a read cache over `fetcher(start, stop)`, for a file of `size` bytes.
 
-    Holds at most four blocks of `blocksize` bytes, or what one read asks for. An error of a block that nobody
-    asked for yet is raised when its bytes are read. Threads may share it.
+    Holds at most six blocks of `blocksize` bytes, beside what one read asks for. An error of a block that
+    nobody asked for yet is raised when its bytes are read. Threads may share it.
     """
 
     name = "prefetch"
@@ -73,6 +74,23 @@ class PrefetchCache(BaseCache):
                 self._blocks.clear()
                 raise
 
+    def block(self, start: int) -> tuple[bytes, int]:
+        """The block that has the byte `start`, and where it begins; nothing at the end of the file."""
+        if start >= self.size:
+            return b"", start
+        with self._lock:
+            try:
+                self._plan(start, start + 1)
+                found = next(block for block in self._blocks if block.stop > start)
+                return found.data(), found.start
+            except BaseException:
+                self._blocks.clear()
+                raise
+
+    def read_until(self, position: int) -> None:
+        """How far the reader has come, which may have read on in a block that it was given."""
+        self._next = position
+
     def _plan(self, start: int, stop: int) -> None:
         """Have blocks for [start, stop) on their way, and those of the window behind it."""
         at_once = stop - start > self.blocksize and not self.is_distant()
@@ -84,14 +102,15 @@ class PrefetchCache(BaseCache):
             self._blocks.clear()
         if not goes_on:
             self._window = 0
+        ahead = self._blocks[-1].stop - stop if self._blocks else 0
         if not self._blocks:
             self._ask(start, max(stop, start + min(LEAST, self.blocksize)))
-        if goes_on and self._blocks[-1].stop - stop < max(self._window // 2, 1):
+        if goes_on and ahead <= self._window // 2:
             most = _BLOCKS * self.blocksize
             self._window = min(max(2 * self._window, stop - start, LEAST), most)
-        piece = min(max(self._window // 2, LEAST), self.blocksize)
-        while goes_on and (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
-            self._ask(end, end + piece)
+            piece = min(max(self._window // 2, LEAST), self.blocksize)
+            while (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
+                self._ask(end, end + piece)
         if self._blocks[-1].stop < min(stop, self.size):
             self._ask(self._blocks[-1].stop, stop)
 

@@ -5,6 +5,8 @@ Invariant: all bytes of one reader belong to one ETag, after pickling too.
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
@@ -19,14 +21,21 @@ from ._client import S3Client
 from ._download import read_range
 from ._models import ObjectInfo
 from ._paths import S3Path
-from ._prefetch import PrefetchCache
+from ._prefetch import LEAST, PrefetchCache
+
+_PEEKED = 8192  # bytes, as many as a buffered file of Python looks at
 
 
 class PinnedReader(AbstractBufferedFile):
     """A readable file pinned to the version that was there when it was opened.
 
-    A read raises ObjectChangedError once the object has been replaced.
+    A read raises ObjectChangedError once the object has been replaced. Lines and small reads come out of the
+    block that was read last: its bytes are those of one version, so a `seek` leaves them true.
     """
+
+    _kept = b""  # the block
+    _kept_at = 0  # where it begins
+    _read_to = 0  # where the last read ended
 
     def __init__(
         self,
@@ -87,6 +96,97 @@ class PinnedReader(AbstractBufferedFile):
         """`fs.url` of the object."""
         return str(self.fs.url(self.path, **kwargs))
 
+    # --- reading; fsspec's own methods for lines ask for a whole block per line ---
+
+    def read(self, length: int | None = -1) -> bytes:
+        """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
+        if length is not None and 0 < length <= min(LEAST, self.blocksize):
+            begin = self.loc - self._kept_at
+            if not 0 <= begin < len(self._kept) and isinstance(self.cache, PrefetchCache):
+                self._keep()
+                begin = self.loc - self._kept_at
+            data = self._kept[begin : begin + length] if begin >= 0 else b""
+            if len(data) == length:
+                self.loc = self._read_to = self.loc + length
+                return data
+        self._tell()
+        data = super().read(length)
+        self._read_to = self.loc
+        return data
+
+    def read1(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes, as many as can be had without a second request."""
+        if size == 0 or not (self._has(self.loc) or self._keep()):
+            return b""
+        begin = self.loc - self._kept_at
+        stop = None if size is None or size < 0 else begin + size
+        return self._taken(self._kept[begin:stop])
+
+    def peek(self, size: int = 0) -> bytes:
+        """Bytes from here on, without moving: at least one, except at the end of the file."""
+        if not (self._has(self.loc) or self._keep()):
+            return b""
+        begin = self.loc - self._kept_at
+        return self._kept[begin : begin + min(max(size, _PEEKED), LEAST)]
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """The next line with its line feed, at most `size` bytes of it."""
+        left = sys.maxsize if size is None or size < 0 else size
+        pieces = []
+        while left > 0 and (self._has(self.loc) or self._keep()):
+            begin = self.loc - self._kept_at
+            end = self._kept.find(b"\n", begin, begin + left) + 1
+            piece = self._taken(self._kept[begin : end or begin + left])
+            if end:
+                return b"".join([*pieces, piece]) if pieces else piece
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def __next__(self) -> bytes:
+        begin = self.loc - self._kept_at
+        end = self._kept.find(b"\n", begin) + 1 if begin >= 0 else 0
+        if end:
+            self.loc = self._read_to = self._kept_at + end
+            return self._kept[begin:end]
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """The lines from here on; no more once they have `hint` bytes, if that is positive."""
+        return io.IOBase.readlines(self, -1 if hint is None else hint)
+
+    def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
+        """What is before the next `char`, and that; `blocks` is how many bytes are looked at in one go."""
+        found: bytes = super().readuntil(char, blocks or LEAST)
+        return found
+
+    def _has(self, position: int) -> bool:
+        return 0 <= position - self._kept_at < len(self._kept)
+
+    def _keep(self) -> bool:
+        """Get the block that has the next byte; False at the end of the file."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        self._tell()
+        cache = self.cache
+        if isinstance(cache, PrefetchCache):
+            self._kept, self._kept_at = cache.block(self.loc)
+        else:
+            self._kept = cache._fetch(self.loc, min(self.loc + LEAST, self.size))
+            self._kept_at = self.loc
+        return bool(self._kept)
+
+    def _tell(self) -> None:
+        if isinstance(self.cache, PrefetchCache):
+            self.cache.read_until(self._read_to)
+
+    def _taken(self, data: bytes) -> bytes:
+        self.loc = self._read_to = self.loc + len(data)
+        return data
+
     @property
     def cache(self) -> Any:
         """fsspec's cache of this file, None when it is closed."""
@@ -102,6 +202,7 @@ class PinnedReader(AbstractBufferedFile):
 
     def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""
+        self._kept = b""
         cache = getattr(self, "_cache", None)
         if isinstance(cache, (PinnedBlocks, PrefetchCache)):
             cache.close()
