@@ -10,6 +10,7 @@ import _socket
 import os
 import select
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -65,6 +66,7 @@ class Channel:
         if self._news is not None:
             self._news.register(sock, select.POLLIN)
         self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
+        self.holds = _held_by(sock)  # whether bytes have been received that no poll() would show
 
     def _limit(self, seconds: float) -> None:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
@@ -72,6 +74,8 @@ class Channel:
 
     def is_quiet(self) -> bool:
         """Whether neither a byte nor the end of the connection has come."""
+        if self.holds():
+            return False
         if self._news is None:
             return not select.select((self._sock,), (), (), 0)[0]
         return not self._news.poll(0)
@@ -160,6 +164,17 @@ class KernelTimed(Channel):
             return super().send_file(descriptor, position, count, seconds)
         finally:
             self._sock.settimeout(None)
+
+
+def _held_by(sock: Any) -> Callable[[], bool]:
+    """Tells whether a layer of TLS has received more than was read: the rest of a record (SSL_pending(3))."""
+    if isinstance(getattr(sock, "incoming", None), ssl.MemoryBIO):  # urllib3's TLS within the TLS of a proxy
+        inner, incoming, outer = sock.sslobj, sock.incoming, _held_by(sock.socket)
+        return lambda: inner.pending() > 0 or incoming.pending > 0 or outer()
+    pending = getattr(sock, "pending", None)
+    if pending is None:
+        return lambda: False
+    return lambda: pending() > 0
 
 
 def _is_plain(sock: Any) -> bool:

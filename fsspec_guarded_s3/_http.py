@@ -40,8 +40,13 @@ class Incoming(io.RawIOBase):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is there that nobody asked for."""
+        """Whether all that is in the buffer was taken."""
         return self._start == self._stop
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has been received, here or by TLS, that nobody asked for."""
+        return self._start == self._stop and not self._channel.holds()
 
     def _receive(self, view: memoryview, *, all_comes: bool = False) -> int:
         pace = self._pace
@@ -185,7 +190,7 @@ class HTTPBody:
     def _at_end(self) -> bool:
         """Whether the body was read to its end, nothing came after it, and nobody wants to close."""
         at_end = self._chunked.isclosed() if self._chunked is not None else self._left == 0
-        return at_end and not self.will_close and self._incoming.empty
+        return at_end and not self.will_close and self._incoming.quiet
 
     def readinto(self, view: memoryview, /) -> int:
         """Fill `view` from the body; returns the bytes read, 0 at the end.

@@ -38,6 +38,10 @@ class Pieces:
 
     fill = receive
 
+    @staticmethod
+    def holds() -> bool:
+        return False
+
 
 class Released:
     """What the body told when it was done."""
