@@ -33,6 +33,7 @@ class PinnedReader(AbstractBufferedFile):
     block that was read last: its bytes are those of one version, so a `seek` leaves them true.
     """
 
+    loc: int  # where the next read begins
     _kept = b""  # the block
     _kept_at = 0  # where it begins
     _read_to = 0  # where the last read ended
@@ -110,9 +111,9 @@ class PinnedReader(AbstractBufferedFile):
                 self.loc = self._read_to = self.loc + length
                 return data
         self._tell()
-        data = super().read(length)
+        found: bytes = super().read(length)
         self._read_to = self.loc
-        return data
+        return found
 
     def read1(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, as many as can be had without a second request."""
@@ -132,7 +133,7 @@ class PinnedReader(AbstractBufferedFile):
     def readline(self, size: int | None = -1) -> bytes:
         """The next line with its line feed, at most `size` bytes of it."""
         left = sys.maxsize if size is None or size < 0 else size
-        pieces = []
+        pieces: list[bytes] = []
         while left > 0 and (self._has(self.loc) or self._keep()):
             begin = self.loc - self._kept_at
             end = self._kept.find(b"\n", begin, begin + left) + 1
@@ -170,6 +171,8 @@ class PinnedReader(AbstractBufferedFile):
         """Get the block that has the next byte; False at the end of the file."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
+        if self.loc >= self.size:
+            return False
         self._tell()
         cache = self.cache
         if isinstance(cache, PrefetchCache):

@@ -101,6 +101,7 @@ PROGRAM: list[tuple[str, int | None]] = [
     *[("peek", 10), ("seek", 29_990), ("next", None), ("readlines", 100), ("move", -7), ("read", 5)],
     *[("readinto", 40_000), ("readline", 70_000), ("readuntil", None), ("end", -20), ("next", None)],
     *[("readline", None), ("next", None), ("read1", None), ("seek", 3), ("readlines", None), ("read", None)],
+    *[("seek", len(MIXED) + 5), ("readline", None), ("next", None), ("read1", 5), ("peek", 5), ("read", 3)],
 ]
 
 
