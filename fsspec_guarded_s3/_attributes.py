@@ -179,6 +179,13 @@ class Attributes:
     def __bool__(self) -> bool:
         return bool(self.names)
 
+    def identity(self) -> list[tuple[str, str]]:
+        """What tells these from others, in one order: headers and values; of a customer's key the digest.
+
+        S3 names that digest in its answers, so nothing is given away by it.
+        """
+        return sorted((item.header, item.value) for item in self.items if item.header not in CUSTOMER_KEY)
+
     @classmethod
     def parse(cls, given: Mapping[str, Any], taker: Taker) -> Attributes:
         """Check `given`, in S3's names; None stands for nothing. `taker` is whom an error is about.

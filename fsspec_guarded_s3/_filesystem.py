@@ -73,9 +73,8 @@ class GuardedS3FileSystem(Opening):
 
     @property
     def _fs_token(self) -> str:
-        # fsspec's own holds pid and thread id, so dask's tokens would differ between processes. The secret is
-        # left out, and with it the session token: another one for the same key opens the same store.
-        return str(tokenize(type(self).__name__, self._options.key, repr(self._options)))
+        # fsspec's own holds pid and thread id, so dask's tokens would differ between processes.
+        return str(tokenize(type(self).__name__, self._options.identity()))
 
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"

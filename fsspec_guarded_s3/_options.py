@@ -135,6 +135,15 @@ class Options:
         payer = {"RequestPayer": "requester"} if self.requester_pays else {}
         return Attributes.parse(payer, "requester_pays").overlaid(self.s3_additional_kwargs)
 
+    def identity(self) -> str:
+        """What tells filesystems apart: all options but the secret, and the session token that goes with it.
+
+        Those who have them get at the same store by the same key.
+        """
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        del values["secret"], values["token"]
+        return repr(values | {"s3_additional_kwargs": self.s3_additional_kwargs.identity()})
+
     def with_part_size(self, block_size: int) -> Options:
         """The same for a writer that was opened with `block_size`, in bytes."""
         if not isinstance(block_size, int):

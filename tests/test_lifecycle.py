@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import multiprocessing
@@ -15,6 +16,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ import pytest
 from fsspec.caching import caches
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError
+from fsspec_guarded_s3._attributes import Attributes
+from fsspec_guarded_s3._options import Options
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -204,6 +208,60 @@ def test_tokens_are_equal_across_processes_and_tell_stores_apart() -> None:
     assert fs != filesystem("http://127.0.0.1:1", key="other")
     assert fs != filesystem("http://127.0.0.1:1", version_aware=True)
     assert fs._fs_token == filesystem("http://127.0.0.1:1", secret="other")._fs_token
+
+
+SSE_KMS = {"ServerSideEncryption": "aws:kms"}
+# By option: two values that read or write differently.
+DIFFERENT: dict[str, tuple[Any, Any]] = {
+    "SSE-C key": ({"SSECustomerKey": b"1" * 32}, {"SSECustomerKey": b"2" * 32}),
+    "SSE-C key of the source": (
+        {"CopySourceSSECustomerKey": b"1" * 32},
+        {"CopySourceSSECustomerKey": b"2" * 32},
+    ),
+    "ACL": ({"ACL": "private"}, {"ACL": "public-read"}),
+    "grant": ({"GrantRead": "id=1"}, {"GrantRead": "id=2"}),
+    "KMS key": (SSE_KMS | {"SSEKMSKeyId": "alias/a"}, SSE_KMS | {"SSEKMSKeyId": "alias/b"}),
+    "KMS context": (
+        SSE_KMS | {"SSEKMSEncryptionContext": {"a": "1"}},
+        SSE_KMS | {"SSEKMSEncryptionContext": {"a": "2"}},
+    ),
+    "encryption": ({"ServerSideEncryption": "AES256"}, SSE_KMS),
+    "storage class": ({"StorageClass": "STANDARD"}, {"StorageClass": "GLACIER_IR"}),
+    "type": ({"ContentType": "text/csv"}, {"ContentType": "text/plain"}),
+    "metadata": ({"Metadata": {"a": "1"}}, {"Metadata": {"a": "2"}}),
+    "names of metadata": ({"Metadata": {"a": "1"}}, {"Metadata": {"b": "1"}}),
+    "tags": ({"Tagging": {"a": "1"}}, {"Tagging": {"a": "2"}}),
+    "owner": ({"ExpectedBucketOwner": "1" * 12}, {"ExpectedBucketOwner": "2" * 12}),
+    "nothing": ({}, {"ChecksumAlgorithm": "CRC32"}),
+    "one more": ({"ContentType": "text/csv"}, {"ContentType": "text/csv", "ACL": "private"}),
+}
+
+
+@pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
+def test_filesystems_that_read_or_write_differently_are_different(pair: tuple[Any, Any]) -> None:
+    first, second = (filesystem("http://127.0.0.1:1", s3_additional_kwargs=given) for given in pair)
+    tokenize = pytest.importorskip("dask.base").tokenize
+    assert first != second
+    assert hash(first) != hash(second)
+    assert tokenize(first) != tokenize(second)
+    assert len({first: 1, second: 2}) == 2
+    for fs, given in zip((first, second), pair, strict=True):
+        shuffled = dict(reversed(given.items()))
+        again = filesystem("http://127.0.0.1:1", s3_additional_kwargs=shuffled)
+        assert (again == fs, hash(again) == hash(fs), tokenize(again) == tokenize(fs)) == (True, True, True)
+
+
+def test_every_option_tells_filesystems_apart() -> None:
+    """But the secret and what goes with it, and so does an option that is added some day."""
+    plain, acl = Options(key="k", secret="s"), Attributes.parse({"ACL": "private"}, "test")
+    same = []
+    for item in fields(Options):
+        other = copy.copy(plain)
+        changed = acl if item.name == "s3_additional_kwargs" else "another"
+        object.__setattr__(other, item.name, changed)
+        if other.identity() == plain.identity():
+            same.append(item.name)
+    assert same == ["secret", "token"]
 
 
 # --- pickles and processes -------------------------------------------------------------------------
