@@ -7,13 +7,13 @@ Names and operations: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import _attribute_values as values
 from ._attribute_values import META, Check
-from ._keywords import keywords_of, unknown
+from ._keywords import keywords_of, takes_any_keyword, unknown
 
 WRITES = frozenset({"PutObject", "CreateMultipartUpload", "CopyObject"})
 # What reads or writes the bytes of an object, and so needs the key that they are encrypted with.
@@ -321,11 +321,24 @@ def _derived_from_keys(given: Mapping[str, Any]) -> Iterable[Item]:
                 yield Item(prefix + name, PARAMETERS[prefix + name].header, value)
 
 
-def check_names(given: Iterable[str], taker: Callable[..., Any], passed_on_to: Callable[..., Any]) -> None:
+def check_names(given: Collection[str], taker: Callable[..., Any], passed_on_to: Callable[..., Any]) -> None:
     """Raise TypeError for a keyword of `taker` that is no parameter of S3, and not passed on either."""
-    for name in given:
-        if name not in PARAMETERS and name not in keywords_of(passed_on_to):
-            raise _not_taken(taker, name, passed_on_to)
+    if given:
+        takers = _takers(passed_on_to)
+        for name in given:
+            if name not in PARAMETERS and name not in keywords_of(*takers):
+                raise _not_taken(taker, name, *takers)
+
+
+def _takers(method: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """`method`, and those of its base classes that it may hand keywords on to."""
+    takers = [method]
+    overridden = [vars(cls).get(method.__name__) for cls in type(getattr(method, "__self__", None)).__mro__]
+    for base in filter(callable, overridden):
+        if not takes_any_keyword(takers[-1]):
+            break
+        takers.append(base)
+    return takers
 
 
 def _not_taken(taker: Taker, name: str, *others: Callable[..., Any]) -> TypeError:

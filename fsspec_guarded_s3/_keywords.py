@@ -18,6 +18,12 @@ def keywords_of(*calls: Callable[..., Any]) -> list[str]:
     return [item.name for item in parameters if item.kind not in _VARIABLE]
 
 
+def takes_any_keyword(call: Callable[..., Any]) -> bool:
+    """Whether it has `**kwargs`."""
+    parameters = inspect.signature(call).parameters.values()
+    return any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters)
+
+
 def meant(name: str, known: Iterable[str]) -> str | None:
     """That one of `known` which was misspelt as `name`; case and underscores make no difference."""
     plain = {_plain(item): item for item in known}

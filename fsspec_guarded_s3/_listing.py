@@ -206,17 +206,19 @@ class Listing(AbstractFileSystem):
         maxdepth: int | None = None,
         withdirs: bool = False,
         detail: bool = False,
-        prefix: str = "",
+        prefix: str | None = None,
         refresh: bool = False,
         **kwargs: Any,
     ) -> Any:
         """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
 
         In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
-        begin with. With a listing cache as they were when they were listed; `refresh` asks the store.
+        begin with; `path` itself is none of them. With a listing cache as they were when they were listed;
+        `refresh` asks the store.
         """
         refuse(self.find, kwargs)
         check_depth(maxdepth)
+        prefix = "" if prefix is None else prefix
         check_type("prefix", prefix, str)
         if not self._strip_protocol(path):
             everything = super().find(path, maxdepth, withdirs, detail=True, refresh=refresh)
@@ -231,7 +233,7 @@ class Listing(AbstractFileSystem):
         else:
             below = self._below(location, maxdepth, withdirs, prefix, refresh)
             rows = by_name(below or ())
-            if withdirs and below is not None and (below or location.key):
+            if withdirs and not prefix and below is not None and (below or location.key):
                 rows = {str(location): directory_row(str(location)), **rows}
             if detail and rows:
                 return rows

@@ -77,7 +77,8 @@ class Namespace(Removal):
 
         `region_name` is where to (that of the options if None), `acl` a canned one: private, public-read,
         public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
-        `create_buckets` and `create_parents` a path below a bucket creates the bucket where it is missing.
+        `create_buckets` a path below a bucket creates the bucket where it is missing, and is
+        FileNotFoundError there without `create_parents`.
         `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
         """
         refuse(self.mkdir, kwargs)
@@ -89,13 +90,15 @@ class Namespace(Removal):
         if region_name and not _REGION.fullmatch(region_name):
             raise ValueError(f"region_name {region_name!r} is no name of a region")
         location = self._location(path)[0]
-        if location.key and not (self._options.create_buckets and create_parents):
+        if location.key and not self._options.create_buckets:
             return
         try:
             # First, since AWS answers 200 in us-east-1 for a bucket of ours, and resets its ACL.
             self._client.head_bucket(location.bucket)
             there = True
         except ObjectNotFoundError:
+            if location.key and not create_parents:
+                raise
             there = False
         except AccessDeniedError:  # somebody else's, or we may not look: CreateBucket tells
             there = bool(location.key)

@@ -14,7 +14,7 @@ from ._bulk import Bulk
 from ._client import S3Client
 from ._compressed_writer import adopt_compressors
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
-from ._keywords import check_type, keywords_of, meant, unknown
+from ._keywords import check_type, keywords_of, meant, unknown, whole
 from ._models import Condition, ObjectInfo, same_etag
 from ._parts import PartBuffer, prepare_append
 from ._paths import S3Path
@@ -27,7 +27,7 @@ from ._writer import GuardedWriter
 
 _READ_MODES = ("rb", "r", "rt")
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
-_TOLERATED = frozenset({"default_cache", "fill_cache", "size", "encoding", "errors", "newline"})
+_TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "newline"})
 _OF_S3FS = frozenset({"acl", "requester_pays"})
 
 
@@ -50,7 +50,8 @@ class Opening(Bulk):
         `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
         `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
         that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
-        after it was replaced.
+        after it was replaced. `size=`, which fsspec's callers may pass, is what a reader expects, in bytes:
+        ObjectChangedError where the object has another.
         Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
         somebody else writes meanwhile.
         """
@@ -77,8 +78,11 @@ class Opening(Bulk):
         cache_type: str | None = None,
         if_match: str | None = None,
         version_id: str | None = None,
+        size: int | None = None,
         **kwargs: Any,
     ) -> Any:
+        if size is not None:
+            whole("size", size, 0)
         if mode in _READ_MODES:
             location = self._object(path, version_id)
             client = self._client_for(
@@ -87,12 +91,12 @@ class Opening(Bulk):
             check_type("cache_options", cache_options or {}, Mapping)
             cache_type = known_cache(cache_type or self._options.cache_type)
             early = client.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
-            pin = self._pin(client, location, if_match)
+            pin = self._pin(client, location, if_match, size)
             first = client.take_first(location, LEAST, early, pin) if early is not None else b""
             details = object_row(location, pin)
-            size = self._options.block_size if block_size is None else _read_ahead(block_size)
+            block = self._options.block_size if block_size is None else _read_ahead(block_size)
             return PinnedReader(
-                self, str(location), client, location, pin, details, size, cache_type, cache_options, first
+                self, str(location), client, location, pin, details, block, cache_type, cache_options, first
             )
         if version_id is not None:
             raise ValueError("version_id is for reading: versions are never written")
@@ -112,7 +116,9 @@ class Opening(Bulk):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
         return writer(self._new_upload(location, condition, given))
 
-    def _pin(self, client: S3Client, location: S3Path, if_match: str | None) -> ObjectInfo:
+    def _pin(
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
+    ) -> ObjectInfo:
         """The version that a reader is to read."""
         Condition(if_match=if_match)  # refuses what is no ETag
         try:
@@ -124,6 +130,12 @@ class Opening(Bulk):
         if if_match is not None and not same_etag(pin.etag, if_match):
             raise ObjectChangedError(
                 f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
+            )
+        if size is not None and size != pin.size:
+            raise ObjectChangedError(
+                f"the object has {pin.size} bytes, and not {size} as the argument size says",
+                bucket=location.bucket,
+                key=location.key,
             )
         return pin
 

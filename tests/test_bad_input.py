@@ -510,6 +510,22 @@ def test_what_tools_pass_to_open_and_means_nothing_here_is_taken(
         assert not file.closed
 
 
+@pytest.mark.parametrize("mode", ["rb", "r"])
+@pytest.mark.parametrize("cache_type", ["none", "prefetch", "readahead"])
+def test_the_size_that_a_reader_is_given_has_to_be_that_of_the_object(
+    fs: GuardedS3FileSystem, bucket: str, mode: str, cache_type: str
+) -> None:
+    """fsspec's callers pass it where they know it: a file that ends earlier would lose bytes in silence."""
+    with fs.open(f"{bucket}/file", mode, size=4, cache_type=cache_type) as file:
+        assert len(file.read()) == 4
+    for size in (0, 3, 5):
+        with pytest.raises(ObjectChangedError, match="has 4 bytes, and not"):
+            fs.open(f"{bucket}/file", mode, size=size, cache_type=cache_type)
+    for wrong, error in (("4", TypeError), (4.0, TypeError), (True, TypeError), (-1, ValueError)):
+        with pytest.raises(error, match="size"):
+            fs.open(f"{bucket}/file", mode, size=wrong, cache_type=cache_type)
+
+
 def test_a_reader_takes_a_keyword_that_looks_like_none_of_ours(fs: GuardedS3FileSystem, bucket: str) -> None:
     """Which ones other tools will pass is not known; nothing is lost by it, as it would be by a write."""
     assert fs.open(f"{bucket}/file", "rb", profile_of_some_tool=1).read() == b"data"

@@ -111,16 +111,25 @@ def test_create_buckets_is_s3fs_way(moto: MotoServer, tmp_path: Path, verb: str)
 
 
 def test_create_buckets_is_for_fsspec_open_too(moto: MotoServer) -> None:
-    """Which makes the directories of what it writes; a plain mkdir without parents creates none."""
+    """Which makes the directories of what it writes."""
     bucket = fresh()
     options = {"key": "k", "secret": "s", "endpoint_url": moto.url, "create_buckets": True}
     with fsspec.open(f"gs3://{bucket}/a/b", "wb", **options) as file:
         file.write(b"content")
     fs = filesystem(moto.url, create_buckets=True)
     assert fs.cat_file(f"{bucket}/a/b") == b"content"
-    other = fresh()
-    fs.mkdir(f"{other}/a", create_parents=False)
-    assert not fs.exists(other)
+
+
+def test_a_directory_without_its_parents_needs_the_bucket(moto: MotoServer) -> None:
+    """With `create_buckets`, since without it nothing below a bucket is ever looked for."""
+    fs, bucket = filesystem(moto.url, create_buckets=True), fresh()
+    with pytest.raises(FileNotFoundError):
+        fs.mkdir(f"{bucket}/a", create_parents=False)
+    assert not fs.exists(bucket)
+    fs.mkdir(bucket, create_parents=False)
+    fs.mkdir(f"{bucket}/a", create_parents=False)
+    assert fs.ls(bucket) == []
+    filesystem(moto.url).mkdir(f"{fresh()}/a", create_parents=False)
 
 
 def test_buckets_come_page_by_page() -> None:

@@ -2,11 +2,12 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fsspec.callbacks import Callback
 
-from fsspec_guarded_s3 import ObjectNotFoundError
+from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectNotFoundError
 from fsspec_guarded_s3._ranges import Wanted, merged
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -139,3 +140,83 @@ def test_pipe_writes_all_of_a_dict() -> None:
     assert {key: stored.body for (_, key), stored in fake.objects.items()} == {
         str(n): str(n).encode() for n in range(50)
     }
+
+
+class HandingOn(GuardedS3FileSystem):
+    """A filesystem of a user's own, whose verbs hand on what they do not know."""
+
+    seen: list[str]
+
+    def put_file(self, lpath: Any, rpath: str, **kwargs: Any) -> None:
+        self.seen.append("put_file")
+        super().put_file(lpath, rpath, **kwargs)
+
+    def get_file(self, rpath: str, lpath: Any, **kwargs: Any) -> None:
+        self.seen.append("get_file")
+        super().get_file(rpath, lpath, **kwargs)
+
+    def pipe_file(self, path: str, value: Any, **kwargs: Any) -> None:
+        self.seen.append("pipe_file")
+        super().pipe_file(path, value, **kwargs)
+
+    def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
+        self.seen.append("cat_file")
+        return super().cat_file(path, *args, **kwargs)
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        self.seen.append("cp_file")
+        super().cp_file(path1, path2, **kwargs)
+
+
+class Narrow(GuardedS3FileSystem):
+    """One that takes less."""
+
+    def put_file(self, lpath: Any, rpath: str, callback: Any = None) -> None:  # type: ignore[override]
+        super().put_file(lpath, rpath, callback=callback)
+
+
+def own(kind: type[GuardedS3FileSystem], url: str) -> Any:
+    """One of these."""
+    options = {"key": "k", "secret": "s", "region": "us-east-1", "probe": "never"}
+    return kind(endpoint_url=url, skip_instance_cache=True, **options)
+
+
+def test_a_subclass_that_overrides_a_verb_is_given_the_keywords_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(DATA)
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = own(HandingOn, server.url)
+        fs.seen = []
+        fs.put(str(tmp_path / "file"), "bucket/put", mode="create")
+        fs.pipe({"bucket/pipe": DATA}, mode="create")
+        for verb in (
+            lambda: fs.put(str(tmp_path / "file"), "bucket/put", mode="create"),
+            lambda: fs.pipe({"bucket/pipe": DATA}, mode="create"),
+        ):
+            with pytest.raises(FileExistsError):
+                verb()
+        assert fs.cat(["bucket/put", "bucket/pipe"], start=0, end=9) == {
+            "bucket/put": DATA[:9],
+            "bucket/pipe": DATA[:9],
+        }
+        fs.get(["bucket/put"], [str(tmp_path / "got")], version_id=None)
+        assert (tmp_path / "got").read_bytes() == DATA
+        assert sorted(set(fs.seen)) == ["cat_file", "get_file", "pipe_file", "put_file"]
+        for call in (
+            lambda: fs.put(str(tmp_path / "file"), "bucket/put", mood="create"),
+            lambda: fs.pipe({"bucket/pipe": DATA}, mood="create"),
+            lambda: fs.cat("bucket/put", begin=0),
+        ):
+            with pytest.raises(TypeError, match=r"does not take (mood|begin)"):
+                call()
+
+
+def test_a_subclass_that_takes_fewer_keywords_is_not_given_more(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(DATA)
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = own(Narrow, server.url)
+        with pytest.raises(TypeError, match="put does not take mode"):
+            fs.put(str(tmp_path / "file"), "bucket/put", mode="create")
+        fs.put(str(tmp_path / "file"), "bucket/put")
+    assert fake.objects["bucket", "put"].body == DATA

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,27 @@ def test_a_glob_asks_only_for_names_that_begin_as_it_does(place: Place) -> None:
     assert place.fs.glob("bucket/logs/2024*") == ["bucket/logs/2024-1", "bucket/logs/2024-2"]
     (asked,) = [request.query for request in place.server.requests]
     assert (asked["prefix"], asked["delimiter"]) == ("logs/2024", "/")
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("maxdepth", [None, 1])
+@pytest.mark.parametrize("detail", [True, False])
+def test_find_by_prefix_finds_names_that_begin_so_and_no_others(
+    place: Place, cached: bool, maxdepth: int | None, detail: bool
+) -> None:
+    place.fill("d/ab/1", "d/ac", "d/b")
+    fs = filesystem(place.server.url, use_listings_cache=cached)
+    find = partial(fs.find, "bucket/d", maxdepth=maxdepth, detail=detail)
+    deep = ["bucket/d/ab/1"] if maxdepth is None else []
+    assert list(find(prefix="a", withdirs=True)) == ["bucket/d/ab", *deep, "bucket/d/ac"]
+    assert list(find(prefix="a")) == [*deep, "bucket/d/ac"]
+    assert list(find(prefix="z", withdirs=True)) == []
+    for whole in (None, ""):
+        every = [*deep, "bucket/d/ac", "bucket/d/b"]
+        assert list(find(prefix=whole)) == every
+        assert list(find(prefix=whole, withdirs=True)) == sorted(["bucket/d", "bucket/d/ab", *every])
+    with pytest.raises(TypeError, match="prefix must be str"):
+        find(prefix=b"a")
 
 
 # --- globs -----------------------------------------------------------------------------------------
