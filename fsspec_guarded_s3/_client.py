@@ -305,7 +305,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
                 raise errors[passing[0]]
 
         try:
-            self.repeat_while(lambda error: error in failed.values(), once, self.options.max_attempts)
+            self.repeat_while(lambda error: error in failed.values(), once, self.attempts())
         except GuardedS3Error:
             if not failed:  # the request itself, the first time
                 raise

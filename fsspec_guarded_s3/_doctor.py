@@ -96,7 +96,7 @@ class _Patient:
     """The one that is examined, and what was learned so far."""
 
     def __init__(self, options: Options, path: S3Path, read_only: bool) -> None:
-        attempts = min(_ATTEMPTS, options.max_attempts)
+        attempts = min(_ATTEMPTS, options.max_attempts or _ATTEMPTS)
         options = replace(
             options, max_attempts=attempts, request_deadline=min(_DEADLINE, options.request_deadline)
         )

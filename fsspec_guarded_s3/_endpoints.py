@@ -6,6 +6,7 @@ Invariant: no endpoint is plain http to another host unless that is allowed.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
@@ -13,11 +14,13 @@ from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 import botocore.configprovider
 import botocore.endpoint_provider
 import botocore.exceptions
+from botocore.utils import ensure_boolean
 
 from ._errors import ConfigurationError
-from ._options import Options
+from ._options import STYLES, Options
 from ._paths import is_loopback
 from ._session import Session
+from ._settings import variable
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -118,17 +121,22 @@ class Endpoints:
         options, session = self._options, self._session.botocore()
         custom = _checked_url(options.endpoint_url or self._configured_endpoint())
         region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
-        profile = session.get_config_variable("s3") or {}
+        # Every SDK but boto3 reads AWS_REGION, and some machines set that alone.
+        region = region or os.environ.get("AWS_REGION") or "us-east-1"
+        profile = variable(session, "s3") or {}
         style = options.addressing_style
         if style == "auto":
             style = profile.get("addressing_style", "auto")
+            if style not in STYLES:
+                raise ConfigurationError(
+                    f"addressing_style of the profile must be one of {', '.join(STYLES)}"
+                )
         dual = (
             options.use_dualstack
             or bool(session.get_config_variable("use_dualstack_endpoint"))
             or bool(profile.get("use_dualstack_endpoint"))
         )
         fips = options.use_fips or bool(session.get_config_variable("use_fips_endpoint"))
-        region = region or "us-east-1"
         plain = style != "virtual" and not options.use_accelerate and _PLAIN.fullmatch(bucket)
         if custom and plain and _REGION.fullmatch(region):
             # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
@@ -141,8 +149,11 @@ class Endpoints:
             "Accelerate": options.use_accelerate
             or (bool(profile.get("use_accelerate_endpoint")) and not custom),
             "UseGlobalEndpoint": False,
-            "UseArnRegion": True,
-            "DisableMultiRegionAccessPoints": False,
+            "UseArnRegion": profile.get("use_arn_region", True),
+            "DisableMultiRegionAccessPoints": profile.get("s3_disable_multiregion_access_points", False),
+            "DisableS3ExpressSessionAuth": ensure_boolean(
+                session.get_config_variable("s3_disable_express_session_auth") or False
+            ),
         }
         if bucket:
             parameters["Bucket"] = bucket

@@ -30,7 +30,7 @@ from ._express import Sessions
 from ._headers import seconds
 from ._http import HTTPBody
 from ._models import Request, Response, SessionCredentials, WireRequest
-from ._options import Options
+from ._options import ATTEMPTS, Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
@@ -84,7 +84,7 @@ class Exchange:
         self.options = options
         self._transport = shared_transport(options)
         self._signer = Signer(options)
-        self._retry = RetryPolicy(options.max_attempts)
+        self._retry = RetryPolicy(self.attempts)
         self._sessions = Sessions()
         self._welcome = False  # whether the store has granted a request
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
@@ -127,6 +127,10 @@ class Exchange:
     def repeat_while(self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int) -> T:
         """Make `call` up to `attempts` times, with pauses, while `holds(error)` says that it is worth it."""
         return self._retry.repeat(call, holds, attempts)
+
+    def attempts(self) -> int:
+        """How often a request is tried: the option `max_attempts`, AWS's setting, or 5."""
+        return self.options.max_attempts or self._signer.configured_attempts() or ATTEMPTS
 
     def side_by_side(self, calls: Iterable[Callable[[], None]], limit: int | None = None) -> None:
         """Make all calls, up to `limit` (the option `max_concurrency`) at a time. The first error stops all.

@@ -16,6 +16,8 @@ MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * 2**30
 MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * 2**30
+ATTEMPTS = 5  # where nobody says otherwise
+STYLES = ("auto", "path", "virtual")
 
 _SECRET = frozenset(
     {"key", "secret", "token", "username", "password"}
@@ -63,7 +65,7 @@ class Options:
     min_rate: float = 1024.0
     min_rate_window: float = 30.0
     idle_timeout: float = 30.0
-    max_attempts: int = 5
+    max_attempts: int | None = None  # AWS_MAX_ATTEMPTS, or ATTEMPTS
     max_concurrency: int = 64
 
     requester_pays: bool = False
@@ -91,7 +93,7 @@ class Options:
             _require(getattr(self, name) > 0, name, "must be more than 0 seconds")
         _require(self.min_rate >= 0, "min_rate", "must be 0 (no minimum) or more bytes per second")
         _require(self.min_rate_window > 0, "min_rate_window", "must be more than 0 seconds")
-        _require(self.max_attempts >= 1, "max_attempts", "must be at least 1")
+        _require(self.max_attempts is None or self.max_attempts >= 1, "max_attempts", "must be at least 1")
         for name in ("listings_expiry_time", "max_paths"):
             _require(getattr(self, name) is None or getattr(self, name) > 0, name, "must be more than 0")
         _require(1 <= self.max_concurrency <= 256, "max_concurrency", "must be 1 to 256")
@@ -101,8 +103,7 @@ class Options:
         _require(
             1 <= self.multipart_threshold <= MAX_SINGLE_PUT, "multipart_threshold", "must be 1 B to 5 GiB"
         )
-        styles = ("auto", "path", "virtual")
-        _require(self.addressing_style in styles, "addressing_style", f"must be one of {', '.join(styles)}")
+        _require(self.addressing_style in STYLES, "addressing_style", f"must be one of {', '.join(STYLES)}")
         probes = ("auto", "always", "never")
         _require(self.probe in probes, "probe", f"must be one of {', '.join(probes)}")
         _require(

@@ -159,7 +159,7 @@ def _upload_slices(
             progress(-size)
             raise
 
-    return client.repeat_while(lambda error: _may_start_anew(error, upload), once, options.max_attempts)
+    return client.repeat_while(lambda error: _may_start_anew(error, upload), once, client.attempts())
 
 
 def _may_start_anew(error: BaseException, upload: Upload) -> bool:
@@ -275,9 +275,7 @@ def copy_object(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
             raise
         return upload.complete()
 
-    return client.repeat_while(
-        lambda error: _may_start_anew(error, upload), once, client.options.max_attempts
-    )
+    return client.repeat_while(lambda error: _may_start_anew(error, upload), once, client.attempts())
 
 
 def copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:

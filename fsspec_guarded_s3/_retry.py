@@ -86,8 +86,11 @@ def is_ambiguous(error: BaseException) -> bool:
 class RetryPolicy:
     """Calls an attempt until it succeeds, fails for good, or attempts, budget or deadline are used up."""
 
-    def __init__(self, max_attempts: int, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._max_attempts = max_attempts
+    def __init__(
+        self, max_attempts: int | Callable[[], int], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """`max_attempts` may be a function, which is asked when an attempt has failed."""
+        self._max_attempts = max_attempts if callable(max_attempts) else lambda: max_attempts
         self._sleep = sleep
         self._budget = RetryBudget()
 
@@ -180,7 +183,7 @@ class RetryPolicy:
 
     def _stop_at(self, deadline: float) -> tenacity.stop.StopBaseT:
         def stop(retry_state: tenacity.RetryCallState) -> bool:
-            used_up = retry_state.attempt_number >= self._max_attempts
+            used_up = retry_state.attempt_number >= self._max_attempts()
             late = time.monotonic() + retry_state.upcoming_sleep >= deadline
             return used_up or late or not self._budget.take()
 

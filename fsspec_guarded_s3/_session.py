@@ -21,6 +21,7 @@ import botocore.session
 
 from ._errors import ConfigurationError, CredentialsError
 from ._options import Options
+from ._settings import say_ignored
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -132,6 +133,7 @@ class Session:
             chain = not (self._options.key or self._options.anon)
             session = botocore.session.Session(include_builtin_handlers=chain, profile=self._options.profile)
             session.get_scoped_config()  # names a profile that does not exist
+            say_ignored(session)
         except botocore.exceptions.ProfileNotFound as error:
             raise ConfigurationError(f"storage option profile: {error}") from error
         except botocore.exceptions.BotoCoreError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
@@ -23,6 +24,7 @@ from ._operations import request_of
 from ._options import Options
 from ._paths import S3Path
 from ._session import Session, shared_session
+from ._settings import attempts, variable
 from ._sigv4 import EMPTY, SESSION_TOKEN, QuietAuth, timestamp_of
 from ._sigv4a import AsymmetricAuth
 
@@ -30,6 +32,8 @@ logger = logging.getLogger("fsspec_guarded_s3")
 
 Sign = Callable[[str], dict[str, str]]  # all headers of a request to a target
 UNSIGNED = "UNSIGNED-PAYLOAD"
+AGENT = "fsspec_guarded_s3"
+_NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")  # RFC 9110, 5.6.2
 MINUTE = timedelta(minutes=1)
 _CENTURY = timedelta(days=36_525)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
@@ -43,6 +47,13 @@ class Outset(NamedTuple):
     since: float
 
 
+class _Configured(NamedTuple):
+    """What AWS's settings say about every request: its User-Agent, and whether bodies are signed."""
+
+    agent: str
+    sign_payload: bool
+
+
 class Signer:
     """Knows who we are and where the buckets are."""
 
@@ -52,6 +63,7 @@ class Signer:
         self._endpoints = Endpoints(options, self._session)
         self._clock_offset = timedelta()
         self._keys: dict[Any, bytes] = {}
+        self._settings: _Configured | None = None
         self._last: tuple[Any, Sign] = (None, lambda target: {})
 
     def __repr__(self) -> str:
@@ -94,6 +106,10 @@ class Signer:
             auth = self._auth(endpoint, UNSIGNED, session)
             target = auth.presigned(request.method, target, headers, expires)
         return f"{endpoint.scheme}://{endpoint.netloc}{target}"
+
+    def configured_attempts(self) -> int | None:
+        """How many attempts per request AWS's settings ask for, if they do."""
+        return attempts(self._session.botocore())
 
     def request_of(self, method: str, path: S3Path, parameters: Mapping[str, Any]) -> Request:
         """An operation by its name and parameters in botocore; see `_operations`."""
@@ -186,7 +202,11 @@ class Signer:
         return signed
 
     def _sign(self, endpoint: Endpoint, request: Request, session: SessionCredentials | None) -> Sign:
-        headers = {"host": endpoint.netloc, "accept-encoding": "identity", "user-agent": "fsspec_guarded_s3"}
+        headers = {
+            "host": endpoint.netloc,
+            "accept-encoding": "identity",
+            "user-agent": self._configured().agent,
+        }
         headers.update(request.headers)
         size = body_size(request.body)
         if size or request.method in ("PUT", "POST"):
@@ -207,12 +227,21 @@ class Signer:
     def _payload(self, request: Request) -> str:
         if not body_size(request.body):
             return EMPTY
-        if not self._options.sign_payload:
+        if not (self._options.sign_payload or self._configured().sign_payload):
             return UNSIGNED
         digest = hashlib.sha256()
         for chunk in body_chunks(request.body):
             digest.update(chunk)
         return digest.hexdigest()
+
+    def _configured(self) -> _Configured:
+        if self._settings is None:
+            session = self._session.botocore()
+            app = variable(session, "user_agent_appid")
+            agent = f"{AGENT} app/{_NO_TOKEN.sub('-', str(app))[:50]}" if app else AGENT
+            signs = bool((variable(session, "s3") or {}).get("payload_signing_enabled"))
+            self._settings = _Configured(agent, signs)
+        return self._settings
 
     def _auth(
         self, endpoint: Endpoint, payload: str, session: SessionCredentials | None
