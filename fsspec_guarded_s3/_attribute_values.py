@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from email.errors import MessageError
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -27,7 +28,30 @@ MAX_TAGS = 10
 BUCKET_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")
 CANNED_ACLS = (*BUCKET_ACLS, "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control")
 ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse", "aws:fsx")
+_ENCODED = re.compile(r"(=\?[^? ]+\?[bBqQ]\?[^? ]*\?=\s*)+")  # RFC 2047, 2
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+
+def said(value: str) -> str:
+    """The text of a header that another tool may have written: in UTF-8, or as S3 tells it, by RFC 2047.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    try:
+        if not value.isascii():
+            return value.encode("latin-1").decode()
+        if _ENCODED.fullmatch(value):
+            from email.header import decode_header, make_header  # rarely needed
+
+            return str(make_header(decode_header(value)))
+    except (ValueError, LookupError, MessageError):  # it is something else, then
+        pass
+    return value
+
+
+def metadata_said(metadata: Mapping[str, str]) -> dict[str, str]:
+    """User metadata as text."""
+    return {name: said(value) for name, value in metadata.items()}
 
 
 def refuse(name: str, value: Any) -> str:

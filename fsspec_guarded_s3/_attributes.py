@@ -396,7 +396,9 @@ def told(headers: Mapping[str, str]) -> dict[str, Any]:
 
     BucketKeyEnabled is a bool, TagCount and PartsCount are numbers.
     """
-    found: dict[str, Any] = {name: headers[header] for header, name in _TOLD.items() if header in headers}
+    found: dict[str, Any] = {
+        name: values.said(headers[header]) for header, name in _TOLD.items() if header in headers
+    }
     if "BucketKeyEnabled" in found:
         found["BucketKeyEnabled"] = found["BucketKeyEnabled"] == "true"
     for name in ("TagCount", "PartsCount"):

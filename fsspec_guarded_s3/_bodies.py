@@ -40,6 +40,18 @@ class FileSlice:
             position += count
 
 
+def wire_bytes(text: str) -> bytes:
+    """The bytes that stand for a request's head, or for what of it is signed.
+
+    Values of other tools are kept as bytes that nobody interprets, one character for each (RFC 9110, 5.5).
+    ValueError, which shows nothing of it, for text that is more than that.
+    """
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError("a header value holds a character that HTTP cannot carry") from None
+
+
 Buffer = bytes | bytearray | memoryview
 RequestBody = Buffer | FileSlice
 

@@ -19,6 +19,9 @@ from ._errors import IncompleteBodyError, ProtocolError, ReadTimeoutError, Respo
 
 _MAX_HEADERS = 200
 _MAX_LINE = 65536
+_SPACE = (
+    " \t"  # of RFC 9110, 5.5: in text that is read as Latin-1 two bytes of UTF-8 would be white space too
+)
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
 _UNTOLD = 65536  # bytes to read at once where the head tells no length
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
@@ -250,7 +253,7 @@ def _status(line: str) -> tuple[str, int]:
 def _fields(lines: list[str]) -> dict[str, str]:
     """The header fields of a head, names in lower case; repeated ones are joined (RFC 9110, 5.3)."""
     rows = [line.partition(":") for line in lines[1:]]
-    fields = {name.lower(): value.strip() for name, _, value in rows}
+    fields = {name.lower(): value.strip(_SPACE) for name, _, value in rows}
     # No name twice, and none that is empty or begins with white space, which sorts before what names hold.
     if len(fields) == len(rows) and min(fields, default="!") >= "!" and all([row[1] for row in rows]):
         return fields
@@ -258,12 +261,12 @@ def _fields(lines: list[str]) -> dict[str, str]:
     last = ""
     for name, colon, value in rows:
         if name[:1] in (" ", "\t") and last:  # obsolete folding, RFC 9112, 5.2
-            fields[last] += f" {(name + colon + value).strip()}"
+            fields[last] += f" {(name + colon + value).strip(_SPACE)}"
             continue
         if not colon:
             raise http.client.HTTPException(f"header line without a colon: {name[:40]!r}")
         last = name.lower()
-        fields[last] = f"{fields[last]}, {value.strip()}" if last in fields else value.strip()
+        fields[last] = f"{fields[last]}, {value.strip(_SPACE)}" if last in fields else value.strip(_SPACE)
     return fields
 
 

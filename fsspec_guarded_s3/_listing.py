@@ -17,9 +17,10 @@ from fsspec.utils import stringify_path, tokenize
 
 from . import _paths
 from ._client import S3Client
-from ._errors import ObjectNotFoundError
+from ._errors import AccessDeniedError, CredentialsError, InvalidRequestError, ObjectNotFoundError
 from ._keywords import check_depth, check_type, refuse
 from ._listing_cache import ListingCache
+from ._models import ObjectInfo
 from ._options import Options
 from ._paths import S3Path
 from ._rows import by_name, directory_row, listed_row, object_row
@@ -74,6 +75,19 @@ class Listing(AbstractFileSystem):
         except ObjectNotFoundError:
             return False
         return True
+
+    def _look(self, location: S3Path) -> ObjectInfo | None:
+        """What is there before a write that does not depend on it; None where it is not shown.
+
+        Credentials that may write need not be allowed to look, and an object with a customer's key is shown
+        to nobody without it (400). Raises ObjectNotFoundError.
+        """
+        try:
+            return self._client.head_object(location)
+        except CredentialsError:
+            raise
+        except (AccessDeniedError, InvalidRequestError):
+            return None
 
     def split_path(self, path: Any) -> tuple[str, str, str | None]:
         """(bucket, key, version id) of a path or URL; only a `version_aware` filesystem sees a version."""

@@ -139,8 +139,10 @@ class Body(Protocol):
 class ObjectInfo:
     """What S3 told about one version of an object.
 
-    `headers` are those of the answer, `checksum` is the stored checksum of the whole object as (algorithm,
-    base64 text), where S3 has one and was asked for it.
+    `headers` are those of the answer, and `metadata` is among them: as bytes, one character for each, so that
+    what is written again is what was there (`_attribute_values.said` makes text of them).
+    `checksum` is the stored checksum of the whole object as (algorithm, base64 text), where S3 has one
+    and was asked for it.
     """
 
     etag: str

@@ -112,9 +112,16 @@ class Opening(Bulk):
         if mode == "ab":
             return self._appending(location, if_match, given, writer)
         condition = Condition(create=mode == "xb", if_match=if_match)
-        if condition.create and self._is_object(location):
+        if condition.create and self._looks_taken(location):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
         return writer(self._new_upload(location, condition, given))
+
+    def _looks_taken(self, location: S3Path) -> bool:
+        """An early look, which decides nothing: the condition of the write does."""
+        try:
+            return self._look(location) is not None
+        except ObjectNotFoundError:
+            return False
 
     def _pin(
         self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None

@@ -87,7 +87,7 @@ class Properties(Listing):
         """
         given = Attributes.parse(kwargs, self.metadata)
         info = self._client_for(given).head_object(self._object(path))
-        return {name.replace("_", "-"): value for name, value in info.metadata.items()}
+        return {name.replace("_", "-"): values.said(value) for name, value in info.metadata.items()}
 
     def getxattr(self, path: str, attr_name: str, **kwargs: Any) -> str | None:
         """One name of the user metadata, None where there is none."""

@@ -15,6 +15,7 @@ from typing import Any
 from fsspec.caching import MMapCache
 from fsspec.spec import AbstractBufferedFile
 
+from ._attribute_values import said
 from ._attributes import Attributes
 from ._blocks import PinnedBlocks
 from ._client import S3Client
@@ -83,7 +84,7 @@ class PinnedReader(AbstractBufferedFile):
 
     def metadata(self) -> dict[str, str]:
         """The user metadata of the version that was opened, as `fs.metadata` has it; no request."""
-        return {name.replace("_", "-"): value for name, value in self._pin.metadata.items()}
+        return {name.replace("_", "-"): said(value) for name, value in self._pin.metadata.items()}
 
     def getxattr(self, attr_name: str) -> str | None:
         """One name of it, None where there is none."""

@@ -32,7 +32,7 @@ class Removal(Selection):
     """The part of the filesystem that removes. Use `GuardedS3FileSystem`."""
 
     def rm_file(self, path: str, if_match: str | None = None, version_id: str | None = None) -> None:
-        """DeleteObject; FileNotFoundError when there is none.
+        """DeleteObject; FileNotFoundError when there is none, as far as the credentials may look.
 
         A version that is named is deleted for good, and so is a delete marker, which brings the object back.
         With `if_match` only the version that has this ETag: ObjectChangedError for another one,
@@ -44,7 +44,7 @@ class Removal(Selection):
                 raise ValueError("if_match is for the current version: a version is named by its id alone")
             self._rm_version(location)
         elif if_match is None:
-            self._client.head_object(location)
+            self._look(location)
             self._client.delete_object(location)
         else:
             self._delete_version(location, if_match)

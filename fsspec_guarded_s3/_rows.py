@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ._attribute_values import metadata_said, said
 from ._attributes import told
 from ._models import ListedObject, ObjectInfo, ObjectVersion
 from ._paths import S3Path
@@ -50,10 +51,10 @@ def object_row(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
         "ETag": info.etag,
         "LastModified": info.last_modified,
         "mtime": info.last_modified,
-        "ContentType": info.content_type,
+        "ContentType": said(info.content_type),
         "StorageClass": info.storage_class,
         "VersionId": info.version_id,
-        "metadata": dict(info.metadata),
+        "metadata": metadata_said(info.metadata),
         **told(info.headers),
     }
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import botocore.auth
 
+from ._bodies import wire_bytes
 from ._endpoints import Endpoint
 
 EMPTY = hashlib.sha256().hexdigest()  # of no bytes: what a request without a body signs
@@ -60,7 +61,7 @@ class _Signed:
         if last != target:
             path, _, query = target.partition("?")
             canonical = f"{self._method}\n{path}\n{query}\n{self._canonical}"
-            to_sign = self._to_sign + hashlib.sha256(canonical.encode()).hexdigest()
+            to_sign = self._to_sign + hashlib.sha256(wire_bytes(canonical)).hexdigest()
             signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
             self._last = (target, signature)
         return signature
@@ -124,7 +125,7 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         signed = _sorted(headers, chosen)
         names = ";".join(signed)
         scope = self.scope(self._request)
-        rows = [f"{name}:{' '.join(headers[name].split())}" for name in signed]
+        rows = [f"{name}:{_collapsed(headers[name])}" for name in signed]
         return _Signed(
             method,
             headers,
@@ -160,6 +161,13 @@ def is_signed(name: str) -> bool:
 def is_signed_in_a_url(name: str) -> bool:
     """The same for a presigned URL, by which its maker may bind a range or a length too."""
     return name not in _NEVER_SIGNED
+
+
+def _collapsed(value: str) -> str:
+    """A value whose spaces are single and not at its ends; bytes that are not ASCII are no spaces."""
+    if value.isascii():
+        return " ".join(value.split())
+    return " ".join(filter(None, value.replace("\t", " ").split(" ")))
 
 
 def _sorted(headers: Iterable[str], chosen: Callable[[str], bool]) -> list[str]:

@@ -33,7 +33,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
+from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks, wire_bytes
 from ._channel import Channel, Pace, channel_of
 from ._errors import (
     ConfigurationError,
@@ -323,7 +323,7 @@ class Transport:
         text = "\r\n".join([*lines, "", ""])
         if not text.count("\n") == text.count("\r") == len(lines) + 1:
             raise ValueError("a header value must not hold a line break")
-        data = text.encode("utf-8")
+        data = wire_bytes(text)
         pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
         channel: Channel = conn.channel  # type: ignore[attr-defined]
         try:

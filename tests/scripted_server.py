@@ -442,7 +442,7 @@ class Link:
             return None
         method, target, _version = lines[0].decode("latin-1").split()
         fields = [line.decode("latin-1").partition(":") for line in lines[1:]]
-        headers = Headers([(name.strip(), value.strip()) for name, _, value in fields])
+        headers = Headers([(name.strip(), value.strip(" \t\r\n")) for name, _, value in fields])
         path, _, query = target.partition("?")
         pairs = dict(parse_qsl(query, keep_blank_values=True))
         return Request(-1, self.number, method, target, unquote(path), pairs, headers, complete=False)

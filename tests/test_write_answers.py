@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import ConflictError, GuardedS3Error, GuardedS3FileSystem, WriteOutcomeUnknownError
+from fsspec_guarded_s3 import (
+    ConflictError,
+    CredentialsError,
+    GuardedS3Error,
+    GuardedS3FileSystem,
+    WriteOutcomeUnknownError,
+)
 from tests.fake_s3 import FakeS3
 from tests.faults.inject import called
 from tests.opening import MIB
@@ -214,3 +220,44 @@ def test_a_conflict_that_passes_is_asked_again(name: str, call: Call, code: str,
         call(filesystem(server.url, max_attempts=3))
     again = 1 if call is stream else 3  # a stream is not kept
     assert sum(called(request) == name for request in server.requests) == again
+
+
+# --- credentials that may write and not look ---
+
+
+@pytest.mark.parametrize("refused", [s3_error(403, "AccessDenied"), s3_error(400, "InvalidRequest")])
+def test_a_look_that_only_informs_does_not_fail_a_write(refused: Reply) -> None:
+    """Neither for credentials that may not read, nor for an object whose key is the customer's."""
+    fake = FakeS3("bucket", fault=lambda request, _: refused if request.method in ("GET", "HEAD") else None)
+    fake.put("bucket", "there", b"old")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with fs.open("bucket/new", "xb") as file:
+            file.write(b"1")
+        with fs.open("bucket/text", "x") as file:
+            file.write("1")
+        with pytest.raises(FileExistsError), fs.open("bucket/there", "xb") as file:
+            file.write(b"2")
+        with pytest.raises(FileExistsError):
+            fs.open("bucket/there", "xb").close()
+        assert fs.put_if_absent("bucket/new", b"2") is False
+        fs.pipe_file("bucket/large", LARGE, mode="create")
+        fs.rm_file("bucket/text")
+    assert {key: stored.body for (_, key), stored in fake.objects.items()} == {
+        "new": b"1",
+        "there": b"old",
+        "large": LARGE,
+    }
+
+
+def test_missing_credentials_are_told_when_a_file_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when it is closed, after the work."""
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        fs = filesystem(server.url, key=None, secret=None, profile=None)
+        monkeypatch.setattr(fs._client._signer, "sign", _no_credentials)
+        with pytest.raises(CredentialsError):
+            fs.open("bucket/new", "xb")
+
+
+def _no_credentials(*arguments: Any) -> Any:
+    raise CredentialsError("there are none")

@@ -159,7 +159,7 @@ WRITES = (
     _single("put_file-create", lambda w: w.fs.put_file(w.folder / "small", PATH, mode="create"), "create"),
     _single("put_file-if_match", lambda w: w.fs.put_file(w.folder / "small", PATH, if_match=ETAG), "swap"),
     _single("open-wb", lambda w: _write(w, "wb", SMALL), "plain"),
-    _single("open-xb", lambda w: _write(w, "xb", SMALL), "create", HeadObject="stat"),
+    _single("open-xb", lambda w: _write(w, "xb", SMALL), "create", HeadObject="look"),
     _single("open-wb-if_match", lambda w: _write(w, "wb", SMALL, if_match=ETAG), "swap"),
     _single("touch", lambda w: w.fs.touch(PATH), "plain", b""),
 )
@@ -233,7 +233,7 @@ OTHERS = (
     Operation(
         "rm_file",
         lambda w: w.fs.rm_file(PATH),
-        {"HeadObject": "stat", "DeleteObject": "delete"},
+        {"HeadObject": "look", "DeleteObject": "delete"},
         changes={PATH: None},
     ),
     Operation(

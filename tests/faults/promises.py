@@ -38,27 +38,27 @@ FAULTS: dict[str, str] = {
 }
 
 READS = """
-fault         | stat         | list
-lost-before   | ok / Lost    | ok / Lost
-lost-after    | ok / Lost    | ok / Lost
-cut           | ok / Lost    | ok / Lost
-stall         | ok / Timeout | ok / Timeout
-stall-body    | ok / Timeout | ok / Timeout
-trickle       | ok / Timeout | ok / Timeout
-500-before    | ok / Server  | ok / Server
-500-after     | ok / Server  | ok / Server
-slow-down     | ok / Server  | ok / Throttled
-slow-after    | ok / Server  | ok / Throttled
-409           | Invalid      | Conflict
-412           | Failed       | Failed
-200-error     | -            | ok / Protocol,Server
-wrong-etag    | -            | -
-short         | -            | ok / Protocol
-long          | -            | -
-range-ignored | -            | -
-expired-400   | Invalid      | Denied
-expired-403   | Denied       | Denied
-skew          | Denied       | ok / Denied
+fault         | stat         | look         | list
+lost-before   | ok / Lost    | ok / Lost    | ok / Lost
+lost-after    | ok / Lost    | ok / Lost    | ok / Lost
+cut           | ok / Lost    | ok / Lost    | ok / Lost
+stall         | ok / Timeout | ok / Timeout | ok / Timeout
+stall-body    | ok / Timeout | ok / Timeout | ok / Timeout
+trickle       | ok / Timeout | ok / Timeout | ok / Timeout
+500-before    | ok / Server  | ok / Server  | ok / Server
+500-after     | ok / Server  | ok / Server  | ok / Server
+slow-down     | ok / Server  | ok / Server  | ok / Throttled
+slow-after    | ok / Server  | ok / Server  | ok / Throttled
+409           | Invalid      | ok           | Conflict
+412           | Failed       | Failed       | Failed
+200-error     | -            | -            | ok / Protocol,Server
+wrong-etag    | -            | -            | -
+short         | -            | -            | ok / Protocol
+long          | -            | -            | -
+range-ignored | -            | -            | -
+expired-400   | Invalid      | ok           | Denied
+expired-403   | Denied       | ok           | Denied
+skew          | Denied       | ok           | ok / Denied
 """
 
 PINS = """
