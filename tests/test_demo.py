@@ -200,7 +200,7 @@ def test_racer_creates_each_key_and_tells(monkeypatch: pytest.MonkeyPatch) -> No
         with pytest.raises(ValueError, match="allow_http"):
             _demo._create(["bucket/c"], broken, b"three", threading.Barrier(1), answers)
     assert [answers.get() for _ in range(2)] == [(b"one", [True, True]), (b"two", [False, False])]
-    assert answers.get()[1].startswith("ValueError: ")
+    assert answers.get()[1].startswith("ConfigurationError: ")
     assert {stored.body for stored in fake.objects.values()} == {b"one"}
 
 
