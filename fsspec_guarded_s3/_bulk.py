@@ -273,19 +273,16 @@ class Bulk(Namespace):
 
     def _copy(
         self, pairs: Sequence[tuple[str, str]], on_error: str, kwargs: Mapping[str, Any]
-    ) -> dict[S3Path, str | None]:
-        """Copy side by side; returns the objects that were copied, with the ETags that they had."""
-        copied: dict[S3Path, str | None] = {}
+    ) -> dict[str, ObjectInfo | None]:
+        """Copy side by side; returns what each source was when it was copied, None for a directory."""
+        copied: dict[str, ObjectInfo | None] = {}
 
         def one(source: str, target: str) -> None:
             try:
-                info = self._copy_one(source, target, **kwargs)
+                copied[source] = self._copy_one(source, target, **kwargs)
             except FileNotFoundError:
                 if on_error == "raise":
                     raise
-                return
-            if info is not None:
-                copied[self._object(source)] = info.etag or None
 
         self._client.side_by_side(partial(one, *pair) for pair in pairs)
         return copied
@@ -293,17 +290,27 @@ class Bulk(Namespace):
     def mv(
         self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
     ) -> None:
-        """Copy, then delete what was copied and nothing else. A failed copy deletes nothing.
+        """Copy, then delete the versions that were copied, and nothing newer. A failed copy deletes nothing.
 
-        A source that was replaced after it was copied stays, where the store honours an ETag in
-        DeleteObjects: then it is ObjectChangedError, or DeleteObjectsError for several.
+        An object that somebody replaced after it was copied stays, and is ObjectChangedError, or one of
+        DeleteObjectsError's `errors` when there are several: by the condition of the delete where the store
+        honours one, else by a look right before the delete. IsADirectoryError for a directory without
+        `recursive`, ValueError for a pattern in the place of a bucket.
         """
         check_names(kwargs, self.mv, self.cp_file)
+        path1 = self._in_named_buckets(path1, "mv")
         pairs = self._copy_pairs(path1, path2, recursive, maxdepth)
+        if path1 and not pairs and not recursive:
+            raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
         moved = [pair for pair in pairs if self._strip_protocol(pair[0]) != self._strip_protocol(pair[1])]
         for source, _ in moved:
             self._target(source)  # a version is no object that could be moved
-        self._delete_all(self._copy(moved, "raise", kwargs))
+        etags: dict[S3Path, str] = {}
+        for source, info in self._copy(moved, "raise", kwargs).items():
+            if info is None:
+                raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", source)
+            etags[self._object(source)] = info.etag
+        self._delete_copied(etags)
 
     move = AbstractFileSystem.move
 

@@ -16,7 +16,13 @@ from . import _listing_cache
 from ._attributes import NONE, Attributes
 from ._client import S3Client
 from ._download import download, read_range, read_whole
-from ._errors import ObjectChangedError, ObjectNotFoundError, WriteOutcomeUnknownError
+from ._errors import (
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    WriteOutcomeUnknownError,
+)
 from ._keywords import check_bytes, check_local_path, check_type, span, whole
 from ._listing import nothing_at
 from ._listing_cache import ListingCache
@@ -251,22 +257,14 @@ class GuardedS3FileSystem(Opening):
                 raise
             if not isinstance(new, (bytes, bytearray, memoryview)):
                 raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
-            headers = self._kept_headers(info, NONE)
+            headers = self._kept_headers(location, info, NONE)
             headers |= self._tagging(location, info, headers)
             upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
             try:
                 return upload_bytes(self._client, upload, new).etag
             except ObjectChangedError as error:
-                if not error.maybe_applied:
-                    raise
-                raise WriteOutcomeUnknownError(
-                    "the answer to the swap was lost and another version is there now, which may build on it",
-                    bucket=location.bucket,
-                    key=location.key,
-                    operation=error.operation,
-                    status=error.status,
-                    maybe_applied=True,
-                ) from error
+                _refuse_doubt(error, "the answer to the swap was lost and another version is there now")
+                raise
 
         def conflict(error: BaseException) -> bool:
             return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
@@ -277,12 +275,13 @@ class GuardedS3FileSystem(Opening):
     def put_if_absent(self, path: str, data: bytes, **kwargs: Any) -> bool:
         """Create the object with `data`. True when it was created, False when the key was taken.
 
-        Raises WriteOutcomeUnknownError when the answer was lost and nothing proves either. Further keywords
-        as in `pipe_file`.
+        Raises WriteOutcomeUnknownError when an answer was lost and nothing proves either, also when another
+        writer's object is there now: it may have replaced ours. Further keywords as in `pipe_file`.
         """
         try:
             self.pipe_file(path, data, mode="create", **kwargs)
-        except FileExistsError:
+        except ObjectExistsError as error:
+            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
             return False
         return True
 
@@ -336,10 +335,24 @@ class GuardedS3FileSystem(Opening):
         check_type("truncate", truncate, bool)
         try:
             self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
-        except FileExistsError:
+        except ObjectExistsError as error:
+            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
             raise NotImplementedError(
                 "S3 cannot change the time of an object: truncate=True replaces it"
             ) from None
+
+
+def _refuse_doubt(error: PreconditionFailedError, said: str) -> None:
+    """Raise WriteOutcomeUnknownError where our write may have been applied before, and built upon."""
+    if error.maybe_applied:
+        raise WriteOutcomeUnknownError(
+            f"{said}, which may have come after it",
+            bucket=error.bucket,
+            key=error.key,
+            operation=error.operation,
+            status=error.status,
+            maybe_applied=True,
+        ) from error
 
 
 def _progress(callback: Any) -> Callable[[int], None]:

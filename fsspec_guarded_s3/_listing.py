@@ -228,15 +228,16 @@ class Listing(AbstractFileSystem):
 
         In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
         begin with; `path` itself is none of them. With a listing cache as they were when they were listed;
-        `refresh` asks the store.
+        `refresh` asks the store. ValueError for the root, which is all of S3, unless `maxdepth` is 1.
         """
         refuse(self.find, kwargs)
         check_depth(maxdepth)
         prefix = "" if prefix is None else prefix
         check_type("prefix", prefix, str)
         if not self._strip_protocol(path):
-            everything = super().find(path, maxdepth, withdirs, detail=True, refresh=refresh)
-            found = {name: everything[name] for name in sorted(everything) if name.startswith(prefix)}
+            refuse_everything("", maxdepth)
+            rows = by_name(row for row in self.ls("", detail=True) if row["name"].startswith(prefix))
+            found = dict(rows if withdirs else {})
             return found if detail else list(found)
         location, only_directory = self._location(path)
         if location.version_id is not None:
@@ -374,6 +375,14 @@ def _at_version(location: S3Path, version_id: str | None) -> S3Path:
     if location.version_id not in (None, version_id):
         raise ValueError(f"version_id {version_id!r} and {location} name two versions: pass one of them")
     return S3Path(location.bucket, location.key, version_id)
+
+
+def refuse_everything(name: str, maxdepth: int | None) -> None:
+    """Raise ValueError where `name` is the root: who has an empty name does not mean the whole account."""
+    if not name and maxdepth != 1:
+        raise ValueError(
+            "the path is empty, which would be all of S3: name a bucket; ls('') lists the buckets"
+        )
 
 
 def nothing_at(location: S3Path) -> ObjectNotFoundError:

@@ -26,6 +26,7 @@ _KEPT = (
     "x-amz-website-redirect-location",
 )
 _SSE = "x-amz-server-side-encryption"
+SSE_S3 = (_SSE, "AES256")
 _KEPT_KMS = (*_KEPT, _SSE, _SSE + "-aws-kms-key-id", _SSE + "-bucket-key-enabled")
 # Storage classes of a kind of bucket, which another bucket does not have; STANDARD needs no naming.
 _PLACES = ("STANDARD", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW", "FSX_OPENZFS", "FSX_ONTAP")
@@ -166,16 +167,13 @@ class ObjectInfo:
             return None
 
     def write_headers(self) -> dict[str, str]:
-        """The headers that give another object the same content type, metadata, encryption and so on.
-
-        AES256 is what every bucket does at least, so it is not named: the bucket's own may be stronger.
-        """
+        """The headers that give another object the same content type, metadata, encryption and so on."""
         headers = {f"x-amz-meta-{name}": value for name, value in self.metadata.items()}
         if self.content_type:
             headers["content-type"] = self.content_type
         if self.storage_class not in _PLACES:
             headers["x-amz-storage-class"] = self.storage_class
-        kept = _KEPT_KMS if self.headers.get(_SSE, "").startswith("aws:kms") else _KEPT
+        kept = _KEPT_KMS if self.headers.get(_SSE, "").startswith("aws:kms") else (*_KEPT, _SSE)
         return headers | {name: self.headers[name] for name in kept if name in self.headers}
 
 

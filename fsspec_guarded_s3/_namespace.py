@@ -11,6 +11,7 @@ from ._attribute_values import BUCKET_ACLS, one_of
 from ._attributes import Attributes
 from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
 from ._keywords import check_type, refuse
+from ._listing import nothing_at
 from ._models import Condition, ObjectInfo
 from ._removal import Removal
 
@@ -45,11 +46,16 @@ class Namespace(Removal):
     def _copy_one(
         self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> ObjectInfo | None:
-        """`cp_file`; returns which version was copied, None for a directory, which needs no copying."""
+        """`cp_file`; returns which version was copied, None for a directory, which needs no copying.
+
+        FileNotFoundError where there is neither.
+        """
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, self.cp_file)
         source, only_directory = self._location(path1)
         if only_directory or not source.key:
+            if not self.isdir(path1):
+                raise nothing_at(source)
             return None  # fsspec's trees name directories too
         target = self._target(path2)
         try:
@@ -60,7 +66,8 @@ class Namespace(Removal):
             raise
         if source == target and not condition and not given:
             return info  # S3 refuses a copy that changes nothing
-        source = self._client.pinned(source, info)
+        if source != target:  # onto itself the pin is that of the current version
+            source = self._client.pinned(source, info)
         self._copy_version(source, info, target, condition, given)
         return info
 

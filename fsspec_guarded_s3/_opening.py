@@ -13,10 +13,11 @@ from ._attributes import PARAMETERS, Attributes
 from ._bulk import Bulk
 from ._client import S3Client
 from ._compressed_writer import adopt_compressors
+from ._copying import prepare_append
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ._keywords import check_type, keywords_of, meant, unknown, whole
 from ._models import Condition, ObjectInfo, same_etag
-from ._parts import PartBuffer, prepare_append
+from ._parts import PartBuffer
 from ._paths import S3Path
 from ._prefetch import LEAST, PrefetchCache
 from ._reader import PinnedReader
@@ -184,7 +185,7 @@ class Opening(Bulk):
             raise ObjectChangedError(
                 f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key
             )
-        headers = self._kept_headers(info, given)
+        headers = self._kept_headers(location, info, given)
         headers |= self._tagging(location, info, headers)
         upload = Upload(client, location, Condition(if_match=info.etag), headers)
         prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)

@@ -1,4 +1,4 @@
-"""What an upload is fed from: a stream, bytes at hand, a local file, another object.
+"""What an upload is fed from: a stream, bytes at hand, a local file. Another object: `_copying`.
 
 Invariants: memory is bounded whatever the size; what was sent in parts can be sent again from bytes and
 from files, so there a 409 on Complete starts the upload anew.
@@ -14,17 +14,15 @@ from functools import partial
 from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody
 from ._checksums import Crc, algorithms, body_crc
 from ._client import S3Client
-from ._download import read_range
-from ._errors import ConflictError, InvalidRequestError, ProtocolError
-from ._models import ByteRange, ObjectInfo, Part, Written
-from ._options import MAX_PART_SIZE, MAX_PARTS, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, Options, part_size_for
+from ._errors import ConflictError
+from ._models import Part, Written
+from ._options import MAX_PART_SIZE, MAX_PARTS, Options, part_size_for
 from ._paths import S3Path
 from ._source_file import SourceFile
 from ._upload import Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
 Progress = Callable[[int], None]
-_COPY_PART = 128 * MIB
 _PARTS_IN_MEMORY = 4  # of a stream, which cannot be read again
 
 
@@ -256,69 +254,6 @@ def _same_bytes(part: Part, piece: FileSlice) -> bool | None:
     for chunk in piece.chunks():
         digest.update(chunk)
     return digest.hexdigest() == etag
-
-
-# --- from another object ---------------------------------------------------------------------------
-
-
-def copy_object(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> Written:
-    """Publish the version `info` of `source` at the place of `upload`, in parts above 5 GiB."""
-    if info.size <= MAX_SINGLE_PUT:
-        return upload.copy(source, info)
-
-    def once() -> Written:
-        upload.start()
-        try:
-            copy_parts(client, upload, source, info)
-        except BaseException:
-            upload.abort()
-            raise
-        return upload.complete()
-
-    return client.repeat_while(lambda error: _may_start_anew(error, upload), once, client.attempts())
-
-
-def copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
-    """Copy the version `info` of `source` into the first parts of `upload`; returns how many they are.
-
-    By UploadPartCopy. Where the store has none, the bytes are read under the pin and sent, in a new upload:
-    rclone stores an empty part instead, which cannot be replaced.
-    """
-    count = max(1, -(-info.size // part_size_for(info.size, _COPY_PART)))
-    size = -(-info.size // count)  # parts of one size: none but the last is small
-
-    def bounds(number: int) -> tuple[int, int]:
-        return (number - 1) * size, min(number * size, info.size)
-
-    def copy(number: int) -> None:
-        upload.copy_part(number, source, ByteRange(*bounds(number)), info.etag)
-
-    def send(number: int) -> None:
-        upload.send_part(number, read_range(client, source, info, *bounds(number)))
-
-    numbers = range(1, count + 1)
-    try:
-        client.side_by_side(partial(copy, number) for number in numbers)
-    except (ProtocolError, InvalidRequestError) as error:
-        logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
-        upload.restart()
-        client.side_by_side((partial(send, number) for number in numbers), _PARTS_IN_MEMORY)
-    return count
-
-
-def prepare_append(
-    client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, buffer: PartBuffer
-) -> None:
-    """Put the version `info` of `source` in front of what `buffer` will get.
-
-    Where it is too small for a part of its own it is read into the buffer, else copied by the store.
-    """
-    if info.size < MIN_PART_SIZE:
-        with memoryview(read_range(client, source, info, 0, info.size)) as old:
-            buffer.write(old)
-        return
-    upload.start()
-    buffer.follow(copy_parts(client, upload, source, info))
 
 
 def _no_progress(count: int) -> None:

@@ -99,7 +99,7 @@ def require_guard(
 
 def require(client: S3Client, path: S3Path, name: str) -> None:
     """Raise PreconditionUnsupportedError when the store does not honour the guard `name`."""
-    if not honours(client, path, name):
+    if not getattr(known_guards(client, path), name):
         raise PreconditionUnsupportedError(
             f"the store does not honour the condition of this request ({name}, as a probe found out): "
             "nothing was sent, since it could have overwritten another writer's object",
@@ -108,12 +108,16 @@ def require(client: S3Client, path: S3Path, name: str) -> None:
         )
 
 
-def honours(client: S3Client, path: S3Path, name: str) -> bool:
-    """Whether the store of `path` honours the guard `name`, where another way is at hand if it does not.
+def honours(client: S3Client, path: S3Path, name: str) -> bool | None:
+    """Whether the store honours the guard `name`, for callers that have another way where it does not.
 
-    Raises AccessDeniedError when the credentials may not find out.
+    None where the credentials may not find out.
     """
-    return bool(getattr(known_guards(client, path), name))
+    try:
+        return bool(getattr(known_guards(client, path), name))
+    except AccessDeniedError as error:
+        logger.info("what the store honours cannot be found out: %s", error)
+        return None
 
 
 def keeps_tokens(client: S3Client, path: S3Path) -> bool:

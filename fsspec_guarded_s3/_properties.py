@@ -13,15 +13,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from . import _attribute_values as values
-from . import _paths, _probe
+from . import _paths
 from ._attribute_values import META
 from ._attributes import Attributes, described, undescribed
 from ._client import S3Client
+from ._copying import condition_onto_itself, copies_inside, copy_object, is_single
 from ._keywords import check_type
 from ._listing import Listing
-from ._models import Condition, ObjectInfo, Written
-from ._options import MAX_SINGLE_PUT
-from ._parts import copy_object
+from ._models import SSE_S3, Condition, ObjectInfo, Written
 from ._paths import S3Path
 from ._upload import Upload
 
@@ -43,9 +42,15 @@ class Properties(Listing):
         """For an object that is made of nothing."""
         return given.over(self._attributes.over({"content-type": _guessed_type(location)}))
 
-    def _kept_headers(self, info: ObjectInfo, given: Attributes) -> dict[str, str]:
-        """For an object that follows the version `info`; its tags are not among them."""
+    def _kept_headers(self, location: S3Path, info: ObjectInfo, given: Attributes) -> dict[str, str]:
+        """For an object at `location` that follows the version `info`; its tags are not among them.
+
+        On AWS SSE-S3 is what every bucket does at least, so it is not named there: the bucket's own may be
+        stronger, and its policy may demand that. Elsewhere somebody asked for it.
+        """
         before = info.write_headers()
+        if before.items() >= {SSE_S3} and self._client.is_aws(location.bucket):
+            del before[SSE_S3[0]]
         return given.over(self._attributes.of_kinds("place", "access").over(before))
 
     def _tagging(self, location: S3Path, info: ObjectInfo, headers: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +62,7 @@ class Properties(Listing):
     def _copy_version(
         self, source: S3Path, info: ObjectInfo, target: S3Path, condition: Condition, given: Attributes
     ) -> Written:
-        headers = self._kept_headers(info, given)
+        headers = self._kept_headers(target, info, given)
         if given.directive("MetadataDirective") == "REPLACE":
             headers = given.over({**undescribed(headers), "content-type": _guessed_type(target)})
         if given.directive("TaggingDirective") == "REPLACE":
@@ -73,10 +78,13 @@ class Properties(Listing):
         given: Attributes,
         headers: dict[str, str],
     ) -> Written:
-        if info.size > MAX_SINGLE_PUT:
+        if source == target and not condition:
+            condition = condition_onto_itself(self._client, target, info)
+        inside = copies_inside(self._client, target, condition, info)
+        if not (inside and is_single(info)):
             headers |= self._tagging(source, info, headers)
         upload = Upload(self._client_for(given), target, condition, headers)
-        return copy_object(self._client_for(given.of_source()), upload, source, info)
+        return copy_object(self._client_for(given.of_source()), upload, source, info, inside)
 
     # --- metadata ---
 
@@ -100,9 +108,9 @@ class Properties(Listing):
         """Change names of the user metadata, None removes one; all that is not named stays.
 
         `copy_kwargs` are further attributes in S3's names, such as {"ContentType": "text/csv"}. One copy of
-        the object onto itself, pinned to the version that was looked at and where the store honours it under
-        If-Match: ObjectChangedError when another version is there by then. An ETag does not cover metadata,
-        so of two such changes to the same bytes at the same time the later one wins.
+        the object onto itself, pinned to the version that was looked at: ObjectChangedError when another
+        version is there by then, PreconditionUnsupportedError where the store could not tell. An ETag does
+        not cover metadata, so of two such changes to the same bytes at the same time the later one wins.
         """
         check_type("copy_kwargs", copy_kwargs or {}, Mapping)
         given = Attributes.parse(copy_kwargs or {}, "setxattr")
@@ -110,15 +118,12 @@ class Properties(Listing):
             raise TypeError("setxattr takes names of the metadata as keywords, not in copy_kwargs")
         location = self._target(path)
         info = self._client_for(given.of_source()).head_object(location)
-        headers = self._kept_headers(info, given)
+        headers = self._kept_headers(location, info, given)
         before = {name: value for name, value in headers.items() if not name.startswith(META)}
         headers = before | {META + name: text for name, text in _changed(info.metadata, kw_args).items()}
         if not given and described(headers) == described(info.write_headers()):
             return
-        name = "copy_swap" if info.size <= MAX_SINGLE_PUT else "swap_on_complete"
-        swaps = getattr(_probe.known_guards(self._client, location), name)
-        condition = Condition(if_match=info.etag) if swaps else Condition()
-        self._copy_with(location, info, location, condition, given, headers)
+        self._copy_with(location, info, location, Condition(), given, headers)
 
     # --- tags ---
 

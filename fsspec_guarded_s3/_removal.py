@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,17 +11,16 @@ from ._errors import (
     DeleteObjectsError,
     DirectoryNotEmptyError,
     GuardedS3Error,
-    ObjectChangedError,
     ObjectNotFoundError,
     WriteOutcomeUnknownError,
 )
+from ._exact_delete import batches, delete_versions
 from ._keywords import check_depth
 from ._listing import nothing_at
 from ._models import Condition, same_etag
 from ._paths import S3Path
 from ._selection import Selection, Source
 
-_BATCH = 1000  # keys of one DeleteObjects
 _VERSIONS_LEFT = (
     "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
     "deletes them for good, and the bucket"
@@ -79,8 +78,8 @@ class Removal(Selection):
     def rm(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
     ) -> None:
-        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and
-        buckets.
+        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
+        buckets that `path` names. ValueError for a pattern in the place of a bucket.
 
         DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
         FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
@@ -89,6 +88,7 @@ class Removal(Selection):
         In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
         delete all versions and delete markers, for good.
         """
+        path = self._in_named_buckets(path, "rm")
         if versions:
             self._rm_all_versions(path, recursive, maxdepth)
             return
@@ -96,17 +96,18 @@ class Removal(Selection):
         sources = self._roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
         found = self._gather(calls, raising=True)
-        named = [location for locations in found for location in locations]
-        for location in named:
+        locations = [location for some in found for location in some]
+        for location in locations:
             if location.version_id is not None:
                 self._rm_version(location)
-        keys = {location: None for location in named if location.version_id is None}
-        if not named and not recursive:
+        keys = dict.fromkeys(location for location in locations if location.version_id is None)
+        if not locations and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
         self._delete_all(keys)
         if recursive and maxdepth is None:
-            for source in sources:
-                if not self._location(source.name)[0].key:
+            named = self._strip_protocol(path if isinstance(path, list) else [path])
+            for source in sources:  # a pattern such as "bucket/**" matches the bucket, and does not name it
+                if source.name in named and not self._location(source.name)[0].key:
                     self.rmdir(source.name)
 
     def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
@@ -138,51 +139,37 @@ class Removal(Selection):
         ]
         return [location.child(key) for key in keys]
 
-    def _delete_all(self, etags: Mapping[S3Path, str | None]) -> None:
-        """Delete each object, where an ETag is given only that version, and raise with those that stayed."""
-        buckets: dict[str, dict[str, str | None]] = {}
-        for location, etag in etags.items():
-            buckets.setdefault(location.bucket, {})[location.key] = etag
-        calls = [
-            partial(self._delete_batch, bucket, batch)
-            for bucket, found in buckets.items()
-            for batch in _batches(found)
-        ]
-        failed: dict[str, GuardedS3Error] = {}
-        for errors in self._gather(calls, raising=True):
-            failed |= errors
-        if not failed:
-            return
-        first = next(iter(failed.values()))
-        if all(error is first for error in failed.values()):
-            raise first
-        raise DeleteObjectsError(
-            f"{len(failed)} of {len(etags)} objects could not be deleted, the first because: {first.message}",
-            bucket=first.bucket,
-            key=first.key,
-            operation="DeleteObjects",
-            code=first.code,
-            errors=failed,
-        ) from first
+    def _delete_all(self, locations: Iterable[S3Path]) -> None:
+        """Delete the objects, whatever they are by now; raises with those that stayed."""
+        buckets: dict[str, list[str]] = {}
+        for location in locations:
+            buckets.setdefault(location.bucket, []).append(location.key)
+        failed: dict[S3Path, GuardedS3Error] = {}
+        calls: list[Callable[[], None]] = []
+        for bucket, keys in buckets.items():
+            calls += [partial(self._delete_many, bucket, batch, failed) for batch in batches(iter(keys))]
+            others = [S3Path(bucket, key) for key in keys if not key.isprintable()]
+            calls += [partial(self._delete_one, other, failed) for other in others]
+        self._client.side_by_side(calls)
+        _raise_failed(failed, sum(map(len, buckets.values())))
 
-    def _delete_batch(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
-        """Delete keys of a bucket by one request; returns path and error of those that were not deleted."""
+    def _delete_many(self, bucket: str, keys: list[str], failed: dict[S3Path, GuardedS3Error]) -> None:
         try:
-            if _fits_xml(next(iter(etags))):
-                errors = self._client.delete_objects(bucket, etags)
-            else:
-                for key, etag in etags.items():
-                    self._client.delete_object(S3Path(bucket, key), etag)
-                errors = {}
+            errors = self._client.delete_objects(bucket, dict.fromkeys(keys))
         except GuardedS3Error as error:
-            errors = dict.fromkeys(etags, error)
-        return {str(S3Path(bucket, key)): error for key, error in errors.items() if not self._gone(error)}
+            errors = dict.fromkeys(keys, error)
+        failed.update({S3Path(bucket, key): error for key, error in errors.items() if not _is_missing(error)})
 
-    def _gone(self, error: GuardedS3Error) -> bool:
-        """Whether a conditional delete failed because there is nothing to delete any more."""
-        if isinstance(error, ObjectChangedError):  # after a lost answer a delete marker may say so too
-            return not self._is_object(S3Path(error.bucket, error.key))
-        return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
+    def _delete_one(self, location: S3Path, failed: dict[S3Path, GuardedS3Error]) -> None:
+        try:
+            self._client.delete_object(location)
+        except GuardedS3Error as error:
+            if not _is_missing(error):
+                failed[location] = error
+
+    def _delete_copied(self, etags: Mapping[S3Path, str]) -> None:
+        """Delete the versions that have these ETags, and nothing newer; raises with those that stayed."""
+        _raise_failed(delete_versions(self._client, etags), len(etags))
 
     def rmdir(self, path: str) -> None:
         """Delete an empty bucket, or the marker of a directory that has no other key.
@@ -209,16 +196,21 @@ class Removal(Selection):
             raise DirectoryNotEmptyError(_VERSIONS_LEFT, bucket=location.bucket, status=409) from error
 
 
-def _batches(etags: Mapping[str, str | None]) -> Iterator[dict[str, str | None]]:
-    """At most 1,000 keys each; one alone where XML cannot carry it."""
-    plain = [key for key in sorted(etags) if _fits_xml(key)]
-    for start in range(0, len(plain), _BATCH):
-        yield {key: etags[key] for key in plain[start : start + _BATCH]}
-    for key in etags:
-        if not _fits_xml(key):
-            yield {key: etags[key]}
+def _is_missing(error: GuardedS3Error) -> bool:
+    return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
 
 
-def _fits_xml(key: str) -> bool:
-    """Whether DeleteObjects can name the key: XML 1.0 has no control characters, and rewrites line ends."""
-    return key.isprintable()
+def _raise_failed(failed: Mapping[S3Path, GuardedS3Error], count: int) -> None:
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if all(error is first for error in failed.values()):
+        raise first
+    raise DeleteObjectsError(
+        f"{len(failed)} of {count} objects could not be deleted, the first because: {first.message}",
+        bucket=first.bucket,
+        key=first.key,
+        operation="DeleteObjects",
+        code=first.code,
+        errors={str(location): error for location, error in failed.items()},
+    ) from first

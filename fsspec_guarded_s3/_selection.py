@@ -19,7 +19,7 @@ from fsspec.utils import glob_translate, stringify_path
 from . import _paths
 from ._errors import HOPELESS
 from ._keywords import check_depth, refuse
-from ._listing import nothing_at
+from ._listing import nothing_at, refuse_everything
 from ._paths import S3Path
 from ._rows import by_name, directory_row
 from ._versions import Versions
@@ -54,13 +54,15 @@ class Selection(Versions):
         `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration is always raised.
         With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
         removed from the second are not walked into.
-        With a listing cache as it was when it was listed; `refresh` asks the store.
+        With a listing cache as it was when it was listed; `refresh` asks the store. ValueError for the root,
+        which is all of S3, unless `maxdepth` is 1.
         """
         refuse(self.walk, kwargs)
         check_depth(maxdepth)
         if not callable(on_error) and on_error not in ("omit", "raise"):
             raise ValueError(f"on_error must be omit, raise or a function, not {on_error!r}")
         name = self._strip_protocol(path)
+        refuse_everything(name, maxdepth)
         try:
             rows = self.ls(path, detail=True, refresh=refresh)
         except HOPELESS:
@@ -169,6 +171,22 @@ class Selection(Versions):
         """The same without what is below. `recursive` tells whether directories are asked for."""
         return sorted(set(self._each(path, lambda p, alone: self._root(p, recursive, None, alone)[0])))
 
+    def _in_named_buckets(self, path: Any, verb: str) -> Any:
+        """`path`, as a list where it is several. ValueError for a pattern in the place of a bucket.
+
+        Whoever writes f"{bucket}/*" and has no name in `bucket` does not mean the whole account.
+        """
+        alone = isinstance(path, (str, os.PathLike))
+        if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
+            return path  # a TypeError where it is looked at
+        paths = [path] if alone else list(path)
+        for name in map(self._strip_protocol, paths):
+            if MAGIC.search(name.partition("/")[0]):
+                raise ValueError(
+                    f"{name!r} has a pattern in the place of the bucket: {verb} takes buckets by name only"
+                )
+        return path if alone else paths
+
     def _each(self, path: Any, find: Callable[[str, bool], list[Source]]) -> list[Source]:
         alone = isinstance(path, (str, os.PathLike))
         if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
@@ -205,7 +223,11 @@ class Selection(Versions):
         name = self._strip_protocol(path)
         if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
             return [Source(row["name"], row["type"]) for row in self._glob(path, maxdepth)], True
-        return [Source(name, "directory" if self._without_protocol(path).endswith("/") else "")], False
+        if not self._without_protocol(path).endswith("/"):
+            return [Source(name, "")], False
+        if not recursive:  # else the tree tells
+            self.info(path)  # FileNotFoundError where there is no such directory
+        return [Source(name, "directory")], False
 
     def _tree(self, location: S3Path, maxdepth: int | None) -> list[Source]:
         """A directory and what is below it; empty when there is none."""

@@ -88,7 +88,7 @@ def test_large_object_is_copied_by_the_store_under_its_pin() -> None:
 
 def test_object_of_more_than_one_copied_part_keeps_all_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With copied parts of up to 10 MiB instead of 128."""
-    monkeypatch.setattr("fsspec_guarded_s3._parts._COPY_PART", 10 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", 10 * MIB)
     fake = FakeS3("bucket")
     old = period_free(21 * MIB + 1, seed=3)
     fake.put(*SLOT, old)

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import tenacity
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, _exchange, _options, _parts, _retry, _threads, _upload
+from fsspec_guarded_s3 import GuardedS3FileSystem, _copying, _exchange, _options, _retry, _threads, _upload
 from fsspec_guarded_s3._errors import GuardedS3Error
 from fsspec_guarded_s3._models import Written
 from tests.explore import fingerprint
@@ -59,13 +59,13 @@ class Explorer:
         monkeypatch.setattr(_upload, "secrets", self.tokens)
         monkeypatch.setattr(_options, "MIN_PART_SIZE", 1)
         monkeypatch.setattr(_options, "MIB", 1)
-        monkeypatch.setattr(_parts, "_COPY_PART", PART)
+        monkeypatch.setattr(_copying, "_COPY_PART", PART)
         monkeypatch.setattr(_threads, "_executor", AtOnce())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:
-        self._monkeypatch.setattr(_parts, "MIN_PART_SIZE", operation.min_part)
-        self._monkeypatch.setattr(_parts, "MAX_SINGLE_PUT", operation.single_copy)
+        self._monkeypatch.setattr(_copying, "MIN_PART_SIZE", operation.min_part)
+        self._monkeypatch.setattr(_copying, "MAX_SINGLE_PUT", operation.single_copy)
         return GuardedS3FileSystem(
             anon=True,
             endpoint_url="http://127.0.0.1",

@@ -129,7 +129,6 @@ def test_refresh_asks_the_store(place: Place) -> None:
         lambda fs, **refresh: fs.glob("buck*/d/*", **refresh),
         lambda fs, **refresh: fs.du("bucket/d", total=False, **refresh),
         lambda fs, **refresh: list(fs.walk("bucket/d", **refresh)),
-        lambda fs, **refresh: fs.find("", **refresh),
     ],
 )
 def test_whoever_looks_can_refresh(place: Place, look: Callable[..., Any]) -> None:
