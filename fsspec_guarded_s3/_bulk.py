@@ -304,7 +304,7 @@ class Bulk(Namespace):
             raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
         moved = [pair for pair in pairs if self._strip_protocol(pair[0]) != self._strip_protocol(pair[1])]
         for source, _ in moved:
-            self._target(source)  # a version is no object that could be moved
+            self._refuse_version(self._location(source)[0])
         etags: dict[S3Path, str] = {}
         for source, info in self._copy(moved, "raise", kwargs).items():
             if info is None:

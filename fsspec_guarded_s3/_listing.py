@@ -60,9 +60,13 @@ class Listing(AbstractFileSystem):
     def _target(self, path: Any) -> S3Path:
         """Where something is to be written: an object, never a version of it."""
         location = self._object(path)
+        self._refuse_version(location)
+        return location
+
+    @staticmethod
+    def _refuse_version(location: S3Path) -> None:
         if location.version_id is not None:
             raise ValueError(f"{location} is a version: versions are read, copied and deleted, never written")
-        return location
 
     def _location(self, path: Any, version_id: str | None = None) -> tuple[S3Path, bool]:
         """The bucket, object or directory that `path` names, and whether it can only be a directory."""

@@ -81,7 +81,7 @@ class Properties(Listing):
         if source == target and not condition:
             condition = condition_onto_itself(self._client, target, info)
         inside = copies_inside(self._client, target, condition, info)
-        if not (inside and is_single(info)):
+        if not (inside and is_single(info) and self._client.is_aws(target.bucket)):
             headers |= self._tagging(source, info, headers)
         upload = Upload(self._client_for(given), target, condition, headers)
         return copy_object(self._client_for(given.of_source()), upload, source, info, inside)

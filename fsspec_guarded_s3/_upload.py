@@ -21,6 +21,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from urllib.parse import parse_qsl
 
 from ._attributes import described, undescribed
 from ._bodies import FileChangedError, RequestBody, body_chunks
@@ -132,10 +133,12 @@ class Upload:
         """Publish `data` by one PutObject."""
         require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
-        return self._publish(
+        written = self._publish(
             lambda: self._client.put_object(self._path, data, self._condition, self._headers),
             lambda: _md5(data),
         )
+        self._keep_tags()
+        return written
 
     def copy(self, source: S3Path, info: ObjectInfo) -> Written:
         """Publish the version `info` of `source` by one CopyObject.
@@ -149,21 +152,19 @@ class Upload:
         headers = self._headers if not same or info.write_token else undescribed(self._headers)
         replace = headers is self._headers
         try:
-            return self._publish(
+            written = self._publish(
                 lambda: self._client.copy_object(
                     source, self._path, info.etag, self._condition, headers, replace=replace
                 ),
                 lambda: info.etag,
             )
         except PreconditionFailedError as error:
-            if not error.maybe_applied and self._condition and self._was_replaced(source, info):
-                raise ObjectChangedError(
-                    "the source was replaced before it was copied",
-                    bucket=source.bucket,
-                    key=source.key,
-                    status=error.status,
-                ) from error
+            # Without a condition on the target only the pin can have failed.
+            if not error.maybe_applied and (not self._condition or self._was_replaced(source, info)):
+                raise _source_changed(source, error) from error
             raise
+        self._keep_tags()
+        return written
 
     def _was_replaced(self, source: S3Path, info: ObjectInfo) -> bool:
         """Whether the 412 of a copy may have come from its source and not from the condition."""
@@ -204,7 +205,10 @@ class Upload:
 
     def copy_part(self, number: int, source: S3Path, part: ByteRange, etag: str) -> None:
         """UploadPartCopy of a range of `source`, pinned to its `etag`."""
-        copied = self._client.upload_part_copy(self._path, self._upload_id, number, source, part, etag)
+        try:
+            copied = self._client.upload_part_copy(self._path, self._upload_id, number, source, part, etag)
+        except PreconditionFailedError as error:
+            raise _source_changed(source, error) from error
         self._parts.append(copied)
 
     def send_part_in_background(self, number: int, data: RequestBody, concurrency: int) -> None:
@@ -235,6 +239,7 @@ class Upload:
             with suppress(GuardedS3Error):
                 found = self._client.head_object(self._path)
                 self.written = Written(found.etag, found.version_id)
+        self._keep_tags()
         return self.written
 
     def abort(self) -> None:
@@ -289,6 +294,29 @@ class Upload:
             self.abort()
             raise
         return self._completed(written)
+
+    def _keep_tags(self) -> None:
+        """Give the new object its tags once more where the store dropped them.
+
+        Some do so for uploads in parts, and for copies with other metadata. S3 has no condition for it.
+        """
+        wanted = dict(parse_qsl(self._headers.get("x-amz-tagging", ""), keep_blank_values=True))
+        if not wanted or self._client.is_aws(self._path.bucket):
+            return
+        try:
+            found = self._client.head_object(self._path)
+        except GuardedS3Error as error:
+            logger.info("could not look whether %s has its tags: %s", self._path, error)
+            return
+        if found.tag_count >= len(wanted) or not same_etag(found.etag, self.written.etag):
+            return
+        place = S3Path(self._path.bucket, self._path.key, self.written.version_id)
+        try:
+            self._client.put_object_tags(place, wanted)
+        except GuardedS3Error as error:
+            error.message = f"the object was written, but the store dropped its tags: {error.message}"
+            error.maybe_applied = True
+            raise
 
     def _completed(self, written: Written) -> Written:
         self._move(State.COMPLETED)
@@ -403,6 +431,18 @@ class Upload:
         if self._resumed:
             return "kept" if self._seen_open else "unclear"
         return "open" if self._remove_upload() and self._seen_open else "unclear"
+
+
+def _source_changed(source: S3Path, error: PreconditionFailedError) -> ObjectChangedError:
+    return ObjectChangedError(
+        "the source was replaced before it was copied",
+        bucket=source.bucket,
+        key=source.key,
+        operation=error.operation,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+    )
 
 
 def _md5(data: RequestBody) -> str:

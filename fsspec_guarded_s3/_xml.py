@@ -178,7 +178,7 @@ def _plain(text: str) -> str:
 
 def parse_versions(body: bytes) -> VersionPage:
     """A page of ListObjectVersions: versions and delete markers of each key, the newest first."""
-    root = _result(body, "ListVersions")
+    root = _versions_root(body)
     decode = unquote_plus if _text(root, "EncodingType") == "url" else str
     rows = [_version(item, decode) for item in root if item.tag in ("Version", "DeleteMarker")]
     prefixes = tuple(decode(_text(item, "Prefix")) for item in root.findall("CommonPrefixes"))
@@ -188,6 +188,18 @@ def parse_versions(body: bytes) -> VersionPage:
     if not key:
         raise ProtocolError("the listing of versions is truncated and has no marker: versions would be lost")
     return VersionPage(rows, prefixes, (key, _text(root, "NextVersionIdMarker")))
+
+
+def _versions_root(body: bytes) -> ElementTree.Element:
+    """The document, whose name differs: <ListBucketVersionsResult> of gofakes3, <ListBucketResult> of S3Mock.
+
+    One with <Contents> is of a store that does not know the question, and lists objects.
+    """
+    root = _root(body)
+    known = ("ListVersionsResult", "ListBucketVersionsResult", "ListBucketResult")
+    if root.tag not in known or root.find("Contents") is not None:
+        raise ProtocolError(f"the store answered <{root.tag}> where <ListVersionsResult> was expected")
+    return root
 
 
 def _version(item: ElementTree.Element, decode: Callable[[str], str]) -> ObjectVersion:
@@ -286,7 +298,9 @@ def _crc(item: ElementTree.Element) -> Crc | None:
 
 
 def parse_tags(body: bytes) -> list[tuple[str, str]]:
-    """GetObjectTagging: (key, value) of every tag."""
+    """GetObjectTagging: (key, value) of every tag; S3Mock answers nothing at all where there are none."""
+    if not body.strip():
+        return []
     return [(_text(item, "Key"), _text(item, "Value")) for item in _result(body, "Tagging").iter("Tag")]
 
 

@@ -18,7 +18,7 @@ import itertools
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
@@ -29,7 +29,14 @@ from xml.sax.saxutils import escape
 
 from tests.scripted_server import Answer, Headers, Reply, Request, quoted, respond, s3_error
 
-KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language")
+KEPT = (
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "x-amz-server-side-encryption",
+)
 CRC32 = "x-amz-checksum-crc32"
 CHECKED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
 
@@ -105,7 +112,9 @@ class FakeS3:
 
     `fault(request, fake)` is asked before a request is applied, `after(request, reply)` when it was: an
     answer of theirs goes out instead, so `after=lambda request, reply: close()` loses a response.
-    `ignore_conditions` and `ignore_range` make a store that answers 200 and does as it likes.
+    `ignore_conditions` and `ignore_range` make a store that answers 200 and does as it likes; `ignored` are
+    the guards that it ignores, by their names in `_probe.Guards`. `drops_tags` makes one that loses the tags
+    of copies with other metadata and of uploads in parts.
     `etag_override` is the ETag that GET responses (not HEAD's) claim. `replay_ok` answers a repeated
     Complete as AWS does, instead of with NoSuchUpload. `min_part_size` is the least size of a part
     that is not the last. `refuse_delete(key)` is the code with which DeleteObjects answers for a key.
@@ -117,6 +126,8 @@ class FakeS3:
         fault: Callable[[Request, FakeS3], Answer | None] | None = None,
         after: Callable[[Request, Reply], Answer | None] | None = None,
         ignore_conditions: bool = False,
+        ignored: Collection[str] = (),
+        drops_tags: bool = False,
         ignore_range: bool = False,
         etag_override: str | None = None,
         replay_ok: bool = False,
@@ -132,6 +143,8 @@ class FakeS3:
         self.fault = fault
         self.after = after
         self.ignore_conditions = ignore_conditions
+        self.ignored = frozenset(ignored)
+        self.drops_tags = drops_tags
         self.ignore_range = ignore_range
         self.etag_override = etag_override
         self.replay_ok = replay_ok
@@ -235,7 +248,8 @@ class FakeS3:
                 refused = self.refuse_delete(key)
                 if refused:
                     raise S3Error(200, refused)
-                self._check_write(Headers([("If-Match", etag)] if etag else []), bucket, key)
+                condition = Headers([("If-Match", etag)] if etag else [])
+                self._check_write(condition, bucket, key, swap="delete_many")
             except S3Error as error:
                 result.append(("Error", [("Key", key), ("Code", str(error)), ("Message", str(error))]))
                 continue
@@ -345,7 +359,7 @@ class FakeS3:
         if method == "PUT" and not set(query) - {"x-id"}:
             return self._put_object(request, bucket, key)
         if method == "DELETE":
-            self._check_write(request.headers, bucket, key)
+            self._check_write(request.headers, bucket, key, swap="delete")
             self.objects.pop((bucket, key), None)
             return respond(204)
         raise S3Error(501, "NotImplemented")
@@ -378,7 +392,8 @@ class FakeS3:
 
     def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
         stored = self._stored(bucket, key)
-        self._check_read(request.headers, stored, prefix="")
+        if "pinned_get" not in self.ignored:
+            self._check_read(request.headers, stored, prefix="")
         etag = stored.etag
         if request.method == "GET" and self.etag_override is not None:
             etag = quoted(self.etag_override)
@@ -410,22 +425,25 @@ class FakeS3:
         return respond(200, etag=stored.etag, headers={CRC32: sent} if sent else {})
 
     def _copy_object(self, request: Request, bucket: str, key: str) -> Reply:
-        source = self._copy_source(request)
-        self._check_write(request.headers, bucket, key)
+        source = self._copy_source(request, "copy_source")
+        self._check_write(request.headers, bucket, key, "copy_create", "copy_swap")
         replaced = request.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
         headers = _kept(request.headers) if replaced else source.headers
         beside = _beside(request.headers)
         if request.headers.get("x-amz-tagging-directive", "COPY") == "COPY":
             beside["tags"] = source.tags
+        if self.drops_tags and replaced:
+            beside["tags"] = {}
         stored = StoredObject(source.body, md5_etag(source.body), headers, source.crc32, **beside)
         self.objects[bucket, key] = stored
         return _xml("CopyObjectResult", [("LastModified", stored.modified), ("ETag", stored.etag)])
 
-    def _copy_source(self, request: Request) -> StoredObject:
+    def _copy_source(self, request: Request, guard: str) -> StoredObject:
         bucket, _, key = unquote(request.headers["x-amz-copy-source"]).removeprefix("/").partition("/")
         self._need_bucket(bucket)
         stored = self._stored(bucket, key)
-        self._check_read(request.headers, stored, prefix="x-amz-copy-source-")
+        if guard not in self.ignored:
+            self._check_read(request.headers, stored, prefix="x-amz-copy-source-")
         return stored
 
     # Multipart uploads
@@ -465,7 +483,7 @@ class FakeS3:
         if not 1 <= number <= 10_000:
             raise S3Error(400, "InvalidArgument", "Part number must be from 1 to 10000")
         if "x-amz-copy-source" in request.headers:
-            source = self._copy_source(request).body
+            source = self._copy_source(request, "copy_source_parts").body
             wanted = _byte_range(request.headers.get("x-amz-copy-source-range"), len(source))
             body = source[wanted[0] : wanted[1] + 1] if wanted else source
             part = upload.parts[number] = Part(body, md5_etag(body))
@@ -494,12 +512,14 @@ class FakeS3:
         parts = [upload.parts[number] for number, _etag in named]
         body = b"".join(part.body for part in parts)
         _verify_whole(request.headers, body)
-        self._check_write(request.headers, upload.bucket, upload.key)
+        self._check_write(
+            request.headers, upload.bucket, upload.key, "create_on_complete", "swap_on_complete"
+        )
         digests = b"".join(hashlib.md5(part.body).digest() for part in parts)
         etag = f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"'
         whole = request.headers.get(CRC32)
         self.objects[upload.bucket, upload.key] = StoredObject(
-            body, etag, upload.headers, whole, tags=upload.tags, acl=upload.acl
+            body, etag, upload.headers, whole, tags={} if self.drops_tags else upload.tags, acl=upload.acl
         )
         del self.uploads[upload_id]
         fields = [("Location", request.path), ("Bucket", upload.bucket), ("Key", upload.key), ("ETag", etag)]
@@ -536,16 +556,19 @@ class FakeS3:
 
     # Conditions
 
-    def _check_write(self, headers: Headers, bucket: str, key: str) -> None:
+    def _check_write(
+        self, headers: Headers, bucket: str, key: str, create: str = "create", swap: str = "swap"
+    ) -> None:
+        """`create` and `swap` are the names of the guards that this request asks for."""
         if self.ignore_conditions:
             return
         stored = self.objects.get((bucket, key))
-        if "if-none-match" in headers:
+        if "if-none-match" in headers and create not in self.ignored:
             if headers["if-none-match"] != "*":
                 raise S3Error(501, "NotImplemented", "If-None-Match takes * alone")
             if stored is not None:
                 raise _precondition_failed("If-None-Match")
-        if "if-match" in headers:
+        if "if-match" in headers and swap not in self.ignored:
             if stored is None:
                 raise S3Error(404, "NoSuchKey", "The specified key does not exist.")
             if not _matches(headers["if-match"], stored.etag):

@@ -277,10 +277,11 @@ def test_writer_on_an_ignoring_store_is_refused_at_the_latest_at_close() -> None
 
 
 def test_unconditional_verbs_do_not_probe() -> None:
+    """But for copies, which need the pin of their source."""
     fake = FakeS3("bucket", ignore_conditions=True)
     with store(fake, probe="always") as (server, fs):
         fs.pipe_file(PATH, b"data")
-        fs.cp_file(PATH, "bucket/b")
+        fs.pipe_file("bucket/b", b"data")
         assert fs.cat_file(PATH) == b"data"
         fs.rm_file("bucket/b")
         assert not any(is_probe(request) for request in server.requests)
