@@ -375,7 +375,7 @@ def _guards(patient: _Patient) -> Seen:
     missing = probe(patient.client, patient.trial).missing()
     if not missing:
         return _ok("all are honoured")
-    remedy = "writes that need one of these are refused, never done without it; others are fine"
+    remedy = "writes that need one are refused, never done without it; copies and moves take another way"
     return _warning(f"not honoured: {', '.join(missing)}", remedy)
 
 
