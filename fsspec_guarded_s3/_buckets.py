@@ -12,6 +12,7 @@ from . import _xml
 from ._errors import ObjectNotFoundError, ProtocolError, ResponseError
 from ._exchange import Exchange
 from ._models import ListPage, Request, VersionPage
+from ._pages import Markers
 from ._paths import is_directory_bucket
 from ._threads import Task
 
@@ -47,6 +48,8 @@ class BucketOperations(Exchange):
             return self._ask(request(token), lambda answer: answer.body)
 
         body, token = fetch(None), None
+        markers = Markers("the listing")
+        before: ListPage | None = None
         while True:
             # The next page is on its way while this one is parsed and used.
             ahead = _xml.next_token(body) if max_keys == MAX_KEYS else None
@@ -56,65 +59,66 @@ class BucketOperations(Exchange):
                     page = _xml.parse_list(body)
                 except ProtocolError:  # damaged on its way: ask again, as for any answer that got lost
                     page = self._ask(request(token), lambda answer: _xml.parse_list(answer.body))
+                _check_page(page, before, prefix)
                 yield page
                 if page.next_token is None:
                     return
-                if page.next_token == token:
-                    raise ProtocolError("the listing goes round in circles: the same token came twice")
-                token = page.next_token
+                markers.check(page.next_token)
+                token, before = page.next_token, page
                 body = task.wait() if task is not None and ahead == token else fetch(token)
             finally:
                 if task is not None:
                     task.cancel()
 
     def list_tree(self, bucket: str, prefix: str) -> Iterator[ListPage]:
-        """ListObjectsV2 of all that is below `prefix`, in any order.
+        """ListObjectsV2 of all that is below `prefix`, in any order, each key once.
 
         Pages come one after the other, each a round trip. Where that takes long, since the store is distant
-        and there are many, the directories below are listed side by side instead.
+        and there are many, the directories below are listed side by side instead: as a whole, since not every
+        store lists in the order of UTF-8 (Storj, gateways to file systems), and what came before is left out.
         """
-        side_by_side = not is_directory_bucket(bucket)  # which lists in no order
+        side_by_side = not is_directory_bucket(bucket)
+        told: set[str] = set()
         for count, page in enumerate(self.list_objects(bucket, prefix), 1):
             yield page
-            more = page.next_token and page.keys
-            if count == _MANY_PAGES and more and side_by_side and self.is_distant():
+            if count <= _MANY_PAGES:
+                told.update(page.keys)
+            if count == _MANY_PAGES and page.next_token and side_by_side and self.is_distant():
                 branches = self._branches(bucket, prefix)
                 if branches is not None:
-                    yield from self._list_branches(bucket, *branches, page.keys[-1])
+                    yield from self._list_branches(bucket, *branches, told)
                     return
 
-    def _branches(self, bucket: str, prefix: str) -> tuple[list[ListPage], tuple[str, ...]] | None:
+    def _branches(self, bucket: str, prefix: str) -> tuple[list[ListPage], list[str]] | None:
         """The directories where the keys below `prefix` part, and the pages with the keys beside them.
 
-        None where there are so many that each would cost a request for little.
+        None where there are so many that each would cost a request for little, or where they make no tree.
         """
         beside: list[ListPage] = []
         while True:
             level = next(self.list_objects(bucket, prefix, "/", MAX_KEYS - 1))
             beside.append(level)
-            if level.next_token or not 1 <= len(level.prefixes) <= self.options.max_concurrency:
+            prefixes = list(dict.fromkeys(level.prefixes))
+            if level.next_token or not 1 <= len(prefixes) <= self.options.max_concurrency:
                 return None
-            if len(level.prefixes) > 1:
-                return beside, level.prefixes
-            if len(level.prefixes[0]) <= len(prefix):  # nonsense
+            if any(name.find("/", len(prefix)) != len(name) - 1 for name in prefixes):
                 return None
-            prefix = level.prefixes[0]
+            if len(prefixes) > 1:
+                return beside, prefixes
+            prefix = prefixes[0]
 
     def _list_branches(
-        self, bucket: str, beside: list[ListPage], prefixes: tuple[str, ...], last: str
+        self, bucket: str, beside: list[ListPage], prefixes: list[str], told: set[str]
     ) -> Iterator[ListPage]:
-        """What comes after the key `last`."""
-        tasks = [
-            Task(partial(self._all_pages, bucket, prefix))
-            for prefix in prefixes
-            if prefix > last or last.startswith(prefix)
-        ]
+        """What is beside and below `prefixes`, without the keys that were told before."""
+        tasks = [Task(partial(self._all_pages, bucket, prefix)) for prefix in prefixes]
         try:
             for page in beside:
-                yield page.keys_after(last)
+                yield page.without(told)
+                told.update(page.keys)
             for task in tasks:
                 for page in task.wait():
-                    yield page.keys_after(last)
+                    yield page.without(told)
         finally:
             for task in tasks:
                 task.cancel()
@@ -127,6 +131,7 @@ class BucketOperations(Exchange):
         query = [("versions", ""), ("prefix", prefix), ("encoding-type", "url")]
         query += [("delimiter", delimiter)] if delimiter else []
         markers: tuple[str, str] | None = None
+        came = Markers("the listing of versions")
         while True:
             more = [("key-marker", markers[0])] if markers else []
             more += [("version-id-marker", markers[1])] if markers and markers[1] else []
@@ -135,13 +140,13 @@ class BucketOperations(Exchange):
             yield page
             if page.next_markers is None:
                 return
-            if page.next_markers == markers:
-                raise ProtocolError("the listing goes round in circles: the same markers came twice")
+            came.check(page.next_markers)
             markers = page.next_markers
 
     def list_buckets(self) -> Iterator[tuple[str, datetime | None]]:
         """ListBuckets, all pages: accounts may have more than one answer holds."""
         token: str | None = None
+        markers = Markers("the list of buckets")
         while True:
             query = (("continuation-token", token),) if token else ()
             request = Request("ListBuckets", "GET", query=query)
@@ -149,8 +154,7 @@ class BucketOperations(Exchange):
             yield from rows
             if following is None:
                 return
-            if following == token:
-                raise ProtocolError("the list of buckets goes round in circles: the same token came twice")
+            markers.check(following)
             token = following
 
     def head_bucket(self, bucket: str) -> str:
@@ -210,3 +214,11 @@ class BucketOperations(Exchange):
         headers = {"content-md5": base64.b64encode(digest).decode(), "content-type": "application/xml"}
         query = (("versioning", ""),)
         self._send(Request("PutBucketVersioning", "PUT", bucket, query=query, headers=headers, body=body))
+
+
+def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:
+    """Raises ProtocolError for what would name keys that nobody asked for, or the same ones for ever."""
+    if not all([name.startswith(prefix) for names in (page.keys, page.prefixes) for name in names]):
+        raise ProtocolError(f"the store listed keys that do not begin with the prefix {prefix!r}")
+    if before is not None and page.keys and (page.keys, page.prefixes) == (before.keys, before.prefixes):
+        raise ProtocolError("the listing goes round in circles: the same page came twice")

@@ -135,8 +135,8 @@ class Listing(AbstractFileSystem):
         raise missing
 
     def _has_children(self, location: S3Path) -> bool:
-        page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=1))
-        return bool(page.keys or page.prefixes)
+        pages = self._client.list_objects(location.bucket, location.prefix, max_keys=1)
+        return any(page.keys or page.prefixes for page in pages)
 
     def exists(self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -229,9 +229,9 @@ class ListPage(NamedTuple):
         prefixes = tuple(name for name in self.prefixes if name.startswith(prefix))
         return self._with([key.startswith(prefix) for key in self.keys], prefixes)
 
-    def keys_after(self, key: str) -> ListPage:
-        """The keys of the page that come after `key`, without prefixes."""
-        return self._with([other > key for other in self.keys], ())
+    def without(self, keys: Set[str]) -> ListPage:
+        """The page without `keys`, and without prefixes."""
+        return self._with([key not in keys for key in self.keys], ())
 
     def _with(self, kept: list[bool], prefixes: tuple[str, ...]) -> ListPage:
         columns = (self.keys, self.modified, self.etags, self.sizes, self.storage)

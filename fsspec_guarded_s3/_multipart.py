@@ -12,6 +12,7 @@ from ._exchange import Exchange
 from ._headers import copy_source, told_etag, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written
 from ._options import Options
+from ._pages import Markers
 from ._paths import S3Path, is_directory_bucket
 
 
@@ -120,7 +121,9 @@ class MultipartOperations(Exchange):
         """ListParts, all pages."""
         parts: list[Part] = []
         marker: str | None = "0"
+        markers = Markers("the list of parts")
         while marker is not None:
+            markers.check(marker)
             query = (("part-number-marker", marker), ("uploadId", upload_id))
             request = Request("ListParts", "GET", path.bucket, path.key, query)
             page, marker, checksum_type = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
@@ -135,14 +138,16 @@ class MultipartOperations(Exchange):
         asked = prefix[: prefix.rfind("/") + 1] if is_directory_bucket(bucket) else prefix
         uploads: list[PendingUpload] = []
         markers: tuple[str, str] | None = ("", "")
+        came = Markers("the list of uploads")
         while markers is not None:
+            came.check(markers)
             query = [("uploads", ""), ("prefix", asked), ("encoding-type", "url")]
             if markers[0]:
                 query += [("key-marker", markers[0])]
                 query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
             page, following = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
-            if following is not None and (not following[0] or following == markers):
+            if following is not None and not following[0]:
                 raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
             markers = following
             uploads += [upload for upload in page if upload.key.startswith(prefix)]

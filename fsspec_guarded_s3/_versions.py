@@ -43,10 +43,13 @@ class Versions(Properties):
         return found
 
     def _versions_of(self, location: S3Path) -> Iterator[ObjectVersion]:
+        ordered = True
         for page in self._client.list_versions(location.bucket, location.key):
             yield from (version for version in page.versions if version.key == location.key)
-            if page.next_markers and page.next_markers[0] != location.key:
-                return  # keys come in order: what follows are keys that this one is a prefix of
+            keys = [version.key for version in page.versions]
+            ordered = ordered and keys == sorted(keys)
+            if ordered and page.next_markers and page.next_markers[0] != location.key:
+                return  # what follows are keys that this one is a prefix of
 
     def _versions_below(self, location: S3Path) -> Iterator[ObjectVersion]:
         """Every version of the object itself and of all keys below it, markers of directories included."""

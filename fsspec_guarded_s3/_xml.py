@@ -36,8 +36,12 @@ def _named(root: ElementTree.Element, operation: str) -> ElementTree.Element:
 
 
 def _root(body: bytes) -> ElementTree.Element:
-    """The document without name spaces: stores differ in whether they send one."""
-    root = _tree(_decoded(body))
+    return _parsed(_decoded(body))
+
+
+def _parsed(text: str) -> ElementTree.Element:
+    """The document without name spaces: stores differ in whether they send one, and for which elements."""
+    root = _tree(text)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root
@@ -90,9 +94,13 @@ def refuse_page(body: bytes, operation: str) -> None:
         raise ProtocolError(f"{operation} was answered with a page or a text that no store sends")
 
 
+_FIRST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!][^>]*>\s*)*<(?:[\w.-]+:)?(\w+)")
+
+
 def parse_error(body: bytes) -> dict[str, str]:
-    """The fields of an `<Error>` document; empty for anything else."""
-    if b"<Error" not in body:
+    """The fields of an `<Error>` document, whatever the prefix of its name space; empty for anything else."""
+    first = _FIRST.match(body)
+    if first is None or first[1] not in (b"Error", b"ErrorResponse"):
         return {}
     try:
         root = _root(body.strip())
@@ -112,7 +120,7 @@ _ENTRY = re.compile(
     r"(?:<Owner>(?:\s*<\w+>[^<]*</\w+>)*\s*</Owner>\s*)?<StorageClass>([^<]*)</StorageClass>\s*</Contents>"
 )
 _FIELDS = ("Key", "LastModified", "ETag", "Size", "StorageClass")
-_TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
+_TOKEN = re.compile(rb"<(?:[\w.-]+:)?NextContinuationToken>([^<]+)</")
 
 
 def next_token(body: bytes) -> str | None:
@@ -127,43 +135,45 @@ def parse_list(body: bytes) -> ListPage:
     pieces = _ENTRY.split(text)  # what is between the entries, and five fields of each
     columns = [pieces[n::6] for n in range(1, 6)]
     rest = "".join(pieces[::6])
-    if "<Contents" not in rest and "<!" not in rest:
+    if "Contents" not in rest and "<!" not in rest:
         root = _list_root(rest)
         columns = [[_plain(value) for value in column] if _escaped(column) else column for column in columns]
     else:
         root = _list_root(text)
         columns = _columns(root)
-    space = root.tag[: root.tag.find("}") + 1]  # stripping it from every element would cost a third
-    encoded = root.findtext(space + "EncodingType") == "url"
+    encoded = _text(root, "EncodingType") == "url"
     keys, modified, etags, sizes, storage = columns
     if encoded:
         keys = [unquote_plus(key) if "%" in key or "+" in key else key for key in keys]
-    found = [item.findtext(space + "Prefix") or "" for item in root.iterfind(space + "CommonPrefixes")]
+    found = [prefix.text or "" for item in root.iterfind("CommonPrefixes") for prefix in item.iter("Prefix")]
     prefixes = tuple(unquote_plus(prefix) if encoded else prefix for prefix in found)
-    truncated = root.findtext(space + "IsTruncated") == "true"
-    token = root.findtext(space + "NextContinuationToken") or None
+    token = _text(root, "NextContinuationToken") or None
+    truncated = _is_truncated(root, token)
     if truncated and token is None:
         raise ProtocolError("the listing is truncated and has no continuation token: keys would be lost")
     return ListPage(keys, prefixes, token if truncated else None, modified, etags, sizes, storage)
 
 
 def _list_root(text: str) -> ElementTree.Element:
-    root = _tree(text)
-    if root.tag.rpartition("}")[2] != "ListBucketResult":
+    root = _parsed(text)
+    if root.tag != "ListBucketResult":
         raise ProtocolError(f"the store answered a listing with <{root.tag}>, not with <ListBucketResult>")
     return root
 
 
 def _columns(root: ElementTree.Element) -> list[list[str]]:
     """The fields of all entries, from a tree."""
-    space = root.tag[: root.tag.find("}") + 1]
-    rows = [
-        [item.findtext(space + name) or "" for name in _FIELDS] for item in root.iterfind(space + "Contents")
-    ]
+    rows = [[_text(item, name) for name in _FIELDS] for item in root.iterfind("Contents")]
     columns = [[row[n] for row in rows] for n in range(len(_FIELDS))]
     for size in columns[3]:
         _size(size)
     return columns
+
+
+def _is_truncated(root: ElementTree.Element, marker: str | None = None) -> bool:
+    """Whether there is another page. Where the store does not say so, the marker of that page does."""
+    said = _text(root, "IsTruncated").strip().lower()
+    return said == "true" or (said != "false" and bool(marker))
 
 
 def _escaped(column: list[str]) -> bool:
@@ -182,7 +192,7 @@ def parse_versions(body: bytes) -> VersionPage:
     decode = unquote_plus if _text(root, "EncodingType") == "url" else str
     rows = [_version(item, decode) for item in root if item.tag in ("Version", "DeleteMarker")]
     prefixes = tuple(decode(_text(item, "Prefix")) for item in root.findall("CommonPrefixes"))
-    if _text(root, "IsTruncated") != "true":
+    if not _is_truncated(root):
         return VersionPage(rows, prefixes)
     key = decode(_text(root, "NextKeyMarker"))
     if not key:
@@ -279,7 +289,7 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None, str]:
         for item in root.findall("Part")
     ]
     kind = _text(root, "ChecksumType")
-    if _text(root, "IsTruncated") != "true":
+    if not _is_truncated(root):
         return parts, None, kind
     marker = _text(root, "NextPartNumberMarker")
     if not marker:
@@ -312,7 +322,7 @@ def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | N
         PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), s3_time(_text(item, "Initiated")))
         for item in root.findall("Upload")
     ]
-    if _text(root, "IsTruncated") != "true":
+    if not _is_truncated(root):
         return uploads, None
     return uploads, (decode(_text(root, "NextKeyMarker")), _text(root, "NextUploadIdMarker"))
 

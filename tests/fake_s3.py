@@ -151,6 +151,7 @@ class FakeS3:
         self.min_part_size = min_part_size
         self.tells_checksums = True  # in its answer to CreateMultipartUpload, as AWS does
         self.refuse_delete: Callable[[str], str | None] = lambda key: None
+        self.order: Callable[[str], Any] | None = None  # of listings, as in `sorted`: another one than S3's
         self._upload_numbers = itertools.count(1)
 
     def put(self, bucket: str, key: str, body: bytes, **metadata: str) -> StoredObject:
@@ -298,6 +299,9 @@ class FakeS3:
         A page that ended with a common prefix goes on after all that is below it; `start-after`, which
         only looks like one, does not.
         """
+        if self.order is not None:
+            yield from self._entries_in_order(bucket, prefix, delimiter, last)
+            return
         seen = None
         for key in sorted(key for name, key in self.objects if name == bucket and key.startswith(prefix)):
             if key <= last:
@@ -310,6 +314,21 @@ class FakeS3:
             if common != seen and not (resumed and common == last):
                 yield common, None
             seen = common
+
+    def _entries_in_order(
+        self, bucket: str, prefix: str, delimiter: str, last: str
+    ) -> Iterable[tuple[str, str | None]]:
+        """Yield the same in the order of this store, which knows what it listed by name, not by comparing."""
+        entries: dict[str, str | None] = {}
+        for key in sorted(
+            [key for name, key in self.objects if name == bucket and key.startswith(prefix)], key=self.order
+        ):
+            end = key.find(delimiter, len(prefix)) if delimiter else -1
+            name = key if end < 0 else key[: end + len(delimiter)]
+            entries.setdefault(name, key if end < 0 else None)
+        names = list(entries)
+        for name in names[names.index(last) + 1 if last in entries else 0 :]:
+            yield name, entries[name]
 
     def _listed(self, bucket: str, key: str, encode: Callable[[str], str]) -> Fields:
         stored = self.objects[bucket, key]

@@ -41,6 +41,7 @@ LAYERS = (
     {
         "_client",
         "_multipart",
+        "_pages",
         "_buckets",
         "_corrections",
         "_exchange",
@@ -123,6 +124,8 @@ WITHIN = {
     ("_multipart", "_exchange"),
     ("_buckets", "_exchange"),
     ("_buckets", "_threads"),
+    ("_buckets", "_pages"),
+    ("_multipart", "_pages"),
     ("_exchange", "_threads"),
     ("_client", "_multipart"),
     ("_client", "_exchange"),

@@ -1,12 +1,14 @@
 """Listings of many keys from a distant store: directories are listed side by side, and nothing is lost."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
 
 PAGE = 10
 TREES: dict[str, Sequence[str]] = {
@@ -78,6 +80,55 @@ def test_a_tree_is_removed_as_a_whole(name: str) -> None:
     with ScriptedServer(handler=fake) as server:
         filesystem(server.url).rm("bucket/data", recursive=True)
     assert {key for _, key in fake.objects} == {"data.txt", "other/x"}
+
+
+ORDERS: dict[str, Callable[[str], object]] = {
+    "folder by folder": lambda key: key.split("/"),
+    "files before folders": lambda key: [(name != "", name) for name in key.split("/")[::-1]],
+    "backwards": lambda key: [-ord(char) for char in key],
+    "without case": str.casefold,
+    "by no rule": lambda key: hashlib.md5(key.encode()).digest(),
+    "UTF-16": lambda key: key.encode("utf-16-be"),
+    "the end of the name first": lambda key: key[::-1],
+}
+UNEVEN = [f"data/a/{n:03d}" for n in range(90)] + [f"data/a-b/{n:03d}" for n in range(40)] + ["data/z"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["uneven", *TREES])
+def test_a_store_with_another_order_loses_and_doubles_nothing(name: str, order: str) -> None:
+    """Whether the keys that came first are in S3's order, or look as if they were."""
+    keys = UNEVEN if name == "uneven" else TREES[name]
+    fake = store([*keys, "data/B/1", "data/b/2"])
+    fake.order = ORDERS[order]
+    there = sorted(key for _, key in fake.objects if key.startswith("data/") and not key.endswith("/"))
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        assert fs.find("bucket/data") == [f"bucket/{key}" for key in there]
+        assert list(fs.find("bucket/data", detail=True)) == [f"bucket/{key}" for key in there]
+        pages = list(fs._client.list_tree("bucket", "data/"))
+        listed = [key for page in pages for key in page.keys]
+        assert len(listed) == len(set(listed))
+        fs.rm("bucket/data", recursive=True)
+    assert {key for _, key in fake.objects} == {"data.txt", "other/x"}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_key_that_a_store_shows_twice_is_found_once(order: str) -> None:
+    """A marker beside the directories and in its own: what `delimiter` should have rolled up."""
+    fake = store([*UNEVEN, "data/a/", "data/a-b/"])
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if "delimiter" not in request.query:
+            return None
+        entry = b"<Contents><Key>data/a/</Key><Size>0</Size></Contents></ListBucketResult>"
+        return replace(reply, body=reply.body.replace(b"</ListBucketResult>", entry))
+
+    fake.order, fake.after = ORDERS[order], after
+    with ScriptedServer(handler=fake) as server:
+        pages = filesystem(server.url)._client.list_tree("bucket", "data/")
+        listed = [key for page in pages for key in page.keys]
+    assert sorted(listed) == sorted([*UNEVEN, "data/a/", "data/a-b/"])
 
 
 def test_directories_are_listed_side_by_side_and_only_what_is_left_of_them() -> None:
