@@ -1,4 +1,4 @@
-"""Name spaces of XML: none, S3's as default, or a prefix on the root or on all elements. All read the same."""
+"""Name spaces of XML: none, S3's as default, a prefix on the root or on all elements. All read the same."""
 
 from __future__ import annotations
 
