@@ -71,14 +71,19 @@ class MultipartOperations(Exchange):
     def upload_part_copy(
         self, path: S3Path, upload_id: str, number: int, source: S3Path, part: ByteRange, etag: str
     ) -> Part:
-        """UploadPartCopy of a range of `source`, pinned to its `etag`."""
+        """UploadPartCopy of a range of `source`, pinned to its `etag`; the CRC is the store's own.
+
+        Some stores (versitygw, S3Proxy) want the CRC of every part on Complete, of copied ones too.
+        """
         headers = copy_source(source, etag)
         headers["x-amz-copy-source-range"] = part.header()
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
         # rclone answers 200, says nothing and stores an empty part: ProtocolError
-        copied = self._ask(request, lambda answer: _xml.parse_etag(answer.body, "CopyPart"))
-        return Part(number, copied, part.stop - part.start)
+        copied, crc = self._ask(request, lambda answer: _xml.parse_copied_part(answer.body))
+        if crc is not None and crc.algorithm != self._algorithm:  # that of the source, not of the upload
+            crc = None
+        return Part(number, copied, part.stop - part.start, crc)
 
     def complete_multipart_upload(
         self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition

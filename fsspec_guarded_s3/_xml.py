@@ -276,6 +276,11 @@ def parse_etag(body: bytes, operation: str) -> str:
     return etag
 
 
+def parse_copied_part(body: bytes) -> tuple[str, Crc | None]:
+    """UploadPartCopy: the ETag of the part, and its CRC where the store tells it."""
+    return parse_etag(body, "CopyPart"), _crc(_root(body))
+
+
 def parse_parts(body: bytes) -> tuple[list[Part], str | None, str]:
     """ListParts: the parts of a page, the marker of the next one, and the checksum type of the upload."""
     root = _result(body, "ListParts")

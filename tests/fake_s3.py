@@ -150,6 +150,9 @@ class FakeS3:
         self.replay_ok = replay_ok
         self.min_part_size = min_part_size
         self.tells_checksums = True  # in its answer to CreateMultipartUpload, as AWS does
+        # CopyPartResult has the CRC, as on AWS; Complete refuses parts whose CRC it does not name.
+        self.tells_copied = True
+        self.wants_checksums = False
         self.refuse_delete: Callable[[str], str | None] = lambda key: None
         self.order: Callable[[str], Any] | None = None  # of listings, as in `sorted`: another one than S3's
         self._upload_numbers = itertools.count(1)
@@ -506,7 +509,9 @@ class FakeS3:
             wanted = _byte_range(request.headers.get("x-amz-copy-source-range"), len(source))
             body = source[wanted[0] : wanted[1] + 1] if wanted else source
             part = upload.parts[number] = Part(body, md5_etag(body))
-            return _xml("CopyPartResult", [("LastModified", part.modified), ("ETag", part.etag)])
+            fields: list[tuple[str, object]] = [("LastModified", part.modified), ("ETag", part.etag)]
+            fields += [("ChecksumCRC32", crc32(body))] if self.tells_copied else []
+            return _xml("CopyPartResult", fields)
         _verify(request)
         part = upload.parts[number] = Part(request.body, md5_etag(request.body))
         sent = request.headers.get(CRC32)
@@ -560,7 +565,7 @@ class FakeS3:
         if any(len(upload.parts[number].body) < self.min_part_size for number in numbers[:-1]):
             raise S3Error(400, "EntityTooSmall")
         checksums = [item.findtext("ChecksumCRC32") for item in _parse(request.body).iter("Part")]
-        if upload.composite and None in checksums:
+        if (upload.composite or self.wants_checksums) and None in checksums:
             raise S3Error(400, "InvalidRequest", "The upload was created using a checksum")
         for number, sent in zip(numbers, checksums, strict=True):
             if sent is not None and sent != crc32(upload.parts[number].body):

@@ -1,8 +1,10 @@
 """Appending: the old bytes stay in front, a rival's write is never lost, and a failure changes nothing."""
 
 import gzip
+import re
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -16,9 +18,9 @@ from fsspec_guarded_s3 import (
     ServerError,
 )
 from tests.data import period_free
-from tests.fake_s3 import FakeS3, Part, md5_etag
+from tests.fake_s3 import FakeS3, Part, crc32, md5_etag
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
 from tests.test_faults import always, lose, named, once, operation, short_pauses  # noqa: F401
 
 PATH = "bucket/key.txt"
@@ -84,6 +86,55 @@ def test_large_object_is_copied_by_the_store_under_its_pin() -> None:
         assert [request.headers["x-amz-copy-source-if-match"] for request in copies(server)] == [old.etag]
         assert [request.headers["if-match"] for request in named(server, "Complete")] == [old.etag]
     assert fake.objects[SLOT].body == LARGE + b"tail"
+
+
+def appended(fs: GuardedS3FileSystem) -> None:
+    append(fs, MORE)
+
+
+def copied(fs: GuardedS3FileSystem) -> None:
+    fs.cp_file(PATH, PATH, ContentType="text/html")
+
+
+@pytest.mark.parametrize("call", [appended, copied])
+@pytest.mark.parametrize("part", [6 * MIB, 128 * MIB], ids=["several", "one"])
+def test_completion_names_the_checksums_of_copied_parts(
+    call: Callable[[GuardedS3FileSystem], None], part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some stores refuse a completion otherwise; where the whole object is checked, copied parts are too."""
+    monkeypatch.setattr("fsspec_guarded_s3._parts._COPY_PART", part)
+    monkeypatch.setattr("fsspec_guarded_s3._parts.MAX_SINGLE_PUT", 5 * MIB)
+    fake = FakeS3("bucket")
+    fake.wants_checksums = True
+    fake.put(*SLOT, MORE)
+    with ScriptedServer(handler=fake) as server:
+        call(filesystem(server.url, **PARTS))
+        (complete,) = named(server, "Complete")
+    assert fake.objects[SLOT].body == MORE + (MORE if call is appended else b"")
+    assert complete.headers["x-amz-checksum-crc32"] == crc32(fake.objects[SLOT].body)
+
+
+@pytest.mark.parametrize(
+    "told", ["<ChecksumCRC64NVME>AAAAAAAAAAA=</ChecksumCRC64NVME>", "", "<ChecksumCRC32/>"]
+)
+def test_checksum_of_a_copied_part_that_is_of_no_use_is_left_out(told: str) -> None:
+    """One by another algorithm than that of the upload, none, or none that can be read."""
+    fake = FakeS3("bucket")
+    fake.put(*SLOT, LARGE)
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if "x-amz-copy-source" not in request.headers:
+            return None
+        body = re.sub(rb"<ChecksumCRC32>.*</ChecksumCRC32>", told.encode(), reply.body)
+        return replace(reply, body=body)
+
+    fake.after = after
+    with ScriptedServer(handler=fake) as server:
+        append(filesystem(server.url, **PARTS), SMALL)
+        (complete,) = named(server, "Complete")
+    assert fake.objects[SLOT].body == LARGE + SMALL
+    assert complete.body.count(b"<Checksum") == 1
+    assert "x-amz-checksum-crc32" not in complete.headers
 
 
 def test_object_of_more_than_one_copied_part_keeps_all_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
