@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from . import _xml
 from ._bodies import RequestBody, body_size
 from ._buckets import BucketOperations
 from ._checksums import body_crc
+from ._deadline import Deadline
 from ._errors import (
     GuardedS3Error,
     IncompleteBodyError,
@@ -93,14 +93,16 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self.options.verify_checksums else {}
 
-    def read_object(self, path: S3Path, receive: Callable[[Body, float], T], early: Early | None = None) -> T:
+    def read_object(
+        self, path: S3Path, receive: Callable[[Body, Deadline], T], early: Early | None = None
+    ) -> T:
         """GetObject without knowing the size: `receive` gets the body and the deadline.
 
         Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
         """
         request = self._object_request(path)
 
-        def attempt(deadline: float) -> T:
+        def attempt(deadline: Deadline) -> T:
             with self._exchange(request, deadline, early) as body:
                 if body.length is None:
                     raise ProtocolError("GetObject was answered without a length")
@@ -126,7 +128,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         cursor: Cursor,
         pin: ObjectInfo,
         drain: Callable[[HTTPBody, Cursor], None],
-        deadline: float | None = None,
+        deadline: Deadline | None = None,
         early: Early | None = None,
         failed: GuardedS3Error | None = None,
     ) -> None:
@@ -140,7 +142,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         begin = cursor.position
         asked = early.request if early is not None else _range_request(path, begin, cursor.stop, pin)
 
-        def attempt(deadline: float) -> None:
+        def attempt(deadline: Deadline) -> None:
             start, stop, request = cursor.position, cursor.stop, asked
             if start > begin:
                 request = _range_request(path, start, stop, pin)
@@ -181,7 +183,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         wanted = (0, min(size, pin.size), pin.size)
         data = bytearray(wanted[1])
         try:
-            deadline = time.monotonic() + self.options.request_deadline
+            deadline = Deadline(self.options.request_deadline)
             with self._exchange(early.request, deadline, early) as body:
                 self._check_pin(body, pin.etag, path)
                 if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):

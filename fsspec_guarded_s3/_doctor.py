@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from ._client import S3Client
 from ._download import read_range
@@ -135,10 +134,9 @@ def _endpoint(patient: _Patient) -> Seen:
     proxy = patient.transport.proxy(endpoint.scheme, endpoint.host)
     if proxy is None:
         return _ok(seen)
-    parts = urlsplit(proxy)  # its user and password are not shown
     patient.proxied = True
-    patient.hop = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    return _ok(f"{seen} through the proxy {patient.hop[0]}:{patient.hop[1]}")
+    patient.hop = proxy.host, proxy.port
+    return _ok(f"{seen} through the proxy {proxy.host}:{proxy.port}")
 
 
 def _dns(patient: _Patient) -> Seen:

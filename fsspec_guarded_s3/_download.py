@@ -14,6 +14,7 @@ from functools import partial
 
 from ._checksums import ObjectChecksum
 from ._client import Cursor, S3Client
+from ._deadline import Deadline
 from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
 from ._exchange import Early
 from ._models import Body, ObjectInfo
@@ -114,7 +115,7 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
     ChecksumMismatchError.
     """
 
-    def receive(body: Body, deadline: float) -> bytes:
+    def receive(body: Body, deadline: Deadline) -> bytes:
         size = body.length or 0
         buffer = _sized(size)
         check = ObjectChecksum.for_stored(client.stored_checksum(body))
@@ -138,7 +139,7 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
 
 
 def _finish_first(
-    client: S3Client, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: float
+    client: S3Client, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: Deadline
 ) -> None:
     """Take the first range from the answer that is at hand; where it breaks, ask for what is missing."""
     try:

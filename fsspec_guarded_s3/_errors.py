@@ -29,7 +29,7 @@ class GuardedS3Error(OSError):
     """
 
     default_errno: ClassVar[int] = _errno.EIO
-    given_up = False  # all attempts were made: those who called for them make no more
+    given_up = False  # all attempts were made, or none would fare better
 
     def __init__(
         self,

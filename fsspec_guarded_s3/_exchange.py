@@ -17,6 +17,7 @@ from typing import TypeVar
 from . import _xml
 from ._attributes import CUSTOMER_KEY, Attributes
 from ._corrections import CORRECTABLE, Corrections
+from ._deadline import Deadline
 from ._endpoints import Endpoint
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
@@ -84,6 +85,7 @@ class Exchange:
         self.options = options
         self._transport = shared_transport(options)
         self._signer = Signer(options)
+        self._transport.bundle_of_profile = self._signer.ca_bundle
         self._retry = RetryPolicy(self.attempts)
         self._sessions = Sessions()
         self._welcome = False  # whether the store has granted a request
@@ -169,7 +171,7 @@ class Exchange:
 
     # --- the crossing point ---
 
-    def _exchange(self, request: Request, deadline: float, early: Early | None = None) -> HTTPBody:
+    def _exchange(self, request: Request, deadline: Deadline, early: Early | None = None) -> HTTPBody:
         """One attempt. Every request of this package passes here."""
         sent = early.take() if early is not None else None
         body = sent.answer(deadline) if sent else self._transport.exchange(self._wire(request), deadline)
@@ -181,7 +183,7 @@ class Exchange:
 
     def _ahead(self, request: Request) -> Early:
         """Send `request` now; `_exchange` takes its answer later."""
-        deadline = time.monotonic() + self.options.request_deadline
+        deadline = Deadline(self.options.request_deadline)
         return Early(request, lambda: self._transport.send(self._wire(request), deadline))
 
     def _wire(self, request: Request) -> WireRequest:
@@ -232,7 +234,7 @@ class Exchange:
         An answer that cannot be understood is one that got lost.
         """
 
-        def attempt(deadline: float) -> T:
+        def attempt(deadline: Deadline) -> T:
             with self._exchange(request, deadline, early) as body:
                 answer = Response(body.status, body.headers, body.read())
                 # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
@@ -247,8 +249,8 @@ class Exchange:
     def _repeat(
         self,
         request: Request,
-        attempt: Callable[[float], T],
-        deadline: float | None = None,
+        attempt: Callable[[Deadline], T],
+        deadline: Deadline | None = None,
         failed: GuardedS3Error | None = None,
     ) -> T:
         """Run `attempt` under the retry policy; wrong region, clock and credentials are corrected.
@@ -264,11 +266,11 @@ class Exchange:
     def _repeat_attempt(
         self,
         request: Request,
-        attempt: Callable[[float], T],
-        deadline: float | None,
+        attempt: Callable[[Deadline], T],
+        deadline: Deadline | None,
         failed: GuardedS3Error | None,
     ) -> T:
-        deadline = deadline or time.monotonic() + self.options.request_deadline
+        deadline = deadline or Deadline(self.options.request_deadline)
         outset = self._signer.outset()
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrections: Corrections | None = None
@@ -306,7 +308,7 @@ class Exchange:
                         raise corrections.reason from error
                 raise
 
-    def _reason_of(self, head: Request, deadline: float) -> ResponseError | None:
+    def _reason_of(self, head: Request, deadline: Deadline) -> ResponseError | None:
         """Why `head` was refused: its answer has no body, and that of a GET has one with an error code."""
         request = replace(head, operation="GetObject", method="GET", unsigned={"range": "bytes=0-0"})
         if not head.key:

@@ -23,6 +23,7 @@ _SPACE = (
     " \t"  # of RFC 9110, 5.5: in text that is read as Latin-1 two bytes of UTF-8 would be white space too
 )
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
+_TO_STATUS = len("HTTP/1.1 ")
 _UNTOLD = 65536  # bytes to read at once where the head tells no length
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
@@ -39,7 +40,13 @@ class Incoming(io.RawIOBase):
 
     def expect(self, pace: Pace) -> None:
         """A new response begins, bounded by `pace`."""
+        pace.in_body = False
         self._pace = pace
+
+    def body_begins(self) -> None:
+        """The head was read: what comes now may take as long as it moves."""
+        if self._pace is not None:
+            self._pace.in_body = True
 
     @property
     def empty(self) -> bool:
@@ -52,19 +59,38 @@ class Incoming(io.RawIOBase):
         return self._start == self._stop and not self._channel.holds()
 
     def _receive(self, view: memoryview, *, all_comes: bool = False) -> int:
-        pace = self._pace
+        pace, channel = self._pace, self._channel
         assert pace is not None
-        seconds = pace.allowance()
-        channel = self._channel
-        count = channel.fill(view, seconds) if all_comes else channel.receive(view, seconds)
-        pace.moved(count)
-        return count
+        return channel.fill(view, pace) if all_comes else channel.receive(view, pace)
 
     def _more(self) -> bool:
         """Receive into the buffer, whose bytes were all taken; False at the end of the connection."""
         self._start = self._stop = 0
         self._stop = self._receive(self._view)
         return self._stop > 0
+
+    def answered(self) -> bool:
+        """Whether a refusal has begun to come, or the connection has ended. It does not wait.
+
+        A store may refuse before it has the whole request (RFC 9112, 9.5), and say 1xx before that. One that
+        says 2xx so early may still read.
+        """
+        if self.empty:
+            self._start = self._stop = 0
+        if self._stop < len(self._view):
+            count = self._channel.look(self._view[self._stop :])
+            if count == 0:
+                return True
+            self._stop += count or 0
+        while self._stop - self._start > _TO_STATUS:
+            kind = self._buffer[self._start + _TO_STATUS]
+            if kind != ord("1"):
+                return kind != ord("2")
+            end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
+            if end < 0:
+                return False
+            self._start = end + 4
+        return False
 
     # --- heads ---
 
@@ -181,6 +207,7 @@ class HTTPBody:
         elif self.length is None:
             self.will_close = True
         self._left = self.length
+        incoming.body_begins()
 
     def __enter__(self) -> HTTPBody:
         return self

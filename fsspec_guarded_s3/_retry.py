@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ._bodies import FileChangedError
+from ._deadline import Deadline
 from ._errors import (
     ChecksumMismatchError,
     ConflictError,
@@ -98,11 +99,11 @@ class RetryPolicy:
         self,
         attempt: Callable[[], T],
         *,
-        deadline: float,
+        deadline: Deadline,
         retry_on_conflict: bool = False,
         failed: GuardedS3Error | None = None,
     ) -> T:
-        """Return what `attempt` returns. `deadline` is a `time.monotonic()` value in seconds.
+        """Return what `attempt` returns.
 
         `failed` is how a first attempt ended that was made elsewhere: it counts as one.
         """
@@ -141,7 +142,7 @@ class RetryPolicy:
         return isinstance(error, (TransportError, ServerError, ThrottledError))
 
     def _again(
-        self, attempt: Callable[[], T], first: GuardedS3Error, deadline: float, retry_on_conflict: bool
+        self, attempt: Callable[[], T], first: GuardedS3Error, deadline: Deadline, retry_on_conflict: bool
     ) -> T:
         """tenacity counts the attempt that already failed as its first."""
         import tenacity
@@ -181,10 +182,10 @@ class RetryPolicy:
         self._budget.give_back(RETRY_COST)
         return result
 
-    def _stop_at(self, deadline: float) -> tenacity.stop.StopBaseT:
+    def _stop_at(self, deadline: Deadline) -> tenacity.stop.StopBaseT:
         def stop(retry_state: tenacity.RetryCallState) -> bool:
             used_up = retry_state.attempt_number >= self._max_attempts()
-            late = time.monotonic() + retry_state.upcoming_sleep >= deadline
+            late = deadline.left() <= retry_state.upcoming_sleep
             return used_up or late or not self._budget.take()
 
         return stop

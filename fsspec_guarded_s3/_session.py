@@ -140,6 +140,11 @@ class Session:
             raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
         return session
 
+    def ca_bundle(self) -> str | None:
+        """The file of trusted certificates that the profile names. Raises what `botocore` raises."""
+        found: str | None = self.botocore().get_scoped_config().get("ca_bundle")
+        return found
+
     def frozen(self) -> Any:
         """The credentials of this moment; botocore refreshes them when they are about to expire."""
         if self._static is not None:

@@ -127,6 +127,10 @@ class Signer:
         """Whether `bucket` is at a host of AWS itself."""
         return self._endpoints.is_aws(bucket)
 
+    def ca_bundle(self) -> str | None:
+        """The file of trusted certificates that the AWS profile names."""
+        return self._session.ca_bundle()
+
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
         return self._session.identity()

@@ -17,39 +17,32 @@ import atexit
 import http.client
 import os
 import queue
-import socket
 import ssl
-import sys
 import threading
 import time
-import urllib.request
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import urllib3
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks, wire_bytes
-from ._channel import Channel, Pace, channel_of
-from ._errors import (
-    ConfigurationError,
-    ConnectError,
-    IncompleteBodyError,
-    SendTimeoutError,
-)
+from ._bodies import wire_bytes
+from ._channel import Pace
+from ._connect import Proxy, Route, connected, proxy_for, socket_options_of
+from ._deadline import Deadline
+from ._errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ._http import HTTPBody, Incoming, translated
 from ._models import WireRequest
 from ._options import Options
-from ._paths import is_loopback
+from ._sending import Sender
+from ._trust import ssl_context
 
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
 FRESH_SECONDS = 4.0
-_SEND_SLICE = 256 * 1024
 
 
 class _Idle:
@@ -117,17 +110,6 @@ class GuardedHTTPSConnectionPool(_IdleEviction, HTTPSConnectionPool):
     QueueCls = _Idle  # type: ignore[assignment]
 
 
-def _socket_options(options: Options) -> list[tuple[int, int, int]]:
-    found = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            found.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    if sys.platform == "linux":
-        # Bounds a send to a peer that died without a word (RFC 5482); milliseconds.
-        found.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.send_timeout * 1000)))
-    return found
-
-
 class Sent:
     """A request on its way, on a connection of its own. Take its answer, or close it."""
 
@@ -141,11 +123,14 @@ class Sent:
         self.since = time.monotonic()
         self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
 
-    def answer(self, deadline: float) -> HTTPBody:
+    def answer(self, deadline: Deadline) -> HTTPBody:
         """Read the head of the answer and hand out its body."""
         options, wire = self._options, self._wire
         incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
-        incoming.expect(Pace(options, options.read_timeout, deadline, wire.patient))
+        timeout = options.read_timeout
+        if wire.patient:  # a store may work for minutes before it says a word: at most two attempts fit in
+            timeout = max(timeout, options.request_deadline / 2)
+        incoming.expect(Pace(options, timeout, deadline, wire.patient))
         try:
             body = HTTPBody(incoming, wire.method, partial(_release, self._pool, self._conn, wire))
         except BaseException as error:
@@ -161,6 +146,11 @@ class Sent:
             ) from self.broken
         if self.broken is not None:
             body.will_close = True
+            if body.status < 300:
+                self.close()
+                raise IncompleteBodyError(
+                    f"the store answered {body.status} to a part of the request: {self.broken}"
+                ) from self.broken
         return body
 
     def close(self) -> None:
@@ -173,17 +163,19 @@ class Transport:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._socket_options = socket_options_of(options)
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str, int], Any] = {}
         self._context: ssl.SSLContext | None = None
+        self.bundle_of_profile: Callable[[], str | None] = lambda: None
         self.round_trip = float("inf")  # seconds, as the last answers tell
         self.answers = 0  # that told it
 
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
 
-    def exchange(self, wire: WireRequest, deadline: float) -> HTTPBody:
-        """Send `wire`, read the head, hand out the body. `deadline` is a `time.monotonic()` value.
+    def exchange(self, wire: WireRequest, deadline: Deadline) -> HTTPBody:
+        """Send `wire`, read the head, hand out the body. `deadline` is put off while a body moves.
 
         The connection is reused when the body was read to its end, else closed. After an error answer only
         when the request had no body, of which the store may have left a part unread.
@@ -194,13 +186,13 @@ class Transport:
         self._learn_round_trip(time.monotonic() - began)
         return body
 
-    def send(self, wire: WireRequest, deadline: float) -> Sent:
+    def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
         pool = self._pool(wire.scheme, wire.host, wire.port)
-        conn = self._connected(pool, wire)
+        conn = self._connected(pool, wire, deadline)
         sent = Sent(self._options, pool, conn, wire)
         try:
-            sent.broken = self._send(conn, wire, deadline)
+            sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
         except BaseException:
             sent.close()
             raise
@@ -229,55 +221,28 @@ class Transport:
         return pool
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Any:
-        keywords: dict[str, Any] = {
-            "timeout": urllib3.Timeout(
-                connect=self._options.connect_timeout, read=self._options.read_timeout
-            ),
-            "maxsize": max(32, self._options.max_concurrency * 4),
-            "retries": False,
-            "socket_options": _socket_options(self._options),
-        }
+        keywords: dict[str, Any] = {"maxsize": max(32, self._options.max_concurrency * 4), "retries": False}
         cls: Any = GuardedHTTPConnectionPool
         if scheme == "https":
             cls = GuardedHTTPSConnectionPool
             keywords["ssl_context"] = self.ssl_context()
-        proxy = self.proxy(scheme, host)
-        if proxy is not None:
-            manager: Any = urllib3.ProxyManager(proxy, **keywords)
-            manager.pool_classes_by_scheme = {
-                "http": GuardedHTTPConnectionPool,
-                "https": GuardedHTTPSConnectionPool,
-            }
-            pool = manager.connection_from_host(host, port, scheme)
-        else:
-            pool = cls(host, port, **keywords)
+        pool = cls(host, port, **keywords)
         pool.idle_timeout = self._options.idle_timeout
+        pool.route = Route(scheme, host, port, self.proxy(scheme, host))
         return pool
 
     @staticmethod
-    def proxy(scheme: str, host: str) -> str | None:
-        """The URL of the proxy to `host` that the environment names; it may hold a password."""
-        if is_loopback(host) or urllib.request.proxy_bypass(host):
-            return None
-        return urllib.request.getproxies().get(scheme) or None
+    def proxy(scheme: str, host: str) -> Proxy | None:
+        """The proxy to `host` that the environment names. Raises ConfigurationError for what is none."""
+        return proxy_for(scheme, host)
 
     def ssl_context(self) -> ssl.SSLContext:
         """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
         if self._context is None:
-            bundle = self._options.ca_bundle
-            source = "storage option ca_bundle"
-            for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
-                if not bundle:
-                    bundle, source = os.environ.get(name), name
-            with _naming(source, bundle):
-                context = ssl.create_default_context(cafile=bundle or None)
-            if self._options.client_cert:
-                with _naming("storage option client_cert", self._options.client_cert):
-                    context.load_cert_chain(self._options.client_cert)
-            self._context = context  # only now: one without its certificate must not be used
+            self._context = ssl_context(self._options, self.bundle_of_profile)
         return self._context
 
-    def _connected(self, pool: Any, wire: WireRequest) -> HTTPConnection:
+    def _connected(self, pool: Any, wire: WireRequest, deadline: Deadline) -> HTTPConnection:
         conn = pool._get_conn()
         if wire.fresh:
             pool.close_if_older(conn, FRESH_SECONDS)
@@ -285,22 +250,19 @@ class Transport:
             return conn  # type: ignore[no-any-return]
         failure: BaseException | None = None
         try:
-            conn.timeout = self._options.connect_timeout
-            if pool.proxy is not None and wire.scheme == "https":
-                pool._prepare_proxy(conn)
-            else:
-                conn.connect()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            conn.close()
-            failure = _innermost(error)
-        except BaseException:
-            conn.close()
-            raise
+            channel = connected(pool.route, self._options, self._socket_options, self.ssl_context, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            failure = error
         if failure is not None:
-            # urllib3's error holds the connection: it is neither cause nor context, since dask pickles both.
-            raise ConnectError(f"no connection to {wire.host}:{wire.port}: {_told(failure)}") from failure
-        conn.channel = channel_of(conn.sock, self._options)
-        conn.incoming = Incoming(conn.channel)
+            hopeless = isinstance(failure, ssl.SSLCertVerificationError)
+            raise ConnectError(
+                f"no connection to {pool.route}: {_told(failure)}", given_up=hopeless
+            ) from failure
+        conn.sock = channel.sock
+        conn.channel = channel
+        conn.incoming = Incoming(channel)
         return conn  # type: ignore[no-any-return]
 
     # --- one exchange ---
@@ -313,42 +275,22 @@ class Transport:
         else:
             self.round_trip += (waited - self.round_trip) * 0.1
 
-    def _send(self, conn: HTTPConnection, wire: WireRequest, deadline: float) -> OSError | None:
+    def _send(
+        self, conn: HTTPConnection, proxy: Proxy | None, wire: WireRequest, deadline: Deadline
+    ) -> OSError | None:
         """Send head and body. Returns what broke the connection."""
         target = wire.target
-        if conn.proxy is not None and wire.scheme == "http":  # RFC 9112, 3.2.2: absolute form
+        lines = [f"{name}: {value}" for name, value in wire.headers.items()]
+        if proxy is not None and wire.scheme == "http":  # RFC 9112, 3.2.2: absolute form
             target = f"http://{wire.headers['host']}{target}"
-        lines = [f"{wire.method} {target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in wire.headers.items()]
+            lines += [f"proxy-authorization: {proxy.authorization}"] if proxy.authorization else []
+        lines.insert(0, f"{wire.method} {target} HTTP/1.1")
         text = "\r\n".join([*lines, "", ""])
         if not text.count("\n") == text.count("\r") == len(lines) + 1:
             raise ValueError("a header value must not hold a line break")
         data = wire_bytes(text)
         pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
-        channel: Channel = conn.channel  # type: ignore[attr-defined]
-        try:
-            _send_buffer(channel, data, pace)
-            if channel.sends_files and isinstance(wire.body, FileSlice):
-                _send_file(channel, wire.body, pace)
-            else:
-                for piece in body_chunks(wire.body):
-                    _send_buffer(channel, piece, pace)
-        except TimeoutError as error:
-            message = f"the store stopped taking the request: {error}"
-            raise SendTimeoutError(message, request_sent=False) from error
-        except OSError as error:
-            return error
-        return None
-
-
-@contextmanager
-def _naming(source: str, path: str | None) -> Iterator[None]:
-    """What cannot be loaded is a wrong configuration, never a FileNotFoundError: that is a missing object."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a path with a zero byte
-        said = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(f"{source}: {path!r} cannot be loaded: {said}") from error
+        return Sender(conn.channel, conn.incoming, pace).send(data, wire)  # type: ignore[attr-defined]
 
 
 def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, status: int) -> None:
@@ -356,30 +298,6 @@ def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, st
         pool._put_conn(conn)
     else:
         conn.close()
-
-
-def _send_buffer(channel: Channel, data: Buffer, pace: Pace) -> None:
-    view = memoryview(data)
-    while view.nbytes:
-        count = channel.send(view[:_SEND_SLICE], pace.allowance())
-        pace.moved(count)
-        view = view[count:]
-
-
-def _send_file(channel: Channel, body: FileSlice, pace: Pace) -> None:
-    position = body.start
-    while position < body.stop:
-        count = channel.send_file(body.descriptor, position, body.stop - position, pace.allowance())
-        if not count:
-            raise FileChangedError("the local file became shorter while it was uploaded")
-        pace.moved(count)
-        position += count
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
 
 
 def _told(error: BaseException) -> str:

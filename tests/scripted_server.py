@@ -37,6 +37,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
 
@@ -426,6 +427,9 @@ class Link:
 
     def __init__(self, sock: socket.socket, number: int) -> None:
         self.number = number
+        self.peer: Any = None
+        with contextlib.suppress(OSError):  # the client has left already
+            self.peer = sock.getpeername()
         self._sock = sock
         self._reader = sock.makefile("rb")
 

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from fsspec_guarded_s3._channel import Channel, KernelTimed, channel_of
+from fsspec_guarded_s3._channel import Channel, KernelTimed, Pace, channel_of
+from fsspec_guarded_s3._deadline import Deadline
 from fsspec_guarded_s3._options import Options
 
 SOON, LONG = 0.05, 30.0  # seconds
+
+
+def within(seconds: float) -> Pace:
+    """The time that one call may take."""
+    return Pace(Options(min_rate=0.0), seconds, Deadline(60), False)
 
 
 def kernel_timed(sock: socket.socket) -> Channel:
@@ -56,12 +62,12 @@ def test_receive_brings_what_there_is(
     here, there = pair
     channel, buffer = kind(here), bytearray(10)
     there.send(b"abc")
-    assert channel.receive(memoryview(buffer), LONG) == 3
+    assert channel.receive(memoryview(buffer), within(LONG)) == 3
     assert buffer[:3] == b"abc"
     with pytest.raises(TimeoutError):
-        channel.receive(memoryview(buffer), SOON)
+        channel.receive(memoryview(buffer), within(SOON))
     there.close()
-    assert channel.receive(memoryview(buffer), LONG) == 0
+    assert channel.receive(memoryview(buffer), within(LONG)) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,11 +77,11 @@ def test_fill_loses_nothing_that_came_in_time(
     here, there = pair
     channel, buffer = kind(here), bytearray(10)
     there.send(b"abc")
-    assert channel.fill(memoryview(buffer), SOON) == 3
+    assert channel.fill(memoryview(buffer), within(SOON)) == 3
     with pytest.raises(TimeoutError):
-        channel.fill(memoryview(buffer)[3:], SOON)
+        channel.fill(memoryview(buffer)[3:], within(SOON))
     there.send(b"defghijklm")
-    assert channel.fill(memoryview(buffer)[3:], LONG) == 7
+    assert channel.fill(memoryview(buffer)[3:], within(LONG)) == 7
     assert buffer == b"abcdefghij"
 
 
@@ -88,7 +94,7 @@ def test_kernel_waits_for_all_that_is_to_come(pair: tuple[socket.socket, socket.
     )
     sender.start()
     buffer = bytearray(2**20)
-    assert kernel_timed(here).fill(memoryview(buffer), LONG) == 2**20
+    assert kernel_timed(here).fill(memoryview(buffer), within(LONG)) == 2**20
     sender.join()
     assert buffer == content
 
@@ -106,7 +112,7 @@ def test_what_trickles_in_is_told_at_every_turn(pair: tuple[socket.socket, socke
     sender = threading.Thread(target=trickle)
     sender.start()
     try:
-        assert 0 < kernel_timed(here).fill(memoryview(bytearray(2**20)), LONG) < 2**10
+        assert 0 < kernel_timed(here).fill(memoryview(bytearray(2**20)), within(LONG)) < 2**10
     finally:
         done.set()
         sender.join()
@@ -117,9 +123,9 @@ def test_kernel_waits_for_more_than_a_turn(pair: tuple[socket.socket, socket.soc
     here, there = pair
     channel, buffer = KernelTimed(here, turn=SOON), bytearray(5)
     threading.Timer(SOON * 5, lambda: there.send(b"later")).start()
-    assert channel.fill(memoryview(buffer), LONG) == 5
+    assert channel.fill(memoryview(buffer), within(LONG)) == 5
     with pytest.raises(TimeoutError):
-        channel.receive(memoryview(buffer), SOON * 3)
+        channel.receive(memoryview(buffer), within(SOON * 3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,11 +136,11 @@ def test_send_ends_when_nobody_reads(
     block = memoryview(bytes(2**16))
     with pytest.raises(TimeoutError):
         while True:
-            assert channel.send(block, SOON) > 0
+            assert channel.send(block, within(SOON)) > 0
     (tmp_path / "file").write_bytes(block)
     with open(tmp_path / "file", "rb") as file, pytest.raises(TimeoutError):
         while True:
-            assert channel.send_file(file.fileno(), 0, 2**16, SOON) > 0
+            assert channel.send_file(file.fileno(), 0, 2**16, within(SOON)) > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,12 +151,12 @@ def test_file_is_sent_in_pieces_up_to_its_end(
     channel = kind(here)
     (tmp_path / "file").write_bytes(b"0123456789")
     with open(tmp_path / "file", "rb") as file:
-        assert channel.send_file(file.fileno(), 4, 100, LONG) == 6
-        assert channel.send_file(file.fileno(), 10, 100, LONG) == 0
+        assert channel.send_file(file.fileno(), 4, 100, within(LONG)) == 6
+        assert channel.send_file(file.fileno(), 10, 100, within(LONG)) == 0
     assert there.recv(100) == b"456789"
-    assert channel.send(memoryview(b"x"), LONG) == 1, "the socket is in the mode that it had"
+    assert channel.send(memoryview(b"x"), within(LONG)) == 1, "the socket is in the mode that it had"
     with pytest.raises(TimeoutError):
-        channel.receive(memoryview(bytearray(1)), SOON)
+        channel.receive(memoryview(bytearray(1)), within(SOON))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,7 +175,7 @@ def test_file_is_sent_where_many_are_open(
             open(tmp_path / "file", "rb") as file,
         ):
             assert high.fileno() >= 1100
-            assert kind(high).send_file(file.fileno(), 0, 10, LONG) == 10
+            assert kind(high).send_file(file.fileno(), 0, 10, within(LONG)) == 10
         assert there.recv(100) == b"0123456789"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))

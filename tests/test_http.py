@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import io
 import itertools
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import IncompleteBodyError, ProtocolError, TransportError
+from fsspec_guarded_s3._deadline import Deadline
 from fsspec_guarded_s3._http import HTTPBody, Incoming, Pace, translated
 from fsspec_guarded_s3._options import Options
 
@@ -25,8 +25,8 @@ class Pieces:
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = [piece for piece in pieces if piece]
 
-    def receive(self, view: memoryview, seconds: float) -> int:
-        assert seconds > 0
+    def receive(self, view: memoryview, pace: Pace) -> int:
+        assert pace.allowance() > 0
         if not self._pieces:
             return 0
         piece = self._pieces.pop(0)
@@ -56,7 +56,7 @@ class Released:
 def incoming(pieces: list[bytes]) -> Incoming:
     """A connection on which these pieces arrive."""
     found = Incoming(Pieces(pieces))
-    found.expect(Pace(Options(), 30, time.monotonic() + 60, False))
+    found.expect(Pace(Options(), 30, Deadline(60), False))
     return found
 
 

@@ -22,6 +22,7 @@ LAYERS = (
         "_error_codes",
         "_bodies",
         "_checksums",
+        "_deadline",
     },
     {
         "_xml",
@@ -34,8 +35,11 @@ LAYERS = (
         "_operations",
         "_signing",
         "_channel",
+        "_connect",
         "_http",
+        "_sending",
         "_transport",
+        "_trust",
         "_retry",
     },
     {
@@ -120,6 +124,13 @@ WITHIN = {
     ("_corrections", "_express"),
     ("_transport", "_http"),
     ("_transport", "_channel"),
+    ("_transport", "_connect"),
+    ("_transport", "_sending"),
+    ("_transport", "_trust"),
+    ("_connect", "_channel"),
+    ("_connect", "_http"),
+    ("_sending", "_channel"),
+    ("_sending", "_http"),
     ("_http", "_channel"),
     ("_multipart", "_exchange"),
     ("_buckets", "_exchange"),
@@ -186,8 +197,8 @@ WITHIN = {
     ("_arguments", "_transfers"),
 }
 ONLY = {
-    "botocore": {"_session", "_endpoints", "_sigv4", "_signing"},
-    "urllib3": {"_transport"},
+    "botocore": {"_session", "_endpoints", "_sigv4", "_signing", "_trust"},
+    "urllib3": {"_transport", "_connect"},
     "tenacity": {"_retry"},
     "awscrt": {"_checksums", "_sigv4a"},
     "isal": {"_checksums"},
@@ -273,7 +284,9 @@ def test_no_module_does_http_beside_the_transport() -> None:
     clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
     assert {module for module in MODULES if imports(module)[1] & clients} == {
         "_channel",
+        "_connect",
         "_http",
         "_transport",
+        "_trust",
         "_doctor",
     }

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, ObjectNotFoundError
-from fsspec_guarded_s3._channel import Channel, _held_by
+from fsspec_guarded_s3._channel import Channel, Pace, _held_by
+from fsspec_guarded_s3._deadline import Deadline
+from fsspec_guarded_s3._options import Options
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, raw, respond
 
@@ -95,6 +97,6 @@ def test_a_socket_of_tls_that_holds_bytes_is_not_quiet() -> None:
         ):
             secure.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             channel = Channel(secure)
-            assert channel.receive(memoryview(bytearray(1)), 10) == 1
+            assert channel.receive(memoryview(bytearray(1)), Pace(Options(), 10, Deadline(10), False)) == 1
             assert channel.holds()
             assert not channel.is_quiet()

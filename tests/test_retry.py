@@ -3,7 +3,6 @@
 import errno
 import pickle
 import random
-import time
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -24,6 +23,7 @@ from fsspec_guarded_s3 import (
     ServerError,
     ThrottledError,
 )
+from fsspec_guarded_s3._deadline import Deadline
 from fsspec_guarded_s3._retry import (
     BASE_SECONDS,
     CAP_SECONDS,
@@ -63,7 +63,7 @@ class Attempts:
 
     def run(self, max_attempts: int = 5, *, seconds: float = 900.0, on_conflict: bool = False) -> str:
         policy = RetryPolicy(max_attempts, sleep=self.waits.append)
-        return policy.call(self, deadline=time.monotonic() + seconds, retry_on_conflict=on_conflict)
+        return policy.call(self, deadline=Deadline(seconds), retry_on_conflict=on_conflict)
 
 
 def constant(value: float) -> Callable[[], float]:
@@ -202,7 +202,7 @@ def test_budget_stops_a_storm_of_retries() -> None:
 
     for _ in range(200):
         with pytest.raises(ServerError):
-            policy.call(attempt, deadline=time.monotonic() + 900)
+            policy.call(attempt, deadline=Deadline(900))
     assert count == 200 + 100
 
 
@@ -210,7 +210,7 @@ def test_success_after_a_retry_gives_back_what_the_retry_took() -> None:
     budget_of_one = RetryPolicy(2, sleep=lambda seconds: None)
     budget_of_one._budget = RetryBudget(RETRY_COST)
     for _ in range(20):
-        assert budget_of_one.call(Attempts([ServerError("once")]), deadline=time.monotonic() + 900) == "done"
+        assert budget_of_one.call(Attempts([ServerError("once")]), deadline=Deadline(900)) == "done"
 
 
 def test_store_that_refuses_three_of_ten_requests_is_read_from() -> None:
@@ -225,7 +225,7 @@ def test_store_that_refuses_three_of_ten_requests_is_read_from() -> None:
     failures = 0
     for _ in range(1500):
         try:
-            policy.call(attempt, deadline=time.monotonic() + 900)
+            policy.call(attempt, deadline=Deadline(900))
         except ThrottledError:
             failures += 1
     assert failures < 15  # 0.3 ** 5 of 1,500 are four
@@ -237,7 +237,7 @@ def test_store_that_refuses_three_of_ten_requests_is_read_from() -> None:
 def test_attempts_are_not_multiplied_by_those_around_them() -> None:
     inner, outer = RetryPolicy(5, lambda seconds: None), RetryPolicy(5, lambda seconds: None)
     attempts = Attempts([ServerError(str(number)) for number in range(100)])
-    soon = time.monotonic() + 900
+    soon = Deadline(900)
     with pytest.raises(ServerError) as caught:
         outer.call(lambda: inner.call(attempts, deadline=soon), deadline=soon)
     assert attempts.count == 5
@@ -248,7 +248,7 @@ def test_attempts_are_not_multiplied_by_those_around_them() -> None:
 def test_repetitions_are_not_multiplied_by_attempts() -> None:
     policy = RetryPolicy(3, lambda seconds: None)
     attempts = Attempts([ConflictError(str(number)) for number in range(100)])
-    soon = time.monotonic() + 900
+    soon = Deadline(900)
 
     def call() -> str:
         return policy.call(attempts, deadline=soon, retry_on_conflict=True)
@@ -261,7 +261,7 @@ def test_repetitions_are_not_multiplied_by_attempts() -> None:
 def test_error_that_no_attempt_was_spent_on_may_be_repeated_around() -> None:
     policy = RetryPolicy(3, lambda seconds: None)
     attempts = Attempts([ConflictError("one"), ConflictError("two")])
-    soon = time.monotonic() + 900
+    soon = Deadline(900)
     found = policy.repeat(lambda: policy.call(attempts, deadline=soon), lambda error: True, 3)
     assert (found, attempts.count) == ("done", 3)
 
@@ -271,7 +271,7 @@ def test_first_attempt_that_was_made_elsewhere_counts(max_attempts: int, made: i
     policy = RetryPolicy(max_attempts, lambda seconds: None)
     attempts = Attempts([ServerError(str(number)) for number in range(10)])
     with pytest.raises(ServerError):
-        policy.call(attempts, deadline=time.monotonic() + 900, failed=ServerError("elsewhere"))
+        policy.call(attempts, deadline=Deadline(900), failed=ServerError("elsewhere"))
     assert attempts.count == made
 
 

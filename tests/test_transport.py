@@ -4,7 +4,6 @@ import os
 import pickle
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from fsspec_guarded_s3 import (
     ProtocolError,
     ReadTimeoutError,
 )
+from fsspec_guarded_s3._deadline import Deadline
 from fsspec_guarded_s3._models import WireRequest
 from fsspec_guarded_s3._options import Options
 from fsspec_guarded_s3._transport import FRESH_SECONDS, Transport
@@ -52,7 +52,7 @@ def transport(**options: Any) -> Transport:
 
 def fetch(used: Transport, wire: WireRequest) -> bytes:
     """The body of one exchange."""
-    with used.exchange(wire, time.monotonic() + 30) as body:
+    with used.exchange(wire, Deadline(30)) as body:
         return body.read()
 
 
@@ -154,7 +154,7 @@ def test_connection_whose_body_broke_is_not_reused() -> None:
 def test_connection_whose_body_was_not_read_is_not_reused() -> None:
     with ScriptedServer([respond(200, bytes(MIB)), OK]) as server:
         used = transport()
-        with used.exchange(get(server), time.monotonic() + 30) as body:
+        with used.exchange(get(server), Deadline(30)) as body:
             assert body.readinto(memoryview(bytearray(10))) == 10
         assert not idle_connections(used)
         assert fetch(used, get(server)) == b"body"
@@ -163,7 +163,7 @@ def test_connection_whose_body_was_not_read_is_not_reused() -> None:
 def test_connection_is_not_reused_after_an_exception_of_the_caller() -> None:
     with ScriptedServer([OK]) as server:
         used = transport()
-        with pytest.raises(KeyboardInterrupt), used.exchange(get(server), time.monotonic() + 30):
+        with pytest.raises(KeyboardInterrupt), used.exchange(get(server), Deadline(30)):
             raise KeyboardInterrupt
         assert not idle_connections(used)
 
@@ -292,7 +292,7 @@ def test_failed_connection_is_pickled_with_its_cause(
     with ScriptedServer([OK, respond(200, b"body", headers={"connection": "close"})]) as server:
         used = transport()
         assert [fetch(used, get(server)) for _ in range(2)] == [b"body"] * 2
-        monkeypatch.setattr("urllib3.util.connection.create_connection", fail)
+        monkeypatch.setattr("fsspec_guarded_s3._connect.dial", fail)
         with pytest.raises(ConnectError) as caught:  # on a connection that was used before
             fetch(used, get(server))
     tblib.install(*around(caught.value))
@@ -356,7 +356,7 @@ def test_chunked_error_document_is_read() -> None:
 
 def test_folded_and_repeated_header_lines_are_joined() -> None:
     head = b"HTTP/1.1 200 OK\r\nX-Long: one\r\n two\r\nX-Two: a\r\nx-two: b\r\nContent-Length: 0\r\n\r\n"
-    soon = time.monotonic() + 30
+    soon = Deadline(30)
     with ScriptedServer([raw(head)]) as server, transport().exchange(get(server), soon) as body:
         assert body.headers["x-long"] == "one two"
         assert body.headers["x-two"] == "a, b"
@@ -408,11 +408,11 @@ def test_endless_interim_responses_end_at_the_deadline() -> None:
     """A server that sends nothing but 100 Continue, slowly, is bounded like any other."""
     answer = trickle(100, b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, interval=0.02, chunk=25)
     with ScriptedServer([answer]) as server, pytest.raises(ReadTimeoutError):
-        transport().exchange(get(server), time.monotonic() + 0.5)
+        transport().exchange(get(server), Deadline(0.5))
 
 
 def test_small_answer_that_is_endless_is_refused() -> None:
-    soon = time.monotonic() + 30
+    soon = Deadline(30)
     with (
         ScriptedServer([respond(200, bytes(100))]) as server,
         transport().exchange(get(server), soon) as body,

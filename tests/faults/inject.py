@@ -21,6 +21,9 @@ from tests.fake_s3 import FakeS3
 from tests.scripted_server import Answer, Link, Reply, Request, close, respond, s3_error
 
 TRICKLE_SECONDS = 0.05
+# Addresses of the client on which the store stalls or trickles now.
+STALLED: set[Any] = set()
+TRICKLING: set[Any] = set()
 LESS = 10  # bytes by which a length is wrong
 
 
@@ -77,13 +80,16 @@ class Broken(Answer):
         at = len(head) + len(body) // 2 if body else len(head) - LESS
         if self.how == "trickle":
             at = len(head) if body else LESS
-        link.send((head + body)[:at])
         if self.how == "stall":
-            link.wait(None)
-        if self.how == "trickle":
-            for byte in (head + body)[at:]:
-                link.send(bytes([byte]))
-                link.wait(TRICKLE_SECONDS)
+            _stall(link, (head + body)[:at])
+        elif self.how == "trickle":
+            with _listed(link, TRICKLING):
+                link.send((head + body)[:at])
+                for byte in (head + body)[at:]:
+                    link.send(bytes([byte]))
+                    link.wait(TRICKLE_SECONDS)
+        else:
+            link.send((head + body)[:at])
         return False
 
 
@@ -92,8 +98,23 @@ class Silent(Answer):
     """Not a byte, until the client gives up."""
 
     def play(self, link: Link, request: Request) -> bool:
-        link.wait(None)
+        _stall(link, b"")
         return False
+
+
+def _stall(link: Link, begin: bytes) -> None:
+    with _listed(link, STALLED):
+        link.send(begin)
+        link.wait(None)
+
+
+@contextmanager
+def _listed(link: Link, among: set[Any]) -> Iterator[None]:
+    among.add(link.peer)
+    try:
+        yield
+    finally:
+        among.discard(link.peer)
 
 
 def _whole(request: Request, fake: FakeS3) -> Answer | None:

@@ -13,11 +13,14 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from fsspec_guarded_s3 import TransactionError
+from fsspec_guarded_s3._channel import Channel
 from fsspec_guarded_s3._endpoints import Endpoints
+from fsspec_guarded_s3._http import Incoming
 from fsspec_guarded_s3._models import WRITE_TOKEN
+from fsspec_guarded_s3._options import Options
 from fsspec_guarded_s3._session import Session
 from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag, now
-from tests.faults.inject import Injector, unreachable
+from tests.faults.inject import STALLED, TRICKLING, Injector, unreachable
 from tests.faults.operations import LARGE, OLD, SMALL, STALE, Objects, World
 from tests.faults.promises import FAULTS, GROUPS
 from tests.faults.table import OUTCOMES, Cell, cells, rows
@@ -27,10 +30,10 @@ from tests.scripted_server import ScriptedServer
 pytestmark = pytest.mark.timeout(60)
 
 CELLS = list(cells())
-WAITS: dict[str, dict[str, Any]] = {
-    "stall": {"read_timeout": 0.15},
-    "stall-body": {"read_timeout": 0.15},
-    "trickle": {"min_rate": 1024.0, "min_rate_window": 0.15, "request_deadline": 0.8},
+WAITS: dict[str, dict[str, Any]] = {  # a turn of waiting is as long as the window of the rate
+    "stall": {"min_rate_window": 0.05, "min_rate": 0.0},
+    "stall-body": {"min_rate_window": 0.05, "min_rate": 0.0},
+    "trickle": {},
 }
 
 
@@ -39,6 +42,33 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries wait, but not for long."""
     monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
     monkeypatch.setattr("fsspec_guarded_s3._retry.THROTTLED_BASE_SECONDS", 0.001)
+
+
+@pytest.fixture(autouse=True)
+def time_passes_where_the_fault_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection on which the store stalls or trickles has used up its time at once, and no other has.
+
+    So no cell depends on how busy the machine is. What time-outs and rates do is tested in test_waits.py.
+    """
+    queued, receive = Channel._queued, Incoming._receive
+
+    def stalled(channel: Channel) -> int:
+        if channel.sock.getsockname() in STALLED:
+            raise TimeoutError("timed out")
+        return queued(channel)
+
+    def trickled(incoming: Incoming, *arguments: Any, **keywords: Any) -> int:
+        count = receive(incoming, *arguments, **keywords)
+        if incoming._channel.sock.getsockname() in TRICKLING:
+            pace = incoming._pace
+            assert pace is not None
+            if pace._rate:
+                raise TimeoutError("slower than min_rate")
+            pace._deadline.put_off(-2 * Options().request_deadline)
+        return count
+
+    monkeypatch.setattr(Channel, "_queued", stalled)
+    monkeypatch.setattr(Incoming, "_receive", trickled)
 
 
 @pytest.fixture(autouse=True, scope="module")

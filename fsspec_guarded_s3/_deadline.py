@@ -1,0 +1,27 @@
+"""How long a request may take, with its retries."""
+
+from __future__ import annotations
+
+import time
+
+
+class Deadline:
+    """A point in time that is put off by bodies that move.
+
+    The bound is meant for what stands: connecting, waiting for an answer, pauses and attempts. How long a
+    body may take is not bounded while it moves at the least rate.
+    """
+
+    __slots__ = ("_at",)
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` from now."""
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds until then; 0 or less when it has passed."""
+        return self._at - time.monotonic()
+
+    def put_off(self, seconds: float) -> None:
+        """That many seconds do not count."""
+        self._at += seconds
