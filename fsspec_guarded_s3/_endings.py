@@ -38,7 +38,7 @@ _FINAL = frozenset({"RERAISE", "RAISE_VARARGS", "RETURN_VALUE", "RETURN_CONST"})
 _SETUPS = frozenset(
     {"SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH"}
 )  # Python 3.10; they jump on errors only
-_JUMPS = frozenset({*dis.hasjrel, *dis.hasjabs})
+_JUMPS = frozenset({*dis.hasjrel, *getattr(dis, "hasjabs", ())})
 
 
 def being_handled() -> list[BaseException]:

@@ -188,6 +188,7 @@ class GuardedWriter(io.BufferedIOBase):
 
     def drop(self) -> None:
         """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
+        self._dropped = True  # compressors and archives may be finalized later, and write their end then
         self.discard()
         if self._failure is None and os.getpid() == self._pid:
             self._say_dropped("was dropped without close()")
@@ -238,6 +239,7 @@ class GuardedWriter(io.BufferedIOBase):
         """Say that nothing was published. The uploads of a program that ends are aborted elsewhere."""
         if self._pid == os.getpid() and self._is_undecided:
             self._finished()
+            self._dropped = True
             self._failure = RuntimeError(f"{self.path} was open when the program ended")
             self._say_dropped("was open when the program ended")
 

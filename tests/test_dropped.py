@@ -57,7 +57,17 @@ DROPPED = {
     "at the end, gzip": "kept = opens('wt', compression='gzip'); kept.write('text')",
     "at the end, in a cycle": "kept = opens(); cycle = [kept]; cycle.append(cycle); kept.write(b'data')",
     "at the end, autocommit": "kept = opens(autocommit=False); kept.write(b'data'); kept.close()",
-    "at the end, by an error": "kept = opens(); kept.write(b'data'); sys.exit(0)",
+    "at the end, zipfile": "import zipfile; kept = zipfile.ZipFile(opens(), 'w'); kept.writestr('a', 'b')",
+    "at the end, user's gzip": "import gzip; kept = gzip.open(opens(), 'wt'); kept.write('text')",
+    "zipfile in a cycle": """
+        import zipfile
+        cycle = [zipfile.ZipFile(opens(), "w")]
+        cycle[0].writestr("a", "b")
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+    """,
+    "at the end, by an exit": "kept = opens(); kept.write(b'data'); sys.exit(0)",
 }
 OF_LIBRARIES = {
     "pandas": "import pandas; pandas.DataFrame({'a': [1]}).to_csv(opens('w'))",

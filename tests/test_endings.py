@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import queue
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,21 @@ def test_wrappers_of_ours_decide_as_the_file_below(
             asyncio.run(_fail_and_close_in_a_thread(file, error))
     assert file.closed
     assert bool(fake.objects) is (closed_by == "except" and error is not ValueError)
+
+
+@pytest.mark.parametrize("options", [{"mode": "w"}, {"mode": "wt", "compression": "gzip"}], ids=str)
+@pytest.mark.parametrize("code", [0, None, 1, "message"])
+@pytest.mark.parametrize("closes", ["with", "closing"])
+def test_a_program_that_ends_with_success_publishes(
+    options: dict[str, Any], code: Any, closes: str, fs: Any, fake: FakeS3
+) -> None:
+    with contextlib.suppress(SystemExit):
+        file = fs.open(PATH, **options)
+        with file if closes == "with" else contextlib.closing(file):
+            file.write("text")
+            sys.exit(code)
+    assert file.closed
+    assert bool(fake.objects) is (code in (0, None))
 
 
 async def _fail_and_close_in_a_thread(file: Any, error: type[Exception]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -28,15 +29,13 @@ def _idle_then_read(client: Client) -> str:
     return bytes_state(first and client.fs.cat_file(PATH), SIZE)
 
 
-def _forked(client: Client, anew: bool = False) -> str:
-    """Read, fork, read in the child (`anew`: with an instance of its own), and read again."""
-    client.fs.cat_file(PATH)
+def in_a_fork(client: Client, call: Callable[[], str]) -> str:
+    """What `call` returns in a child process, or what became of it."""
     answer = client.folder / "forked"
     pid = os.fork()
     if pid == 0:
         try:
-            peer = Peer.open(client.peer.name, client.url, {}) if anew else client.peer
-            said = bytes_state(peer.fs.cat_file(PATH), SIZE)
+            said = call()
         except Exception as error:
             said = name_of(error)
         answer.write_text(said)
@@ -46,9 +45,20 @@ def _forked(client: Client, anew: bool = False) -> str:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return "no end within 8 s in the child"
+            return "no end within 8 s"
         time.sleep(0.02)
-    said = answer.read_text() if answer.exists() else "died"
+    return answer.read_text() if answer.exists() else "died"
+
+
+def _forked(client: Client, anew: bool = False) -> str:
+    """Read, fork, read in the child (`anew`: with an instance of its own), and read again."""
+    client.fs.cat_file(PATH)
+
+    def read() -> str:
+        peer = Peer.open(client.peer.name, client.url, {}) if anew else client.peer
+        return bytes_state(peer.fs.cat_file(PATH), SIZE)
+
+    said = in_a_fork(client, read)
     return f"{said} in the child, {bytes_state(client.fs.cat_file(PATH), SIZE)} in the parent"
 
 

@@ -11,13 +11,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.guards import abandoning, completing, connecting, creating, reading
+from tests.guards import abandoning, completing, connecting, creating, programs, reading
 from tests.guards.chunks import unchunked
-from tests.guards.scenario import NOT_OFFERED, Scenario
+from tests.guards.scenario import NOT_OFFERED, PATH, Scenario
 from tests.scripted_server import ScriptedServer
 
 SAID = "said.json"
-MODULES = (creating, completing, abandoning, reading, connecting)
+MODULES = (creating, completing, abandoning, reading, connecting, programs)
 SCENARIOS = tuple(scenario for module in MODULES for scenario in module.SCENARIOS)
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +54,8 @@ def run(scenario: Scenario, peer: str) -> Outcome:
             words.append(scenario.observe(fake, folder, scenario.whole))
         if row and scenario.exits:
             words.append(ended)
+        if scenario.tells and PATH in errors:
+            words.append("told")
         text = ", ".join(word for word in words if word)
         detail = "; ".join(word for word in (row.get("detail", ""), ended, errors) if word)
         return Outcome(text, row.get("seconds", 0.0), detail)
