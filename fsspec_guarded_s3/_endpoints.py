@@ -28,6 +28,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 # Buckets of which the rules know nothing: no ARN, and no suffix such as that of directory buckets.
 _PLAIN = re.compile(r"(?!.*--)[a-z0-9][a-z0-9.-]*")
 _LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
 # A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
 # here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
@@ -119,10 +120,12 @@ class Endpoints:
 
     def _resolve(self, bucket: str) -> Endpoint:
         options, session = self._options, self._session.botocore()
-        custom = _checked_url(options.endpoint_url or self._configured_endpoint())
+        custom, prefix = _checked_url(options.endpoint_url or self._configured_endpoint())
         region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
         # Every SDK but boto3 reads AWS_REGION, and some machines set that alone.
         region = region or os.environ.get("AWS_REGION") or "us-east-1"
+        if not _SCOPE.fullmatch(region):
+            raise ConfigurationError(f"region must be a name such as us-east-1, not {region!r}")
         profile = variable(session, "s3") or {}
         style = options.addressing_style
         if style == "auto":
@@ -140,7 +143,7 @@ class Endpoints:
         plain = style != "virtual" and not options.use_accelerate and _PLAIN.fullmatch(bucket)
         if custom and plain and _REGION.fullmatch(region):
             # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
-            return self._checked(f"{custom.rstrip('/')}/{bucket}", region, {"name": "sigv4"})
+            return self._checked(f"{custom}{prefix}/{bucket}", region, {"name": "sigv4"})
         parameters: dict[str, Any] = {
             "Region": region,
             "UseFIPS": fips and not custom,
@@ -172,7 +175,9 @@ class Endpoints:
                 f"bucket {bucket!r} wants {', '.join(named)} signatures, which nobody here knows"
             )
         signing_region = ",".join(scheme.get("signingRegionSet", ())) or scheme.get("signingRegion")
-        return self._checked(rule.url, signing_region or parameters["Region"], scheme)
+        parts = urlsplit(rule.url)
+        url = f"{parts.scheme}://{parts.netloc}{prefix}{parts.path}"
+        return self._checked(url, signing_region or parameters["Region"], scheme)
 
     def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
         parts = urlsplit(url)
@@ -212,10 +217,13 @@ class Endpoints:
         return self._session.botocore().get_component("data_loader").load_data(name)
 
 
-def _checked_url(url: str | None) -> str | None:
-    """The endpoint that somebody configured. It is not shown before it is known to hold no password."""
+def _checked_url(url: str | None) -> tuple[str, str]:
+    """The endpoint that somebody configured: scheme and authority, and its path, which the rules would encode.
+
+    It is not shown before it is known to hold no password.
+    """
     if url is None:
-        return None
+        return "", ""
     if "@" in url:
         raise ConfigurationError("endpoint_url must not hold a user name or password: pass key and secret")
     if "?" in url or "#" in url:
@@ -227,7 +235,7 @@ def _checked_url(url: str | None) -> str | None:
         good = None
     if not good or not url.isprintable():
         raise ConfigurationError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
-    return url
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 
 def _authority(parts: SplitResult) -> tuple[str, str]:

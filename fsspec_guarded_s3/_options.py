@@ -114,6 +114,9 @@ class Options:
             ok = self.endpoint_url.startswith(("http://", "https://"))
             _require(ok, "endpoint_url", "must begin with https:// or http://")
             _require("@" not in self.endpoint_url, "endpoint_url", "must not hold a user name or password")
+            _require(
+                not {*"?#"} & {*self.endpoint_url}, "endpoint_url", "must not have a query or a fragment"
+            )
 
     @classmethod
     def parse(cls, storage_options: Mapping[str, Any]) -> Options:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import threading
 import time
 import weakref
@@ -82,6 +83,7 @@ def shared_session(options: Options) -> Session:
         return session
 
 
+_VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
 _READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
 
 
@@ -114,6 +116,7 @@ class Session:
         self._session: Any = None
         self._credentials: Any = None
         self._static: Any = None
+        self._checked: Any = None
         self._renewed_at = 0.0
         self.reading = 0
 
@@ -156,6 +159,13 @@ class Session:
                 if found is None:
                     found = self._credentials = self._find_credentials(self.botocore)
         frozen = _frozen(found)
+        if frozen is not self._checked:
+            try:
+                _check(frozen, found.method)
+            except CredentialsError:
+                self.forget()  # whoever corrects them needs no new process
+                raise
+            self._checked = frozen
         if type(found) is botocore.credentials.Credentials:  # nothing will refresh them
             with self.chain:
                 if found is self._credentials:
@@ -223,6 +233,21 @@ def _frozen(credentials: Any) -> Any:
             return credentials.get_frozen_credentials()
     except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
         raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
+
+
+def _check(frozen: Any, source: str) -> None:
+    """Raise CredentialsError for what was read with its line break, say; it is not shown."""
+    for name, value in (
+        ("access key", frozen.access_key),
+        ("secret key", frozen.secret_key),
+        ("session token", frozen.token or "-"),
+    ):
+        # A secret is not sent: some stores let their users choose any. The others go into headers.
+        good = value.isprintable() if name == "secret key" else _VISIBLE.fullmatch(value)
+        if not good or value != value.strip():
+            raise CredentialsError(
+                f"the {name} (from {source}) is empty, or has blanks, line breaks or letters that none has"
+            )
 
 
 def _said(error: Exception) -> str:

@@ -536,3 +536,46 @@ def test_a_config_file_that_cannot_be_parsed_is_a_value_error(
         for _ in range(2):
             with pytest.raises(ValueError, match="aws-config"):
                 fs.cat_file("bucket/key")
+
+
+# --- credentials of a wrong shape -------------------------------------------------------------------
+
+GOOD = {"key": "AKIDEXAMPLE", "secret": "hush-secret", "token": "hush-token"}
+MISSHAPEN = {
+    "a key with its line break": ({"key": "AKID\n"}, "access key"),
+    "a key with a blank": ({"key": "AKID EXAMPLE"}, "access key"),
+    "a key that is a placeholder": ({"key": "\u2026"}, "access key"),
+    "a secret with its line break": ({"secret": "hush-secret\n"}, "secret key"),
+    "a secret with a blank before": ({"secret": " hush-secret"}, "secret key"),
+    "a token with its line break": ({"token": "hush-token\n"}, "session token"),
+    "a token with another header": ({"token": "hush-token\r\nX-Evil: 1"}, "session token"),
+    "a token in two lines": ({"token": "hush-\ntoken"}, "session token"),
+    "a token that is no ASCII": ({"token": "hush-t\u00f6ken"}, "session token"),
+}
+
+
+@pytest.mark.parametrize("case", MISSHAPEN)
+@pytest.mark.parametrize("place", ["options", "environment"])
+def test_credentials_of_a_wrong_shape_are_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, case: str, place: str
+) -> None:
+    """Most were read from a file with its line break. Nothing is sent, and no URL is signed."""
+    given, said = MISSHAPEN[case]
+    values = {**GOOD, **given}
+    options = values if place == "options" else {}
+    if place == "environment":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", values["key"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", values["secret"])
+        monkeypatch.setenv("AWS_SESSION_TOKEN", values["token"])
+    with store() as server:
+        for use in ("cat_file", "sign", "exists"):
+            with pytest.raises(CredentialsError, match=said) as caught:
+                getattr(opened(server, **options), use)("bucket/key")
+            assert "hush" not in f"{caught.value} {caught.value!r}"
+        assert server.requests == []
+
+
+def test_secret_that_a_person_chose_is_taken() -> None:
+    """MinIO and others let their users choose any text, which is never sent."""
+    with store() as server:
+        assert opened(server, key="me", secret="correct h\u00f6rse battery").cat_file("bucket/key") == b"body"

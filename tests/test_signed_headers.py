@@ -241,3 +241,11 @@ def test_endpoint_url_that_is_none_is_refused_and_shows_no_secret(
     with pytest.raises(ValueError, match="endpoint_url") as caught:
         Signer(Options(key="k", secret="s", region="r", **options)).endpoint("bucket")
     assert "hush" not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("region", ["us east", "us-east-1\r\nX-Evil: 1", "\u00fc", "a/b", "-", " us-east-1"])
+def test_region_that_would_break_the_signature_is_refused(region: str) -> None:
+    with pytest.raises(ValueError, match="region"):
+        Signer(Options(key="k", secret="s", region=region, endpoint_url="https://store.test")).endpoint(
+            "bucket"
+        )

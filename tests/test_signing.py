@@ -544,7 +544,8 @@ def test_region_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     ("bucket", "options", "said"),
     [
         ("dotted.bucket", {"use_accelerate": True}, "no endpoint for bucket"),
-        ("bucket", {"region": "evil.test/"}, "no endpoint for bucket"),
+        ("bucket", {"region": "evil.test"}, "no endpoint for bucket"),
+        ("bucket", {"region": "evil.test/"}, "region must be a name"),
         ("bucket", {"endpoint_url": "https://"}, "http:// or https:// and a host"),
         ("bucket", {"endpoint_url": "https://store.test?query=1"}, "must not have a query"),
         ("bucket", {"endpoint_url": "https://name:hush-secret@store.test"}, "must not hold"),
