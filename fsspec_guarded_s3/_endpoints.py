@@ -218,7 +218,7 @@ class Endpoints:
 
 
 def _checked_url(url: str | None) -> tuple[str, str]:
-    """The endpoint that somebody configured: scheme and authority, and its path, which the rules would encode.
+    """The endpoint that somebody configured: scheme and host, and its path, which the rules would encode.
 
     It is not shown before it is known to hold no password.
     """
