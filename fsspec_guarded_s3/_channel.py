@@ -1,8 +1,8 @@
 """The socket of a connection: every call on it ends in time.
 
-A call waits by turns of a second at most, each with a deadline of its own: signals may come as often as they
-like. After each turn it is looked whether the peer has taken of what was sent before: bytes that the kernel
-holds are on their way, and a transfer that moves is not one that stands.
+A call waits by turns, each with a deadline of its own: signals may come as often as they like. After each
+turn it is looked whether anybody still waits, and whether the peer has taken of what was sent before: bytes
+that the kernel holds are on their way, and a transfer that moves is not one that stands.
 
 On Linux a plain socket is blocking, with a time-out that the kernel keeps (SO_RCVTIMEO and SO_SNDTIMEO,
 socket(7)): so recv() can wait for all of a large piece, and need not come back for every segment. Those
@@ -25,6 +25,7 @@ from typing import Any
 
 from ._deadline import Deadline
 from ._options import Options
+from ._work import TURN, check
 
 try:
     import fcntl
@@ -33,7 +34,6 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SENDFILE_SLICE = 2**20
-_TURN = 1.0  # seconds
 _SO_NWRITE = 0x1024  # macOS: <sys/socket.h>
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -77,6 +77,7 @@ class Pace:
 
     def allowance(self) -> float:
         """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
+        check()
         left = self._deadline.left()
         self._began = now = time.monotonic()
         if left <= 0:
@@ -135,7 +136,7 @@ class Pace:
 class Channel:
     """A connected socket, TLS or not. Calls take the pace that bounds them, or raise TimeoutError."""
 
-    def __init__(self, sock: Any, turn: float = _TURN) -> None:
+    def __init__(self, sock: Any, turn: float = TURN) -> None:
         self.sock = self._sock = sock
         self._turn = turn
         self._news = select.poll() if hasattr(select, "poll") else None
@@ -238,6 +239,7 @@ class Channel:
         left = seconds - self._turn
         since, queued = time.monotonic(), self._queued()
         while not heard():
+            check()
             if left <= 0:
                 left = pace.overtime()
             count = turn(min(left, self._turn))
@@ -266,7 +268,7 @@ class Channel:
 class KernelTimed(Channel):
     """A plain socket on Linux."""
 
-    def __init__(self, sock: Any, turn: float = _TURN) -> None:
+    def __init__(self, sock: Any, turn: float = TURN) -> None:
         super().__init__(sock, turn)
         sock.settimeout(None)
         whole, fraction = divmod(turn, 1)
@@ -348,7 +350,7 @@ def _is_plain(sock: Any) -> bool:
     return type(sock).recv_into is _socket.socket.recv_into
 
 
-def channel_of(sock: Any, options: Options, turn: float = _TURN) -> Channel:
+def channel_of(sock: Any, options: Options, turn: float = TURN) -> Channel:
     """What is best for the connected socket `sock`, whose calls may be broken off every `turn` seconds."""
     turn = min(turn, options.min_rate_window)
     if sys.platform == "linux" and _is_plain(sock):

@@ -30,8 +30,8 @@ from ._errors import ConfigurationError
 from ._http import HTTPBody, Incoming
 from ._options import Options
 from ._paths import is_loopback
+from ._work import TURN, check
 
-_TURN = 1.0  # seconds
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 _PORTS = {"http": 80, "https": 443}
 
@@ -106,7 +106,7 @@ def connected(
     """A connection to speak HTTP on. Raises OSError, and ConfigurationError for certificates."""
     proxy = route.proxy
     sock: Any = dial(*(proxy[1:3] if proxy else route[1:3]), options, socket_options, deadline)
-    turn = _TURN
+    turn = TURN
     try:
         if proxy is not None and proxy.scheme == "https":
             sock = secure(sock, proxy.host, context(), options, deadline)
@@ -136,8 +136,9 @@ def _seconds(options: Options, deadline: Deadline) -> float:
 def _wait(ready: Callable[[Any, float], bool], sock: Any, until: float) -> None:
     """Wait until `sock` is `ready`, or raise TimeoutError at the `time.monotonic()` value `until`."""
     while (left := until - time.monotonic()) > 0:
-        if ready(sock, min(left, _TURN)):
+        if ready(sock, min(left, TURN)):
             return
+        check()
     raise TimeoutError("timed out")
 
 
@@ -207,8 +208,9 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
     except RuntimeError:  # the interpreter is going down: no new threads
         ask()
     while (left := deadline.left()) > 0:
+        check()
         with suppress(queue.Empty):
-            answer = answers.get(timeout=min(left, _TURN))
+            answer = answers.get(timeout=min(left, TURN))
             if isinstance(answer, BaseException):
                 raise answer
             return answer

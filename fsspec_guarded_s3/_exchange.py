@@ -37,6 +37,7 @@ from ._retry import RetryPolicy
 from ._signing import Signer
 from ._threads import Question, ask_all, run_all
 from ._transport import FRESH_SECONDS, Sent, shared_transport
+from ._work import check
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
@@ -173,6 +174,7 @@ class Exchange:
 
     def _exchange(self, request: Request, deadline: Deadline, early: Early | None = None) -> HTTPBody:
         """One attempt. Every request of this package passes here."""
+        check()
         sent = early.take() if early is not None else None
         body = sent.answer(deadline) if sent else self._transport.exchange(self._wire(request), deadline)
         if body.status >= 300:

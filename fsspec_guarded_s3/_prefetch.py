@@ -39,7 +39,7 @@ class _Block:
         return self._data
 
     def cancel(self) -> None:
-        """Do not start; or wait for the end."""
+        """Nobody wants it any more."""
         if self._task is not None:
             self._task.cancel()
 
@@ -129,7 +129,7 @@ class PrefetchCache(BaseCache):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Forget what was read ahead, and wait for what is on its way."""
+        """Forget what was read ahead, and end what is on its way."""
         with self._lock:
             for block in self._blocks:
                 block.cancel()

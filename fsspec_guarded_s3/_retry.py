@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,6 +24,7 @@ from ._errors import (
     ThrottledError,
     TransportError,
 )
+from ._work import pause, renew_after_fork
 
 if TYPE_CHECKING:
     import tenacity  # at run time where something failed: a process that just reads need not load it
@@ -53,6 +53,10 @@ class RetryBudget:
     def __init__(self, capacity: int = 500) -> None:
         self._capacity = capacity
         self._left = capacity
+        self._renew()
+        renew_after_fork(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
@@ -87,9 +91,7 @@ def is_ambiguous(error: BaseException) -> bool:
 class RetryPolicy:
     """Calls an attempt until it succeeds, fails for good, or attempts, budget or deadline are used up."""
 
-    def __init__(
-        self, max_attempts: int | Callable[[], int], sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, max_attempts: int | Callable[[], int], sleep: Callable[[float], None] = pause) -> None:
         """`max_attempts` may be a function, which is asked when an attempt has failed."""
         self._max_attempts = max_attempts if callable(max_attempts) else lambda: max_attempts
         self._sleep = sleep

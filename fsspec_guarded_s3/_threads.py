@@ -1,60 +1,201 @@
-"""Work done side by side. Invariant: whoever waits for a task that has not started runs it itself, so that
+"""Work done in parallel. Invariant: whoever waits for a task that has not started runs it itself, so that
 nested use cannot deadlock, however few threads there are. What ends calls ends those within them too.
+
+The threads are daemons: a program that ends waits for none of them longer than a moment.
 """
 
 from __future__ import annotations
 
-import os
+import atexit
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import Generic, TypeVar
+
+from ._work import TURN, Seat, Work, check, current, forks, renew_after_fork, working_for
 
 T = TypeVar("T")
 _MAX_THREADS = 64
 _WINDOW = 0.02  # seconds after which a thread looks whether another one would help
 _HALF = 2.0  # of a processor, which the threads of a run may use together and still be said to wait
-_executor: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
-_thread = threading.local()  # .run: the _Run whose call this thread makes
+_LEAVING = 1.0  # seconds that a program that ends waits for threads that were told to stop
+_LOOK = 0.02  # seconds
 
 
-def _shared_executor() -> ThreadPoolExecutor:
-    global _executor
-    with _lock:
-        if _executor is None:
-            _executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="gs3")
-        return _executor
+class _Job(Generic[T]):
+    """A call, made once, by whichever thread comes first; and what came of it."""
+
+    def __init__(self, call: Callable[[], T], work: Work) -> None:
+        self.work = work
+        self.seat = Seat()
+        self.finished = False
+        self._call: Callable[[], T] | None = call
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._forks = forks()
+        self._claim = threading.Lock()  # never waited for
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Make the call in a thread of the pool, unless another thread makes it."""
+        if self._claim.acquire(blocking=False):
+            self._make(self.work, self.seat)
+
+    def result(self) -> T:
+        """Wait, or make the call here; returns or raises what it did."""
+        self._renew()
+        if self._claim.acquire(blocking=False):
+            self._make(Work(self.work, current()), None)
+        while not self._ended.wait(TURN):
+            check()
+        try:
+            if self._error is not None:
+                raise self._error
+            return self._result  # type: ignore[return-value]
+        finally:
+            del self  # the frame is in the error's traceback: a cycle otherwise
+
+    def end(self) -> None:
+        """End it, and wait until no thread is at it any more, or none that would use what is the caller's."""
+        self.work.end()
+        if self._forks != forks() or self._claim.acquire(blocking=False):
+            return
+        while not self._ended.wait(_LOOK):
+            if self.seat.parked:
+                return
+
+    def _make(self, work: Work, seat: Seat | None) -> None:
+        try:
+            with working_for(work, seat):
+                check()
+                assert self._call is not None, "a call is made once"
+                self._result = self._call()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self.finished = True
+            self._call = None  # with all that it holds
+            self._ended.set()
+            del self
+
+    def _renew(self) -> None:
+        """After a fork the thread that was at it is in the parent only: it is to be done again, here."""
+        if self._forks == forks():
+            return
+        with _renewing:
+            if self._forks != forks():
+                if not self.finished:
+                    self._claim = threading.Lock()
+                self._ended = threading.Event()
+                if self.finished:
+                    self._ended.set()
+                self._forks = forks()
 
 
 class Task(Generic[T]):
-    """A call that a thread of the pool makes, or the first who waits for it."""
+    """A call that a thread of the pool makes, or the first who waits for it.
+
+    Who drops it, gives it up: a call that nobody can wait for any more ends.
+    """
 
     def __init__(self, call: Callable[[], T]) -> None:
-        self._call = call
-        self._future: Future[T] | None
-        try:
-            self._future = _shared_executor().submit(call)
-        except RuntimeError:  # the interpreter is going down: no new threads
-            self._future = None
+        self._job: _Job[T] = _Job(call, Work(current() or _background))
+        _pool.start(self._job)
 
     def done(self) -> bool:
         """Whether waiting would return at once."""
-        return self._future is not None and self._future.done()
+        return self._job.finished
 
     def wait(self) -> T:
-        """The call's result; raises what it raised."""
-        if self._future is None or self._future.cancel():
-            return self._call()
-        return self._future.result()
+        """The call's result; raises what it raised, CancelledError when it was ended."""
+        try:
+            return self._job.result()
+        finally:
+            del self  # as in `result`
 
     def cancel(self) -> None:
-        """Do not start it; or wait for its end when it has begun, whatever that is."""
-        if self._future is not None and not self._future.cancel():
-            self._future.exception()
+        """Do not start it, or end it within a second. Returns at once."""
+        self._job.work.end()
+
+    def end(self) -> None:
+        """Cancel it, and wait until it has ended, whatever came of it."""
+        self._job.end()
+
+    def __del__(self) -> None:
+        job = getattr(self, "_job", None)
+        if job is not None:
+            job.work.end()
+
+
+class _Pool:
+    """Daemon threads, as many as are needed at once, up to `_MAX_THREADS`."""
+
+    def __init__(self) -> None:
+        self._todo: deque[_Job[object]] = deque()
+        self._news = threading.Condition(threading.Lock())
+        self._threads = self._idle = 0
+
+    def __repr__(self) -> str:
+        return f"<_Pool threads={self._threads} idle={self._idle}>"
+
+    def start(self, job: _Job[T]) -> None:
+        """Have a thread run `job`. Where none can be had, whoever waits for it does."""
+        with self._news:
+            self._todo.append(job)  # type: ignore[arg-type]
+            if self._idle:
+                self._idle -= 1
+                self._news.notify()
+                return
+            if self._threads >= _MAX_THREADS:
+                return
+            self._threads += 1
+            number = self._threads
+        try:
+            threading.Thread(target=self._serve, name=f"gs3_{number}", daemon=True).start()
+        except RuntimeError:  # the interpreter is going down, or the system has no more
+            with self._news:
+                self._threads -= 1
+
+    def _serve(self) -> None:
+        while True:
+            with self._news:
+                while not self._todo:
+                    self._idle += 1
+                    self._news.wait()
+                job = self._todo.popleft()
+            job.run()
+            del job  # its result may be large, and the next may be long in coming
+
+    def is_idle(self) -> bool:
+        """Whether no thread is at anything."""
+        return self._idle >= self._threads
+
+
+_pool = _Pool()
+_renewing = threading.Lock()
+_background = Work()  # all that is done for nobody's call: what is read ahead, parts that are sent
+
+
+def _renew() -> None:
+    global _pool, _renewing
+    _pool, _renewing = _Pool(), threading.Lock()
+
+
+renew_after_fork(_renew)
+
+
+@atexit.register
+def end_background() -> None:
+    """End what is done in the background, and wait a moment for the threads: OpenSSL's last act is near."""
+    global _background
+    ended, _background = _background, Work()
+    ended.end()
+    latest = time.monotonic() + _LEAVING
+    while not _pool.is_idle() and time.monotonic() < latest:
+        time.sleep(_LOOK)
 
 
 Question = Callable[[], Callable[[], None]]  # asks, and returns the function that takes the answer
@@ -64,7 +205,7 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
     It begins with `few` threads. A thread that spends its time waiting for the network brings one more. An
-    error, also an interrupt, is raised when the calls that are under way have ended.
+    error, also an interrupt, ends the calls that are under way, and is raised within a second.
     """
     ask_all((partial(_itself, call) for call in calls), limit, few, 1)
 
@@ -83,15 +224,8 @@ def _itself(call: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def stop_if_over() -> None:
-    """Raises CancelledError in a call of a `run_all` that an error has stopped, that or one around it."""
-    run: _Run | None = getattr(_thread, "run", None)
-    if run is not None and run.over:
-        raise CancelledError("another call failed, or was interrupted")
-
-
 class _Run:
-    """Work that is done side by side until there is no more, some fails, or a run around it is over."""
+    """Calls made in parallel until there are no more, one fails, or work around them is over."""
 
     def __init__(self, questions: Iterable[Question], limit: int, few: int, ahead: int) -> None:
         self._todo: Iterator[Question] = iter(questions)
@@ -100,40 +234,38 @@ class _Run:
         self._ahead = ahead
         self._lock = threading.Lock()
         self._failed: list[BaseException] = []
-        self._around: _Run | None = getattr(_thread, "run", None)
+        self._work = Work(current())
         self._others: list[Task[None]] = []
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is begun any more because of an error."""
-        return bool(self._failed) or (self._around is not None and self._around.over)
+        self._forks = forks()
 
     def run(self) -> None:
-        self._others += [Task(partial(self._work, 1)) for _ in range(self._started - 1)]
         try:
-            self._work(self._ahead)
-            self._end()
+            with working_for(self._work):
+                self._others += [Task(partial(self._go_on, 1)) for _ in range(self._started - 1)]
+                self._go_on(self._ahead)
+                self._wait()
         except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
-            self._failed.append(error)
+            self._fail(error)
             self._end()
-            raise
+            if not isinstance(error, CancelledError):
+                raise
         if self._failed:
             raise self._failed[0]
-        stop_if_over()
+        if self._forks != forks():
+            raise RuntimeError("the process was forked within this call: other threads have parts of it")
+        check()
 
-    def _work(self, ahead: int) -> None:
-        before, _thread.run = getattr(_thread, "run", None), self
+    def _go_on(self, ahead: int) -> None:
         asked: deque[Callable[[], None]] = deque()
         began, used = time.perf_counter(), time.thread_time()
         try:
-            while not self.over and self._next(asked, ahead):
+            while not self._work.over and self._next(asked, ahead):
                 wall = time.perf_counter() - began
                 if wall > _WINDOW:
                     if wall > _HALF * self._started * (time.thread_time() - used):
                         self._add()
                     began, used = time.perf_counter(), time.thread_time()
         finally:
-            _thread.run = before
             asked.clear()  # what nobody takes is given up now, not when the error is forgotten
 
     def _next(self, asked: deque[Callable[[], None]], ahead: int) -> bool:
@@ -145,29 +277,37 @@ class _Run:
                 return False
             asked.popleft()()
         except BaseException as error:
-            self._failed.append(error)
+            self._fail(error)
         return True
+
+    def _fail(self, error: BaseException) -> None:
+        """Note it before the others are told: what ends them is none of their own errors."""
+        if not isinstance(error, Exception):
+            self._failed.insert(0, error)
+        elif not (self._failed and isinstance(error, CancelledError)):
+            self._failed.append(error)
+        self._work.end()
 
     def _add(self) -> None:
         if self._started < self._limit:
             self._started += 1
-            self._others.append(Task(partial(self._work, 1)))
+            self._others.append(Task(partial(self._go_on, 1)))
 
     def _question(self) -> Question | None:
         with self._lock:
             return next(self._todo, None)
 
+    def _wait(self) -> None:
+        """Until all threads have come to an end, or the work is over."""
+        while self._others and not self._work.over:
+            task = self._others[-1]
+            task.wait()
+            self._others.remove(task)
+        if self._others:
+            self._end()
+
     def _end(self) -> None:
         while self._others:
             task = self._others[-1]
-            task.cancel()
+            task.end()
             self._others.remove(task)  # only now: an interrupt while it is waited for must not lose it
-
-
-def _after_fork() -> None:
-    global _executor, _lock
-    _executor, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,8 @@ from . import _paths
 from ._filesystem import GuardedS3FileSystem
 from ._source_file import is_special
 from ._target_file import is_stream
-from ._threads import run_all, stop_if_over
+from ._threads import run_all
+from ._work import check
 
 SCHEMES = ("s3", *_paths.PROTOCOLS)
 STANDARD = "-"  # standard input or output
@@ -83,7 +84,7 @@ class _Share(Callback):
         self._lock = threading.Lock()
 
     def relative_update(self, inc: int = 1) -> None:
-        stop_if_over()
+        check()
         with self._lock:
             self._total.relative_update(inc)
 

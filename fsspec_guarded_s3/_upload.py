@@ -257,7 +257,7 @@ class Upload:
 
     def _drain(self) -> None:
         while self._tasks:
-            self._tasks.popleft().cancel()
+            self._tasks.popleft().end()
 
     def _remove_upload(self) -> bool:
         """Abort the multipart upload. True when that proves that it was not completed."""

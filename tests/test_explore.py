@@ -60,7 +60,7 @@ class Explorer:
         monkeypatch.setattr(_options, "MIN_PART_SIZE", 1)
         monkeypatch.setattr(_options, "MIB", 1)
         monkeypatch.setattr(_copying, "_COPY_PART", PART)
-        monkeypatch.setattr(_threads, "_executor", AtOnce())
+        monkeypatch.setattr(_threads, "_pool", AtOnce())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:

@@ -23,6 +23,7 @@ LAYERS = (
         "_bodies",
         "_checksums",
         "_deadline",
+        "_work",
     },
     {
         "_xml",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -23,17 +22,13 @@ from .fingerprint import fingerprint
 from .store import LATE, REFUSED, Answer, Asked, Reply, parse
 
 
-class AtOnce(Executor):
-    """Tasks of the pool are done when they are submitted: threads would be choices that nobody makes."""
+class AtOnce:
+    """Tasks of the pool are done when they are started: threads would be choices that nobody makes."""
 
-    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
-        try:
-            future.set_result(call(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+    def start(self, job: Any) -> None:
+        job.run()
+        if isinstance(job._error, BaseException) and not isinstance(job._error, Exception):
+            raise job._error
 
 
 class Tokens:
