@@ -213,7 +213,10 @@ class BucketOperations(Exchange):
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         headers = {"content-md5": base64.b64encode(digest).decode(), "content-type": "application/xml"}
         query = (("versioning", ""),)
-        self._send(Request("PutBucketVersioning", "PUT", bucket, query=query, headers=headers, body=body))
+        try:
+            self._send(Request("PutBucketVersioning", "PUT", bucket, query=query, headers=headers, body=body))
+        finally:
+            self.facts(bucket).change()
 
 
 def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:

@@ -35,6 +35,7 @@ from ._options import ATTEMPTS, Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
+from ._store_facts import StoreFacts, facts_of
 from ._threads import Question, ask_all, run_all
 from ._transport import FRESH_SECONDS, Sent, shared_transport
 from ._work import check
@@ -123,6 +124,10 @@ class Exchange:
         """Where `bucket` is reached, as far as is known. Raises ConfigurationError for a wrong one."""
         return self._signer.endpoint(bucket)
 
+    def facts(self, bucket: str) -> StoreFacts:
+        """What is known of `bucket`, where its requests go."""
+        return facts_of(self._signer.endpoint(bucket), bucket)
+
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from. Raises CredentialsError."""
         return self._signer.identity()
@@ -181,6 +186,8 @@ class Exchange:
             with body:
                 raise self._error(request, body)
         self._welcome = True
+        if "x-amz-version-id" in body.headers:
+            self.facts(request.bucket).see_version()
         return body
 
     def _ahead(self, request: Request) -> Early:

@@ -50,10 +50,14 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold for a write: the key is free (`create`) or holds the ETag `if_match`."""
+    """What must hold for a write: the key is free (`create`) or holds the ETag `if_match`.
+
+    `unquoted` sends the ETag without its quotes, which RFC 9110 demands and Ceph RGW does not understand.
+    """
 
     create: bool = False
     if_match: str | None = None
+    unquoted: bool = False
 
     def __post_init__(self) -> None:
         if self.if_match is not None and not isinstance(self.if_match, str):
@@ -72,7 +76,9 @@ class Condition:
         """The conditional headers (RFC 9110, 13.1)."""
         if self.create:
             return {"if-none-match": "*"}
-        return {"if-match": quoted(self.if_match)} if self.if_match is not None else {}
+        if self.if_match is None:
+            return {}
+        return {"if-match": self.if_match.strip('"') if self.unquoted else quoted(self.if_match)}
 
     @property
     def failure(self) -> type[PreconditionFailedError]:

@@ -131,7 +131,7 @@ class Upload:
 
     def put(self, data: RequestBody) -> Written:
         """Publish `data` by one PutObject."""
-        require_guard(self._client, self._path, self._condition, multipart=False)
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
         written = self._publish(
             lambda: self._client.put_object(self._path, data, self._condition, self._headers),
@@ -146,7 +146,7 @@ class Upload:
         Metadata is replaced only where it has to be: to change it, to carry our token, or to drop the
         source's.
         """
-        require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
         self._move(State.COMPLETING)
         same = described(self._headers) == described(info.write_headers())
         headers = self._headers if not same or info.write_token else undescribed(self._headers)
@@ -177,7 +177,7 @@ class Upload:
 
     def start(self) -> None:
         """CreateMultipartUpload."""
-        require_guard(self._client, self._path, self._condition, multipart=True)
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
         self._move(State.OPEN)
         try:
             self._upload_id = self._client.create_multipart_upload(self._path, self._headers)
@@ -194,7 +194,7 @@ class Upload:
 
     def resume(self, upload_id: str, parts: list[Part]) -> None:
         """Go on with an upload that was started before; its write token is not known any more."""
-        require_guard(self._client, self._path, self._condition, multipart=True)
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
         self._upload_id, self._parts, self._token = upload_id, list(parts), ""
         self._resumed = True
         self._move(State.OPEN)

@@ -155,7 +155,13 @@ class FakeS3:
         self.wants_checksums = False
         self.refuse_delete: Callable[[str], str | None] = lambda key: None
         self.order: Callable[[str], Any] | None = None  # of listings, as in `sorted`: another one than S3's
+        self.ignores: Callable[[Request], bool] = lambda request: False  # whose conditions are ignored
+        self.unquoted_if_match = False  # as Ceph RGW: an ETag with quotes is never the one of a PUT
+        self.tells_versions = False  # version ids, of which none is kept but the last
+        self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
+        self._versions = itertools.count(1)
+        self._ignoring = False
 
     def put(self, bucket: str, key: str, body: bytes, **metadata: str) -> StoredObject:
         """Store an object, without a request."""
@@ -178,6 +184,16 @@ class FakeS3:
         return answer if answer is not None else reply
 
     def _dispatch(self, request: Request) -> Reply:
+        for name, error in self.unknown_headers.items():
+            if name in request.headers:
+                raise error
+        self._ignoring = self.ignore_conditions or self.ignores(request)
+        reply = self._operate(request)
+        if self.tells_versions and request.method == "PUT" and not request.query:
+            return replace(reply, headers={**reply.headers, "x-amz-version-id": f"v{next(self._versions)}"})
+        return reply
+
+    def _operate(self, request: Request) -> Reply:
         bucket, _, key = request.path.removeprefix("/").partition("/")
         if not bucket:
             return self._list_buckets()
@@ -584,7 +600,7 @@ class FakeS3:
         self, headers: Headers, bucket: str, key: str, create: str = "create", swap: str = "swap"
     ) -> None:
         """`create` and `swap` are the names of the guards that this request asks for."""
-        if self.ignore_conditions:
+        if self._ignoring:
             return
         stored = self.objects.get((bucket, key))
         if "if-none-match" in headers and create not in self.ignored:
@@ -595,12 +611,13 @@ class FakeS3:
         if "if-match" in headers and swap not in self.ignored:
             if stored is None:
                 raise S3Error(404, "NoSuchKey", "The specified key does not exist.")
-            if not _matches(headers["if-match"], stored.etag):
+            unknown = self.unquoted_if_match and '"' in headers["if-match"]
+            if unknown or not _matches(headers["if-match"], stored.etag):
                 raise _precondition_failed("If-Match")
 
     def _check_read(self, headers: Headers, stored: StoredObject, *, prefix: str) -> None:
         """A copy source that was not modified fails with 412, a GET with 304."""
-        if self.ignore_conditions:
+        if self._ignoring:
             return
         match, none_match = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-none-match")
         if match is not None and not _matches(match, stored.etag):

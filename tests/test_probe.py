@@ -16,6 +16,7 @@ from fsspec_guarded_s3 import (
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
     _probe,
+    _trials,
 )
 from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._options import Options
@@ -205,7 +206,7 @@ def test_interrupted_probe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> N
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_probe._Trial, "_token_was_kept", interrupt)
+    monkeypatch.setitem(_trials._TRIALS, "token", interrupt)
     with store(FakeS3("bucket")) as (_, fs), pytest.raises(KeyboardInterrupt):
         fs.probe(PATH)
 
@@ -291,7 +292,7 @@ def test_unconditional_verbs_do_not_probe() -> None:
 def probes(server: ScriptedServer) -> int:
     """How many probes were run."""
     of_keys = [request for request in server.requests if ".gs3-probe-" in request.path]
-    keys = {request.path.removesuffix("-copy") for request in of_keys}
+    keys = {request.path.rpartition("-")[0] for request in of_keys}
     return len(keys)
 
 
@@ -346,6 +347,18 @@ def test_unknown_mode_of_the_probe_is_a_value_error(mode: str) -> None:
         filesystem("http://127.0.0.1:1", probe=mode)
 
 
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The guards that are tried from here on; none of them is there."""
+
+    def run(trial: _trials.Trial, name: str) -> bool:
+        tried.append(name)
+        return False
+
+    tried: list[str] = []
+    monkeypatch.setattr(_trials.Trial, "run", run)
+    return tried
+
+
 @pytest.mark.parametrize(
     "endpoint",
     [
@@ -357,19 +370,13 @@ def test_unknown_mode_of_the_probe_is_a_value_error(mode: str) -> None:
     ],
 )
 def test_aws_is_not_probed_in_auto(monkeypatch: pytest.MonkeyPatch, endpoint: str | None) -> None:
-    def probe(client: S3Client, path: S3Path) -> Guards:
-        asked.append(path)
-        return NONE
-
-    asked: list[S3Path] = []
-    monkeypatch.setattr(_probe, "probe", probe)
-    monkeypatch.setattr(_probe, "_found", {})
+    tried = asked(monkeypatch)
     given: dict[str, Any] = {"key": "k", "secret": "s", "region": "eu-central-1", "endpoint_url": endpoint}
-    path = S3Path("bucket", "key")
-    assert _probe.known_guards(S3Client(Options(**given)), path) == Guards()
-    assert asked == []
-    assert _probe.known_guards(S3Client(Options(**given, probe="always")), path) == NONE
-    assert asked == [path]
+    path = S3Path(f"bucket-{uuid.uuid4().hex}", "key")
+    assert _probe.honours(S3Client(Options(**given)), path, "create")
+    assert tried == []
+    assert not _probe.honours(S3Client(Options(**given, probe="always")), path, "create")
+    assert tried == ["create"]
 
 
 @pytest.mark.parametrize(
@@ -384,10 +391,10 @@ def test_aws_is_not_probed_in_auto(monkeypatch: pytest.MonkeyPatch, endpoint: st
 def test_other_hosts_are_probed_in_auto_whatever_their_name(
     monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
-    monkeypatch.setattr(_probe, "probe", lambda client, path: NONE)
-    monkeypatch.setattr(_probe, "_found", {})
+    tried = asked(monkeypatch)
     client = S3Client(Options(key="k", secret="s", region="us-east-1", endpoint_url=endpoint))
-    assert _probe.known_guards(client, S3Path("bucket", "key")) == NONE
+    assert not _probe.honours(client, S3Path(f"bucket-{uuid.uuid4().hex}", "key"), "swap")
+    assert tried == ["swap"]
 
 
 # --- stores that share no code with FakeS3 ---
