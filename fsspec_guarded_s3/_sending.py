@@ -6,6 +6,8 @@ local file says is never taken for what the network says.
 
 from __future__ import annotations
 
+import errno
+
 from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
 from ._channel import Channel, EarlyAnswerError, Pace
 from ._errors import SendTimeoutError
@@ -79,9 +81,9 @@ class Sender:
                 count = self._channel.send_file(
                     body.descriptor, position, body.stop - position, self._pace, self._incoming.answered
                 )
-            except (ConnectionError, TimeoutError) as error:
-                raise _BrokenOffError(error) from error
-            except OSError:
+            except OSError as error:
+                if isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.ETIMEDOUT:
+                    raise _BrokenOffError(error) from error
                 # This file system has no sendfile(2), or the file cannot be read, which read(2) will tell.
                 self._pieces(FileSlice(body.descriptor, position, body.stop))
                 return

@@ -545,6 +545,20 @@ def _leaving() -> Iterator[None]:
 # The server
 
 
+@contextlib.contextmanager
+def certificate(*names: str) -> Iterator[tuple[ssl.SSLContext, str]]:
+    """A context for servers of these names, and the file of the authority that signed them."""
+    import trustme  # here, so that servers without TLS do without it
+
+    with tempfile.TemporaryDirectory() as folder:
+        authority = trustme.CA()
+        ca_path = str(Path(folder) / "ca.pem")
+        authority.cert_pem.write_to_path(ca_path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*names).configure_cert(context)
+        yield context, ca_path
+
+
 @dataclass(frozen=True)
 class Step:
     """One request of a sequence: what it must look like, and what it gets."""
@@ -566,7 +580,7 @@ class ScriptedServer:
         *,
         handler: Callable[[Request], Answer] | None = None,
         before_body: Callable[[Request], Answer | None] | None = None,
-        tls: bool = False,
+        tls: bool | ssl.SSLContext = False,
         receive_buffer: int | None = None,
     ) -> None:
         if (steps is None) == (handler is None):
@@ -574,7 +588,7 @@ class ScriptedServer:
         self._steps = [step if isinstance(step, Step) else Step(step) for step in steps or ()]
         self._handler = handler
         self._before_body = before_body
-        self._tls = tls
+        self._tls = bool(tls)
         self._receive_buffer = receive_buffer
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -585,7 +599,7 @@ class ScriptedServer:
         self._errors: list[BaseException] = []
         self._accepted = 0
         self._cleanup = contextlib.ExitStack()
-        self._context: ssl.SSLContext | None = None
+        self._context = tls if isinstance(tls, ssl.SSLContext) else None
         self.ca_path: str | None = None
         self.port = 0
 
@@ -616,8 +630,9 @@ class ScriptedServer:
     # Start and stop
 
     def __enter__(self) -> ScriptedServer:
-        if self._tls:
-            self._make_certificate()
+        if self._tls and self._context is None:
+            names = certificate("127.0.0.1", "localhost")
+            self._context, self.ca_path = self._cleanup.enter_context(names)
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._cleanup.callback(self._listener.close)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -664,16 +679,6 @@ class ScriptedServer:
         if self._steps:
             return AssertionError(f"{len(self._steps)} scripted steps were not used, next: {self._steps[0]}")
         return None
-
-    def _make_certificate(self) -> None:
-        import trustme  # here, so that servers without TLS do without it
-
-        folder = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory()))
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(self._context)
-        self.ca_path = str(folder / "ca.pem")
 
     # Threads
 
