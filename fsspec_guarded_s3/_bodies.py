@@ -6,10 +6,12 @@ Invariant: a body can be read again from its start, so that a request can be rep
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 CHUNK = 256 * 1024
+Buffer = bytes | bytearray | memoryview
+CHANGED = "the local file was changed while it was uploaded: upload it again"
 
 
 class FileChangedError(ValueError):
@@ -40,6 +42,35 @@ class FileSlice:
             position += count
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedSlice(FileSlice):
+    """All of a file, which one request publishes: nothing can be taken back once its last byte is sent.
+
+    So the last piece is given only when the bytes still have the CRC of the reading before (`crc`: how it is
+    worked out, and its value) and `unchanged()` raises nothing. What was given before was read before.
+    """
+
+    unchanged: Callable[[], object]
+    crc: tuple[Callable[[Buffer, int], int], int] | None = None
+
+    def expecting(self, update: Callable[[Buffer, int], int], crc: int) -> WatchedSlice:
+        """The same, once its CRC is known."""
+        return replace(self, crc=(update, crc))
+
+    def chunks(self) -> Iterator[memoryview]:
+        """As of any slice. Raises FileChangedError before the last piece when the file was changed."""
+        found, left = 0, self.stop - self.start
+        for piece in FileSlice.chunks(self):
+            left -= piece.nbytes
+            if self.crc is not None:
+                found = self.crc[0](piece, found)
+                if not left and found != self.crc[1]:
+                    raise FileChangedError(CHANGED)
+            if not left:
+                self.unchanged()
+            yield piece
+
+
 def wire_bytes(text: str) -> bytes:
     """The bytes that stand for a request's head, or for what of it is signed.
 
@@ -52,7 +83,6 @@ def wire_bytes(text: str) -> bytes:
         raise ValueError("a header value holds a character that HTTP cannot carry") from None
 
 
-Buffer = bytes | bytearray | memoryview
 RequestBody = Buffer | FileSlice
 
 

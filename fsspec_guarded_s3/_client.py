@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from . import _xml
-from ._bodies import RequestBody, body_size
+from ._bodies import RequestBody, WatchedSlice, body_size
 from ._buckets import BucketOperations
-from ._checksums import body_crc
+from ._checksums import algorithms, body_crc
 from ._deadline import Deadline
 from ._errors import (
     GuardedS3Error,
@@ -213,7 +213,12 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     ) -> Written:
         """PutObject, with its CRC."""
         locked = any(name.startswith("x-amz-object-lock") for name in headers)
-        checked = body_crc(data, self._algorithm).headers() if body_size(data) or locked else {}
+        checked: dict[str, str] = {}
+        if body_size(data) or locked:
+            crc = body_crc(data, self._algorithm)
+            checked = crc.headers()
+            if isinstance(data, WatchedSlice):
+                data = data.expecting(algorithms()[crc.algorithm].update, crc.value)
         if locked:  # PutObject: such an object needs a checksum, an empty one too
             checked["x-amz-sdk-checksum-algorithm"] = self._algorithm.upper()
         request = Request(

@@ -95,16 +95,39 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
     """Publish an open local file; it is read as it is sent.
 
     Raises FileChangedError when the file became shorter or was rewritten meanwhile. A file that grows is
-    fine (a log): what it had at the beginning is published.
+    fine (a log): what it had at the beginning is published. One whose size is not what can be read (/proc,
+    some FUSE mounts) is read once, up to its end.
     """
+    if not file.tells_its_size:
+        return _upload_contents(client, upload, file, progress)
     with file.watched():
+        if file.size < client.options.multipart_threshold:
+            written = upload.put(file.whole())
+            progress(file.size)
+            return written
         return _upload_slices(
             client, upload, file.size, file.piece, progress, lambda: _check_unchanged(file, upload.parts)
         )
 
 
+def _upload_contents(client: S3Client, upload: Upload, file: SourceFile, progress: Progress) -> Written:
+    buffer = PartBuffer(upload, client.options)
+    try:
+        for data in file.contents():
+            buffer.write(memoryview(data))
+            progress(len(data))
+        return buffer.finish()
+    except BaseException:
+        upload.abort()
+        raise
+
+
 def copy_file(file: SourceFile, write: Callable[[Buffer], int], progress: Progress) -> None:
     """Hand an open local file to `write`, in small pieces and once; errors as in `upload_file`."""
+    if not file.tells_its_size:
+        for data in file.contents():
+            progress(write(data))
+        return
     crc, update = 0, algorithms()["crc32"].update
     for chunk in file.piece(0, file.size).chunks():
         crc = update(chunk, crc)

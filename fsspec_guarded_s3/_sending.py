@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from ._bodies import Buffer, FileChangedError, FileSlice, body_chunks
+from ._bodies import Buffer, FileChangedError, FileSlice, WatchedSlice, body_chunks
 from ._channel import Channel, EarlyAnswerError, Pace
 from ._errors import SendTimeoutError
 from ._http import Incoming
@@ -41,7 +41,9 @@ class Sender:
         """
         try:
             self._buffer(head)
-            if isinstance(wire.body, FileSlice) and self._channel.sends_files:
+            # The kernel sends from its page cache, so a file that is watched goes through our memory.
+            by_kernel = self._channel.sends_files and not isinstance(wire.body, WatchedSlice)
+            if isinstance(wire.body, FileSlice) and by_kernel:
                 self._file(wire.body)
             else:
                 self._pieces(wire.body)

@@ -1,8 +1,10 @@
 """A local file that is uploaded: a regular file, and found out when it is changed meanwhile.
 
 Invariant: what is published was in the file. The bytes of a request are read twice, for their CRC and to be
-sent: a store refuses what changed in between. What changed between two requests is seen by size and time of
-the file. Not seen are writes that leave its time as it was: after it was set back, or through a mapping.
+sent: a store refuses what changed in between. A file that goes in one request is compared as it is sent,
+before its last bytes, whatever the store does. What changed between two requests is seen by size and time of
+the file. Not seen there are writes that leave its time as it was: after it was set back, or through a
+mapping.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from shutil import SpecialFileError
 from types import TracebackType
 
-from ._bodies import FileChangedError, FileSlice
+from ._bodies import CHANGED, CHUNK, FileChangedError, FileSlice, WatchedSlice
 from ._error_codes import OTHER_BYTES
 from ._errors import ResponseError
 
@@ -64,6 +66,25 @@ class SourceFile:
         """The bytes [start, stop), read when they are sent."""
         return FileSlice(self._descriptor, start, stop)
 
+    def whole(self) -> WatchedSlice:
+        """All of it, for one request; its last piece is not given once `grew` raises."""
+        return WatchedSlice(self._descriptor, 0, self.size, self.grew)
+
+    @property
+    def tells_its_size(self) -> bool:
+        """Whether it ends where it says so: files of /proc, /sys and of some FUSE mounts do not."""
+        if len(os.pread(self._descriptor, 2, max(0, self.size - 1))) == min(self.size, 1):
+            return True
+        now = os.fstat(self._descriptor).st_size
+        return now != self.size  # it was changed since, which is another matter
+
+    def contents(self) -> Iterator[bytes]:
+        """What reading brings up to its end, whatever its size is said to be."""
+        with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
+            file.seek(0)
+            while data := file.read(CHUNK):
+                yield data
+
     def grew(self) -> bool:
         """Whether there is more by now. Raises FileChangedError when it is shorter or was rewritten.
 
@@ -71,7 +92,7 @@ class SourceFile:
         """
         now = os.fstat(self._descriptor)
         if now.st_size < self.size or (now.st_size == self.size and self._was_written(now)):
-            raise FileChangedError("the local file was changed while it was uploaded: upload it again")
+            raise FileChangedError(CHANGED)
         return now.st_size > self.size
 
     def _was_written(self, now: os.stat_result) -> bool:
@@ -87,7 +108,5 @@ class SourceFile:
         except ResponseError as error:
             now = os.fstat(self._descriptor)
             if error.code in OTHER_BYTES and (self._was_written(now) or now.st_size != self.size):
-                raise FileChangedError(
-                    "the local file was changed while it was uploaded: upload it again"
-                ) from error
+                raise FileChangedError(CHANGED) from error
             raise
