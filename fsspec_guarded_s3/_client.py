@@ -20,9 +20,10 @@ from ._deadline import Deadline
 from ._errors import (
     GuardedS3Error,
     IncompleteBodyError,
-    ObjectChangedError,
+    ObjectNotFoundError,
     PreconditionUnsupportedError,
     ProtocolError,
+    RangeNotSatisfiableError,
     ServerError,
     ThrottledError,
 )
@@ -32,6 +33,7 @@ from ._http import HTTPBody
 from ._models import Body, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
 from ._paths import S3Path, is_directory_bucket
+from ._pinned import check_pin, check_range, check_version, replaced, told_size
 from ._subresources import SubresourceOperations
 
 T = TypeVar("T")
@@ -56,8 +58,8 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
 
         def parse(answer: Response) -> ObjectInfo:
-            _check_version(path, answer.headers)
-            return self._info(answer.headers, _size(answer.headers))
+            check_version(path, answer.headers)
+            return self._info(answer.headers, told_size(answer.headers))
 
         return self._ask(self._head_request(path), parse, early)
 
@@ -104,16 +106,23 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         def attempt(deadline: Deadline) -> T:
             with self._exchange(request, deadline, early) as body:
-                if body.length is None:
-                    raise ProtocolError("GetObject was answered without a length")
                 if not body.headers.get("etag"):
                     raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
-                _check_version(path, body.headers)
+                check_version(path, body.headers)
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
+                if body.length is None:  # it comes in chunks, or ends with the connection
+                    body.promise(self._size_of(path, body.headers["etag"], deadline))
                 return receive(body, deadline)
 
         return self._repeat(request, attempt)
+
+    def _size_of(self, path: S3Path, etag: str, deadline: float) -> int:
+        """What HeadObject tells, by one attempt, of the version that is on its way."""
+        with self._exchange(self._head_request(path), deadline) as head:
+            if not same_etag(head.headers.get("etag", ""), etag):
+                raise IncompleteBodyError("the object was replaced before its size was known")
+            return told_size(head.headers)
 
     def ask_object(self, path: S3Path) -> Early:
         """Send the request of `read_object` now."""
@@ -147,22 +156,18 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
             if start > begin:
                 request = _range_request(path, start, stop, pin)
             with self._exchange(request, deadline, early) as body:
-                self._check_pin(body, pin.etag, path)
-                # rclone answers a range with 200 and a right Content-Range: the header decides.
-                if body.status == 206 or "content-range" in body.headers:
-                    first, end, size = content_range(body.headers)
-                    answered = first == start and end == stop and size in (None, pin.size)
-                else:
-                    answered = start == 0 and body.length == stop == pin.size
-                if not answered:
-                    raise ProtocolError(f"the store did not answer the range {start} to {stop}")
-                if body.length not in (None, stop - start):
-                    raise ProtocolError("the length of the body is not that of the range")
+                check_pin(body, pin.etag, path)
+                check_range(body, start, stop, pin)
+                body.promise(stop - start)
                 drain(body, cursor)
                 if cursor.position < stop:
                     raise IncompleteBodyError("the body ended before the range did")
 
-        self._repeat(asked, attempt, deadline, failed)
+        try:
+            self._repeat(asked, attempt, deadline, failed)
+        except RangeNotSatisfiableError:  # the version that is pinned has this range
+            self._check_unchanged(path, pin)
+            raise
 
     def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
         """Send the request of `read_range` now."""
@@ -185,26 +190,23 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         try:
             deadline = Deadline(self.options.request_deadline)
             with self._exchange(early.request, deadline, early) as body:
-                self._check_pin(body, pin.etag, path)
+                check_pin(body, pin.etag, path)
                 if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
                     return bytes(data)
         except GuardedS3Error:
             pass
         return b""
 
-    @staticmethod
-    def _check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
-        _check_version(path, body.headers)
-        found = body.headers.get("etag", "")
-        if not found:
-            raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
-        if not same_etag(found, etag):
-            raise ObjectChangedError(
-                f"the object was replaced while it was read: it had ETag {etag} and has {found} now",
-                bucket=path.bucket,
-                key=path.key,
-                status=body.status,
-            )
+    def _check_unchanged(self, path: S3Path, pin: ObjectInfo) -> None:
+        """Raises ObjectChangedError, or ObjectNotFoundError, unless the object is the version `pin` still."""
+        try:
+            now = self.head_object(path)
+        except ObjectNotFoundError:
+            raise
+        except GuardedS3Error:
+            return
+        if not same_etag(now.etag, pin.etag):
+            raise replaced(path, pin.etag, now.etag, 416)
 
     # --- writing ---
 
@@ -348,26 +350,6 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         if self.options.requester_pays:
             request = replace(request, query=(*request.query, ("x-amz-request-payer", "requester")))
         return self.presign(request, expires)
-
-
-def _size(headers: Mapping[str, str]) -> int:
-    text = headers.get("content-length", "")
-    if not text.isdecimal():
-        raise ProtocolError("HeadObject was answered without a size")
-    return int(text)
-
-
-def _check_version(path: S3Path, headers: Mapping[str, str]) -> None:
-    """A store without versions ignores `versionId` and answers for another one."""
-    wanted, found = path.version_id, headers.get("x-amz-version-id")
-    if wanted is None or found == wanted or (wanted == "null" and found is None):
-        return
-    raise PreconditionUnsupportedError(
-        f"version {wanted} was asked for and the store answered for "
-        + (f"version {found}" if found else "none: it does not know versions"),
-        bucket=path.bucket,
-        key=path.key,
-    )
 
 
 def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:

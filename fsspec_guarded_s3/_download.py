@@ -30,12 +30,15 @@ def _into_memory(view: memoryview, origin: int, progress: Progress, check: Objec
     def drain(body: Body, cursor: Cursor) -> None:
         while cursor.position < cursor.stop:
             begin = cursor.position - origin
-            piece = view[begin : min(begin + _SLICE, cursor.stop - origin)]
-            count = body.readinto(piece)
-            if not count:
-                return
-            if check:
-                check.add(cursor.position, piece[:count])
+            # Released on every way out: slices of a BytesIO that an exception keeps crash CPython 3.12.1 in a
+            # garbage collection (gh-111049), and make 3.13.0 print (gh-111331).
+            with view[begin : min(begin + _SLICE, cursor.stop - origin)] as piece:
+                count = body.readinto(piece)
+                if not count:
+                    return
+                if check:
+                    with piece[:count] as got:
+                        check.add(cursor.position, got)
             cursor.position += count
             progress(count)
 

@@ -15,7 +15,14 @@ from types import TracebackType
 from typing import Any
 
 from ._channel import Channel, Pace
-from ._errors import IncompleteBodyError, ProtocolError, ReadTimeoutError, ResponseError, TransportError
+from ._errors import (
+    IncompleteBodyError,
+    PreconditionUnsupportedError,
+    ProtocolError,
+    ReadTimeoutError,
+    ResponseError,
+    TransportError,
+)
 
 _MAX_HEADERS = 200
 _MAX_LINE = 65536
@@ -25,6 +32,10 @@ _SPACE = (
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
 _TO_STATUS = len("HTTP/1.1 ")
 _UNTOLD = 65536  # bytes to read at once where the head tells no length
+ALTERED = (
+    "the store, or a proxy, changes the object on its way. Some decompress what has a Content-Encoding: "
+    "store it without one, or with CacheControl no-transform"
+)
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
 
@@ -198,16 +209,18 @@ class HTTPBody:
         connection = headers.get("connection", "").lower()
         old = version in ("HTTP/1.0", "HTTP/0.9")
         self.will_close = "close" in connection or (old and "keep-alive" not in connection)
-        chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        self.length: int | None = None if chunked else _content_length(headers)
+        self.length: int | None
         if self.status in (204, 304) or method == "HEAD":
             self.length = 0
-        elif chunked:
-            self._chunked = _Chunked(incoming)
-        elif self.length is None:
-            self.will_close = True
+        elif _is_chunked(headers):
+            self.length, self._chunked = None, _Chunked(incoming)
+            self.will_close = self.will_close or old  # RFC 9112, 6.1: HTTP/1.0 has no chunks
+        else:
+            self.length = _content_length(headers)
+            self.will_close = self.will_close or self.length is None
         self._left = self.length
         incoming.body_begins()
+        self._end_is_open = False
 
     def __enter__(self) -> HTTPBody:
         return self
@@ -222,6 +235,29 @@ class HTTPBody:
         at_end = self._chunked.isclosed() if self._chunked is not None else self._left == 0
         return at_end and not self.will_close and self._incoming.quiet
 
+    def promise(self, length: int) -> None:
+        """Read on as if the head had told this `length`, which something else tells where the head does not.
+
+        A body that has more is a PreconditionUnsupportedError, told with its last bytes.
+        """
+        if self.length is None:
+            self.length = self._left = length
+            # A part of an object has said by its Content-Range what it is, so nobody waits for its end.
+            self._end_is_open = self._chunked is not None or self.status == 200
+            if not length:
+                self._check_end()
+
+    def _check_end(self) -> None:
+        self._end_is_open = False
+        try:
+            more = self._some(memoryview(bytearray(1)))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise translated(error) from error
+        if more:
+            raise PreconditionUnsupportedError(
+                f"the answer has more than the {self.length} bytes that the object is said to have: {ALTERED}"
+            )
+
     def readinto(self, view: memoryview, /) -> int:
         """Fill `view` from the body; returns the bytes read, 0 at the end.
 
@@ -234,7 +270,8 @@ class HTTPBody:
         done = 0
         try:
             while done < wanted:
-                count = self._some(view[done:wanted])
+                with view[done:wanted] as part:  # released: an exception holds it, and what it is a part of
+                    count = self._some(part)
                 if not count:
                     if self._left:
                         raise IncompleteBodyError(
@@ -249,11 +286,16 @@ class HTTPBody:
             self._failed.__cause__ = error if error is not self._failed else None
             if not done:
                 raise self._failed from self._failed.__cause__
+        if self._end_is_open and not self._left:
+            self._check_end()
         return done
 
     def _some(self, view: memoryview) -> int:
         if self._chunked is not None:
-            return self._chunked.readinto(view)
+            # Not into `view`: the frames of http.client would keep slices of it in an exception.
+            data = self._chunked.read1(min(view.nbytes, _UNTOLD))
+            view[: len(data)] = data
+            return len(data)
         return self._incoming.readinto(view) if self._left is None else self._incoming.fill(view)
 
     def read(self, limit: int = 256 * 2**20) -> bytes:
@@ -295,6 +337,18 @@ def _fields(lines: list[str]) -> dict[str, str]:
         last = name.lower()
         fields[last] = f"{fields[last]}, {value.strip(_SPACE)}" if last in fields else value.strip(_SPACE)
     return fields
+
+
+def _is_chunked(fields: dict[str, str]) -> bool:
+    """Whether the body comes in chunks. No other coding is understood: its bytes are none of an object."""
+    coding = fields.get("transfer-encoding")
+    if coding is None:
+        return False
+    if coding.strip().lower() != "chunked":
+        raise http.client.HTTPException(f"the transfer coding {coding[:40]!r} is not understood")
+    if "content-length" in fields:  # RFC 9112, 6.3: two answers in one, or an attack
+        raise http.client.HTTPException("the head tells a Content-Length and a Transfer-Encoding")
+    return True
 
 
 def _content_length(fields: dict[str, str]) -> int | None:
