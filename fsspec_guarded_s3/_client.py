@@ -117,7 +117,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         return self._repeat(request, attempt)
 
-    def _size_of(self, path: S3Path, etag: str, deadline: float) -> int:
+    def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
         """What HeadObject tells, by one attempt, of the version that is on its way."""
         with self._exchange(self._head_request(path), deadline) as head:
             if not same_etag(head.headers.get("etag", ""), etag):
