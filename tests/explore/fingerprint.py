@@ -21,6 +21,7 @@ import types
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from datetime import timedelta
 from typing import Any
 
 from fsspec.callbacks import Callback
@@ -129,7 +130,7 @@ class _Walk:
             self.atoms.append(_data(it))
         elif isinstance(it, _ITERATORS):
             self._all(it.__reduce__()[1:])
-        elif isinstance(it, range):
+        elif isinstance(it, (range, timedelta)):
             self.atoms.append(repr(it))
         elif isinstance(it, Future):
             self._all((it._state, it._result, it._exception))
