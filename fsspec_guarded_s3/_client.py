@@ -164,7 +164,8 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
                     raise IncompleteBodyError("the body ended before the range did")
 
         try:
-            self._repeat(asked, attempt, deadline, failed)
+            with self._lane(cursor.stop - begin, lambda: cursor.position - begin):
+                self._repeat(asked, attempt, deadline, failed)
         except RangeNotSatisfiableError:  # the version that is pinned has this range
             self._check_unchanged(path, pin)
             raise

@@ -69,7 +69,7 @@ def _range_calls(
     """The calls that get [start, stop) in ranges, all pinned to the version `pin`."""
     if not pin.etag:
         raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
-    size = client.options.range_size
+    size = client.range_size()
     cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
     return [partial(client.read_range, path, cursor, pin, drain) for cursor in cursors]
 

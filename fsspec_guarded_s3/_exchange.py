@@ -10,12 +10,14 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from . import _xml
 from ._attributes import CUSTOMER_KEY, Attributes
+from ._bodies import body_size
 from ._corrections import CORRECTABLE, Corrections
 from ._deadline import Deadline
 from ._endpoints import Endpoint
@@ -30,6 +32,7 @@ from ._errors import (
 from ._express import Sessions
 from ._headers import seconds
 from ._http import HTTPBody
+from ._lanes import LARGE
 from ._models import Request, Response, SessionCredentials, WireRequest
 from ._options import ATTEMPTS, Options
 from ._paths import is_loopback
@@ -46,6 +49,7 @@ MAX_SESSION = 300  # seconds that a session of a directory bucket lives
 _DISTANT = 0.005  # seconds of a round trip
 _FEW = 2
 _SURE = 4  # answers that tell how far away a store is
+_NO_LANE = nullcontext()
 _AHEAD = 8  # requests that one thread has under way
 
 
@@ -86,6 +90,7 @@ class Exchange:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._transport = shared_transport(options)
+        self._lanes = self._transport.lanes
         self._signer = Signer(options)
         self._transport.bundle_of_profile = self._signer.ca_bundle
         self._retry = RetryPolicy(self.attempts)
@@ -166,6 +171,14 @@ class Exchange:
     def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
         """No more than there is to do."""
         return max(1, min(limit or self.options.max_concurrency, len(todo)))
+
+    def range_size(self) -> int:
+        """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
+        return self._lanes.piece(self.options.range_size)
+
+    def _lane(self, size: int, moved: Callable[[], int] = lambda: 0) -> AbstractContextManager[None]:
+        """What a request waits for whose body has `size` bytes, of which `moved` tells how many arrived."""
+        return _NO_LANE if size < LARGE else self._lanes.enter(size, moved)
 
     def is_distant(self) -> bool:
         """Whether the way to the store takes most of the time of a small request."""
@@ -253,7 +266,8 @@ class Exchange:
                     raise self._build_error(request, status, fields, {})
                 return parse(answer)
 
-        return self._repeat(request, attempt)
+        with self._lane(body_size(request.body)):
+            return self._repeat(request, attempt)
 
     def _repeat(
         self,

@@ -35,6 +35,7 @@ from ._connect import Proxy, Route, connected, proxy_for, socket_options_of
 from ._deadline import Deadline
 from ._errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ._http import HTTPBody, Incoming, translated
+from ._lanes import Lanes
 from ._models import WireRequest
 from ._options import Options
 from ._sending import Sender
@@ -168,6 +169,7 @@ class Transport:
         self._pools: dict[tuple[str, str, int], Any] = {}
         self._context: ssl.SSLContext | None = None
         self.bundle_of_profile: Callable[[], str | None] = lambda: None
+        self.lanes = Lanes()
         self.round_trip = float("inf")  # seconds, as the last answers tell
         self.answers = 0  # that told it
 
