@@ -17,6 +17,7 @@ from types import TracebackType
 from ._client import Cursor, S3Client
 from ._errors import (
     AccessDeniedError,
+    ConfigurationError,
     ConflictError,
     GuardedS3Error,
     ObjectNotFoundError,
@@ -35,8 +36,8 @@ _DATA = b"probe"
 _WRONG = '"00000000000000000000000000000000"'
 _ALWAYS = Condition()
 _CREATE = Condition(create=True)
-# What passes: it says nothing about the store, and a later trial may fare better.
-_PASSING = (TransportError, ServerError, ThrottledError, ConflictError)
+# What passes, or is the fault of a configuration: it says nothing about the store.
+_PASSING = (ConfigurationError, TransportError, ServerError, ThrottledError, ConflictError)
 
 
 class _Outcome(enum.Enum):

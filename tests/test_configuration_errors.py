@@ -55,10 +55,6 @@ def _no_bundle_of_the_environment(monkeypatch: pytest.MonkeyPatch, folder: Path)
     return {}
 
 
-def _folder_as_bundle(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
-    return {"ca_bundle": str(folder)}
-
-
 def _bundle_without_certificates(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
     (folder / "empty.pem").write_text("")
     return {"ca_bundle": str(folder / "empty.pem")}
@@ -71,7 +67,6 @@ def _no_client_certificate(monkeypatch: pytest.MonkeyPatch, folder: Path) -> dic
 WRONG = (
     _no_bundle,
     _no_bundle_of_the_environment,
-    _folder_as_bundle,
     _bundle_without_certificates,
     _no_client_certificate,
 )
@@ -96,6 +91,20 @@ def test_certificate_file_is_named(tmp_path: Path) -> None:
     path = str(tmp_path / "gone.pem")
     with pytest.raises(ConfigurationError, match=r"storage option ca_bundle: .*gone\.pem.* cannot be loaded"):
         filesystem("https://127.0.0.1:9", ca_bundle=path).cat_file("bucket/key")
+
+
+def test_a_wrong_configuration_is_no_answer_of_the_store_to_a_probe(tmp_path: Path) -> None:
+    """Nothing is remembered of it: the same store by another filesystem is asked."""
+    with ScriptedServer(handler=FakeS3("bucket"), tls=True) as server:
+        wrong = filesystem(server.url, probe="auto", ca_bundle=str(tmp_path / "gone.pem"))
+        for _ in range(2):
+            with pytest.raises(ConfigurationError):
+                wrong.put_if_absent("bucket/key", b"1")
+            with pytest.raises(ConfigurationError):
+                wrong.probe("bucket/key")
+        assert filesystem(server.url, probe="auto", ca_bundle=server.ca_path).put_if_absent(
+            "bucket/key", b"1"
+        )
 
 
 @pytest.fixture
