@@ -78,8 +78,8 @@ class Pace:
     def allowance(self) -> float:
         """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
         check()
-        left = self._deadline.left()
         self._began = now = time.monotonic()
+        left = self._deadline.at - now
         if left <= 0:
             if not (self.in_body and self._is_fast(self._moved, self._waited)):
                 raise TimeoutError("the deadline of the request has passed")
@@ -236,21 +236,20 @@ class Channel:
         self, pace: Pace, seconds: float, turn: Callable[[float], int | None], heard: Callable[[], bool]
     ) -> int:
         """Nothing moved in the first turn."""
-        left = seconds - self._turn
         since, queued = time.monotonic(), self._queued()
+        until = since + seconds - self._turn
         while not heard():
             check()
+            left = until - time.monotonic()
             if left <= 0:
                 left = pace.overtime()
+                until = time.monotonic() + left
             count = turn(min(left, self._turn))
             if count is not None:
                 return count
-            now, before = time.monotonic(), queued
-            queued = self._queued()
-            left -= now - since
-            if pace.keeps_up(before - queued, now - since):
-                left = pace.allowance()
-            since = now
+            now, there = time.monotonic(), self._queued()
+            if pace.keeps_up(queued - there, now - since):
+                since, queued, until = now, there, now + pace.allowance()
         raise EarlyAnswerError("the store answered before it had the whole request")
 
     def _queued(self) -> int:
@@ -286,13 +285,16 @@ class KernelTimed(Channel):
 
     def send(self, view: memoryview, pace: Pace, heard: Callable[[], bool] = _nothing_heard) -> int:
         sock = self._sock
+        pace.allowance()
+        try:
+            sent: int = sock.send(view, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        else:  # mostly: what is sent is small
+            pace.moved(sent)
+            return sent
 
         def turn(seconds: float) -> int | None:
-            try:
-                sent: int = sock.send(view, socket.MSG_DONTWAIT)
-                return sent
-            except BlockingIOError:
-                pass
             if self._room.poll(seconds * 1000):
                 with suppress(BlockingIOError):
                     count: int = sock.send(view)
@@ -304,6 +306,15 @@ class KernelTimed(Channel):
     def receive(self, view: memoryview, pace: Pace, flags: int = 0) -> int:
         sock, news = self._sock, self._news
         assert news is not None
+        seconds = pace.allowance()
+        if news.poll(1000 * (seconds if seconds < self._turn else self._turn)):  # mostly, and at once
+            try:
+                received: int = sock.recv_into(view, 0, flags)
+            except BlockingIOError:
+                pass
+            else:
+                pace.moved(received)
+                return received
 
         def turn(seconds: float) -> int | None:
             if not news.poll(seconds * 1000):

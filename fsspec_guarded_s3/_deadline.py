@@ -12,16 +12,16 @@ class Deadline:
     body may take is not bounded while it moves at the least rate.
     """
 
-    __slots__ = ("_at",)
+    __slots__ = ("at",)
 
     def __init__(self, seconds: float) -> None:
         """`seconds` from now."""
-        self._at = time.monotonic() + seconds
+        self.at = time.monotonic() + seconds
 
     def left(self) -> float:
         """Seconds until then; 0 or less when it has passed."""
-        return self._at - time.monotonic()
+        return self.at - time.monotonic()
 
     def put_off(self, seconds: float) -> None:
         """That many seconds do not count."""
-        self._at += seconds
+        self.at += seconds
