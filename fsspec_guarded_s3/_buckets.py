@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -137,6 +137,7 @@ class BucketOperations(Exchange):
             more += [("version-id-marker", markers[1])] if markers and markers[1] else []
             request = Request("ListObjectVersions", "GET", bucket, query=(*query, *more))
             page = self._ask(request, lambda answer: _xml.parse_versions(answer.body))
+            _check_prefix(prefix, [row.key for row in page.versions], page.prefixes)
             yield page
             if page.next_markers is None:
                 return
@@ -221,7 +222,11 @@ class BucketOperations(Exchange):
 
 def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:
     """Raises ProtocolError for what would name keys that nobody asked for, or the same ones for ever."""
-    if not all([name.startswith(prefix) for names in (page.keys, page.prefixes) for name in names]):
-        raise ProtocolError(f"the store listed keys that do not begin with the prefix {prefix!r}")
+    _check_prefix(prefix, page.keys, page.prefixes)
     if before is not None and page.keys and (page.keys, page.prefixes) == (before.keys, before.prefixes):
         raise ProtocolError("the listing goes round in circles: the same page came twice")
+
+
+def _check_prefix(prefix: str, *listed: Sequence[str]) -> None:
+    if not all([name.startswith(prefix) for names in listed for name in names]):
+        raise ProtocolError(f"the store listed keys that do not begin with the prefix {prefix!r}")

@@ -94,6 +94,20 @@ def test_keys_outside_of_the_prefix_are_an_error_and_nothing_is_deleted() -> Non
         assert {request.method for request in server.requests} <= {"GET", "HEAD"}
 
 
+def test_versions_outside_of_the_prefix_are_an_error_and_none_is_deleted() -> None:
+    row = "<Version><Key>{}</Key><VersionId>v</VersionId><Size>1</Size></Version>"
+    page = f"<ListVersionsResult>{row.format('dir/a')}{row.format('precious')}</ListVersionsResult>".encode()
+
+    def answer(request: Request) -> Answer:
+        return respond(404) if request.method == "HEAD" else respond(200, page)
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url, version_aware=True)
+        with pytest.raises(ProtocolError, match="do not begin with the prefix 'dir"):
+            fs.rm("bucket/dir", recursive=True, versions=True)
+        assert {request.method for request in server.requests} <= {"GET", "HEAD"}
+
+
 @given(st.integers(0, 60), st.integers(1, 60))
 def test_every_circle_is_noticed(before: int, period: int) -> None:
     markers = Markers("it")

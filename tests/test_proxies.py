@@ -15,7 +15,7 @@ from fsspec_guarded_s3 import ConfigurationError, ConnectError
 from fsspec_guarded_s3._connect import Proxy, proxy_for
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import ScriptedServer, certificate
+from tests.scripted_server import Answer, Request, ScriptedServer, certificate, raw, respond
 
 SECRET = "pa ss:w@rd"
 CREDENTIALS = "user:pa%20ss%3Aw%40rd@"
@@ -122,6 +122,33 @@ def test_store_is_reached_by_a_proxy(
     if scheme == "https":
         seen = [request.headers for request in server.requests]
         assert not any("proxy-authorization" in headers for headers in seen), "that is for the proxy alone"
+
+
+@pytest.mark.parametrize("by", ["http", "https"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("size", [1, 8192, 20_000, 100_000])
+def test_what_comes_behind_an_answer_is_not_the_next_one(
+    size: int, scheme: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever layer it waits in: TLS to the store, TLS to the proxy, or TLS in TLS."""
+    first = b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "e"\r\n\r\n' % size + b"a" * size
+    wrong = b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\nETag: "w"\r\n\r\nWRONG!'
+
+    def answer(request: Request) -> Answer:
+        return (
+            raw(first + wrong, close=False) if request.path.endswith("/a") else respond(200, b"r", etag="r")
+        )
+
+    with (
+        certificate("127.0.0.1", "store.test") as (context, ca_path),
+        ScriptedServer(handler=answer, tls=context if scheme == "https" else False) as server,
+        forwarder(server.port, context if by == "https" else None) as proxy,
+    ):
+        monkeypatch.setenv(f"{scheme}_proxy", f"{by}://127.0.0.1:{proxy.port}")
+        fs = filesystem(f"{scheme}://store.test", allow_http=True, ca_bundle=ca_path)
+        for _ in range(3):
+            assert fs.cat_file("bucket/a") == b"a" * size
+            assert fs.cat_file("bucket/b") == b"r"
 
 
 @pytest.mark.parametrize("status", [407, 502, 403])
