@@ -304,7 +304,9 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         def once() -> None:
             errors = self._delete_once(bucket, left)
             for key in left:
-                failed.pop(key, None)
+                before = failed.pop(key, None)
+                if before is not None and key in errors:
+                    errors[key].maybe_applied = True
             failed.update(errors)
             passing = [
                 key for key, error in errors.items() if isinstance(error, (ServerError, ThrottledError))
@@ -339,11 +341,20 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )
-        rows = self._ask(request, lambda answer: _xml.parse_deleted(answer.body))
-        return [
+        attempts: list[Deadline] = []
+
+        def attempt(deadline: Deadline) -> list[tuple[str, str, str]]:
+            attempts.append(deadline)
+            return self._once(request, lambda answer: _xml.parse_deleted(answer.body), deadline)
+
+        rows = self._repeat(request, attempt)
+        errors = [
             self._build_error(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
             for key, code, said in rows
         ]
+        for error in errors:  # an attempt before may have deleted it, and somebody written it again
+            error.maybe_applied = len(attempts) > 1
+        return list(errors)
 
     def presigned_url(self, method: str, path: S3Path, expires: int, parameters: Mapping[str, Any]) -> str:
         """A presigned URL of an operation, both named as botocore does; valid for `expires` seconds."""

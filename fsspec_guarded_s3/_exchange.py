@@ -256,18 +256,25 @@ class Exchange:
         An answer that cannot be understood is one that got lost.
         """
 
-        def attempt(deadline: Deadline) -> T:
-            with self._exchange(request, deadline, early) as body:
-                answer = Response(body.status, body.headers, body.read())
-                # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
-                fields = _xml.parse_error(answer.body)
-                if fields:
-                    status = 500 if fields.get("Code") == "InternalError" else 200
-                    raise self._build_error(request, status, fields, {})
-                return parse(answer)
-
         with self._lane(body_size(request.body)):
-            return self._repeat(request, attempt)
+            return self._repeat(request, lambda deadline: self._once(request, parse, deadline, early))
+
+    def _once(
+        self,
+        request: Request,
+        parse: Callable[[Response], T],
+        deadline: Deadline,
+        early: Early | None = None,
+    ) -> T:
+        """One attempt of `_ask`."""
+        with self._exchange(request, deadline, early) as body:
+            answer = Response(body.status, body.headers, body.read())
+            # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
+            fields = _xml.parse_error(answer.body)
+            if fields:
+                status = 500 if fields.get("Code") == "InternalError" else 200
+                raise self._build_error(request, status, fields, {})
+            return parse(answer)
 
     def _repeat(
         self,

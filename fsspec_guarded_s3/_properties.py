@@ -78,12 +78,14 @@ class Properties(Listing):
         given: Attributes,
         headers: dict[str, str],
     ) -> Written:
-        if source == target and not condition:
+        onto_itself = source == target
+        if onto_itself and not condition:
             condition = condition_onto_itself(self._client, target, info)
         inside = copies_inside(self._client, target, condition, info)
         if not (inside and is_single(info) and self._client.is_aws(target.bucket)):
             headers |= self._tagging(source, info, headers)
-        upload = Upload(self._client_for(given), target, condition, headers)
+        client = self._client_for(given)
+        upload = Upload(client, target, condition, headers, same_content=onto_itself)
         return copy_object(self._client_for(given.of_source()), upload, source, info, inside)
 
     # --- metadata ---

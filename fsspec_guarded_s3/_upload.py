@@ -81,13 +81,20 @@ class Upload:
     """One logical write to one key: by `put`, by `copy`, or by parts and `complete`."""
 
     def __init__(
-        self, client: S3Client, path: S3Path, condition: Condition, headers: Mapping[str, str] | None = None
+        self,
+        client: S3Client,
+        path: S3Path,
+        condition: Condition,
+        headers: Mapping[str, str] | None = None,
+        *,
+        same_content: bool = False,
     ) -> None:
+        """`same_content` says that the bytes are those that are there, which then prove nothing."""
         self._client = client
         self._path = path
         self._condition = condition
         self._headers = dict(headers or {})
-        self._token = secrets.token_hex(16) if condition else ""
+        self._token = secrets.token_hex(16) if condition or same_content else ""
         if self._token:
             self._headers[f"x-amz-meta-{WRITE_TOKEN}"] = self._token
         self._upload_id = ""
@@ -167,11 +174,14 @@ class Upload:
         return written
 
     def _was_replaced(self, source: S3Path, info: ObjectInfo) -> bool:
-        """Whether the 412 of a copy may have come from its source and not from the condition."""
+        """Whether the 412 of a copy may have come from its source and not from the condition.
+
+        Raises the error of a look that was not answered: then nobody knows which of the two it was.
+        """
         try:
             return not same_etag(self._client.head_object(source).etag, info.etag)
-        except GuardedS3Error as error:
-            return isinstance(error, ObjectNotFoundError)
+        except ObjectNotFoundError:
+            return True
 
     # --- in parts ---
 
@@ -391,7 +401,7 @@ class Upload:
         """A conditional write is proved by its token, a plain one by equal content: its effect is there."""
         if found is None:
             return False
-        if self._condition:
+        if self._condition or self._token:
             return bool(self._token) and found.write_token == self._token
         return same_etag(found.etag, digest)
 

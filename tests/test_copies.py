@@ -426,6 +426,64 @@ def test_a_create_that_came_too_late_is_no_doubt_even_after_a_lost_request() -> 
         assert fs.put_if_absent("bucket/a", b"ours") is False
 
 
+def test_a_change_of_metadata_that_was_lost_is_not_taken_for_done() -> None:
+    """The bytes are the same before and after, so they prove nothing."""
+    fake = FakeS3("bucket", ignored=["copy_swap"])
+    before = fake.put("bucket", "a", OLD, owner="me")
+    copies = "x-amz-copy-source"
+    fake.fault = lambda request, _: close() if copies in request.headers and not is_probe(request) else None
+    with store(fake) as (_, fs), pytest.raises(WriteOutcomeUnknownError):
+        fs.setxattr("bucket/a", reviewed="yes")
+    assert fake.objects["bucket", "a"] == before
+
+
+def test_a_change_of_metadata_whose_answer_is_lost_is_done() -> None:
+    fake = FakeS3("bucket", ignored=["copy_swap"])
+    fake.put("bucket", "a", OLD, owner="me")
+    fake.after = lambda request, reply: (
+        close() if "x-amz-copy-source" in request.headers and not is_probe(request) else None
+    )
+    with store(fake) as (_, fs):
+        fs.setxattr("bucket/a", reviewed="yes")
+        assert fs.metadata("bucket/a") == {"owner": "me", "reviewed": "yes"}
+
+
+def test_a_refused_copy_that_may_be_about_its_source_is_not_said_to_be_about_its_target() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", OLD)
+
+    def fault(request: Request, _: FakeS3) -> Reply | None:
+        if "x-amz-copy-source" in request.headers and not is_probe(request):
+            fake.put("bucket", "a", THEIRS)
+            fake.fault = lambda request, _: s3_error(403, "AccessDenied")
+            return s3_error(412, "PreconditionFailed")
+        return None
+
+    fake.fault = fault
+    with store(fake) as (_, fs), pytest.raises(PermissionError):
+        fs.cp_file("bucket/a", "bucket/b", mode="create")
+
+
+def test_mv_whose_delete_may_have_been_applied_says_so() -> None:
+    """It was, its answer was lost, and somebody wrote the object again."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", OLD)
+    lost: list[Request] = []
+
+    def after(request: Request, reply: Reply) -> object:
+        if "delete" in request.query and not is_probe(request) and not lost:
+            lost.append(request)
+            fake.put("bucket", "a", THEIRS)
+            return close()
+        return None
+
+    fake.after = after  # type: ignore[assignment]
+    with store(fake) as (_, fs), pytest.raises(ObjectChangedError) as caught:
+        fs.mv("bucket/a", "bucket/b")
+    assert caught.value.maybe_applied
+    assert body(fake, "a") == THEIRS and body(fake, "b") == OLD
+
+
 # --- names -----------------------------------------------------------------------------------------
 
 

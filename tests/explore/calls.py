@@ -14,6 +14,7 @@ from .store import (
     KEY,
     RIVAL,
     SOURCE,
+    TARGET,
     TOKEN,
     US,
     Deed,
@@ -113,6 +114,9 @@ class Operation:
     conditional: bool = True
     deletes: bool = False
     counts: bool = False
+    moves: bool = False
+    answers: bool = False  # by a bool, of which False is definite
+    ignored: frozenset[str] = frozenset()  # guards that the store ignores, as a probe found out
     resumed: bool = False
     results: tuple[bytes, ...] = (OURS,)
     options: Mapping[str, Any] = field(default_factory=lambda: SINGLE)
@@ -129,6 +133,11 @@ class Operation:
     def in_parts(self) -> bool:
         return self.options is MULTI or self.single_copy < 64
 
+    @property
+    def has_many_steps(self) -> bool:
+        """Whether two faults are many."""
+        return self.in_parts or self.moves
+
     def store(self, callers: tuple[str, ...] = (US,)) -> SimulatedS3:
         """What there is before the calls."""
         whole = {OURS, THEIRS, *self.results, *([self.before] if self.before else [])}
@@ -138,6 +147,7 @@ class Operation:
             self.replayed,
             None if self.counts else frozenset(whole),
             frozenset(self.results),
+            self.ignored,
         )
         objects = {SOURCE: version(BEFORE, OURS)}
         if self.before is not None:
@@ -199,6 +209,18 @@ def _copy_swap(fs: GuardedS3FileSystem, local: str) -> None:
     fs.cp_file(FROM, PATH, if_match=ETAG)
 
 
+def _copy_plain(fs: GuardedS3FileSystem, local: str) -> None:
+    fs.cp_file(FROM, PATH)
+
+
+def _move(fs: GuardedS3FileSystem, local: str) -> None:
+    fs.mv(PATH, f"{BUCKET}/{TARGET}")
+
+
+def _set_metadata(fs: GuardedS3FileSystem, local: str) -> None:
+    fs.setxattr(PATH, reviewed="yes")
+
+
 def _delete_on_condition(fs: GuardedS3FileSystem, local: str) -> None:
     fs.rm_file(PATH, if_match=ETAG)
 
@@ -209,12 +231,15 @@ def _update(fs: GuardedS3FileSystem, local: str) -> str:
 
 # Appended to what was there when the call began, or to what the rival had written just before.
 APPENDED = (OURS, OLD + OURS, OURS + OURS, THEIRS + OURS)
+NO_COPY_SWAP = frozenset({"copy_swap"})
+NO_COPIES = frozenset({"copy_source", "copy_source_parts", "copy_swap", "copy_create"})
+NO_MANY = frozenset({"delete_many"})
 SAME_IN_PARTS = writes_and_deletes(PART)
 
 OPERATIONS = [
-    Operation("put_if_absent", _put_if_absent),
-    Operation("put_if_absent, 3 attempts", _put_if_absent, attempts=3),
-    Operation("put_if_absent, taken", _put_if_absent, before=OLD),
+    Operation("put_if_absent", _put_if_absent, answers=True),
+    Operation("put_if_absent, 3 attempts", _put_if_absent, attempts=3, answers=True),
+    Operation("put_if_absent, taken", _put_if_absent, before=OLD, answers=True),
     Operation("swap", _swap, OLD, swaps=True),
     Operation("put", _put, OLD, conditional=False),
     Operation("create in parts", _create, options=MULTI, rival=SAME_IN_PARTS),
@@ -259,6 +284,56 @@ OPERATIONS = [
         replayed=404,
     ),
     Operation("delete on condition", _delete_on_condition, OLD, swaps=True, deletes=True, results=()),
+    Operation(
+        "copy, read and sent, create",
+        _copy_create,
+        results=(OURS, THEIRS),
+        rival=with_source(),
+        ignored=NO_COPIES,
+    ),
+    Operation(
+        "copy, read and sent, swap",
+        _copy_swap,
+        OLD,
+        swaps=True,
+        results=(OURS, THEIRS),
+        rival=with_source(),
+        ignored=NO_COPIES,
+    ),
+    Operation(
+        "copy in parts, read and sent, swap",
+        _copy_swap,
+        OLD,
+        swaps=True,
+        results=(OURS, THEIRS),
+        rival=with_source(COPIED_PART),
+        single_copy=4,
+        options=MULTI,
+        ignored=NO_COPIES,
+    ),
+    Operation(
+        "copy, plain", _copy_plain, OLD, conditional=False, results=(OURS, THEIRS), rival=with_source()
+    ),
+    Operation(
+        "copy, plain, read and sent",
+        _copy_plain,
+        OLD,
+        conditional=False,
+        results=(OURS, THEIRS),
+        rival=with_source(),
+        ignored=NO_COPIES,
+    ),
+    Operation("setxattr", _set_metadata, OLD, swaps=True, results=(OLD,)),
+    Operation(
+        "setxattr, the pin alone", _set_metadata, OLD, swaps=True, results=(OLD,), ignored=NO_COPY_SWAP
+    ),
+    Operation("setxattr, read and sent", _set_metadata, OLD, swaps=True, results=(OLD,), ignored=NO_COPIES),
+    Operation("mv", _move, OLD, swaps=True, moves=True, results=()),
+    Operation("mv, one delete each", _move, OLD, swaps=True, moves=True, results=(), ignored=NO_MANY),
+    Operation("mv, by a look", _move, OLD, swaps=True, moves=True, results=(), ignored=NO_MANY | {"delete"}),
+    Operation(
+        "mv, read and sent", _move, OLD, swaps=True, moves=True, results=(), ignored=NO_MANY | NO_COPIES
+    ),
     Operation("update", _update, b"10", swaps=True, counts=True, rival=increments),
     Operation("append", _append, OLD, swaps=True, results=APPENDED, min_part=64),
     Operation("append in parts", _append, OLD, swaps=True, results=APPENDED, options=MULTI),

@@ -14,6 +14,7 @@ class Facts:
     created: bool = False  # one of them was a conditional create
     deleted: bool = False  # one of them was a delete
     published: frozenset[str] = frozenset()  # the ETags of our objects
+    moved: frozenset[bytes] = frozenset()  # what we published at the target of a move
     wanted_there: bool = False  # somebody, whoever it was, published bytes that we were to publish
     others: bool = False  # somebody else's object was there
     replaced: bool = False  # and it was not the one from before the call
@@ -24,6 +25,7 @@ class Facts:
     saw_ours: bool = False
     saw_others: bool = False
     looked: bool = False  # the last look at the key was answered
+    seen: str = ""  # the ETag that it showed
     saw_open: bool = False  # ListParts showed the upload
     was_open: bool = False  # and the abort that followed found it there: it was never completed
 
@@ -38,3 +40,6 @@ class Ledger:
     torn: bytes | None = None  # an object that is not all of anybody's bytes
     increments: int = 0
     source_changed: bool = False
+    unpinned: bool = False  # a version was copied that was not the one that was looked at
+    lost: bool = False  # a move deleted a version that it had not copied
+    lost_seen: bool = False  # and which was there when it looked for the last time

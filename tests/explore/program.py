@@ -63,6 +63,9 @@ class SimulatedBody(AbstractContextManager["SimulatedBody"]):
         self._position += len(piece)
         return len(piece)
 
+    def promise(self, length: int) -> None:
+        assert self.length == length
+
     def read(self, limit: int = 2**20) -> bytes:
         piece, self._position = self._data[self._position :], len(self._data)
         return piece

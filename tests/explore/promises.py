@@ -75,6 +75,8 @@ def the_store_is_sound(store: SimulatedS3) -> Iterator[str]:
         yield "two creators won"
     if store.ledger.torn is not None:
         yield f"a torn object was there: {store.ledger.torn!r}"
+    if store.ledger.unpinned:
+        yield "a version was copied that is not the one that was looked at"
 
 
 def a_winner_created(it: Ending) -> Iterator[str]:
@@ -85,7 +87,7 @@ def a_winner_created(it: Ending) -> Iterator[str]:
 
 def success_is_true(it: Ending) -> Iterator[str]:
     """Our bytes were published by this call; those of a plain write may have been published by anybody."""
-    if not it.succeeded:
+    if not it.succeeded or it.operation.moves:
         return
     facts, operation = it.facts, it.operation
     if operation.deletes:
@@ -99,6 +101,29 @@ def success_is_true(it: Ending) -> Iterator[str]:
         yield "success with an ETag that is not ours"
 
 
+def only_what_was_copied_is_deleted(it: Ending) -> Iterator[str]:
+    """Where no condition of a delete is honoured: of what was there at the last look."""
+    looks = "delete" in it.operation.ignored
+    if it.operation.moves and (it.store.ledger.lost_seen if looks else it.store.ledger.lost):
+        yield "a move deleted a version that it had not copied"
+
+
+def what_moved_has_moved(it: Ending) -> Iterator[str]:
+    """The target has a copy of ours, and the original was deleted by us, or gone."""
+    if not it.operation.moves:
+        return
+    if it.succeeded and not (it.facts.moved and it.facts.gone):
+        yield "a move succeeded, but nothing was moved"
+    if it.facts.deleted and not it.facts.moved:
+        yield "a move deleted what it had not copied"
+
+
+def false_is_definite(it: Ending) -> Iterator[str]:
+    """Where False says that we created nothing, we did not."""
+    if it.operation.answers and it.outcome.result is False and it.facts.applied:
+        yield "the answer was False, but our write was applied"
+
+
 def taken_is_true(it: Ending) -> Iterator[str]:
     """FileExistsError (and False) only if somebody else's object was there during the call."""
     if it.taken and not it.facts.others:
@@ -109,7 +134,7 @@ def changed_is_true(it: Ending) -> Iterator[str]:
     """ObjectChangedError and FileNotFoundError only if the object was replaced, or gone."""
     source_changed = it.store.ledger.source_changed
     if it.failed_by(ObjectChangedError):
-        about_source = it.outcome.key == SOURCE or "source" in it.outcome.said
+        about_source = it.outcome.key == SOURCE or ("source" in it.outcome.said and it.outcome.key != KEY)
         if about_source and not source_changed:
             yield "the source was said to be replaced, and was not"
         elif not about_source and not (it.operation.swaps and it.facts.replaced) and not source_changed:
@@ -132,7 +157,7 @@ def doubt_is_said(it: Ending) -> Iterator[str]:
     """A write that may have been published is unknown, or lost a condition; a raw error would not tell."""
     doubtful = it.failed_by(GuardedS3Error) and it.outcome.maybe_applied and it.facts.ambiguous
     said = it.failed_by(WriteOutcomeUnknownError, PreconditionFailedError)
-    if doubtful and not said and not it.operation.deletes:
+    if doubtful and not said and not (it.operation.deletes or it.operation.moves):
         yield f"{it.outcome} came out of a write that may have been published"
 
 
@@ -153,7 +178,7 @@ def unknown_is_needed(it: Ending) -> Iterator[str]:
     facts = it.facts
     if not facts.ambiguous:
         yield "unknown, but no answer was lost"
-    if it.operation.deletes:
+    if it.operation.deletes or it.operation.moves:
         return
     if facts.was_open:
         yield "unknown, but the upload was proved to be open and was aborted"
@@ -161,7 +186,7 @@ def unknown_is_needed(it: Ending) -> Iterator[str]:
         return
     if facts.saw_ours:
         yield "unknown, but our object was seen"
-    if it.creates and facts.saw_others:
+    if it.creates and facts.saw_others and not it.operation.answers:  # another's may have replaced ours
         yield "unknown, but another's object was seen"
     if facts.ours_at_the_end and facts.looked:
         yield "unknown, but our object is there"
@@ -194,6 +219,9 @@ def nothing_is_done_twice(it: Ending) -> Iterator[str]:
 PROMISES: tuple[Callable[[Ending], Iterator[str]], ...] = (
     a_winner_created,
     success_is_true,
+    only_what_was_copied_is_deleted,
+    what_moved_has_moved,
+    false_is_definite,
     taken_is_true,
     changed_is_true,
     definite_is_definite,

@@ -25,6 +25,7 @@ BEFORE = ""  # who wrote what was there before the calls
 BUCKET = "bucket"
 KEY = "key"
 SOURCE = "source"
+TARGET = "target"  # of what is moved from the key
 TOKEN = f"x-amz-meta-{WRITE_TOKEN}"
 
 # What a request can meet. "applied": S3 did it, and the answer was lost or an error.
@@ -56,7 +57,9 @@ AMBIGUOUS = frozenset(
 )
 APPLIED = frozenset({FINE, LOST_APPLIED, FAILED_APPLIED, SLOW_DOWN_APPLIED, ERROR_IN_200_APPLIED})
 
-PUBLISHING = frozenset({"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"})
+PUBLISHING = frozenset(
+    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "DeleteObjects"}
+)
 # The others concern an upload that nobody else knows: when they happen makes no difference to the key.
 TOUCHING = PUBLISHING | {"HeadObject", "GetObject", "UploadPartCopy"}
 _PUBLISHING_FAULTS = (REFUSED, LOST, LOST_APPLIED, FAILED, FAILED_APPLIED, LATE, SLOW_DOWN_APPLIED)
@@ -65,6 +68,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "CopyObject": (*_PUBLISHING_FAULTS, ERROR_IN_200, ERROR_IN_200_APPLIED),
     "CompleteMultipartUpload": (*_PUBLISHING_FAULTS, CONFLICT, ERROR_IN_200, ERROR_IN_200_APPLIED),
     "DeleteObject": _PUBLISHING_FAULTS,
+    "DeleteObjects": _PUBLISHING_FAULTS,
     # A part that is sent twice is the same part, and nothing changes by looking: lost is lost.
     "HeadObject": (LOST, FAILED, DENIED),
     "GetObject": (LOST, FAILED, DENIED),
@@ -165,13 +169,18 @@ def parse(wire: WireRequest) -> Asked:
     bucket, _, key = path[1:].partition("/")
     assert bucket == BUCKET, wire.target
     headers = wire.headers
+    body = b"".join(map(bytes, body_chunks(wire.body)))
+    operation = _operation(wire.method, query, "x-amz-copy-source" in headers)
+    if operation == "DeleteObjects":
+        [row] = ElementTree.fromstring(body)[1:]
+        key, headers = row.findtext("Key") or "", {"if-match": row.findtext("ETag") or ""}
     source = headers.get("x-amz-copy-source", "")
     byte_range = re.fullmatch(
         r"bytes=(\d+)-(\d+)", headers.get("range") or headers.get("x-amz-copy-source-range", "")
     )
     kept = ((k, v) for k, v in headers.items() if k.startswith("x-amz-meta-") or k == "content-type")
     return Asked(
-        _operation(wire.method, query, bool(source)),
+        operation,
         unquote(key),
         query.get("uploadId", ""),
         int(query.get("partNumber", 0)),
@@ -182,7 +191,7 @@ def parse(wire: WireRequest) -> Asked:
         tuple(sorted(kept)),
         headers.get("x-amz-metadata-directive") == "REPLACE",
         headers.get("x-amz-mp-object-size", ""),
-        b"".join(map(bytes, body_chunks(wire.body))),
+        body,
     )
 
 
@@ -199,6 +208,8 @@ def _operation(method: str, query: Mapping[str, str], copies: bool) -> str:
         }[method]
     if "list-type" in query:
         return "ListObjectsV2"
+    if "delete" in query:
+        return "DeleteObjects"
     if method == "PUT":
         return "CopyObject" if copies else "PutObject"
     return {"HEAD": "HeadObject", "GET": "GetObject", "DELETE": "DeleteObject"}[method]
@@ -216,7 +227,8 @@ class World:
     """What does not change.
 
     `replayed` is what a Complete that was applied before answers: 200 as AWS, or 404 as MinIO. `whole` are
-    the bytes that an object may have, None for any; `wanted` those that our calls are to publish.
+    the bytes that an object may have, None for any; `wanted` those that our calls are to publish. `ignored`
+    are the guards that the store ignores.
     """
 
     callers: tuple[str, ...] = (US,)
@@ -224,6 +236,18 @@ class World:
     replayed: int = 200
     whole: frozenset[bytes] | None = None
     wanted: frozenset[bytes] = frozenset()
+    ignored: frozenset[str] = frozenset()
+
+
+# The guard that a condition of an operation needs, by whether it is one of a create.
+_GUARDS = {
+    "PutObject": ("swap", "create"),
+    "CopyObject": ("copy_swap", "copy_create"),
+    "CompleteMultipartUpload": ("swap_on_complete", "create_on_complete"),
+    "DeleteObject": ("delete", ""),
+    "DeleteObjects": ("delete_many", ""),
+}
+_PINS = {"CopyObject": "copy_source", "UploadPartCopy": "copy_source_parts"}
 
 
 class SimulatedS3:
@@ -304,7 +328,9 @@ class SimulatedS3:
 
     def _note(self, caller: str, asked: Asked, fault: str, answer: Answer | None) -> None:
         facts = self.facts[caller]
-        if asked.operation in PUBLISHING:
+        if asked.operation in PUBLISHING and asked.key != KEY:
+            facts = replace(facts, ambiguous=facts.ambiguous or fault in AMBIGUOUS)
+        elif asked.operation in PUBLISHING:
             facts = replace(
                 facts,
                 ambiguous=facts.ambiguous or fault in AMBIGUOUS,
@@ -320,6 +346,7 @@ class SimulatedS3:
             facts = replace(
                 facts,
                 looked=fault == FINE,
+                seen=seen.etag if seen else "",
                 saw_ours=facts.saw_ours or ours,
                 saw_others=facts.saw_others or (seen is not None and not ours),
             )
@@ -415,6 +442,11 @@ class SimulatedS3:
     def _set_upload(self, name: str, **changes: object) -> None:
         self.uploads[name] = self.uploads[name]._replace(**changes)
 
+    def _condition(self, asked: Asked) -> str:
+        """The condition of the request, unless the store ignores it."""
+        guard = _GUARDS[asked.operation][asked.condition == "create"]
+        return "" if guard in self.world.ignored else asked.condition
+
     def _refusal(self, asked: Asked) -> Answer | None:
         """Why a publishing request is not going to be applied, if so."""
         if asked.upload_id:
@@ -425,12 +457,12 @@ class SimulatedS3:
                 return _error(404, "NoSuchUpload")
             if upload.dead:
                 return _error(409)
-        current = self.objects.get(asked.key)
-        if asked.condition == "create":
-            return _error(412) if current else None
-        if asked.condition and current is None:
+        current, condition = self.objects.get(asked.key), self._condition(asked)
+        if condition == "create" and current:
+            return _error(412)
+        if condition and condition != "create" and current is None:
             return _error(404, "NoSuchKey")
-        if current and asked.condition and asked.condition != current.etag:
+        if current and condition not in ("", "create", current.etag):
             return _error(412)
         return self._source_refusal(asked)
 
@@ -440,31 +472,46 @@ class SimulatedS3:
         source = self.objects.get(asked.source)
         if source is None:
             return _error(404, "NoSuchKey")
-        return _error(412) if source.etag != asked.source_etag else None
+        pinned = _PINS[asked.operation] not in self.world.ignored
+        return _error(412) if pinned and source.etag != asked.source_etag else None
 
     def _apply(self, asked: Asked, author: str) -> Answer:
         if asked.operation in PUBLISHING:
             refusal = self._refusal(asked)
             if refusal is not None:
-                return refusal
-            assert asked.key == KEY
+                return _deleted(asked, refusal) if asked.operation == "DeleteObjects" else refusal
+            assert asked.key in (KEY, TARGET)
         return _OPERATIONS[asked.operation](self, asked, author)
 
     def _put(self, asked: Asked, author: str) -> Answer:
         new = version(author, asked.body, asked.kept)
-        self._change(author, new, asked.condition)
+        self._publish(asked, author, new)
         return Answer(200, (("etag", new.etag),))
+
+    def _publish(self, asked: Asked, author: str, new: Version) -> None:
+        if asked.key == KEY:
+            self._change(author, new, asked.condition)
+            return
+        self.objects[asked.key] = new
+        self.facts[author] = replace(self.facts[author], moved=self.facts[author].moved | {new.body})
 
     def _copy(self, asked: Asked, author: str) -> Answer:
         source = self.objects[asked.source]
         new = version(author, source.body, asked.kept if asked.replaces else source.headers)
-        self._change(author, new, asked.condition)
+        if source.etag != asked.source_etag:
+            self.ledger = replace(self.ledger, unpinned=True)
+        self._publish(asked, author, new)
         return Answer(200, (), f"<CopyObjectResult><ETag>{new.etag}</ETag></CopyObjectResult>".encode())
 
     def _delete(self, asked: Asked, author: str) -> Answer:
-        if KEY in self.objects:
+        removed = self.objects.get(KEY)
+        if removed is not None:
+            facts = self.facts[author]
+            if removed.body not in facts.moved and asked.condition != removed.etag:
+                seen = facts.seen == removed.etag
+                self.ledger = replace(self.ledger, lost=True, lost_seen=self.ledger.lost_seen or seen)
             self._change(author, None, asked.condition)
-        return Answer(204)
+        return Answer(200, (), b"<DeleteResult/>") if asked.operation == "DeleteObjects" else Answer(204)
 
     def _head(self, asked: Asked, author: str) -> Answer:
         found = self.objects.get(asked.key)
@@ -555,10 +602,18 @@ class SimulatedS3:
         return Answer(204)
 
 
+def _deleted(asked: Asked, refusal: Answer) -> Answer:
+    """The answer of DeleteObjects about its one key."""
+    error = ElementTree.fromstring(refusal.body)
+    row = f"<Error><Key>{asked.key}</Key><Code>{error.findtext('Code')}</Code></Error>"
+    return Answer(200, (), f"<DeleteResult>{row}</DeleteResult>".encode())
+
+
 _OPERATIONS: Mapping[str, Callable[[SimulatedS3, Asked, str], Answer]] = {
     "PutObject": SimulatedS3._put,
     "CopyObject": SimulatedS3._copy,
     "DeleteObject": SimulatedS3._delete,
+    "DeleteObjects": SimulatedS3._delete,
     "HeadObject": SimulatedS3._head,
     "GetObject": SimulatedS3._get,
     "ListObjectsV2": SimulatedS3._list,
