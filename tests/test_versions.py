@@ -387,7 +387,7 @@ def test_versions_come_page_by_page() -> None:
             expects("GET", "/bucket", query={"versions": "", "encoding-type": "url"}),
         ),
         Step(
-            respond(200, page(version("a%2Bb", "v0", "DeleteMarker") + version("a%2Bc", "v9"))),
+            respond(200, page(version("a%2Bb", "v0", "DeleteMarker") + version("a%2Bbc", "v9"))),
             expects(query={"key-marker": "a+b", "version-id-marker": "v1"}),
         ),
     ]
