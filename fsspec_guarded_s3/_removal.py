@@ -19,7 +19,7 @@ from ._keywords import check_depth
 from ._listing import nothing_at
 from ._models import Condition, same_etag
 from ._paths import S3Path
-from ._selection import Selection, Source
+from ._selection import MAGIC, Selection, Source
 
 _VERSIONS_LEFT = (
     "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
@@ -91,7 +91,15 @@ class Removal(Selection):
         path = self._in_named_buckets(path, "rm")
         if versions:
             self._rm_all_versions(path, recursive, maxdepth)
-            return
+        else:
+            self._rm_current(path, recursive, maxdepth)
+        if recursive and maxdepth is None:
+            # A pattern such as "bucket/**" matches the bucket, and does not name it.
+            for name in dict.fromkeys(map(self._strip_protocol, path if isinstance(path, list) else [path])):
+                if not MAGIC.search(name) and not self._location(name)[0].key:
+                    self.rmdir(name)
+
+    def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
         check_depth(maxdepth)
         sources = self._roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
@@ -104,11 +112,6 @@ class Removal(Selection):
         if not locations and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
         self._delete_all(keys)
-        if recursive and maxdepth is None:
-            named = self._strip_protocol(path if isinstance(path, list) else [path])
-            for source in sources:  # a pattern such as "bucket/**" matches the bucket, and does not name it
-                if source.name in named and not self._location(source.name)[0].key:
-                    self.rmdir(source.name)
 
     def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
         location = self._location(source.name)[0]

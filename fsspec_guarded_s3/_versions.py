@@ -137,15 +137,13 @@ class Versions(Properties):
         self._client.delete_object(location)
 
     def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
-        """Delete every version and delete marker; with `recursive` of what is below too, and buckets."""
+        """Delete every version and delete marker; with `recursive` of what is below too."""
         if maxdepth is not None:
             raise ValueError("versions and maxdepth exclude each other")
         roots = [self._location(name)[0] for name in self.expand_path(path)]
         found = [self._all_versions(location, recursive) for location in roots]
         for location, versions in zip(roots, found, strict=True):
             self._delete_versions(location.bucket, versions)
-            if recursive and not location.key:
-                self.rmdir(location.bucket)
 
     def _all_versions(self, location: S3Path, recursive: bool) -> list[tuple[str, str]]:
         if location.version_id is not None:

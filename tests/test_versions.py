@@ -316,6 +316,10 @@ def test_a_bucket_with_versions_is_removed_with_them_only(store: Store) -> None:
         store.fs.rm(store.bucket, recursive=True)
     assert store.fs.find(store.bucket) == []
     assert len(store.fs.object_version_info(store.path("key"))) == 3
+    store.fs.rm(f"{store.bucket}/**", recursive=True, versions=True)  # which does not name the bucket
+    assert store.fs.isdir(store.bucket)
+    with pytest.raises(FileNotFoundError):
+        store.fs.object_version_info(store.path("key"))
     store.fs.rm(store.bucket, recursive=True, versions=True)
     assert not store.fs.exists(store.bucket)
 
