@@ -132,7 +132,9 @@ class Corrections:
         if not head or not self._signer.is_temporary():
             return False
         reason = self._ask()
-        if reason is None or reason.code not in _EXPIRED:
+        if reason is None:
             return False
-        self.reason = reason
-        return True
+        expired = reason.code in _EXPIRED
+        if expired or reason.status == error.status:
+            self.reason = reason  # it says more than a status
+        return expired

@@ -393,6 +393,32 @@ def test_head_that_is_refused_for_expired_credentials_says_so(expiring: Any) -> 
     assert (caught.value.code, caught.value.operation) == ("ExpiredToken", "HeadObject")
 
 
+def test_head_that_is_forbidden_says_what_a_get_says() -> None:
+    """With credentials that can expire the reason is looked for, and then it is told."""
+    message = "User: me is not authorized to perform: s3:GetObject on resource"
+
+    def deny(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return respond(403)
+        return respond(403, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>".encode())
+
+    with ScriptedServer(handler=deny) as server:
+        with pytest.raises(AccessDeniedError, match="allow s3:GetObject") as caught:
+            filesystem(server.url, token="hush-token").info("bucket/key")
+        assert [request.method for request in server.requests] == ["HEAD", "GET"]
+        assert server.requests[1].headers["range"] == "bytes=0-0"
+    assert (caught.value.code, caught.value.operation) == ("AccessDenied", "HeadObject")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_head_whose_reason_cannot_be_found_keeps_its_own_error(status: int) -> None:
+    def deny(request: Request) -> Answer:
+        return respond(403) if request.method == "HEAD" else s3_error(status, "NoSuchKey")
+
+    with ScriptedServer(handler=deny) as server, pytest.raises(AccessDeniedError, match="access denied"):
+        filesystem(server.url, token="hush-token").info("bucket/key")
+
+
 @pytest.mark.parametrize("how", ["close", "another filesystem", "fsspec.filesystem", "a URL"])
 @pytest.mark.parametrize("expiring", ["file", "environment"], indirect=True)
 def test_renewed_credentials_are_found_by(expiring: Any, how: str) -> None:

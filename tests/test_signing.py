@@ -362,7 +362,7 @@ requests = st.builds(
     token=st.sampled_from([None, TOKEN]),
     sign_payload=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_request_is_signed_as_by_botocore(
     request: S3Request, url: str, region: str, token: str | None, sign_payload: bool
 ) -> None:
@@ -390,6 +390,34 @@ def test_any_request_is_signed_as_by_botocore(
     assert parse_qsl(query, keep_blank_values=True, errors="strict") == sorted(
         request.query, key=lambda pair: [quote(text, safe="-_.~") for text in pair]
     )
+
+
+@given(
+    request=requests,
+    url=st.sampled_from(HOST_FORMS),
+    token=st.sampled_from([None, TOKEN]),
+    expires=st.integers(1, MAX_EXPIRES),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_presigned_url_is_botocores(
+    request: S3Request, url: str, token: str | None, expires: int
+) -> None:
+    """The same parameters and the same signature, over the same headers."""
+    ours = signer(endpoint_url=url, token=token)
+    parts = urlsplit(url)
+    target = ours.sign(request).target
+    theirs = botocore.awsrequest.AWSRequest(
+        request.method, f"{parts.scheme}://{parts.netloc}{target}", headers=dict(request.headers)
+    )
+    auth = botocore.auth.S3SigV4QueryAuth(Credentials(KEY, SECRET, token), "s3", "us-east-1", expires)
+    auth.add_auth(theirs)
+    asked = parse_qs(urlsplit(theirs.url).query, keep_blank_values=True)
+    with pytest.MonkeyPatch.context() as patch:
+        freeze(patch, asked["X-Amz-Date"][0])
+        presigned = urlsplit(ours.presign(request, expires))
+    assert parse_qs(presigned.query, keep_blank_values=True) == asked
+    assert presigned.path == urlsplit(theirs.url).path
+    assert presigned.netloc == botocore.auth._host_from_url(url)
 
 
 # --- endpoints -------------------------------------------------------------------------------------
