@@ -39,6 +39,8 @@ _CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (  # the first tha
 
 def exit_code(error: Exception) -> int:
     """The exit code that stands for an expected failure."""
+    if _is_doubt(error):
+        return UNKNOWN
     return next(code for classes, code in _CODES if isinstance(error, classes))
 
 
@@ -77,9 +79,16 @@ def facts(error: Exception) -> dict[str, Any]:
     return {"type": type(error).__name__, "message": _message(error), "exit_code": exit_code(error), **known}
 
 
+def _is_doubt(error: Exception) -> bool:
+    """Whether a condition failed at last, and an attempt before may have been applied."""
+    return isinstance(error, PreconditionFailedError) and error.maybe_applied
+
+
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:  # of the local disk
         return f"{error.filename}: {error.strerror}"
+    if _is_doubt(error):
+        return f"{error}; an answer was lost before, so ours may have been there, too"
     if isinstance(error, ObjectExistsError):
         return f"s3://{error.bucket}/{error.key} exists already"
     if isinstance(error, ObjectChangedError) and error.code == "PreconditionFailed":

@@ -359,6 +359,20 @@ def test_unknown_outcome_has_a_code_of_its_own(store: Store) -> None:
     assert "nothing proves" in store.fails(6, "cp", "-", "s3://bucket/key", "--if-absent", *options)
 
 
+def test_a_create_that_may_have_been_applied_and_replaced_is_no_plain_refusal(store: Store) -> None:
+    """Our object was there, and somebody else's is now."""
+
+    def replaced(request: Request, reply: Any) -> Answer | None:
+        if request.method == "PUT" and request.path == "/bucket/key" and reply.status == 200:
+            store.fake.put("bucket", "key", b"rival's")
+            return close()
+        return None
+
+    store.fake.after = replaced
+    said = store.fails(6, "cp", "-", "s3://bucket/key", "--if-absent", "-o", "probe=never")
+    assert "ours may have been there" in said
+
+
 def test_server_that_is_down(store: Store) -> None:
     with ScriptedServer(handler=FakeS3()) as server:
         gone = Store(FakeS3(), server.url)

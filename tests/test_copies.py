@@ -17,6 +17,9 @@ from fsspec_guarded_s3 import (
     WriteOutcomeUnknownError,
     _exact_delete,
 )
+from fsspec_guarded_s3._attributes import NONE
+from fsspec_guarded_s3._models import ObjectInfo
+from fsspec_guarded_s3._paths import S3Path
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Reply, Request, ScriptedServer, close, respond, s3_error
@@ -369,6 +372,19 @@ def test_tags_and_encryption_are_kept(
     found = fake.objects["bucket", key]
     assert found.tags == {"team": "x & y", "empty": ""}
     assert found.headers["x-amz-server-side-encryption"] == "AES256"
+
+
+@pytest.mark.parametrize(
+    ("url", "named"), [(None, False), ("http://127.0.0.1:9", True), ("https://s3.example.com", True)]
+)
+def test_encryption_by_the_store_is_named_where_not_every_bucket_has_it(url: str | None, named: bool) -> None:
+    """AWS encrypts every bucket so at least, and a bucket's own default may be stronger."""
+    fs = GuardedS3FileSystem(anon=True, region="us-east-1", endpoint_url=url, skip_instance_cache=True)
+    info = ObjectInfo('"e"', 3, headers={"x-amz-server-side-encryption": "AES256"})
+    kept = fs._kept_headers(S3Path("bucket", "a"), info, NONE)
+    assert ("x-amz-server-side-encryption" in kept) is named
+    kms = ObjectInfo('"e"', 3, headers={"x-amz-server-side-encryption": "aws:kms"})
+    assert "x-amz-server-side-encryption" in fs._kept_headers(S3Path("bucket", "a"), kms, NONE)
 
 
 def test_tags_of_a_write_in_parts_are_given_again() -> None:
