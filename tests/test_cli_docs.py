@@ -24,6 +24,7 @@ def documented() -> list[tuple[str, str]]:
     return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.M)
 
 
+@pytest.mark.timeout(1200)  # some thirty processes, each of which loads the package
 def test_commands_run_as_printed(tmp_path: Path) -> None:
     program = tmp_path / "bin" / "guarded-s3"
     program.parent.mkdir()
