@@ -118,6 +118,7 @@ class Session:
         self._static: Any = None
         self._checked: Any = None
         self._renewed_at = 0.0
+        self._failure: tuple[float, CredentialsError | None] = (0.0, None)  # of the last reading, and when
         self.reading = 0
 
     def __repr__(self) -> str:
@@ -154,10 +155,7 @@ class Session:
             return self._static
         found = self._credentials
         if found is None:
-            with self.chain:
-                found = self._credentials
-                if found is None:
-                    found = self._credentials = self._find_credentials(self.botocore)
+            found = self._read(time.monotonic())
         frozen = _frozen(found)
         if frozen is not self._checked:
             try:
@@ -171,6 +169,20 @@ class Session:
                 if found is self._credentials:
                     self._static = frozen
         return frozen
+
+    def _read(self, since: float) -> Any:
+        """The credentials, read once. A failure is that of all who waited for the reading, since `since`."""
+        with self.chain:
+            if self._credentials is None:
+                failed, failure = self._failure
+                if failure is not None and failed >= since:
+                    raise CredentialsError(failure.message) from failure
+                try:
+                    self._credentials = self._find_credentials(self.botocore)
+                except CredentialsError as error:
+                    self._failure = time.monotonic(), error
+                    raise
+            return self._credentials
 
     def renew(self, used: int, since: float) -> bool:
         """The store took those of the reading `used` no longer: read the whole chain of sources anew.

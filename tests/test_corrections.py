@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Semaphore
 from typing import Any
 
 import botocore.utils
 import fsspec
 import pytest
 
-from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, InvalidRequestError
+from fsspec_guarded_s3 import AccessDeniedError, CredentialsError, GuardedS3FileSystem, InvalidRequestError
+from fsspec_guarded_s3._session import Session
 from fsspec_guarded_s3._signing import Signer
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -483,3 +484,45 @@ def test_source_that_fails_leaves_the_error_of_the_store(
         fs.cat_file("bucket/key")
     assert [record for record in caplog.records if "no others were found" in record.getMessage()]
     assert "hush" not in caplog.text
+
+
+def test_source_that_fails_is_asked_once_for_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Eight threads do not wait for eight runs of a program that takes its time; the next one asks."""
+    asked, go_on = tmp_path / "asked", tmp_path / "go-on"
+    program = tmp_path / "credentials.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import os, sys, time
+        open({str(asked)!r}, "a").write("x")
+        while not os.path.exists({str(go_on)!r}):
+            time.sleep(0.01)
+        sys.exit("sign in first")
+        """)
+    )
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {sys.executable} {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    waiting = Semaphore(0)
+    read = Session._read
+
+    def announced(self: Session, since: float) -> Any:
+        waiting.release()
+        return read(self, since)
+
+    monkeypatch.setattr(Session, "_read", announced)
+    with ScriptedServer(handler=FakeS3("bucket")) as server, ThreadPoolExecutor(8) as pool:
+        filesystems = [opened(server) for _ in range(8)]
+        calls = [pool.submit(fs.ls, "bucket") for fs in filesystems]
+        for _ in calls:
+            assert waiting.acquire(timeout=100)
+        go_on.touch()
+        for call in calls:
+            with pytest.raises(CredentialsError, match="sign in first"):
+                call.result(timeout=100)
+        assert asked.read_text() == "x"
+        with pytest.raises(CredentialsError):
+            filesystems[0].ls("bucket")
+        assert asked.read_text() == "xx"
+        assert server.requests == []
