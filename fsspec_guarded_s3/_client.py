@@ -6,14 +6,12 @@ some stores ignore If-Match.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from . import _xml
-from ._bodies import RequestBody, WatchedSlice, body_size
+from ._bodies import RequestBody, WatchedSlice
 from ._buckets import BucketOperations
 from ._checksums import algorithms, body_crc
 from ._deadline import Deadline
@@ -32,6 +30,7 @@ from ._headers import content_range, copy_source, object_info, told_etag, whole_
 from ._http import HTTPBody
 from ._models import Body, Condition, ObjectInfo, Request, Response, Written, quoted, same_etag
 from ._multipart import MultipartOperations
+from ._optional_headers import md5_header
 from ._paths import S3Path, is_directory_bucket
 from ._pinned import check_pin, check_range, check_version, replaced, told_size
 from ._subresources import SubresourceOperations
@@ -82,7 +81,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
     def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
         info = object_info(headers, size)
-        return info if self.options.verify_checksums else replace(info, checksum=None)
+        return info if self._verifies else replace(info, checksum=None)
 
     def version_of(self, body: Body) -> ObjectInfo:
         """What the answer of `read_object` tells about the object."""
@@ -90,10 +89,10 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
     def stored_checksum(self, body: Body) -> tuple[str, str] | None:
         """The checksum of the whole object that `read_object` was told, where it is to be checked."""
-        return whole_checksum(body.headers) if self.options.verify_checksums else None
+        return whole_checksum(body.headers) if self._verifies else None
 
     def _checksum_mode(self) -> Mapping[str, str]:
-        return _CHECKSUM_MODE if self.options.verify_checksums else {}
+        return _CHECKSUM_MODE if self._verifies else {}
 
     def read_object(
         self, path: S3Path, receive: Callable[[Body, Deadline], T], early: Early | None = None
@@ -214,16 +213,11 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
     def put_object(
         self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
     ) -> Written:
-        """PutObject, with its CRC."""
-        locked = any(name.startswith("x-amz-object-lock") for name in headers)
-        checked: dict[str, str] = {}
-        if body_size(data) or locked:
-            crc = body_crc(data, self._algorithm)
-            checked = crc.headers()
-            if isinstance(data, WatchedSlice):
-                data = data.expecting(algorithms()[crc.algorithm].update, crc.value)
-        if locked:  # PutObject: such an object needs a checksum, an empty one too
-            checked["x-amz-sdk-checksum-algorithm"] = self._algorithm.upper()
+        """PutObject, with its CRC; of an empty object too, as a bucket with Object Lock may want it."""
+        crc, checked = self._body_checks("PutObject", path.bucket, data)
+        if isinstance(data, WatchedSlice):
+            crc = crc or body_crc(data, self._algorithm)
+            data = data.expecting(algorithms()[crc.algorithm].update, crc.value)
         request = Request(
             "PutObject",
             "PUT",
@@ -258,6 +252,8 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
             headers["x-amz-metadata-directive"] = "REPLACE"
         if "x-amz-tagging" in headers:
             headers["x-amz-tagging-directive"] = "REPLACE"
+        if not is_directory_bucket(path.bucket):  # for buckets with Object Lock; the others know no MD5
+            headers |= md5_header(b"")
         request = Request(
             "CopyObject",
             "PUT",
@@ -336,8 +332,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         if is_directory_bucket(bucket):  # which knows no MD5
             headers |= body_crc(body).headers()
         else:
-            digest = hashlib.md5(body, usedforsecurity=False).digest()
-            headers["content-md5"] = base64.b64encode(digest).decode()
+            headers |= md5_header(body)
         request = Request(
             "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
         )

@@ -141,10 +141,12 @@ class ChecksumMismatchError(TransportError):
 class ResponseError(GuardedS3Error):
     """S3 answered with an error. `region` and `server_date` hold what the answer told, or "".
 
-    `permission` is the IAM action that was missing, such as "s3:PutObject", where S3 named it.
+    `permission` is the IAM action that was missing, such as "s3:PutObject", and `argument` the header or
+    parameter that was refused, where S3 named it.
     """
 
     permission: str = ""
+    argument: str = ""
     region: str = ""
     server_date: str = ""
     retry_after: float = 0.0

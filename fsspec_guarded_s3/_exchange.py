@@ -8,6 +8,7 @@ is one that got lost.
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +26,7 @@ from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
     ConfigurationError,
     GuardedS3Error,
+    InvalidRequestError,
     ObjectNotFoundError,
     PreconditionFailedError,
     ResponseError,
@@ -34,15 +36,17 @@ from ._headers import seconds
 from ._http import HTTPBody
 from ._lanes import LARGE
 from ._models import Request, Response, SessionCredentials, WireRequest
+from ._optional_headers import leave_out, refused_headers
 from ._options import ATTEMPTS, Options
 from ._paths import is_loopback
 from ._retry import RetryPolicy
 from ._signing import Signer
-from ._store_facts import StoreFacts, facts_of
+from ._store_facts import StoreFacts, facts_of, is_any_refusing
 from ._threads import Question, ask_all, run_all
 from ._transport import FRESH_SECONDS, Sent, shared_transport
 from ._work import check
 
+logger = logging.getLogger("fsspec_guarded_s3")
 T = TypeVar("T")
 E = TypeVar("E", bound="Exchange")
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
@@ -106,6 +110,7 @@ class Exchange:
         self.attributes = attributes
         self._standing = attributes.standing()  # headers of every request of an operation
         self._algorithm = attributes.checksum_algorithm()
+        self._algorithm_named = "ChecksumAlgorithm" in attributes.names
 
     def carrying(self: E, attributes: Attributes) -> E:
         """The same client with other attributes: for one object that needs a key of its own, say."""
@@ -206,6 +211,7 @@ class Exchange:
     def _ahead(self, request: Request) -> Early:
         """Send `request` now; `_exchange` takes its answer later."""
         deadline = Deadline(self.options.request_deadline)
+        self._leave_out_refused(request)
         return Early(request, lambda: self._transport.send(self._wire(request), deadline))
 
     def _wire(self, request: Request) -> WireRequest:
@@ -301,10 +307,12 @@ class Exchange:
         failed: GuardedS3Error | None,
     ) -> T:
         deadline = deadline or Deadline(self.options.request_deadline)
+        self._leave_out_refused(request)
         outset = self._signer.outset()
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrections: Corrections | None = None
         ambiguous = False
+        refused = frozenset[str]()
         while True:
             try:
                 result = self._retry.call(
@@ -315,6 +323,9 @@ class Exchange:
                 )
                 if corrections is not None:
                     corrections.settle()
+                if refused:
+                    logger.info("%s goes without %s here", request.operation, ", ".join(sorted(refused)))
+                    self.facts(request.bucket).leave_out(request.operation, refused)
                 return result
             except GuardedS3Error as error:
                 failed = None
@@ -322,6 +333,11 @@ class Exchange:
                 error.bucket = error.bucket or request.bucket
                 error.key = error.key or request.key
                 ambiguous = error.maybe_applied = error.maybe_applied or ambiguous
+                more = self._refused(request, error)
+                if more:
+                    leave_out(request, more)
+                    refused |= more
+                    continue
                 if isinstance(error, ResponseError) and error.status in CORRECTABLE:
                     corrections = corrections or Corrections(
                         self._signer,
@@ -337,6 +353,19 @@ class Exchange:
                     if corrections.reason is not None:
                         raise corrections.reason from error
                 raise
+
+    def _refused(self, request: Request, error: GuardedS3Error) -> frozenset[str]:
+        """The optional headers of `request` for which the store may have refused it."""
+        if not isinstance(error, InvalidRequestError):
+            return frozenset()
+        return refused_headers(request, error, self._algorithm_named)
+
+    def _leave_out_refused(self, request: Request) -> None:
+        """Leave out what the store of `request` does not take, where there is such a store at all."""
+        if is_any_refusing() and not self._algorithm_named:
+            names = self.facts(request.bucket).refused.get(request.operation)
+            if names:
+                leave_out(request, names)
 
     def _reason_of(self, head: Request, deadline: Deadline) -> ResponseError | None:
         """Why `head` was refused: its answer has no body, and that of a GET has one with an error code."""
@@ -376,6 +405,7 @@ class Exchange:
             code=code,
             request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
             permission=missing_permission(said),
+            argument=fields.get("Header") or fields.get("ArgumentName", ""),
             region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
             server_date=fields.get("ServerTime") or headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),

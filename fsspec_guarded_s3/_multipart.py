@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from . import _xml
 from ._bodies import RequestBody, body_size
-from ._checksums import body_crc, combined_crc
-from ._errors import InvalidRequestError, ProtocolError
+from ._checksums import Crc, body_crc, combined_crc
+from ._errors import ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, told_etag, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written
+from ._optional_headers import md5_header
 from ._options import Options
 from ._pages import Markers
 from ._paths import S3Path, is_directory_bucket
+from ._store_facts import is_any_refusing
 
 
 class MultipartOperations(Exchange):
@@ -23,21 +26,54 @@ class MultipartOperations(Exchange):
         super().__init__(options)
         self._whole_checked: set[str] = set()  # buckets whose store compares the CRC of whole objects
 
+    @cached_property
+    def _verifies(self) -> bool:
+        """Whether what is read is compared with the stored checksum."""
+        wanted = self.options.verify_checksums
+        return not self._signer.is_when_required("response_checksum_validation") if wanted is None else wanted
+
+    @cached_property
+    def _md5_instead(self) -> bool:
+        """Whether Content-MD5 is to take the place of the CRCs, for stores that refuse these."""
+        wanted = self.options.request_checksum_calculation
+        if wanted is None:
+            return self._signer.is_when_required("request_checksum_calculation")
+        return wanted == "when_required"
+
+    def _body_checks(
+        self, operation: str, bucket: str, data: RequestBody
+    ) -> tuple[Crc | None, dict[str, str]]:
+        """The CRC of a body and the headers by which the store compares it."""
+        if not is_directory_bucket(bucket) and self._has_no_crc(operation, bucket):
+            return None, md5_header(data)
+        crc = body_crc(data, self._algorithm)
+        headers = crc.headers()
+        if (
+            operation == "PutObject"
+        ):  # by this name buckets with Object Lock look for it, as botocore sends it
+            headers["x-amz-sdk-checksum-algorithm"] = self._algorithm.upper()
+        return crc, headers
+
+    def _has_no_crc(self, operation: str, bucket: str) -> bool:
+        """Whether the store takes no CRC with a body, as it is configured or was found out."""
+        if self._algorithm_named or self._md5_instead:
+            return not self._algorithm_named
+        refused = self.facts(bucket).refused.get(operation, ()) if is_any_refusing() else ()
+        return f"x-amz-checksum-{self._algorithm}" in refused
+
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
         """CreateMultipartUpload; returns the upload id.
 
         It asks for the CRC of the whole object to be compared on Complete. AWS says in its answer that it
         will; other stores take that CRC for one of CRCs (MinIO #20944), or refuse to be asked.
         """
-        asked = {"x-amz-checksum-algorithm": self._algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
-        try:
-            return self._create(path, {**headers, **asked})
-        except InvalidRequestError as error:
-            if error.code not in ("InvalidArgument", "InvalidRequest", "NotImplemented"):
-                raise
-            return self._create(path, headers)
-
-    def _create(self, path: S3Path, headers: Mapping[str, str]) -> str:
+        if self._algorithm_named or not self._md5_instead:
+            algorithm = self._algorithm.upper()
+            headers = {
+                **headers,
+                "x-amz-checksum-algorithm": algorithm,
+                "x-amz-checksum-type": "FULL_OBJECT",
+            }
         request = Request(
             "CreateMultipartUpload",
             "POST",
@@ -62,10 +98,12 @@ class MultipartOperations(Exchange):
 
     def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
         """UploadPart, with its CRC."""
-        crc = body_crc(data, self._algorithm)
+        crc, checked = self._body_checks("UploadPart", path.bucket, data)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
-        request = Request("UploadPart", "PUT", path.bucket, path.key, query, crc.headers(), body=data)
+        request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
         etag = self._ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
+        if crc is not None and not crc.headers().keys() <= request.headers.keys():
+            crc = None  # the store took none, and must not be told of one on Complete
         return Part(number, etag, body_size(data), crc)
 
     def upload_part_copy(

@@ -81,7 +81,8 @@ class Options:
     listings_expiry_time: float | None = None
     max_paths: int | None = None
     fsync: bool = False
-    verify_checksums: bool = True
+    verify_checksums: bool | None = None
+    request_checksum_calculation: str | None = None
     probe: str = "auto"
     version_aware: bool = False
     create_buckets: bool = False
@@ -104,6 +105,9 @@ class Options:
             1 <= self.multipart_threshold <= MAX_SINGLE_PUT, "multipart_threshold", "must be 1 B to 5 GiB"
         )
         _require(self.addressing_style in STYLES, "addressing_style", f"must be one of {', '.join(STYLES)}")
+        when = (None, "when_supported", "when_required")
+        said = "must be when_supported or when_required"
+        _require(self.request_checksum_calculation in when, "request_checksum_calculation", said)
         probes = ("auto", "always", "never")
         _require(self.probe in probes, "probe", f"must be one of {', '.join(probes)}")
         _require(

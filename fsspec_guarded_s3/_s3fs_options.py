@@ -190,8 +190,8 @@ CONFIG: dict[str, Rule] = {
     "user_agent_extra": Rule(instead="leave it out: the user agent names this package"),
     "user_agent_appid": Rule(instead="leave it out: the user agent names this package"),
     "request_checksum_calculation": Rule(
-        "no effect: the CRC goes in a plain header, never in a trailer that other stores choke on",
-        values={"when_supported": {}, "when_required": {}},
+        "`request_checksum_calculation`; the CRC goes in a plain header, never in a trailer",
+        values={name: {"request_checksum_calculation": name} for name in ("when_supported", "when_required")},
         instead="it must be when_supported or when_required",
     ),
     "response_checksum_validation": Rule(

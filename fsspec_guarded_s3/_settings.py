@@ -7,6 +7,7 @@ is set to something that would make a difference.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from ._errors import ConfigurationError
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
+CHECKSUMS = ("when_supported", "when_required")
 BY_BOTOCORE = "honoured, by botocore itself"
 
 
@@ -63,6 +65,16 @@ SETTINGS = (
     ),
     Setting("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "`s3_disable_express_session_auth`", "honoured"),
     Setting("AWS_MAX_ATTEMPTS", "`max_attempts`", "honoured where `max_attempts` is not given"),
+    Setting(
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "`request_checksum_calculation`",
+        "honoured where the option of that name is not given",
+    ),
+    Setting(
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
+        "`response_checksum_validation`",
+        "honoured where `verify_checksums` is not given: when_required is False",
+    ),
     Setting("AWS_SDK_UA_APP_ID", "`sdk_ua_app_id`", "honoured: it goes into the user agent"),
     Setting(
         "AWS_RETRY_MODE",
@@ -181,6 +193,20 @@ def attempts(session: Any) -> int | None:
     if found is not None and found < 1:
         raise ConfigurationError(f"AWS_MAX_ATTEMPTS or max_attempts must be at least 1, not {found}")
     return found
+
+
+def is_when_required(session: Any, name: str) -> bool:
+    """Whether request_checksum_calculation or response_checksum_validation is "when_required".
+
+    Raises ConfigurationError when it is nothing that botocore takes. Read here, since botocore knows both
+    from 1.36 on only.
+    """
+    found = os.environ.get(f"AWS_{name.upper()}") or session.get_scoped_config().get(name, CHECKSUMS[0])
+    if str(found).lower() not in CHECKSUMS:
+        raise ConfigurationError(
+            f"AWS_{name.upper()} or {name} must be {' or '.join(CHECKSUMS)}, not {found!r}"
+        )
+    return str(found).lower() == CHECKSUMS[1]
 
 
 def _value(session: Any, name: str) -> Any:

@@ -24,7 +24,7 @@ from ._operations import request_of
 from ._options import Options
 from ._paths import S3Path
 from ._session import Session, shared_session
-from ._settings import attempts, variable
+from ._settings import attempts, is_when_required, variable
 from ._sigv4 import EMPTY, SESSION_TOKEN, QuietAuth, timestamp_of
 from ._sigv4a import AsymmetricAuth
 
@@ -106,6 +106,10 @@ class Signer:
             auth = self._auth(endpoint, UNSIGNED, session)
             target = auth.presigned(request.method, target, headers, expires)
         return f"{endpoint.scheme}://{endpoint.netloc}{target}"
+
+    def is_when_required(self, name: str) -> bool:
+        """Whether AWS's setting `name`, about checksums, is "when_required". Raises ConfigurationError."""
+        return is_when_required(self._session.botocore(), name)
 
     def configured_attempts(self) -> int | None:
         """How many attempts per request AWS's settings ask for, if they do."""

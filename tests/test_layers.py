@@ -56,6 +56,7 @@ LAYERS = (
         "_subresources",
         "_threads",
         "_store_facts",
+        "_optional_headers",
     },
     {
         "_reader",
@@ -128,6 +129,10 @@ WITHIN = {
     ("_exchange", "_corrections"),
     ("_corrections", "_express"),
     ("_exchange", "_store_facts"),
+    ("_exchange", "_optional_headers"),
+    ("_multipart", "_store_facts"),
+    ("_multipart", "_optional_headers"),
+    ("_client", "_optional_headers"),
     ("_transport", "_http"),
     ("_transport", "_channel"),
     ("_transport", "_connect"),

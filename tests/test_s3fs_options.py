@@ -55,7 +55,10 @@ SAME: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"config_kwargs": {"max_pool_connections": 500}}, {}),
     ({"config_kwargs": {"max_pool_connections": 8}, "max_concurrency": 4}, {"max_concurrency": 4}),
     ({"config_kwargs": {"response_checksum_validation": "when_required"}}, {"verify_checksums": False}),
-    ({"config_kwargs": {"request_checksum_calculation": "when_required"}}, {}),
+    (
+        {"config_kwargs": {"request_checksum_calculation": "when_required"}},
+        {"request_checksum_calculation": "when_required"},
+    ),
     (
         {"client_kwargs": {"config": Config(read_timeout=7, s3={"addressing_style": "virtual"})}},
         {"read_timeout": 7, "addressing_style": "virtual"},
