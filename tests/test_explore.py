@@ -35,8 +35,9 @@ from fsspec_guarded_s3 import (
     _upload,
     _work,
 )
+from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._errors import GuardedS3Error
-from fsspec_guarded_s3._models import Written
+from fsspec_guarded_s3._models import Written, same_etag
 from tests.explore import fingerprint
 from tests.explore.calls import OLD, OPERATIONS, OURS, PART, Operation, nobody
 from tests.explore.liveness import Alive
@@ -270,7 +271,7 @@ def _trust_412(self: _upload.Upload, error: GuardedS3Error, digest: str) -> Writ
 
 
 def _trust_content(self: _upload.Upload, found: Any, digest: str) -> bool:
-    return found is not None and found.etag.strip('"') == digest
+    return found is not None and same_etag(found.etag, digest)
 
 
 def _no_abort(self: _upload.Upload) -> bool:
@@ -289,6 +290,17 @@ def _never_ours(self: _upload.Upload, found: Any, digest: str) -> bool:
     return False
 
 
+_DELETE_OBJECTS = S3Client.delete_objects
+
+
+def _any_version(self: S3Client, bucket: str, etags: Any) -> Any:
+    return _DELETE_OBJECTS(self, bucket, dict.fromkeys(etags))
+
+
+def _pin_is_trusted(*arguments: Any) -> bool:
+    return True
+
+
 _ROOT = "fsspec_guarded_s3"
 _RESOLVE = "_upload.Upload._resolve"
 BROKEN: list[tuple[str, str, str, Any, str]] = [
@@ -305,7 +317,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "put_if_absent",
         "_upload.Upload._is_ours",
         _never_ours,
-        "but nobody else had an object there",
+        "unknown, but our object was seen",
     ),
     (
         "no abort",
@@ -327,6 +339,27 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "_upload.Upload._is_anothers",
         _always_taken,
         "was said to be replaced, and was not",
+    ),
+    (
+        "a move deletes whatever is there",
+        "mv",
+        "_client.S3Client.delete_objects",
+        _any_version,
+        "deleted a version that it had not copied",
+    ),
+    (
+        "a pin is trusted that is not kept",
+        "copy, plain, read and sent",
+        "_properties.copies_inside",
+        _pin_is_trusted,
+        "not the one that was looked at",
+    ),
+    (
+        "equal bytes prove a change of metadata",
+        "setxattr, the pin alone",
+        "_upload.Upload._is_ours",
+        _trust_content,
+        "success, but our bytes",
     ),
 ]
 
