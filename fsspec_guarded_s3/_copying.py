@@ -18,16 +18,18 @@ from ._client import S3Client
 from ._download import read_range
 from ._errors import ConflictError, InvalidRequestError, PreconditionUnsupportedError, ProtocolError
 from ._models import ByteRange, Condition, ObjectInfo, Written
-from ._options import MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, part_size_for
+from ._options import MAX_PART_SIZE, MAX_SINGLE_PUT, MIB, MIN_PART_SIZE, part_size_for
 from ._parts import PartBuffer
 from ._paths import S3Path
 from ._probe import honours
+from ._spool import Gathered
 from ._upload import Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _COPY_PART = 128 * MIB  # that the store copies
 _SENT_PART = 32 * MIB
 _AT_ONCE = 4  # of these, in memory
+_COPIED = 1000  # parts that the old bytes take of the 10,000, so that there is room for what is appended
 
 
 def is_single(info: ObjectInfo) -> bool:
@@ -112,7 +114,7 @@ def _copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
     By UploadPartCopy. Where the store has none the bytes are sent, in a new upload: rclone stores an empty
     part instead, which cannot be replaced.
     """
-    bounds = _bounds(info.size, _COPY_PART)
+    bounds = _bounds(info.size, min(MAX_PART_SIZE, max(_COPY_PART, -(-info.size // _COPIED))))
 
     def copy(number: int) -> None:
         upload.copy_part(number, source, ByteRange(*bounds[number - 1]), info.etag)
@@ -128,10 +130,14 @@ def _copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
 
 def _send_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
     """Read the version `info` of `source` under its pin, and send it as the first parts of `upload`."""
-    bounds = _bounds(info.size, _SENT_PART)
+    bounds = _bounds(info.size, min(MAX_PART_SIZE, max(_SENT_PART, -(-info.size // _COPIED))))
 
     def send(number: int) -> None:
-        upload.send_part(number, read_range(client, source, info, *bounds[number - 1]))
+        gathered = Gathered()
+        begin, end = bounds[number - 1]
+        for start in range(begin, end, _SENT_PART):
+            gathered.write(read_range(client, source, info, start, min(start + _SENT_PART, end)))
+        upload.send_part(number, gathered.body())
 
     client.side_by_side(_numbered(send, bounds), _AT_ONCE)
     return len(bounds)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody
+from ._bodies import Buffer, FileChangedError, FileSlice, RequestBody, body_chunks
 from ._checksums import Crc, algorithms, body_crc
 from ._client import S3Client
 from ._errors import ConflictError
@@ -19,28 +19,33 @@ from ._models import Part, Written
 from ._options import MAX_PART_SIZE, MAX_PARTS, Options, part_size_for
 from ._paths import S3Path
 from ._source_file import SourceFile
+from ._spool import Gathered
 from ._upload import Upload
 
 logger = logging.getLogger("fsspec_guarded_s3")
 Progress = Callable[[int], None]
-_PARTS_IN_MEMORY = 4  # of a stream, which cannot be read again
+# Parts of a stream that are under way, and kept meanwhile: it cannot be read again.
+_IN_MEMORY = 4
+_IN_FILES = 2
+_DOUBLES = 500
 
 
 class PartBuffer:
     """Cuts a stream of unknown length into parts and uploads them in the background.
 
-    Holds at most `_PARTS_IN_MEMORY` parts and the one that is being filled. Part sizes double every 1,000
-    parts, so that 10,000 suffice, unless the store wants all of one size.
+    Memory is bounded: parts of more than `_spool.IN_MEMORY` bytes are gathered in temporary files and sent
+    from there, and few parts are under way. Part sizes double every `_DOUBLES` parts up to 5 GiB, so that
+    10,000 suffice for some 30 TiB, unless the store wants all of one size.
     """
 
     def __init__(self, upload: Upload, options: Options) -> None:
         self._upload = upload
         self._options = options
-        self._buffer = bytearray()
+        self._gathered = Gathered()
         self._number = 0
 
     def _part_size(self) -> int:
-        doubled = 0 if self._options.fixed_upload_size else self._number // 1000
+        doubled = 0 if self._options.fixed_upload_size else self._number // _DOUBLES
         return min(self._options.part_size << doubled, MAX_PART_SIZE)
 
     def follow(self, parts: int) -> None:
@@ -49,33 +54,46 @@ class PartBuffer:
 
     def write(self, data: memoryview) -> None:
         """Take `data`; sends every part that is full."""
-        limit = self._options.multipart_threshold if self._upload.may_start else self._part_size()
-        self._buffer += data
-        if len(self._buffer) < limit:
-            return
-        while len(self._buffer) >= self._part_size():
-            size = self._part_size()
-            with memoryview(self._buffer) as view:
-                part = bytes(view[:size])
-            del self._buffer[:size]
-            self._send(part)
+        while data.nbytes:
+            full = self._part_size()
+            if self._upload.may_start:
+                full = max(full, self._options.multipart_threshold)
+            room = full - self._gathered.size
+            self._gathered.write(data[:room])
+            data = data[room:]
+            if self._gathered.size == full:
+                self._cut()
 
-    def _send(self, part: Buffer) -> None:
+    def _cut(self) -> None:
+        """Send what was gathered, but for a rest that is no whole part."""
+        gathered, self._gathered = self._gathered, Gathered()
+        start = 0
+        while gathered.size - start >= self._part_size():
+            stop = start + self._part_size()
+            self._send(gathered.body(start, stop))
+            start = stop
+        for piece in body_chunks(gathered.body(start)):
+            self._gathered.write(piece)
+
+    def _send(self, part: RequestBody) -> None:
         if self._upload.may_start:
             self._upload.start()
         self._number += 1
         if self._number > MAX_PARTS:
-            raise ValueError(f"the object needs more than {MAX_PARTS} parts: raise part_size")
-        concurrency = min(_PARTS_IN_MEMORY, self._options.max_concurrency)
-        self._upload.send_part_in_background(self._number, part, concurrency)
+            raise ValueError(
+                f"the object needs more than {MAX_PARTS} parts, which is all that S3 takes: with a larger "
+                "part_size more would go in"
+            )
+        at_once = _IN_FILES if isinstance(part, FileSlice) else _IN_MEMORY
+        self._upload.send_part_in_background(self._number, part, min(at_once, self._options.max_concurrency))
 
     def finish(self) -> Written:
         """Publish: by one PUT when no part has been sent yet."""
-        rest, self._buffer = self._buffer, bytearray()
+        rest, self._gathered = self._gathered, Gathered()
         if self._upload.may_start:
-            return self._upload.put(rest)
-        if rest:
-            self._send(rest)
+            return self._upload.put(rest.body())
+        if rest.size:
+            self._send(rest.body())
         try:
             return self._upload.complete()
         except ConflictError as error:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import parse_qsl
 
+from ._attribute_values import MAX_METADATA, META
 from ._attributes import described, undescribed
 from ._bodies import FileChangedError, RequestBody, body_chunks
 from ._client import S3Client
@@ -94,9 +95,10 @@ class Upload:
         self._path = path
         self._condition = condition
         self._headers = dict(headers or {})
-        self._token = secrets.token_hex(16) if condition or same_content else ""
-        if self._token:
-            self._headers[f"x-amz-meta-{WRITE_TOKEN}"] = self._token
+        self._shows = not condition and not same_content  # equal content proves a write: it is its effect
+        self._token = ""
+        if not self._shows:
+            self._mark()
         self._upload_id = ""
         self._resumed = False
         self._seen_open = False  # after an answer of Complete was lost
@@ -108,6 +110,18 @@ class Upload:
 
     def __repr__(self) -> str:
         return f"<Upload {self._path} {self.state.value} parts={len(self._parts)}>"
+
+    def _mark(self) -> None:
+        """Give the write a token, by which its object is known again."""
+        self._token = self._token or secrets.token_hex(16)
+        self._headers[f"{META}{WRITE_TOKEN}"] = self._token
+
+    def _has_room(self) -> bool:
+        """Whether a token goes into the metadata beside what is there."""
+        there = {
+            name.removeprefix(META): text for name, text in self._headers.items() if name.startswith(META)
+        }
+        return sum(map(len, (*there, *there.values()))) <= MAX_METADATA - len(WRITE_TOKEN) - 32
 
     @property
     def upload_id(self) -> str:
@@ -188,6 +202,8 @@ class Upload:
     def start(self) -> None:
         """CreateMultipartUpload."""
         self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
+        if self._has_room():  # a plain one too: its ETag proves nothing where ETags of parts are no MD5s
+            self._mark()
         self._move(State.OPEN)
         try:
             self._upload_id = self._client.create_multipart_upload(self._path, self._headers)
@@ -350,7 +366,8 @@ class Upload:
             if settled != "unclear":
                 break
         if found is not None and self._is_ours(found, digest):
-            if not self._token and not isinstance(error, ObjectNotFoundError):  # NoSuchUpload: it is gone
+            gone = isinstance(error, ObjectNotFoundError)  # NoSuchUpload
+            if not (self._token and found.write_token == self._token) and not gone:
                 self._remove_upload()  # equal content may be another writer's, and our upload still open
             return self._completed(Written(found.etag, found.version_id))
         if settled == "open":
@@ -398,12 +415,12 @@ class Upload:
         return found, f"an object with ETag {found.etag} is there, which may be another writer's"
 
     def _is_ours(self, found: ObjectInfo | None, digest: str) -> bool:
-        """A conditional write is proved by its token, a plain one by equal content: its effect is there."""
+        """A write is proved by its token, a plain one by equal content too: its effect is there."""
         if found is None:
             return False
-        if self._condition or self._token:
-            return bool(self._token) and found.write_token == self._token
-        return same_etag(found.etag, digest)
+        if self._token and found.write_token == self._token:
+            return True
+        return self._shows and same_etag(found.etag, digest)
 
     def _is_anothers(self, found: ObjectInfo, digest: str) -> bool:
         """Whether `found` proves that the condition does not hold any more."""

@@ -149,6 +149,7 @@ class FakeS3:
         self.etag_override = etag_override
         self.replay_ok = replay_ok
         self.min_part_size = min_part_size
+        self.opaque_etags = False  # no MD5s, as where a KMS encrypts
         self.compares = True  # what arrives with the checksums that came with it
         self.tells_checksums = True  # in its answer to CreateMultipartUpload, as AWS does
         # CopyPartResult has the CRC, as on AWS; Complete refuses parts whose CRC it does not name.
@@ -161,6 +162,7 @@ class FakeS3:
         self.tells_versions = False  # version ids, of which none is kept but the last
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
+        self._opaque = itertools.count(1)
         self._versions = itertools.count(1)
         self._ignoring = False
 
@@ -453,13 +455,21 @@ class FakeS3:
             fields |= {CRC32: stored.crc32, "x-amz-checksum-type": "FULL_OBJECT"}
         return respond(200, stored.body, headers=fields)
 
+    def _etag_of(self, body: bytes) -> str:
+        """A new one each time, or the MD5."""
+        return f'"{next(self._opaque):032x}"' if self.opaque_etags else md5_etag(body)
+
     def _put_object(self, request: Request, bucket: str, key: str) -> Reply:
         if self.compares:
             _verify(request)
         self._check_write(request.headers, bucket, key)
         sent = request.headers.get(CRC32)
         stored = StoredObject(
-            request.body, md5_etag(request.body), _kept(request.headers), sent, **_beside(request.headers)
+            request.body,
+            self._etag_of(request.body),
+            _kept(request.headers),
+            sent,
+            **_beside(request.headers),
         )
         self.objects[bucket, key] = stored
         return respond(200, etag=stored.etag, headers={CRC32: sent} if sent else {})
@@ -474,7 +484,7 @@ class FakeS3:
             beside["tags"] = source.tags
         if self.drops_tags and replaced:
             beside["tags"] = {}
-        stored = StoredObject(source.body, md5_etag(source.body), headers, source.crc32, **beside)
+        stored = StoredObject(source.body, self._etag_of(source.body), headers, source.crc32, **beside)
         self.objects[bucket, key] = stored
         return _xml("CopyObjectResult", [("LastModified", stored.modified), ("ETag", stored.etag)])
 
@@ -526,13 +536,13 @@ class FakeS3:
             source = self._copy_source(request, "copy_source_parts").body
             wanted = _byte_range(request.headers.get("x-amz-copy-source-range"), len(source))
             body = source[wanted[0] : wanted[1] + 1] if wanted else source
-            part = upload.parts[number] = Part(body, md5_etag(body))
+            part = upload.parts[number] = Part(body, self._etag_of(body))
             fields: list[tuple[str, object]] = [("LastModified", part.modified), ("ETag", part.etag)]
             fields += [("ChecksumCRC32", crc32(body))] if self.tells_copied else []
             return _xml("CopyPartResult", fields)
         if self.compares:
             _verify(request)
-        part = upload.parts[number] = Part(request.body, md5_etag(request.body))
+        part = upload.parts[number] = Part(request.body, self._etag_of(request.body))
         sent = request.headers.get(CRC32)
         return respond(200, etag=part.etag, headers={CRC32: sent} if sent else {})
 
@@ -559,7 +569,7 @@ class FakeS3:
             request.headers, upload.bucket, upload.key, "create_on_complete", "swap_on_complete"
         )
         digests = b"".join(hashlib.md5(part.body).digest() for part in parts)
-        etag = f'"{hashlib.md5(digests).hexdigest()}-{len(parts)}"'
+        etag = f'{self._etag_of(digests)[:-1]}-{len(parts)}"'
         whole = request.headers.get(CRC32)
         self.objects[upload.bucket, upload.key] = StoredObject(
             body, etag, upload.headers, whole, tags={} if self.drops_tags else upload.tags, acl=upload.acl

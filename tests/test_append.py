@@ -102,8 +102,8 @@ def test_completion_names_the_checksums_of_copied_parts(
     call: Callable[[GuardedS3FileSystem], None], part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some stores refuse a completion otherwise; where the whole object is checked, copied parts are too."""
-    monkeypatch.setattr("fsspec_guarded_s3._parts._COPY_PART", part)
-    monkeypatch.setattr("fsspec_guarded_s3._parts.MAX_SINGLE_PUT", 5 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", part)
+    monkeypatch.setattr("fsspec_guarded_s3._copying.MAX_SINGLE_PUT", 5 * MIB)
     fake = FakeS3("bucket")
     fake.wants_checksums = True
     fake.put(*SLOT, MORE)

@@ -77,6 +77,7 @@ LAYERS = (
         "_janitor",
         "_transaction",
         "_source_file",
+        "_spool",
         "_target_file",
     },
     {
@@ -167,6 +168,8 @@ WITHIN = {
     ("_exact_delete", "_probe"),
     ("_namespace", "_listing"),
     ("_parts", "_source_file"),
+    ("_parts", "_spool"),
+    ("_copying", "_spool"),
     ("_target_file", "_source_file"),
     ("_download", "_target_file"),
     ("_writer", "_parts"),

@@ -237,7 +237,7 @@ def test_parts_of_a_stream_grow_unless_all_must_be_of_one_size() -> None:
         buffer.follow(2000)
         return buffer._part_size()
 
-    assert (size(True), size(False)) == (16 * MIB, 64 * MIB)
+    assert (size(True), size(False)) == (16 * MIB, 256 * MIB)
 
 
 def test_an_unknown_cache_is_refused_where_it_is_named(moto: MotoServer) -> None:
