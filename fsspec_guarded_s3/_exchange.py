@@ -97,7 +97,8 @@ class Exchange:
         self._lanes = self._transport.lanes
         self._signer = Signer(options)
         self._transport.bundle_of_profile = self._signer.ca_bundle
-        self._retry = RetryPolicy(self.attempts)
+        # Not a method: a cycle would keep the connections of a filesystem that is gone.
+        self._retry = RetryPolicy(partial(_attempts, options, self._signer))
         self._sessions = Sessions()
         self._welcome = False  # whether the store has granted a request
         self.changed: Callable[[str, str], None] | None = None  # told of bucket and key after each write
@@ -148,7 +149,7 @@ class Exchange:
 
     def attempts(self) -> int:
         """How often a request is tried: the option `max_attempts`, AWS's setting, or 5."""
-        return self.options.max_attempts or self._signer.configured_attempts() or ATTEMPTS
+        return _attempts(self.options, self._signer)
 
     def side_by_side(self, calls: Iterable[Callable[[], None]], limit: int | None = None) -> None:
         """Make all calls, up to `limit` (the option `max_concurrency`) at a time. The first error stops all.
@@ -410,6 +411,10 @@ class Exchange:
             server_date=fields.get("ServerTime") or headers.get("date", ""),
             retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
         )
+
+
+def _attempts(options: Options, signer: Signer) -> int:
+    return options.max_attempts or signer.configured_attempts() or ATTEMPTS
 
 
 def _keep_keys_private(wire: WireRequest) -> None:
