@@ -20,7 +20,10 @@ logger = logging.getLogger("fsspec_guarded_s3")
 
 @dataclass(frozen=True, slots=True)
 class StaleUpload:
-    """A multipart upload that was neither completed nor aborted; `live` if this process writes it."""
+    """A multipart upload that was neither completed nor aborted; `live` if this process writes it.
+
+    `initiated` and `listed` are times of the store: the clock of this machine may be off.
+    """
 
     path: S3Path
     upload_id: str
@@ -28,13 +31,14 @@ class StaleUpload:
     size: int
     parts: int
     live: bool
+    listed: datetime | None = None
 
     @property
     def age(self) -> float | None:
-        """Seconds since it was started, None where the store does not tell."""
-        return (
-            None if self.initiated is None else (datetime.now(timezone.utc) - self.initiated).total_seconds()
-        )
+        """Seconds since it was started by the store's clock, None where the store does not tell."""
+        if self.initiated is None or self.listed is None:
+            return None
+        return (self.listed - self.initiated).total_seconds()
 
     def details(self) -> dict[str, Any]:
         """As `list_uploads` shows it."""
@@ -71,6 +75,7 @@ def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
                 size,
                 len(parts),
                 item.upload_id in live or where in starting,
+                item.listed,
             )
         )
 
@@ -95,8 +100,9 @@ def _is_at_or_below(key: str, root: str) -> bool:
 def abort_uploads(client: S3Client, path: S3Path, older_than: timedelta) -> list[StaleUpload]:
     """Abort the uploads at and below `path` that are older; those of this process's writers never.
 
-    An upload without a date is left alone, since nothing says that it is old. What was aborted is looked at
-    again: a part that was on its way may have arrived after the abort.
+    Ages are by the store's clock, the Date of its answer. An upload without a date is left alone, since
+    nothing says that it is old. What was aborted is looked at again: a part that was on its way may have
+    arrived after the abort.
     """
     if older_than < timedelta(0):
         raise ValueError(f"older_than must not be negative, not {older_than}")

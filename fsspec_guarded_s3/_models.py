@@ -167,10 +167,7 @@ class ObjectInfo:
     @property
     def last_modified(self) -> datetime | None:
         """Last-Modified in UTC. Parsed when asked for: that would take a tenth of a small GET."""
-        try:
-            return parsedate_to_datetime(self.modified).astimezone(timezone.utc) if self.modified else None
-        except (TypeError, ValueError):  # as in listings, where a time that cannot be read is none
-            return None
+        return http_time(self.modified)
 
     def write_headers(self) -> dict[str, str]:
         """The headers that give another object the same content type, metadata, encryption and so on."""
@@ -289,11 +286,15 @@ class VersionPage:
 
 
 class PendingUpload(NamedTuple):
-    """A multipart upload that was neither completed nor aborted."""
+    """A multipart upload that was neither completed nor aborted.
+
+    `initiated` and `listed`, when it was seen, are times of the store; None where it did not tell.
+    """
 
     key: str
     upload_id: str
     initiated: datetime | None
+    listed: datetime | None = None
 
 
 def s3_time(text: str) -> datetime | None:
@@ -303,6 +304,14 @@ def s3_time(text: str) -> datetime | None:
             return datetime.fromisoformat(text[:-1] + "+00:00")
         return datetime.fromisoformat(text).astimezone(timezone.utc)
     except ValueError:
+        return None
+
+
+def http_time(text: str) -> datetime | None:
+    """A time as HTTP's headers have it (RFC 9110, 5.6.7), in UTC; None where there is none."""
+    try:
+        return parsedate_to_datetime(text).astimezone(timezone.utc) if text else None
+    except (TypeError, ValueError):  # as in listings, where a time that cannot be read is none
         return None
 
 

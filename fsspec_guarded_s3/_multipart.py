@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
+from urllib.parse import unquote_plus
 
 from . import _xml
 from ._bodies import RequestBody, body_size
 from ._checksums import Crc, body_crc, combined_crc
-from ._errors import ProtocolError
+from ._errors import ObjectNotFoundError, ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, told_etag, written
-from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written
+from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
 from ._optional_headers import md5_header
 from ._options import Options
 from ._pages import Markers
@@ -189,9 +191,32 @@ class MultipartOperations(Exchange):
                 query += [("key-marker", markers[0])]
                 query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-            page, following = self._ask(request, lambda answer: _xml.parse_uploads(answer.body))
+            (page, following, told), now = self._ask(request, _parse_uploads)
+            if not told and self._are_encoded(bucket, page):
+                page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
+                following = (unquote_plus(following[0]), following[1]) if following else None
             if following is not None and not following[0]:
                 raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
             markers = following
-            uploads += [upload for upload in page if upload.key.startswith(prefix)]
+            uploads += [upload._replace(listed=now) for upload in page if upload.key.startswith(prefix)]
         return uploads
+
+    def _are_encoded(self, bucket: str, page: Sequence[PendingUpload]) -> bool:
+        """Whether keys are encoded although the answer does not say so, as Ceph RGW's: the uploads tell.
+
+        Asked by the key as it stands first: moto finds uploads by their ids, whatever the key.
+        """
+        for upload in page:
+            decoded = unquote_plus(upload.key)
+            for key in (upload.key, decoded) if decoded != upload.key else ():
+                try:
+                    self.list_parts(S3Path(bucket, key), upload.upload_id)
+                except ObjectNotFoundError:
+                    continue  # a wrong key, or completed since
+                return key != upload.key
+        return False
+
+
+def _parse_uploads(answer: Response) -> tuple[_xml.UploadPage, datetime | None]:
+    """A page of uploads, and when the store sent it."""
+    return _xml.parse_uploads(answer.body), http_time(answer.headers.get("date", ""))

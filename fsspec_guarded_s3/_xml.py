@@ -319,17 +319,24 @@ def parse_tags(body: bytes) -> list[tuple[str, str]]:
     return [(_text(item, "Key"), _text(item, "Value")) for item in _result(body, "Tagging").iter("Tag")]
 
 
-def parse_uploads(body: bytes) -> tuple[list[PendingUpload], tuple[str, str] | None]:
-    """ListMultipartUploads: the uploads of a page and the (key, upload id) markers of the next one."""
+UploadPage = tuple[list[PendingUpload], tuple[str, str] | None, bool]
+
+
+def parse_uploads(body: bytes) -> UploadPage:
+    """ListMultipartUploads: the uploads of a page and the (key, upload id) markers of the next one.
+
+    The third says whether keys were decoded, as the store told that they are encoded.
+    """
     root = _result(body, "ListMultipartUploads")
-    decode = unquote_plus if _text(root, "EncodingType") == "url" else str
+    told = _text(root, "EncodingType") == "url"
+    decode = unquote_plus if told else str
     uploads = [
         PendingUpload(decode(_text(item, "Key")), _text(item, "UploadId"), s3_time(_text(item, "Initiated")))
         for item in root.findall("Upload")
     ]
     if not _is_truncated(root):
-        return uploads, None
-    return uploads, (decode(_text(root, "NextKeyMarker")), _text(root, "NextUploadIdMarker"))
+        return uploads, None, told
+    return uploads, (decode(_text(root, "NextKeyMarker")), _text(root, "NextUploadIdMarker")), told
 
 
 def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ import threading
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, unquote
@@ -159,6 +159,10 @@ class FakeS3:
         self.order: Callable[[str], Any] | None = None  # of listings, as in `sorted`: another one than S3's
         self.ignores: Callable[[Request], bool] = lambda request: False  # whose conditions are ignored
         self.unquoted_if_match = False  # as Ceph RGW: an ETag with quotes is never the one of a PUT
+        self.hides_encoding = False  # of keys of uploads, as Ceph RGW
+        self.most_uploads = 1000  # of a page
+        self.tells_date = True
+        self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
@@ -366,7 +370,7 @@ class FakeS3:
         query = request.query
         encode = quote_keys if query.get("encoding-type") == "url" else str
         marker = query.get("key-marker", ""), query.get("upload-id-marker", "\U0010ffff")
-        limit = int(query.get("max-uploads", "1000"))
+        limit = min(int(query.get("max-uploads", "1000")), self.most_uploads)
         found = sorted(
             (upload.key, upload_id)
             for upload_id, upload in self.uploads.items()
@@ -375,13 +379,15 @@ class FakeS3:
         found = [entry for entry in found if entry > marker]
         page = found[:limit]
         fields: list[tuple[str, object]] = [("Bucket", bucket), ("IsTruncated", len(found) > limit)]
-        fields += [("EncodingType", "url")] if "encoding-type" in query else []
+        fields += [("EncodingType", "url")] if "encoding-type" in query and not self.hides_encoding else []
         if len(found) > limit:
             fields += [("NextKeyMarker", encode(page[-1][0])), ("NextUploadIdMarker", page[-1][1])]
         for key, upload_id in page:
             entry = [("Key", encode(key)), ("UploadId", upload_id)]
             fields.append(("Upload", [*entry, ("Initiated", self.uploads[upload_id].initiated)]))
-        return _xml("ListMultipartUploadsResult", fields)
+        reply = _xml("ListMultipartUploadsResult", fields)
+        date = format_datetime(now() + self.clock, usegmt=True)
+        return replace(reply, headers={**reply.headers, "Date": date} if self.tells_date else reply.headers)
 
     # Objects
 

@@ -147,11 +147,11 @@ def test_parts_and_uploads_carry_their_markers() -> None:
         b"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>5</Size></Part></ListPartsResult>"
     )
     assert (parts, marker, kind) == ([Part(1, "e", 5)], "1", "")
-    uploads, markers = xml.parse_uploads(
+    uploads, markers, told = xml.parse_uploads(
         b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>"
         b"<NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>a+b</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>"
     )
-    assert (uploads[0].key, uploads[0].upload_id, markers) == ("a b", "u", ("a+b", "u"))
+    assert (uploads[0].key, uploads[0].upload_id, markers, told) == ("a b", "u", ("a+b", "u"), True)
 
 
 def test_a_truncated_list_of_parts_without_a_marker_is_an_error() -> None:
