@@ -6,27 +6,15 @@ Invariant: one CreateSession at a time for all threads; no request is signed wit
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ._models import SessionCredentials
+from ._work import held, renew_after_fork
 
 _MARGIN = 60.0  # seconds that a session must have left for a request and its way
-
-_all: weakref.WeakSet[Sessions] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for sessions in list(_all):
-        sessions.lock = threading.Lock()  # another thread of the parent may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Open(NamedTuple):
@@ -39,8 +27,11 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
-        self.lock = threading.Lock()
-        _all.add(self)
+        self._renew()
+        renew_after_fork(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Sessions {sorted(self._open)}>"
@@ -55,7 +46,7 @@ class Sessions:
         """
         found = self._good(bucket, least)
         if found is None:
-            with self.lock:
+            with held(self._lock):
                 found = self._good(bucket, least)
                 if found is None:
                     began = time.monotonic()

@@ -7,7 +7,6 @@ meanwhile is not kept. No read is pinned to an ETag from here: `open` and its li
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -16,9 +15,10 @@ from fsspec.dircache import DirCache
 
 from . import _paths
 from ._paths import S3Path
+from ._work import Living, renew_after_fork
 
 Row = dict[str, Any]
-_caches: weakref.WeakSet[ListingCache] = weakref.WeakSet()
+_caches: Living[ListingCache] = Living()
 
 
 class ListingCache:
@@ -29,6 +29,7 @@ class ListingCache:
         self._epoch = object()  # another one after each write
         if self.enabled:
             _caches.add(self)
+            renew_after_fork(self.clear)  # nobody tells a child what its parent writes
 
     def __repr__(self) -> str:
         return f"<ListingCache {len(self._listings) if self.enabled else 'off'}>"
@@ -121,5 +122,5 @@ class ListingCache:
 
 def forget(bucket: str, key: str) -> None:
     """`ListingCache.forget` for every filesystem of this process: each thread has its own from fsspec."""
-    for cache in list(_caches):
+    for cache in _caches:
         cache.forget(bucket, key)

@@ -17,6 +17,7 @@ from functools import partial
 from fsspec.caching import BaseCache, register_cache
 
 from ._threads import Task
+from ._work import held, renew_after_fork
 
 LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
 _BLOCKS = 4  # on their way, or waiting to be read
@@ -59,6 +60,10 @@ class PrefetchCache(BaseCache):
         self._blocks: deque[_Block] = deque()
         self._window = 0
         self._next = 0  # where a reader goes on that reads from front to back
+        self._renew()
+        renew_after_fork(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
@@ -66,7 +71,7 @@ class PrefetchCache(BaseCache):
         stop = self.size if end is None else min(end, self.size)
         if begin >= stop:
             return b""
-        with self._lock:
+        with held(self._lock):
             try:
                 self._plan(begin, stop)
                 return self._take(begin, stop)
@@ -78,7 +83,7 @@ class PrefetchCache(BaseCache):
         """The block that has the byte `start`, and where it begins; nothing at the end of the file."""
         if start >= self.size:
             return b"", start
-        with self._lock:
+        with held(self._lock):
             try:
                 self._plan(start, start + 1)
                 found = next(block for block in self._blocks if block.stop > start)
@@ -130,10 +135,8 @@ class PrefetchCache(BaseCache):
 
     def close(self) -> None:
         """Forget what was read ahead, and end what is on its way."""
-        with self._lock:
-            for block in self._blocks:
-                block.cancel()
-            self._blocks.clear()
+        for block in tuple(self._blocks):  # no lock: one who reads holds it, and this may be a destructor
+            block.cancel()
 
 
 register_cache(PrefetchCache, clobber=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, fields, replace
 
 from ._client import S3Client
@@ -18,6 +18,7 @@ from ._models import Condition
 from ._paths import S3Path
 from ._store_facts import StoreFacts
 from ._trials import Trial
+from ._work import TURN, check
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _AGAIN = 3  # trials of a bucket that changes meanwhile
@@ -132,6 +133,8 @@ def _find_out(client: S3Client, path: S3Path, name: str, facts: StoreFacts) -> b
             mine = not future.running() and future.set_running_or_notify_cancel()
         if mine:
             return _try_for_all(client, path, name, facts, future)
+        while not wait([future], TURN).done:
+            check()
         error = future.exception()
         if error is None:
             return future.result()

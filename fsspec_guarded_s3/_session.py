@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,6 +24,7 @@ import botocore.session
 from ._errors import ConfigurationError, CredentialsError
 from ._options import Options
 from ._settings import say_ignored
+from ._work import held, parked, renew_after_fork
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -58,15 +60,12 @@ _shared: weakref.WeakValueDictionary[object, Session] = weakref.WeakValueDiction
 _lock = threading.Lock()
 
 
-def _after_fork() -> None:
+def _renew() -> None:
     global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held it, and those of the sessions
-    for session in list(_shared.values()):
-        session.lock, session.chain = threading.RLock(), threading.RLock()
+    _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+renew_after_fork(_renew)
 
 
 def shared_session(options: Options) -> Session:
@@ -111,8 +110,6 @@ class Session:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.lock = threading.RLock()  # of the configuration
-        self.chain = threading.RLock()  # of the credentials, which may take long
         self._session: Any = None
         self._credentials: Any = None
         self._static: Any = None
@@ -120,9 +117,17 @@ class Session:
         self._renewed_at = 0.0
         self._failure: tuple[float, CredentialsError | None] = (0.0, None)  # of the last reading, and when
         self.reading = 0
+        self._renew()
+        renew_after_fork(self._renew)
 
     def __repr__(self) -> str:
         return f"<Session profile={self._options.profile}>"
+
+    def _renew(self) -> None:
+        self.lock = threading.RLock()  # of the configuration
+        self._chain = threading.RLock()  # of the credentials, which may take long
+        if hasattr(self._credentials, "_refresh_lock"):  # of botocore, for credentials that end
+            self._credentials._refresh_lock = threading.Lock()
 
     def botocore(self) -> Any:
         """botocore's session. ConfigurationError for an unknown profile or a broken file."""
@@ -165,14 +170,14 @@ class Session:
                 raise
             self._checked = frozen
         if type(found) is botocore.credentials.Credentials:  # nothing will refresh them
-            with self.chain:
+            with held(self._chain):
                 if found is self._credentials:
                     self._static = frozen
         return frozen
 
     def _read(self, since: float) -> Any:
         """The credentials, read once. A failure is that of all who waited for the reading, since `since`."""
-        with self.chain:
+        with held(self._chain):
             if self._credentials is None:
                 failed, failure = self._failure
                 if failure is not None and failed >= since:
@@ -192,7 +197,7 @@ class Session:
         """
         if self._options.key or self._options.anon:
             return False
-        with self.chain:
+        with held(self._chain):
             if self.reading != used:
                 return True
             if self._renewed_at >= since:
@@ -212,7 +217,7 @@ class Session:
 
     def forget(self) -> None:
         """Read the chain of sources anew when credentials are wanted again."""
-        with self.chain:
+        with held(self._chain):
             self._credentials = self._static = None
             self.reading += 1
             with self.lock:
@@ -227,8 +232,10 @@ class Session:
         if options.key:
             return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
         try:
-            with _discretion.fetching():
+            with parked(), _discretion.fetching():
                 found = session().get_credentials()
+        except CancelledError:
+            raise
         except Exception as error:  # a token file that is missing must not look like an object that is
             raise CredentialsError(f"the credentials could not be loaded: {_said(error)}") from error
         if found is None:
@@ -241,8 +248,10 @@ class Session:
 
 def _frozen(credentials: Any) -> Any:
     try:
-        with _discretion.fetching():
+        with parked(), _discretion.fetching():
             return credentials.get_frozen_credentials()
+    except CancelledError:
+        raise
     except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
         raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
 

@@ -6,13 +6,13 @@ not count afterwards.
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._endpoints import Endpoint
+from ._work import renew_after_fork
 
 
 @dataclass(slots=True)
@@ -71,11 +71,10 @@ def is_any_refusing() -> bool:
     return _refusing
 
 
-def _after_fork() -> None:
+def _renew() -> None:
     for facts in list(_all.values()):
-        facts.lock = threading.RLock()  # another thread of the parent may have held it
-        facts.running = {}  # and its trials end there
+        facts.lock = threading.RLock()
+        facts.running = {}  # the trials of the parent's threads end there
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+renew_after_fork(_renew)

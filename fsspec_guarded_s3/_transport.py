@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import atexit
 import http.client
-import os
 import queue
 import ssl
 import threading
@@ -40,6 +39,7 @@ from ._models import WireRequest
 from ._options import Options
 from ._sending import Sender
 from ._trust import ssl_context
+from ._work import renew_after_fork
 
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
@@ -165,13 +165,19 @@ class Transport:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._socket_options = socket_options_of(options)
-        self._lock = threading.Lock()
-        self._pools: dict[tuple[str, str, int], Any] = {}
+        self._renew()
+        renew_after_fork(self._renew)
         self._context: ssl.SSLContext | None = None
         self.bundle_of_profile: Callable[[], str | None] = lambda: None
         self.lanes = Lanes()
         self.round_trip = float("inf")  # seconds, as the last answers tell
         self.answers = 0  # that told it
+
+    def _renew(self) -> None:
+        # The sockets are the parent's. Dropping a reference closes this process's copy of the descriptor
+        # only: no shutdown, no TLS close_notify, so the parent's connection goes on.
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[str, str, int], Any] = {}
 
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
@@ -323,21 +329,17 @@ def shared_transport(options: Options) -> Transport:
 
 
 def _close_all() -> None:
-    for transport in list(_shared.values()):
+    with _shared_lock:
+        transports = list(_shared.values())
+    for transport in transports:
         with suppress(Exception):
             transport.close()
 
 
-def _after_fork() -> None:
-    # The parent's sockets and locks are not ours. Dropping a reference closes this process's copy of the
-    # descriptor only: no shutdown, no TLS close_notify, so the parent's connection goes on.
+def _renew() -> None:
     global _shared_lock
     _shared_lock = threading.Lock()
-    for transport in list(_shared.values()):
-        transport._lock = threading.Lock()
-        transport._pools = {}
 
 
+renew_after_fork(_renew)
 atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -17,12 +17,12 @@ import hashlib
 import logging
 import os
 import secrets
-import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import parse_qsl
 
+from ._aborting import Removal, finish, in_background, wait_a_moment
 from ._attribute_values import MAX_METADATA, META
 from ._attributes import described, undescribed
 from ._bodies import FileChangedError, RequestBody, body_chunks
@@ -33,13 +33,13 @@ from ._errors import (
     ObjectChangedError,
     ObjectNotFoundError,
     PreconditionFailedError,
-    TransportError,
     WriteOutcomeUnknownError,
 )
 from ._models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written, same_etag
 from ._paths import S3Path
 from ._probe import keeps_tokens, require_guard
 from ._threads import Task
+from ._work import Living
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -65,17 +65,17 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.UNKNOWN: frozenset(),
 }
 
-_live: weakref.WeakSet[Upload] = weakref.WeakSet()
+_live: Living[Upload] = Living()
 
 
 def live_upload_ids() -> set[str]:
     """The multipart uploads that writers of this process hold open."""
-    return {upload.upload_id for upload in list(_live)}
+    return {upload.upload_id for upload in _live}
 
 
 def is_starting(path: S3Path) -> bool:
     """Whether a writer of this process waits for the id of a new upload to `path`."""
-    return any(upload.starts(path) for upload in list(_live))
+    return any(upload.starts(path) for upload in _live)
 
 
 class Upload:
@@ -271,15 +271,23 @@ class Upload:
     def abort(self) -> None:
         """Publish nothing and leave no upload behind. Never raises; does nothing in a final state.
 
-        A resumed upload is left as it is, so that it can be resumed again.
+        Waits for the store for a moment only: the upload is aborted in the background then. A resumed upload
+        is left as it is, so that it can be resumed again.
         """
+        removal = self.abandon()
+        if removal is not None:
+            wait_a_moment(removal)
+
+    def abandon(self) -> Removal | None:
+        """What `abort` does, without waiting at all: for destructors."""
         if self.state in (State.COMPLETED, State.ABORTED, State.UNKNOWN) or os.getpid() != self._pid:
-            return
+            return None
         self._move(State.ABORTED)
-        if self._resumed:
-            self._drain()
-        else:
-            self._remove_upload()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._resumed or not self._upload_id:
+            return in_background(self._drain, f"the parts of {self._path}") if self._tasks else None
+        return in_background(self._remove_upload, f"upload {self._upload_id} of {self._path}")
 
     def _drain(self) -> None:
         while self._tasks:
@@ -493,10 +501,6 @@ def _multipart_digest(parts: list[Part]) -> str:
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(ordered)}"
 
 
+@atexit.register
 def _abort_live() -> None:
-    for upload in list(_live):
-        with suppress(TransportError):
-            upload.abort()
-
-
-atexit.register(_abort_live)
+    finish(upload.abandon for upload in _live)

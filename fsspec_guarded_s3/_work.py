@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from types import MethodType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from _thread import RLock as _RLock
 
 T = TypeVar("T")
 TURN = 0.5  # seconds that a wait may take before it looks whether anybody still wants what it waits for
@@ -39,6 +42,10 @@ class Work:
     def end(self) -> None:
         """Nobody wants it any more."""
         self._ended = True
+
+    def limit(self, seconds: float) -> None:
+        """It is over after that many seconds from now, if not before."""
+        self._until = min(self._until, time.monotonic() + seconds)
 
     @property
     def over(self) -> bool:
@@ -115,6 +122,17 @@ def parked() -> Iterator[None]:
     finally:
         seat.parked -= 1
         check()
+
+
+@contextmanager
+def held(lock: threading.Lock | _RLock) -> Iterator[None]:
+    """`with lock`, where that may be held while a store is asked: whoever waits for it can be ended."""
+    while not lock.acquire(timeout=TURN):
+        check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Living(Generic[T]):

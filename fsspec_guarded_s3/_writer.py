@@ -13,7 +13,6 @@ import io
 import logging
 import os
 import warnings
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -22,10 +21,11 @@ from ._endings import ENDS, being_handled, is_success, judged
 from ._options import Options
 from ._parts import PartBuffer
 from ._upload import State, Upload
+from ._work import Living
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
-_open: set[weakref.ref[GuardedWriter]] = set()
+_open: Living[GuardedWriter] = Living()
 
 
 class GuardedWriter(io.BufferedIOBase):
@@ -62,7 +62,7 @@ class GuardedWriter(io.BufferedIOBase):
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
-        _open.add(weakref.ref(self, _open.discard))
+        _open.add(self)
 
     def __repr__(self) -> str:
         return f"<GuardedWriter {self.path} {self.state} bytes={self._position}>"
@@ -189,7 +189,8 @@ class GuardedWriter(io.BufferedIOBase):
     def drop(self) -> None:
         """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
         self._dropped = True  # compressors and archives may be finalized later, and write their end then
-        self.discard()
+        self._finished()
+        self._upload.abandon()
         if self._failure is None and os.getpid() == self._pid:
             self._say_dropped("was dropped without close()")
 
@@ -232,7 +233,7 @@ class GuardedWriter(io.BufferedIOBase):
         if not self.closed:
             self.drop()
         elif getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
-            self.discard()
+            self._upload.abandon()
             self._say_dropped("was closed with autocommit=False and never committed")
 
     def ends_with_the_program(self) -> None:
@@ -246,7 +247,5 @@ class GuardedWriter(io.BufferedIOBase):
 
 @atexit.register
 def _end_with_the_program() -> None:
-    for reference in list(_open):
-        writer = reference()
-        if writer is not None:
-            writer.ends_with_the_program()
+    for writer in _open:
+        writer.ends_with_the_program()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fsspec_guarded_s3 import _aborting
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
 
 
@@ -35,6 +36,12 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere / "credentials"))
+
+
+@pytest.fixture(autouse=True)
+def uploads_are_aborted_before_the_test_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is. test_ended_work.py tests how long it is waited for."""
+    monkeypatch.setattr(_aborting, "PATIENCE", 10.0)
 
 
 @pytest.fixture(scope="session")

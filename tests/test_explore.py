@@ -25,6 +25,7 @@ import tenacity
 
 from fsspec_guarded_s3 import (
     GuardedS3FileSystem,
+    _aborting,
     _copying,
     _deadline,
     _exchange,
@@ -75,6 +76,7 @@ class Explorer:
         monkeypatch.setattr(_copying, "_COPY_PART", PART)
         monkeypatch.setattr(_copying, "_SENT_PART", PART)
         monkeypatch.setattr(_threads, "_pool", AtOnce())
+        monkeypatch.setattr(_aborting, "_start", lambda call: call())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:
