@@ -124,6 +124,7 @@ class Operation:
     attempts: int = 2
     replayed: int = 200
     single_copy: int = 64
+    costly: bool = False  # two faults would take a minute
     min_part: int = 1
 
     def __str__(self) -> str:
@@ -310,6 +311,7 @@ OPERATIONS = [
         single_copy=4,
         options=MULTI,
         ignored=NO_COPIES,
+        costly=True,
     ),
     Operation(
         "copy, plain", _copy_plain, OLD, conditional=False, results=(OURS, THEIRS), rival=with_source()
