@@ -126,12 +126,12 @@ class _Patient:
 def _endpoint(patient: _Patient) -> Seen:
     try:
         endpoint = patient.client.endpoint(patient.path.bucket)
+        proxy = patient.transport.proxy(endpoint.scheme, endpoint.host)
     except ValueError as error:
         return _failed(error, "correct --endpoint-url, --profile, --region or the AWS configuration")
     patient.endpoint = endpoint
     patient.hop = endpoint.host, endpoint.port
     seen = f"{endpoint.scheme}://{endpoint.netloc}"
-    proxy = patient.transport.proxy(endpoint.scheme, endpoint.host)
     if proxy is None:
         return _ok(seen)
     patient.proxied = True

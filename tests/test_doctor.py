@@ -150,6 +150,15 @@ def test_name_does_not_resolve(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert seen.checks["tcp"]["seen"] == "needs dns"
 
 
+def test_proxy_that_is_none_is_a_wrong_configuration(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", f"socks5://user:{SECRET}@127.0.0.1:1")
+    seen = Seen(capsys, "--endpoint-url", "https://store.test")
+    assert "HTTPS_PROXY must be http://" in seen.failed("endpoint")
+    assert SECRET not in seen.failed("endpoint")
+
+
 def test_proxy_is_named_without_its_password(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
