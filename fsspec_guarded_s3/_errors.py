@@ -251,6 +251,15 @@ class PreconditionUnsupportedError(GuardedS3Error):
     default_errno = _errno.ENOTSUP
 
 
+class EncryptionUnsupportedError(GuardedS3Error):
+    """The store did not confirm the customer's key, or the KMS, that was to encrypt the object.
+
+    `maybe_applied` says that the object was written nevertheless, and is there as it would be without.
+    """
+
+    default_errno = _errno.ENOTSUP
+
+
 class TransactionError(GuardedS3Error):
     """A transaction failed while it published: `published` and `unpublished` list the paths of its files."""
 

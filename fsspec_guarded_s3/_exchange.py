@@ -21,10 +21,12 @@ from ._attributes import CUSTOMER_KEY, Attributes
 from ._bodies import body_size
 from ._corrections import CORRECTABLE, Corrections
 from ._deadline import Deadline
+from ._encryption import KEY_MD5, SSE, confirm
 from ._endpoints import Endpoint
 from ._error_codes import error_class, error_message, missing_permission
 from ._errors import (
     ConfigurationError,
+    EncryptionUnsupportedError,
     GuardedS3Error,
     InvalidRequestError,
     ObjectNotFoundError,
@@ -110,6 +112,7 @@ class Exchange:
     def _carry(self, attributes: Attributes) -> None:
         self.attributes = attributes
         self._standing = attributes.standing()  # headers of every request of an operation
+        self._key_md5 = self._standing.get("HeadObject", {}).get(KEY_MD5, "")
         self._algorithm = attributes.checksum_algorithm()
         self._algorithm_named = "ChecksumAlgorithm" in attributes.names
 
@@ -204,10 +207,19 @@ class Exchange:
         if body.status >= 300:
             with body:
                 raise self._error(request, body)
+        if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
+            self._confirm(request, body)
         self._welcome = True
         if "x-amz-version-id" in body.headers:
             self.facts(request.bucket).see_version()
         return body
+
+    def _confirm(self, request: Request, body: HTTPBody) -> None:
+        try:
+            confirm(request, self._key_md5, body.headers)
+        except EncryptionUnsupportedError:
+            with body:  # which is not read
+                raise
 
     def _ahead(self, request: Request) -> Early:
         """Send `request` now; `_exchange` takes its answer later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from urllib.parse import unquote_plus
@@ -10,7 +11,8 @@ from urllib.parse import unquote_plus
 from . import _xml
 from ._bodies import RequestBody, body_size
 from ._checksums import Crc, body_crc, combined_crc
-from ._errors import ObjectNotFoundError, ProtocolError
+from ._encryption import confirm
+from ._errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, told_etag, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
@@ -86,11 +88,18 @@ class MultipartOperations(Exchange):
             idempotent=False,
         )
 
-        def parse(answer: Response) -> str:
+        def parse(answer: Response) -> tuple[str, Mapping[str, str]]:
             self._learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
-            return _xml.parse_upload_id(answer.body)
+            return _xml.parse_upload_id(answer.body), answer.headers
 
-        return self._ask(request, parse)
+        upload_id, told = self._ask(request, parse)
+        try:
+            confirm(request, self._key_md5, told)
+        except EncryptionUnsupportedError:  # before a byte of it is sent
+            with suppress(GuardedS3Error):
+                self.abort_multipart_upload(path, upload_id)
+            raise
+        return upload_id
 
     def _learn(self, bucket: str, checksum_type: str) -> None:
         if checksum_type == "FULL_OBJECT":

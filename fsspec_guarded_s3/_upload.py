@@ -29,6 +29,7 @@ from ._bodies import FileChangedError, RequestBody, body_chunks
 from ._client import S3Client
 from ._errors import (
     ConflictError,
+    EncryptionUnsupportedError,
     GuardedS3Error,
     ObjectChangedError,
     ObjectNotFoundError,
@@ -317,6 +318,9 @@ class Upload:
     def _publish(self, call: Callable[[], Written], digest: Callable[[], str]) -> Written:
         try:
             written = call()
+        except EncryptionUnsupportedError:  # it is there, but not as it was to be
+            self._move(State.UNKNOWN)
+            raise
         except GuardedS3Error as error:
             return self._resolve(error, digest)
         except (FileChangedError, OSError) as error:  # of the local file

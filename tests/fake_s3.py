@@ -149,6 +149,7 @@ class FakeS3:
         self.etag_override = etag_override
         self.replay_ok = replay_ok
         self.min_part_size = min_part_size
+        self.encrypts = True  # says that it does, as it was asked to
         self.opaque_etags = False  # no MD5s, as where a KMS encrypts
         self.compares = True  # what arrives with the checksums that came with it
         self.tells_checksums = True  # in its answer to CreateMultipartUpload, as AWS does
@@ -187,6 +188,8 @@ class FakeS3:
                 reply = self._dispatch(request)
         except S3Error as error:
             reply = error.reply
+        if self.encrypts and reply.status < 300:
+            reply = replace(reply, headers={**reply.headers, **_encryption(request)})
         answer = self.after(request, reply) if self.after is not None else None
         return answer if answer is not None else reply
 
@@ -648,6 +651,13 @@ class FakeS3:
 
 
 # Requests
+
+
+def _encryption(request: Request) -> dict[str, str]:
+    """What an answer repeats of the encryption that was asked for."""
+    names = ("", "-customer-algorithm", "-customer-key-md5")
+    found = {f"x-amz-server-side-encryption{name}" for name in names}
+    return {name: text for name, text in request.headers.items() if name in found}
 
 
 def _kept(headers: Headers) -> dict[str, str]:

@@ -25,6 +25,7 @@ BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "ConnectError": (ConnectionError, errno.ECONNREFUSED),
     "CredentialsError": (PermissionError, errno.EACCES),
     "DeleteObjectsError": (OSError, errno.EIO),
+    "EncryptionUnsupportedError": (OSError, errno.ENOTSUP),
     "DirectoryNotEmptyError": (OSError, errno.ENOTEMPTY),
     "GuardedS3Error": (OSError, errno.EIO),
     "IncompleteBodyError": (ConnectionError, errno.ECONNRESET),

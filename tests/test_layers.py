@@ -27,6 +27,7 @@ LAYERS = (
     },
     {
         "_xml",
+        "_encryption",
         "_headers",
         "_session",
         "_settings",
