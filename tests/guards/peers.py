@@ -87,6 +87,15 @@ class Peer:
         options |= extra
         return cls(name, protocol, options, fsspec.filesystem(protocol, **options))
 
+    @classmethod
+    def open_profile(cls, name: str, profile: str) -> Peer:
+        """With what a profile of the AWS configuration says, and nothing else."""
+        protocols = {OURS: "gs3", "s3fs": "s3"}
+        if name not in protocols:
+            raise NotOfferedError
+        options = {"profile": profile}
+        return cls(name, protocols[name], options, fsspec.filesystem(protocols[name], **options))
+
     def create(self, path: str, data: bytes) -> None:
         """Write unless the key is taken; large data as a multipart upload."""
         extra = {"chunksize": 5 * MIB} if self.name == "s3fs" else {}

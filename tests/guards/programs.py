@@ -1,4 +1,4 @@
-"""Scenarios of whole programs: how they end their files, Ctrl-C, and forks with open files."""
+"""Scenarios of whole programs: how they end their files, Ctrl-C, forks with open files, a second profile."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from tests.fake_s3 import FakeS3
 from tests.guards.connecting import in_a_fork
+from tests.guards.peers import Peer
 from tests.guards.reading import SIZE, spoiled, stalled
 from tests.guards.scenario import (
+    BUCKET,
     LARGE,
     PATH,
     Client,
     Scenario,
     bytes_state,
     holding,
+    name_of,
     new,
     nothing,
 )
+from tests.scripted_server import ScriptedServer
 
 
 class Stop(Exception):
@@ -146,7 +151,7 @@ def _write_for_long(client: Client) -> None:
         time.sleep(10.0)
 
 
-# --- forks ---
+# --- forks and profiles ---
 
 
 def _read_on_after_fork(client: Client) -> str:
@@ -163,6 +168,23 @@ def _write_on_after_fork(client: Client) -> str:
         file.write(new(LARGE)[: LARGE // 2])
         in_a_fork(client, lambda: str(gc.collect()))
         file.write(new(LARGE)[LARGE // 2 :])
+    return "no error"
+
+
+def _second_profile(client: Client) -> str:
+    """The first profile's store honours conditions, the second's does not; their buckets have one name."""
+    with ScriptedServer(handler=FakeS3(BUCKET)) as honest:
+        config = "".join(
+            f"[{head}]\nregion = us-east-1\nendpoint_url = {url}\n"
+            "aws_access_key_id = k\naws_secret_access_key = s\n"
+            for head, url in (("profile first", honest.url), ("profile second", client.url))
+        )
+        Path(os.environ["AWS_CONFIG_FILE"]).write_text(config)
+        Peer.open_profile(client.peer.name, "first").create(PATH, new(SIZE))
+        try:
+            Peer.open_profile(client.peer.name, "second").create(PATH, new(SIZE))
+        except Exception as error:
+            return name_of(error)
     return "no error"
 
 
@@ -252,5 +274,12 @@ SCENARIOS = (
         _write_on_after_fork,
         "no error, published",
         whole=LARGE,
+    ),
+    Scenario(
+        "create by a second profile, whose store ignores conditions",
+        partial(holding, SIZE, ignore_conditions=True),
+        _second_profile,
+        "PreconditionUnsupportedError, old object kept",
+        whole=SIZE,
     ),
 )
