@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 300.0
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: not safe after a fork
 PR_SET_PDEATHSIG = 1
 
@@ -188,7 +188,7 @@ def _answers(url: str) -> bool:
 
 def _open(url: str, method: str = "GET") -> None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(urllib.request.Request(url, method=method), timeout=10) as response:
+    with direct.open(urllib.request.Request(url, method=method), timeout=60) as response:
         response.read()
 
 

@@ -485,7 +485,7 @@ def test_process_that_is_stopped_leaves_nothing(store: Store, number: int, code:
         process = store.start(*arguments, stdin=zeros, stdout=-1, stderr=-1)
     eventually(lambda: any(upload.parts for upload in store.fake.uploads.values()))
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (code, b"")
     assert b"Traceback" not in err
     assert store.bodies() == {}

@@ -451,10 +451,10 @@ def test_chain_is_read_once_for_all_threads(expiring: Any) -> None:
     def work(_: int) -> bytes:
         fs = fsspec.filesystem("gs3", endpoint_url=server.url, region="us-east-1", probe="never")
         first = fs.cat_file("bucket/key")
-        if together.wait(timeout=120) == 0:
+        if together.wait(timeout=300) == 0:
             source.renew()
             good[:] = ["NEW"]
-        together.wait(timeout=120)
+        together.wait(timeout=300)
         return first + fs.cat_file("bucket/key")
 
     with ThreadPoolExecutor(8) as pool:
@@ -516,11 +516,11 @@ def test_source_that_fails_is_asked_once_for_all_who_wait(
         filesystems = [opened(server) for _ in range(8)]
         calls = [pool.submit(fs.ls, "bucket") for fs in filesystems]
         for _ in calls:
-            assert waiting.acquire(timeout=100)
+            assert waiting.acquire(timeout=300)
         go_on.touch()
         for call in calls:
             with pytest.raises(CredentialsError, match="sign in first"):
-                call.result(timeout=100)
+                call.result(timeout=300)
         assert asked.read_text() == "x"
         with pytest.raises(CredentialsError):
             filesystems[0].ls("bucket")

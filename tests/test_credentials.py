@@ -324,7 +324,7 @@ def test_sso(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str) -> None
     with store(sso) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", server.url)
         command = [sys.executable, "-c", textwrap.dedent(code), server.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ.copy())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ.copy())
         assert done.stdout == "b'body'\n", done.stderr
         assert keys(server) == ["SSOKEY"]
     assert "botocore.credentials" in done.stderr

@@ -134,7 +134,7 @@ def _get(fs: GuardedS3FileSystem, path: str, tmp: Path) -> bytes:
 
 
 def _signed(fs: GuardedS3FileSystem, path: str, tmp: Path) -> bytes:
-    with urllib.request.urlopen(fs.sign(path, 60), timeout=30) as answer:
+    with urllib.request.urlopen(fs.sign(path, 60), timeout=300) as answer:
         return bytes(answer.read())
 
 

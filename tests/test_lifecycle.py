@@ -161,7 +161,7 @@ def test_a_process_ends_without_a_word(server: ScriptedServer) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", textwrap.dedent(script)],
         capture_output=True,
-        timeout=60,
+        timeout=600,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -198,7 +198,7 @@ def test_tokens_are_equal_across_processes_and_tell_stores_apart() -> None:
     def token(seed: str, **options: Any) -> list[Any]:
         command = [sys.executable, "-c", TOKEN, json.dumps(options)]
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return json.loads(subprocess.check_output(command, env=environment, timeout=60))  # type: ignore[no-any-return]
+        return json.loads(subprocess.check_output(command, env=environment, timeout=600))  # type: ignore[no-any-return]
 
     first = token("1", key="k", secret="s", region="us-east-1")
     assert token("2", region="us-east-1", secret="another", key="k") == first
@@ -318,7 +318,7 @@ def test_other_processes_read_on(server: ScriptedServer, method: str) -> None:
         answers = context.Queue()
         child = context.Process(target=_read_on, args=(pickle.dumps((fs, reader)), answers))
         child.start()
-        assert answers.get(timeout=60) == (child.pid, DATA[100:110], True)
+        assert answers.get(timeout=600) == (child.pid, DATA[100:110], True)
         child.join(60)
         assert child.exitcode == 0
         assert reader.read(10) == DATA[100:110]

@@ -17,7 +17,7 @@ from tests.scripted_server import ScriptedServer
 def run(code: str, *arguments: str) -> str:
     """What a fresh interpreter prints: registrations last as long as the process."""
     command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -33,7 +33,7 @@ def use(
     if body is not None and "Content-type" not in request.headers:
         request.add_unredirected_header("Content-type", "application/octet-stream")
     try:
-        with direct.open(request, timeout=30) as response:
+        with direct.open(request, timeout=300) as response:
             return response.status, response.read(), response.headers
     except urllib.error.HTTPError as error:
         with error:

@@ -269,7 +269,7 @@ def fetched(url: str) -> tuple[int, bytes]:
     """GET without S3: whoever has the URL may read."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(url, timeout=30) as response:
+        with direct.open(url, timeout=300) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -677,7 +677,7 @@ def test_wrong_region_is_followed_by_threads_that_learn_it_together() -> None:
     def fault(request: Request, _: FakeS3) -> Answer | None:
         if region_of(request) == "eu-west-1":
             return None
-        together.wait(timeout=30)
+        together.wait(timeout=300)
         return wrong
 
     fake = FakeS3("bucket", fault=fault)

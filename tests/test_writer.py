@@ -273,7 +273,7 @@ def test_interpreter_exit_leaves_neither_object_nor_upload(
 ) -> None:
     command = [sys.executable, "-c", EXIT_SCRIPT + ending, store.server.url, str(size)]
     root = Path(__file__).parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
     assert done.stdout == "written\n", done.stderr
     assert code is None or done.returncode == code
     assert store.nothing()

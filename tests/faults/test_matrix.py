@@ -27,7 +27,7 @@ from tests.faults.table import OUTCOMES, Cell, cells, rows
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 CELLS = list(cells())
 WAITS: dict[str, dict[str, Any]] = {  # a turn of waiting is as long as the window of the rate

@@ -162,7 +162,7 @@ def test_a_worker_killed_while_it_writes_publishes_nothing_and_its_task_complete
     bag.to_textfiles(store.url("text/*.txt"), storage_options=store.options)
 
     assert store.fs.exists(store.path("killed"))
-    cluster.wait_for_workers(2, timeout=60)
+    cluster.wait_for_workers(2, timeout=600)
     assert set(cluster.run(os.getpid).values()) != before
     assert store.fs.cat_file(store.path("seen-by-the-retry")) == b"False"
     for number in range(3):

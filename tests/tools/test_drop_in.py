@@ -123,7 +123,7 @@ def test_s3_urls_and_options_of_s3fs_work(store: Store, tool: str) -> None:
     }
     code = "".join(map(textwrap.dedent, (PREFACE, SCRIPTS[tool], ENDING)))
     command = [sys.executable, "-c", code, json.dumps([store.bucket, options])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert store.fs.find(store.bucket) != []
     assert store.pending() == []

@@ -75,7 +75,7 @@ def test_worker_processes_read_their_samples(store: Store, samples: Samples, met
     given = {"options": store.options, "path": samples.path, "size": SIZE, "count": COUNT, "method": method}
     given["batches"] = [shuffled(seed, 30) for seed in range(4)]
     command = [sys.executable, "-m", "tests.tools.dataset"]
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
 
 

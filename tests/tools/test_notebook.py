@@ -27,7 +27,7 @@ def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in (first, *cells)]
         for number in failing:
             notebook.cells[number].metadata["tags"] = ["raises-exception"]
-        nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+        nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
         return [cell.outputs for cell in notebook.cells]
 
     return execute

@@ -24,7 +24,7 @@ def test_a_url_is_our_class_without_a_warning() -> None:
     """In a fresh interpreter that imported nothing of ours: by the entry point."""
     code = "from upath import UPath; print(repr(UPath('gs3://bucket/d/a', anon=True) / 'b'))"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=600
     )
     assert done.stdout == "GuardedS3Path('bucket/d/a/b', protocol='gs3')\n", done.stderr
 
