@@ -34,6 +34,7 @@ class Removal:
         self._remove = remove
         self._work = Work(limit=SECONDS)
         self._claim = threading.Lock()  # never waited for
+        self._said = False
         self.ended = False
 
     def __repr__(self) -> str:
@@ -61,6 +62,9 @@ class Removal:
             self._warn("the program ends before the store has answered")
 
     def _warn(self, why: str) -> None:
+        if self._said:  # by this thread, or by the one whose time was over
+            return
+        self._said = True
         logger.warning("could not abort %s, which abort_uploads removes: %s", self.name, why)
 
 
