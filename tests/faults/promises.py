@@ -58,7 +58,7 @@ long          | -            | -            | -
 range-ignored | -            | -            | -
 expired-400   | Invalid      | ok           | Denied
 expired-403   | Denied       | ok           | Denied
-skew          | Denied       | ok           | ok / Denied
+skew          | ok / Denied  | ok           | ok / Denied
 """
 
 PINS = """
@@ -82,7 +82,7 @@ long          | Protocol,Range   | ok,Protocol,Range / Protocol,Range     | -
 range-ignored | -                | -                                      | -
 expired-400   | Invalid          | Invalid                                | Invalid
 expired-403   | Denied           | Denied                                 | Denied
-skew          | Denied           | Denied                                 | Denied
+skew          | ok / Denied      | ok / Denied                            | ok / Denied
 """
 
 BODIES = """
