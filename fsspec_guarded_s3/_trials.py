@@ -298,15 +298,10 @@ class Trial:
         """Make a write, and note what it left at `key`."""
         try:
             written = call()
-        except ProtocolError:
-            self._made.setdefault(key, _Left()).unsure = True
-            raise
-        except GuardedS3Error as error:
-            if error.maybe_applied:
+        except BaseException as error:
+            refused = isinstance(error, GuardedS3Error) and not error.maybe_applied
+            if not refused or isinstance(error, ProtocolError):
                 self._made.setdefault(key, _Left()).unsure = True
-            raise
-        except BaseException:
-            self._made.setdefault(key, _Left()).unsure = True
             raise
         left = self._made.setdefault(key, _Left())
         if written.version_id:
