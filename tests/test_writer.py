@@ -40,7 +40,10 @@ class Store:
         return stored.body if stored else None
 
     def nothing(self) -> bool:
-        """Whether there is neither an object nor an upload."""
+        """Whether there is no object, and soon no upload: a dropped file is aborted in the background."""
+        deadline = time.monotonic() + 20.0
+        while self.fake.uploads and time.monotonic() < deadline:
+            time.sleep(0.01)
         return not self.fake.objects and not self.fake.uploads
 
 
