@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TURN = 0.5  # seconds that a wait may take before it looks whether anybody still wants what it waits for
+_NEVER = float("inf")
 
 
 class Work:
@@ -30,7 +31,7 @@ class Work:
 
     __slots__ = ("_around", "_ended", "_until")
 
-    def __init__(self, *around: Work | None, limit: float = float("inf")) -> None:
+    def __init__(self, *around: Work | None, limit: float = _NEVER) -> None:
         """`around` is what it is part of; after `limit` seconds it is over."""
         self._around = [work for work in around if work is not None]
         self._until = time.monotonic() + limit
@@ -50,9 +51,12 @@ class Work:
     @property
     def over(self) -> bool:
         """Whether nothing of it is begun or waited for any more."""
-        if self._ended or time.monotonic() > self._until:
+        if self._ended or (self._until != _NEVER and time.monotonic() > self._until):
             return True
-        return any([work.over for work in self._around])
+        for work in self._around:  # noqa: SIM110 - asked for every receive: a generator costs more
+            if work.over:
+                return True
+        return False
 
 
 class Seat:
