@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from ._attributes import Attributes, check_names
 from ._client import S3Client
 from ._download import ask_whole
-from ._errors import HOPELESS
+from ._errors import HOPELESS, ObjectNotFoundError
 from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
@@ -60,7 +60,7 @@ class Bulk(Namespace):
         if not paths:
             raise FileNotFoundError(errno.ENOENT, "only directories, and no file", str(path))
         raising = on_error == "raise"
-        if kwargs:
+        if kwargs or self._has_own("cat_file"):
             found = self._gather([partial(self.cat_file, p, **kwargs) for p in paths], raising=raising)
         else:
             found = self._gather_asked([partial(self._ask_whole, p) for p in paths], raising=raising)
@@ -98,6 +98,9 @@ class Bulk(Namespace):
             raise ValueError("paths, starts and ends must have the same length")
         names = list(dict.fromkeys(paths))
         raising = on_error == "raise"
+        if self._has_own("cat_file"):
+            slices = zip(paths, starts, ends, strict=True)
+            return self._gather([partial(self.cat_file, *one, **kwargs) for one in slices], raising=raising)
         heads = self._gather_asked([partial(self._ask_head, client, name) for name in names], raising=raising)
         infos = dict(zip(names, heads, strict=True))
         results: list[Any] = [b""] * len(paths)
@@ -164,7 +167,8 @@ class Bulk(Namespace):
         for source, target in pairs:
             if source.kind == "directory":
                 os.makedirs(target, exist_ok=True)
-        self._transfer(files, self._get_object if is_one(rpath) else self.get_file, callback, kwargs)
+        each = self._get_object if is_one(rpath) and not self._has_own("get_file") else self.get_file
+        self._transfer(files, each, callback, kwargs)
 
     def put(
         self,
@@ -276,16 +280,32 @@ class Bulk(Namespace):
     ) -> dict[str, ObjectInfo | None]:
         """Copy side by side; returns what each source was when it was copied, None for a directory."""
         copied: dict[str, ObjectInfo | None] = {}
+        copy = self._copy_by_own_verb if self._has_own("cp_file") else self._copy_one
 
         def one(source: str, target: str) -> None:
             try:
-                copied[source] = self._copy_one(source, target, **kwargs)
+                copied[source] = copy(source, target, **kwargs)
             except FileNotFoundError:
                 if on_error == "raise":
                     raise
 
         self._client.side_by_side(partial(one, *pair) for pair in pairs)
         return copied
+
+    def _copy_by_own_verb(self, source: str, target: str, **kwargs: Any) -> ObjectInfo | None:
+        """A subclass's `cp_file`; returns what the source was before, so that `mv` deletes nothing newer."""
+        location, only_directory = self._location(source)
+        parameters = {name: value for name, value in kwargs.items() if name[:1].isupper()}
+        client = self._client_for(Attributes.parse(parameters, self.cp_file).of_source())
+        info = None
+        if not only_directory and location.key:
+            try:
+                info = client.head_object(location)
+            except ObjectNotFoundError:
+                if not self.isdir(source):
+                    raise
+        self.cp_file(source, target, **kwargs)
+        return info
 
     def mv(
         self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any

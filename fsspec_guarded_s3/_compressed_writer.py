@@ -15,7 +15,7 @@ from typing import Any
 
 from fsspec.compression import compr
 
-from ._endings import is_success, judged
+from ._endings import judged
 from ._writer import GuardedWriter
 
 
@@ -117,6 +117,10 @@ class CompressedWriter(io.BufferedIOBase):
         """As `GuardedWriter.refuse`."""
         self._without_the_rest(lambda: self._file.refuse(error))
 
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """As `GuardedWriter.is_spoilt_by`."""
+        return self._file.is_spoilt_by(error)
+
     def leave(self, error: BaseException) -> None:
         """As `GuardedWriter.leave`."""
         self._without_the_rest(lambda: self._file.leave(error))
@@ -136,7 +140,7 @@ class CompressedWriter(io.BufferedIOBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not is_success(error, self.known_exceptions):
+        if error is not None and self.is_spoilt_by(error):
             self.leave(error)
         elif not self.closed:
             self._compress_the_rest()

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -33,7 +33,7 @@ from ._options import FSSPEC_OPTIONS, Options, without_secrets
 from ._parts import copy_file, resume_file, upload_bytes, upload_file
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
-from ._transaction import GuardedTransaction
+from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload
 
 
@@ -213,6 +213,12 @@ class GuardedS3FileSystem(Opening):
         return False
 
     # --- writing ---
+
+    def start_transaction(self) -> GuardedTransaction:
+        """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
+        if self._intrans:
+            raise under_way()
+        return cast("GuardedTransaction", super().start_transaction())
 
     def pipe_file(
         self, path: str, value: Any, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any

@@ -256,6 +256,11 @@ class Selection(Versions):
             )
         return True
 
+    def _has_own(self, verb: str) -> bool:
+        """Whether a subclass has a `verb` of its own, which verbs for many objects are to call for each."""
+        owner = next(kind for kind in type(self).__mro__ if verb in vars(kind))
+        return verb in vars(self) or not owner.__module__.startswith(f"{__package__}.")
+
     def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
         """The results of calls made side by side; an exception stands for a result if not `raising`."""
         results: list[Any] = [None] * len(calls)

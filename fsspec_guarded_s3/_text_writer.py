@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import cast
 
 from ._compressed_writer import CompressedWriter
-from ._endings import is_success, judged
+from ._endings import judged
 from ._writer import GuardedWriter
 
 
@@ -45,6 +45,6 @@ class TextWriter(io.TextIOWrapper):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not is_success(error, self.known_exceptions):
+        if error is not None and self._below.is_spoilt_by(error):
             self._below.leave(error)
         self.close()

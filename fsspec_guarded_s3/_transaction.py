@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from types import TracebackType
 from typing import Any
 
 from fsspec.transaction import Transaction
 
+from ._endings import ENDS, being_handled, failure, is_success
 from ._errors import TransactionError
 from ._upload import State
 from ._writer import GuardedWriter
+
+logger = logging.getLogger("fsspec_guarded_s3")
 
 
 class GuardedTransaction(Transaction):
     """Collects the files that are written in `with fs.transaction:`.
 
     S3 has no way to publish several objects in one step. When one of them cannot be published, those after
-    it are discarded, and TransactionError says which ones are there already.
+    it are discarded, and TransactionError says which ones are there already. What is published when an
+    exception is around, and what is logged, is as for a writer (`_endings`).
     """
 
     fs: Any
     files: deque[GuardedWriter]
 
+    def __init__(self, fs: Any, **kwargs: Any) -> None:
+        super().__init__(fs, **kwargs)
+        self._known = being_handled()
+        self._is_entered = False
+
+    def start(self) -> None:
+        """Begin. ValueError inside of another one: its files would be published apart from these."""
+        if self._is_entered or self.files:
+            raise under_way()
+        super().start()
+        self._is_entered = True
+        self._known = being_handled()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.fs is None:  # ended inside of the block
+            return
+        is_clean = error is None or is_success(error, self._known)
+        if error is not None and not is_clean and isinstance(error, ENDS):  # callers swallow those
+            self._say_lost(error)
+        self._end(is_clean)
+
     def complete(self, commit: bool = True) -> None:
-        """Publish all files, or discard all. Called at the end of the `with` block."""
+        """Publish all files, or discard all: so too, with a warning, while an exception is on its way."""
+        error = failure(self._known) if commit else None
+        if error is not None:
+            self._say_lost(error)
+        self._end(commit and error is None)
+
+    def _say_lost(self, error: BaseException) -> None:
+        paths = [file.path for file in self.files if file.state != State.ABORTED.value]
+        if paths:
+            logger.warning(
+                "a transaction ended while %s was being handled: nothing was published of %s",
+                type(error).__name__,
+                ", ".join(paths),
+            )
+
+    def _end(self, commit: bool) -> None:
+        self._known = []
         files, self.files = list(self.files), deque()
         fs, self.fs = self.fs, None
         fs._intrans = False
@@ -60,3 +105,11 @@ class GuardedTransaction(Transaction):
                     maybe_applied=getattr(error, "maybe_applied", False),
                 ) from error
             published.append(file.path)
+
+
+def under_way() -> ValueError:
+    """The error of who begins a transaction inside of another."""
+    return ValueError(
+        "a transaction of this filesystem is under way: fs.end_transaction() publishes it, "
+        "fs.transaction.complete(commit=False) gives it up"
+    )

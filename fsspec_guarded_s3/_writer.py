@@ -2,8 +2,9 @@
 
 Wrappers (text, gzip, pandas, pyarrow, `contextlib.closing`) call plain `close()` while an exception is on
 its way, so `__exit__` never sees it; what `close()` makes of that is in `_endings`. Invariants: `__del__`
-never publishes, a writer that saw one error publishes nothing, and whoever loses bytes is told once, by a
-warning that Python's logging shows without configuration.
+never publishes, a writer that saw one error publishes nothing, a write is published whole or not at all, only
+the process that opened a writer publishes it, and whoever loses bytes is told once, by a warning that
+Python's logging shows without configuration.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import atexit
 import io
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -21,7 +23,7 @@ from ._endings import ENDS, being_handled, is_success, judged
 from ._options import Options
 from ._parts import PartBuffer
 from ._upload import State, Upload
-from ._work import Living
+from ._work import Living, held
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
@@ -62,6 +64,8 @@ class GuardedWriter(io.BufferedIOBase):
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
+        self._lock = threading.RLock()  # for writing and publishing alone: giving up waits for nobody
+        self._is_writing = False
         _open.add(self)
 
     def __repr__(self) -> str:
@@ -100,14 +104,24 @@ class GuardedWriter(io.BufferedIOBase):
         return self._position
 
     def write(self, data: Any, /) -> int:
-        """Take bytes; full parts are sent in the background. Raises the first error of any part."""
+        """Take bytes; full parts are sent in the background. Raises the first error of any part.
+
+        Threads take turns. RuntimeError in a child of the process that opened the file.
+        """
         if self._dropped:
             return memoryview(data).nbytes
-        if self._closed:
-            raise ValueError(f"write to {self.path}: the file is closed")
-        if self._failure is not None:
-            raise self._failure
-        view = memoryview(data).cast("B")
+        self._refuse_child()
+        with self._lock:
+            self._refuse_reentry()
+            if self._closed:
+                raise ValueError(f"write to {self.path}: the file is closed")
+            if self._failure is not None:
+                raise self._failure
+            self._take(memoryview(data).cast("B"))
+        return memoryview(data).nbytes
+
+    def _take(self, view: memoryview) -> None:
+        self._is_writing = True
         try:
             if self._prepare is not None and view.nbytes:
                 prepare, self._prepare = self._prepare, None
@@ -117,8 +131,24 @@ class GuardedWriter(io.BufferedIOBase):
             self._failure = error
             self._upload.abort()
             raise
+        finally:
+            self._is_writing = False
         self._position += view.nbytes
-        return view.nbytes
+
+    @property
+    def _is_inherited(self) -> bool:
+        return self._pid != os.getpid()
+
+    def _refuse_child(self) -> None:
+        if self._is_inherited:
+            raise RuntimeError(
+                f"{self.path} belongs to process {self._pid}, which opened it: a child of that can neither "
+                "write nor publish it"
+            )
+
+    def _refuse_reentry(self) -> None:
+        if self._is_writing:
+            raise RuntimeError(f"{self.path} is in the middle of a write, which a signal handler interrupts")
 
     def flush(self) -> None:
         """Nothing to do: S3 shows an object whole or not at all."""
@@ -133,6 +163,14 @@ class GuardedWriter(io.BufferedIOBase):
         of a part; harmless when the file is published already.
         """
         if self._upload.state is State.COMPLETED:
+            return
+        self._refuse_child()
+        with held(self._lock):
+            self._refuse_reentry()
+            self._publish()
+
+    def _publish(self) -> None:
+        if self._upload.state is State.COMPLETED:  # by another thread meanwhile
             return
         self._finished()
         if self._failure is not None:
@@ -176,22 +214,30 @@ class GuardedWriter(io.BufferedIOBase):
             raise self._failure
         if self.autocommit:
             self.commit()
-        self._closed = True
+            return
+        self._refuse_child()
+        with held(self._lock):
+            self._refuse_reentry()
+            self._closed = True
 
     def refuse(self, error: BaseException) -> None:
         """Publish nothing because of `error`, which its caller may never see, and say so."""
         self.discard()
-        kind = type(error).__name__
-        logger.warning(
-            "%s was closed while %s was being handled: nothing was published; %s", self.path, kind, _DECIDE
-        )
+        if not self._is_inherited:
+            kind = type(error).__name__
+            logger.warning(
+                "%s was closed while %s was being handled: nothing was published; %s",
+                self.path,
+                kind,
+                _DECIDE,
+            )
 
     def drop(self) -> None:
         """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
         self._dropped = True  # compressors and archives may be finalized later, and write their end then
         self._finished()
         self._upload.abandon()
-        if self._failure is None and os.getpid() == self._pid:
+        if self._failure is None and not self._is_inherited:
             self._say_dropped("was dropped without close()")
 
     def _say_dropped(self, what: str) -> None:
@@ -209,10 +255,14 @@ class GuardedWriter(io.BufferedIOBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not is_success(error, self.known_exceptions):
+        if error is not None and self.is_spoilt_by(error):
             self.leave(error)
         elif not self._closed:
             self.end()
+
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether nothing is to be published where `error` leaves the `with` block."""
+        return self._is_inherited or not is_success(error, self.known_exceptions)
 
     def leave(self, error: BaseException) -> None:
         """Publish nothing since `error` leaves the `with` block; say so of those that callers swallow."""
@@ -247,5 +297,11 @@ class GuardedWriter(io.BufferedIOBase):
 
 @atexit.register
 def _end_with_the_program() -> None:
+    failed: list[Exception] = []
     for writer in _open:
-        writer.ends_with_the_program()
+        try:
+            writer.ends_with_the_program()
+        except Exception as error:  # a warning is one under `python -W error`, and the others are to be told
+            failed.append(error)
+    if failed:
+        raise failed[0]

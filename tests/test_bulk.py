@@ -1,13 +1,14 @@
 """Verbs on many objects: the right pairs, merged ranges, and nothing deleted that was not copied."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.callbacks import Callback
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectNotFoundError
+from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError, ObjectNotFoundError
 from fsspec_guarded_s3._ranges import Wanted, merged
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -209,6 +210,64 @@ def test_a_subclass_that_overrides_a_verb_is_given_the_keywords_of_ours(tmp_path
         ):
             with pytest.raises(TypeError, match=r"does not take (mood|begin)"):
                 call()
+
+
+BULK: dict[str, tuple[str, Callable[[Any, Path], Any]]] = {
+    "get": ("get_file", lambda fs, folder: fs.get("bucket/a", str(folder / "a"))),
+    "get a tree": ("get_file", lambda fs, folder: fs.get("bucket/d/", f"{folder}/", recursive=True)),
+    "get a list": ("get_file", lambda fs, folder: fs.get(["bucket/a"], [str(folder / "a")])),
+    "download": ("get_file", lambda fs, folder: fs.download("bucket/a", str(folder / "a"))),
+    "copy": ("cp_file", lambda fs, folder: fs.copy("bucket/a", "bucket/to")),
+    "copy a tree": ("cp_file", lambda fs, folder: fs.copy("bucket/d/", "bucket/to/", recursive=True)),
+    "mv": ("cp_file", lambda fs, folder: fs.mv("bucket/a", "bucket/to")),
+    "mv a tree": ("cp_file", lambda fs, folder: fs.mv("bucket/d/", "bucket/to/", recursive=True)),
+    "rename": ("cp_file", lambda fs, folder: fs.rename("bucket/a", "bucket/to")),
+    "cat a list": ("cat_file", lambda fs, folder: fs.cat(["bucket/a"])),
+    "cat a tree": ("cat_file", lambda fs, folder: fs.cat("bucket/d", recursive=True)),
+    "cat_ranges": ("cat_file", lambda fs, folder: fs.cat_ranges(["bucket/a"], 0, 1)),
+    "head": ("cat_file", lambda fs, folder: fs.head("bucket/a", 1)),
+    "pipe": ("pipe_file", lambda fs, folder: fs.pipe({"bucket/to": DATA})),
+    "put": ("put_file", lambda fs, folder: fs.put(__file__, "bucket/to")),
+}
+
+
+@pytest.mark.parametrize("call", BULK)
+def test_verbs_for_many_objects_go_through_those_that_a_subclass_overrides(call: str, tmp_path: Path) -> None:
+    """A filesystem that encrypts or counts by `get_file` is not passed over."""
+    verb, ask = BULK[call]
+    fake = FakeS3("bucket")
+    for key in ("a", "d/e"):
+        fake.put("bucket", key, DATA)
+    with ScriptedServer(handler=fake) as server:
+        plain, fs = filesystem(server.url), own(HandingOn, server.url)
+        fs.seen = []
+        answer = ask(fs, tmp_path / "own")
+        assert fs.seen == [verb]
+        left = {key: stored.body for (_, key), stored in fake.objects.items()}
+        fake.objects.clear()
+        for key in ("a", "d/e"):
+            fake.put("bucket", key, DATA)
+        assert ask(plain, tmp_path / "plain") == answer
+        assert {key: stored.body for (_, key), stored in fake.objects.items()} == left
+    files = [
+        sorted(path.name for path in (tmp_path / kind).rglob("*") if path.is_file())
+        for kind in ("own", "plain")
+    ]
+    assert files[0] == files[1]
+
+
+def test_a_move_by_a_verb_of_a_subclass_keeps_what_was_written_meanwhile() -> None:
+    class Slow(GuardedS3FileSystem):
+        def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+            super().cp_file(path1, path2, **kwargs)
+            fake.put("bucket", "a", b"newer")
+
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", DATA)
+    with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):
+        own(Slow, server.url).mv("bucket/a", "bucket/to")
+    assert fake.objects["bucket", "a"].body == b"newer"
+    assert fake.objects["bucket", "to"].body == DATA
 
 
 def test_a_subclass_that_takes_fewer_keywords_is_not_given_more(tmp_path: Path) -> None:

@@ -117,6 +117,26 @@ def test_nobody_is_told_who_loses_nothing(script: str, end: str) -> None:
     assert stderr_of(f"{script}\n{end}", FakeS3("bucket")) == ""
 
 
+@pytest.mark.parametrize(
+    "end", ["", "del kept", "threading.Thread(target=lambda kept=kept: time.sleep(60), daemon=True).start()"]
+)
+def test_who_makes_errors_of_warnings_is_told_of_every_writer(end: str) -> None:
+    script = f"""
+        import threading, time, warnings
+        warnings.simplefilter("error")
+        kept = [fs.open(f"bucket/{{number}}", "wb") for number in range(3)]
+        for file in kept:
+            file.write(bytes(6 * MIB))
+        del file
+        {end}
+    """
+    fake = FakeS3("bucket")
+    lines = stderr_of(script, fake).splitlines()
+    told = [line.partition(" ")[0] for line in lines if line.startswith("bucket/")]
+    assert sorted(told) == ["bucket/0", "bucket/1", "bucket/2"]
+    assert not fake.uploads
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_child_process_is_not_told_of_the_writers_of_its_parent() -> None:
     script = """

@@ -184,6 +184,7 @@ WITHIN = {
     ("_text_writer", "_endings"),
     ("_text_writer", "_writer"),
     ("_janitor", "_upload"),
+    ("_transaction", "_endings"),
     ("_transaction", "_writer"),
     ("_transaction", "_upload"),
     ("_listing", "_listing_cache"),

@@ -95,6 +95,85 @@ def test_start_and_end_without_with_do_the_same() -> None:
         assert bodies(fake) == {"a": b"1"}
 
 
+ENDS: dict[str, tuple[BaseException, bool, bool]] = {  # whether the file is published, and whether it is told
+    "sys.exit(0)": (SystemExit(0), True, False),
+    "sys.exit()": (SystemExit(), True, False),
+    "sys.exit(1)": (SystemExit(1), False, False),
+    "error": (OSError(), False, False),
+    "generator closed": (GeneratorExit(), False, True),
+    "input ended": (StopIteration(), False, True),
+    "key": (KeyError(), False, True),
+}
+
+
+@pytest.mark.parametrize("error, published, told", ENDS.values(), ids=ENDS)
+def test_an_exception_out_of_the_block_means_what_it_means_to_a_writer(
+    error: BaseException, published: bool, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(type(error)), fs.transaction:
+            fs.pipe_file(A, b"data")
+            raise error
+        assert bodies(fake) == ({"a": b"data"} if published else {})
+    assert (f"nothing was published of {A}" in caplog.text) is told
+
+
+def test_ending_it_in_finally_publishes_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(ZeroDivisionError):
+            fs.start_transaction()
+            try:
+                fs.pipe_file(A, LARGE)
+                raise ZeroDivisionError
+            finally:
+                fs.end_transaction()
+        assert not fake.objects
+    assert f"nothing was published of {A}" in caplog.text
+
+
+def test_an_exception_from_before_it_says_nothing_about_it() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        try:
+            raise ValueError
+        except ValueError:
+            fs.start_transaction()
+            fs.pipe_file(A, b"1")
+            fs.end_transaction()
+            with fs.transaction:
+                fs.pipe_file(B, b"2")
+        assert bodies(fake) == {"a": b"1", "b": b"2"}
+
+
+@pytest.mark.parametrize("begins", ["with", "start"])
+@pytest.mark.parametrize("nested", ["with", "start"])
+def test_one_inside_of_another_is_refused_before_anything_is_published(begins: str, nested: str) -> None:
+    fake = FakeS3("bucket")
+
+    def within(fs: GuardedS3FileSystem) -> None:
+        fs.pipe_file(A, b"1")
+        if nested == "start":
+            fs.start_transaction()
+        else:
+            with fs.transaction:
+                fs.pipe_file(B, b"2")
+
+    with store(fake) as fs:
+        with pytest.raises(ValueError, match="a transaction of this filesystem is under way"):
+            if begins == "with":
+                with fs.transaction:
+                    within(fs)
+            else:
+                fs.start_transaction()
+                within(fs)
+        assert not fake.objects
+        if begins == "start":
+            fs.end_transaction()
+            assert bodies(fake) == {"a": b"1"}
+
+
 def test_empty_transaction_does_nothing() -> None:
     fake = FakeS3("bucket")
     with store(fake) as fs:
