@@ -34,6 +34,8 @@ ENDS: tuple[type[BaseException], ...] = (
     *(vars(queue)[name] for name in ("ShutDown",) if hasattr(queue, name)),  # both from Python 3.13 on
     *(vars(asyncio)[name] for name in ("QueueShutDown",) if hasattr(asyncio, name)),
 )
+# Those that leave a `with` and may be seen by nobody: loops, generators and tasks swallow them.
+UNSEEN = (*ENDS, asyncio.CancelledError)
 _FINAL = frozenset({"RERAISE", "RAISE_VARARGS", "RETURN_VALUE", "RETURN_CONST"})
 _SETUPS = frozenset(
     {"SETUP_FINALLY", "SETUP_WITH", "SETUP_ASYNC_WITH"}

@@ -54,6 +54,13 @@ def check_type(name: str, value: Any, kind: type) -> None:
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
 
 
+def flag(name: str, value: Any) -> bool:
+    """`value` as a bool. TypeError for text, which would always be True: "no" of a configuration, say."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be bool, not {type(value).__name__}")
+    return bool(value)
+
+
 def whole(name: str, value: Any, least: int | None = None) -> int:
     """`value` as an int; TypeError when it is no whole number, ValueError when it is below `least`."""
     try:

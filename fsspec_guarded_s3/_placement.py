@@ -7,6 +7,7 @@ before the first byte moves.
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import stringify_path
 
+from ._keywords import flag
 from ._selection import MAGIC, Source
+
+logger = logging.getLogger("fsspec_guarded_s3")
 
 Pairs = list[tuple[Source, str]]
 
@@ -35,10 +39,24 @@ def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Sour
 
     A path that is there is no pattern. FileNotFoundError when nothing matches.
     """
+    recursive = flag("recursive", recursive)
     paths = [stringify_path(p) for p in ([path] if is_one(path) else path)]
     patterns = [glob.escape(p) if MAGIC.search(p) and os.path.lexists(p) else p for p in paths]
     names = LocalFileSystem().expand_path(patterns, recursive=recursive, maxdepth=maxdepth)
-    return [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
+    sources = [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
+    if recursive and maxdepth is None:
+        _say_left_out(sources)
+    return sources
+
+
+def _say_left_out(sources: list[Source]) -> None:
+    """Log which links to folders of a tree were not followed."""
+    parents = {os.path.dirname(source.name) for source in sources}
+    folders = (source.name for source in sources if source.kind == "directory")
+    links = [name for name in folders if os.path.islink(name) and name not in parents and os.listdir(name)]
+    if links:
+        others = f" and {len(links) - 1} more" if len(links) > 1 else ""
+        logger.warning("%s%s: links to folders are not followed, and left out of the tree", links[0], others)
 
 
 def without_directories(path: Any, sources: list[Source], whole_tree: bool) -> list[Source]:

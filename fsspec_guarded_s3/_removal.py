@@ -15,7 +15,7 @@ from ._errors import (
     WriteOutcomeUnknownError,
 )
 from ._exact_delete import batches, delete_versions
-from ._keywords import check_depth
+from ._keywords import check_depth, flag
 from ._listing import nothing_at
 from ._models import Condition, same_etag
 from ._paths import S3Path
@@ -89,6 +89,7 @@ class Removal(Selection):
         delete all versions and delete markers, for good.
         """
         path = self._in_named_buckets(path, "rm")
+        recursive = flag("recursive", recursive)
         if versions:
             self._rm_all_versions(path, recursive, maxdepth)
         else:

@@ -18,7 +18,7 @@ from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
 from ._errors import HOPELESS
-from ._keywords import check_depth, refuse
+from ._keywords import check_depth, flag, refuse
 from ._listing import nothing_at, refuse_everything
 from ._paths import S3Path
 from ._rows import by_name, directory_row
@@ -165,10 +165,12 @@ class Selection(Versions):
     def _select(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[Source]:
         """`expand_path`, with what each name is where that was seen; both, where it is both."""
         check_depth(maxdepth)
+        recursive = flag("recursive", recursive)
         return sorted(set(self._each(path, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))))
 
     def _roots(self, path: Any, recursive: bool) -> list[Source]:
         """The same without what is below. `recursive` tells whether directories are asked for."""
+        recursive = flag("recursive", recursive)
         return sorted(set(self._each(path, lambda p, alone: self._root(p, recursive, None, alone)[0])))
 
     def _in_named_buckets(self, path: Any, verb: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fsspec.transaction import Transaction
 
-from ._endings import ENDS, being_handled, failure, is_success
+from ._endings import UNSEEN, being_handled, failure, is_success
 from ._errors import TransactionError
 from ._upload import State
 from ._writer import GuardedWriter
@@ -47,7 +47,7 @@ class GuardedTransaction(Transaction):
         if self.fs is None:  # ended inside of the block
             return
         is_clean = error is None or is_success(error, self._known)
-        if error is not None and not is_clean and isinstance(error, ENDS):  # callers swallow those
+        if error is not None and not is_clean and isinstance(error, UNSEEN):
             self._say_lost(error)
         self._end(is_clean)
 

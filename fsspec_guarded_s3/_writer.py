@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from ._endings import ENDS, being_handled, is_success, judged
+from ._endings import UNSEEN, being_handled, is_success, judged
 from ._options import Options
 from ._parts import PartBuffer
 from ._upload import State, Upload
@@ -266,7 +266,7 @@ class GuardedWriter(io.BufferedIOBase):
 
     def leave(self, error: BaseException) -> None:
         """Publish nothing since `error` leaves the `with` block; say so of those that callers swallow."""
-        if isinstance(error, ENDS) and not self._closed:
+        if isinstance(error, UNSEEN) and not self._closed:
             self.refuse(error)
         else:
             self.discard()

@@ -279,3 +279,59 @@ def test_a_subclass_that_takes_fewer_keywords_is_not_given_more(tmp_path: Path) 
             fs.put(str(tmp_path / "file"), "bucket/put", mode="create")
         fs.put(str(tmp_path / "file"), "bucket/put")
     assert fake.objects["bucket", "put"].body == DATA
+
+
+@pytest.mark.parametrize("verb", ["cat", "get", "put", "copy", "mv", "rm", "rm of versions", "expand_path"])
+@pytest.mark.parametrize("value", ["no", "false", "", b"0"])
+def test_recursive_is_no_text(verb: str, value: Any, tmp_path: Path) -> None:
+    """Text out of a configuration would be true, whatever it says."""
+    fake = FakeS3("bucket")
+    for key in ("d/a", "d/b"):
+        fake.put("bucket", key, DATA)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(DATA)
+    calls: dict[str, tuple[Any, ...]] = {
+        "get": ("bucket/d", str(tmp_path / "got")),
+        "put": (str(tmp_path / "tree"), "bucket/to"),
+        "copy": ("bucket/d", "bucket/to"),
+        "mv": ("bucket/d", "bucket/to"),
+    }
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        given: dict[str, Any] = {"versions": True} if verb == "rm of versions" else {}
+        with pytest.raises(TypeError, match=r"recursive must be bool, not (str|bytes)"):
+            getattr(fs, verb.split()[0])(*calls.get(verb, ("bucket/d",)), recursive=value, **given)
+        with pytest.raises(IsADirectoryError):
+            fs.rm("bucket/d", recursive=0)  # type: ignore[arg-type]
+    assert sorted(key for _, key in fake.objects) == ["d/a", "d/b"]
+    assert not (tmp_path / "got").exists()
+
+
+def test_links_to_folders_that_are_left_out_of_a_tree_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = tmp_path / "tree"
+    for name in ("real", "other", "empty"):
+        (tree / name).mkdir(parents=True)
+    (tree / "real" / "file").write_bytes(b"1")
+    (tree / "link").symlink_to("real")
+    (tree / "other" / "up").symlink_to("..")
+    (tree / "other" / "none").symlink_to("../empty")
+    (tree / "file").symlink_to("real/file")
+    (tmp_path / "way").symlink_to("tree")
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        fs.put(f"{tree}/", "bucket/a/", recursive=True)
+        assert sorted(key for _, key in fake.objects) == ["a/file", "a/real/file"]
+        told = [record.getMessage() for record in caplog.records]
+        assert told == [
+            f"{tree}/link and 1 more: links to folders are not followed, and left out of the tree"
+        ]
+        caplog.clear()
+        fs.put(f"{tmp_path}/way", "bucket/b", recursive=True)  # one that is named is followed
+        assert fake.objects["bucket", "b/real/file"].body == b"1"
+        caplog.clear()
+        fs.put(f"{tree}/real", "bucket/c", recursive=True)
+        fs.put(f"{tree}/*", "bucket/d/")
+    assert not caplog.records

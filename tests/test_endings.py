@@ -155,3 +155,62 @@ def test_the_code_of_a_caller_is_read_once() -> None:
     for _ in range(3):
         _endings._following(code, 0)
     assert _endings._following.cache_info().misses == 1
+
+
+def ended_by_the_loop(opens: Any) -> None:
+    async def write() -> None:
+        with opens() as file:
+            file.write(b"data")
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        tasks.append(asyncio.create_task(write()))  # nobody awaits it
+        await asyncio.sleep(0)
+
+    tasks: list[Any] = []
+    asyncio.run(main())
+
+
+def left_by_its_reader(opens: Any) -> None:
+    async def rows() -> Any:
+        with opens() as file:
+            while True:
+                file.write(b"data")
+                yield
+
+    async def main() -> None:
+        async for _ in rows():
+            break
+
+    asyncio.run(main())
+
+
+def given_up_by_its_caller(opens: Any) -> None:
+    async def write() -> None:
+        with opens() as file:
+            file.write(b"data")
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        task = asyncio.create_task(write())
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("program", [ended_by_the_loop, left_by_its_reader, given_up_by_its_caller])
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["plain", "gzip"])
+def test_a_task_that_is_cancelled_unseen_is_told_of(
+    program: Any, options: dict[str, str], fs: Any, fake: FakeS3, caplog: pytest.LogCaptureFixture
+) -> None:
+    def opens() -> Any:
+        return fs.open(PATH, "wb", **options)
+
+    program(opens)
+    assert not fake.objects
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == 1
+    assert "nothing was published" in told[0]
