@@ -6,13 +6,12 @@ Invariant: one CreateSession at a time for all threads; no request is signed wit
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ._models import SessionCredentials
-from ._work import held, renew_after_fork
+from ._work import Lock, renew_after_fork
 
 _MARGIN = 60.0  # seconds that a session must have left for a request and its way
 
@@ -31,7 +30,7 @@ class Sessions:
         renew_after_fork(self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __repr__(self) -> str:
         return f"<Sessions {sorted(self._open)}>"
@@ -46,7 +45,7 @@ class Sessions:
         """
         found = self._good(bucket, least)
         if found is None:
-            with held(self._lock):
+            with self._lock:
                 found = self._good(bucket, least)
                 if found is None:
                     began = time.monotonic()

@@ -9,7 +9,6 @@ blocks would take longer.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from functools import partial
 from fsspec.caching import BaseCache, register_cache
 
 from ._threads import Task
-from ._work import held, renew_after_fork
+from ._work import Lock, renew_after_fork
 
 LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
 _BLOCKS = 4  # on their way, or waiting to be read
@@ -64,14 +63,14 @@ class PrefetchCache(BaseCache):
         renew_after_fork(self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
         begin = start or 0
         stop = self.size if end is None else min(end, self.size)
         if begin >= stop:
             return b""
-        with held(self._lock):
+        with self._lock:
             try:
                 self._plan(begin, stop)
                 return self._take(begin, stop)
@@ -83,7 +82,7 @@ class PrefetchCache(BaseCache):
         """The block that has the byte `start`, and where it begins; nothing at the end of the file."""
         if start >= self.size:
             return b"", start
-        with held(self._lock):
+        with self._lock:
             try:
                 self._plan(start, start + 1)
                 found = next(block for block in self._blocks if block.stop > start)

@@ -24,7 +24,7 @@ import botocore.session
 from ._errors import ConfigurationError, CredentialsError
 from ._options import Options
 from ._settings import say_ignored
-from ._work import held, parked, renew_after_fork
+from ._work import Lock, parked, renew_after_fork
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -125,7 +125,7 @@ class Session:
 
     def _renew(self) -> None:
         self.lock = threading.RLock()  # of the configuration
-        self._chain = threading.RLock()  # of the credentials, which may take long
+        self._chain = Lock()  # of the credentials, which may take long
         if hasattr(self._credentials, "_refresh_lock"):  # of botocore, for credentials that end
             self._credentials._refresh_lock = threading.Lock()
 
@@ -170,14 +170,14 @@ class Session:
                 raise
             self._checked = frozen
         if type(found) is botocore.credentials.Credentials:  # nothing will refresh them
-            with held(self._chain):
+            with self._chain:
                 if found is self._credentials:
                     self._static = frozen
         return frozen
 
     def _read(self, since: float) -> Any:
         """The credentials, read once. A failure is that of all who waited for the reading, since `since`."""
-        with held(self._chain):
+        with self._chain:
             if self._credentials is None:
                 failed, failure = self._failure
                 if failure is not None and failed >= since:
@@ -197,7 +197,7 @@ class Session:
         """
         if self._options.key or self._options.anon:
             return False
-        with held(self._chain):
+        with self._chain:
             if self.reading != used:
                 return True
             if self._renewed_at >= since:
@@ -217,7 +217,7 @@ class Session:
 
     def forget(self) -> None:
         """Read the chain of sources anew when credentials are wanted again."""
-        with held(self._chain):
+        with self._chain:
             self._credentials = self._static = None
             self.reading += 1
             with self.lock:

@@ -15,7 +15,7 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import Generic, TypeVar
 
-from ._work import TURN, Seat, Work, check, current, forks, renew_after_fork, working_for
+from ._work import TURN, Seat, Work, check, current, forks, here, renew_after_fork
 
 T = TypeVar("T")
 _MAX_THREADS = 64
@@ -26,7 +26,11 @@ _LOOK = 0.02  # seconds
 
 
 class _Job(Generic[T]):
-    """A call, made once, by whichever thread comes first; and what came of it."""
+    """A call, made once, by whichever thread comes first; and what came of it.
+
+    The main thread can be interrupted by a signal between any two steps. So no lock here is waited for
+    without bound, and `finished`, which one step sets, has the last word.
+    """
 
     def __init__(self, call: Callable[[], T], work: Work) -> None:
         self.work = work
@@ -37,19 +41,18 @@ class _Job(Generic[T]):
         self._error: BaseException | None = None
         self._forks = forks()
         self._claim = threading.Lock()  # never waited for
-        self._ended = threading.Event()
+        self._running = _locked()  # until it has ended
 
     def run(self) -> None:
         """Make the call in a thread of the pool, unless another thread makes it."""
-        if self._claim.acquire(blocking=False):
-            self._make(self.work, self.seat)
+        self._make_if_first(self.work, self.seat)
 
     def result(self) -> T:
         """Wait, or make the call here; returns or raises what it did."""
         self._renew()
-        if self._claim.acquire(blocking=False):
-            self._make(Work(self.work, current()), None)
-        while not self._ended.wait(TURN):
+        if not self.finished:
+            self._make_if_first(Work(self.work, current()), None)
+        while not self._has_ended(TURN):
             check()
         try:
             if self._error is not None:
@@ -63,22 +66,42 @@ class _Job(Generic[T]):
         self.work.end()
         if self._forks != forks() or self._claim.acquire(blocking=False):
             return
-        while not self._ended.wait(_LOOK):
+        while not self._has_ended(_LOOK):
             if self.seat.parked:
                 return
 
-    def _make(self, work: Work, seat: Seat | None) -> None:
+    def _has_ended(self, seconds: float) -> bool:
+        """Whether it ends within `seconds`."""
+        if not self.finished and self._running.acquire(timeout=seconds):
+            self._running.release()
+        return self.finished
+
+    def _make_if_first(self, work: Work, seat: Seat | None) -> None:
+        first: list[bool] = []
         try:
-            with working_for(work, seat):
-                check()
-                assert self._call is not None, "a call is made once"
-                self._result = self._call()
+            first.extend(map(self._claim.acquire, (False,)))  # one step: no signal between taking and knowing
+            if first == [True]:
+                self._make(work, seat)
+        except BaseException as error:  # a signal's, beside the call
+            if first == [True] and not self.finished:
+                self._error, self.finished = error, True
+            raise
+
+    def _make(self, work: Work, seat: Seat | None) -> None:
+        before = here.work, here.seat
+        try:
+            here.work, here.seat = work, seat or here.seat
+            check()
+            assert self._call is not None, "a call is made once"
+            self._result = self._call()
         except BaseException as error:
             self._error = error
         finally:
+            here.work, here.seat = before
             self.finished = True
             self._call = None  # with all that it holds
-            self._ended.set()
+            if self._running.locked():
+                self._running.release()
             del self
 
     def _renew(self) -> None:
@@ -89,10 +112,14 @@ class _Job(Generic[T]):
             if self._forks != forks():
                 if not self.finished:
                     self._claim = threading.Lock()
-                self._ended = threading.Event()
-                if self.finished:
-                    self._ended.set()
+                self._running = _locked()
                 self._forks = forks()
+
+
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 class Task(Generic[T]):
@@ -135,7 +162,8 @@ class _Pool:
 
     def __init__(self) -> None:
         self._todo: deque[_Job[object]] = deque()
-        self._news = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # a Condition's own `__exit__` can be interrupted before it releases
+        self._news = threading.Condition(self._lock)
         self._threads = self._idle = 0
 
     def __repr__(self) -> str:
@@ -143,7 +171,7 @@ class _Pool:
 
     def start(self, job: _Job[T]) -> None:
         """Have a thread run `job`. Where none can be had, whoever waits for it does."""
-        with self._news:
+        with self._lock:
             self._todo.append(job)  # type: ignore[arg-type]
             if self._idle:
                 self._idle -= 1
@@ -156,12 +184,12 @@ class _Pool:
         try:
             threading.Thread(target=self._serve, name=f"gs3_{number}", daemon=True).start()
         except RuntimeError:  # the interpreter is going down, or the system has no more
-            with self._news:
+            with self._lock:
                 self._threads -= 1
 
     def _serve(self) -> None:
         while True:
-            with self._news:
+            with self._lock:
                 while not self._todo:
                     self._idle += 1
                     self._news.wait()
@@ -239,12 +267,15 @@ class _Run:
         self._forks = forks()
 
     def run(self) -> None:
+        before = here.work
         try:
-            with working_for(self._work):
-                self._others += [Task(partial(self._go_on, 1)) for _ in range(self._started - 1)]
-                self._go_on(self._ahead)
-                self._wait()
+            here.work = self._work
+            self._others += [Task(partial(self._go_on, 1)) for _ in range(self._started - 1)]
+            self._go_on(self._ahead)
+            self._wait()
+            here.work = before
         except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
+            here.work = before
             self._fail(error)
             self._end()
             if not isinstance(error, CancelledError):

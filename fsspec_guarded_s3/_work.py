@@ -8,6 +8,7 @@ Nothing here takes a lock: destructors end work, and one may run while its threa
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 import time
@@ -16,10 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from types import MethodType
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from _thread import RLock as _RLock
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 TURN = 0.5  # seconds that a wait may take before it looks whether anybody still wants what it waits for
@@ -68,35 +66,37 @@ class Seat:
         self.parked = 0
 
 
-class _Thread(threading.local):
+class _Here(threading.local):
     work: Work | None = None
     seat: Seat | None = None
 
 
-_thread = _Thread()
+# What this thread works for. In the main thread an exception of a signal's handler may come at the beginning
+# of any function, also of `__exit__`: there `finally` has to set the old values itself.
+here = _Here()
 
 
 def current() -> Work | None:
     """What this thread works for; None where nobody but its own caller waits."""
-    return _thread.work
+    return here.work
 
 
 @contextmanager
 def working_for(work: Work, seat: Seat | None = None) -> Iterator[None]:
     """What this thread does within is part of `work`; a thread that works for others has a `seat`."""
-    before = _thread.work, _thread.seat
-    _thread.work = work
+    before = here.work, here.seat
+    here.work = work
     if seat is not None:
-        _thread.seat = seat
+        here.seat = seat
     try:
         yield
     finally:
-        _thread.work, _thread.seat = before
+        here.work, here.seat = before
 
 
 def check() -> None:
     """Raise CancelledError when nobody waits any more for what this thread does."""
-    work = _thread.work
+    work = here.work
     if work is not None and work.over:
         raise CancelledError("nobody waits for this any more: another call failed, or it was given up")
 
@@ -116,7 +116,7 @@ def parked() -> Iterator[None]:
 
     Whoever ended the work goes on at once. This thread raises CancelledError afterwards, and does no more.
     """
-    seat = _thread.seat
+    seat = here.seat
     if seat is None:
         yield
         return
@@ -128,15 +128,27 @@ def parked() -> Iterator[None]:
         check()
 
 
-@contextmanager
-def held(lock: threading.Lock | _RLock) -> Iterator[None]:
-    """`with lock`, where that may be held while a store is asked: whoever waits for it can be ended."""
-    while not lock.acquire(timeout=TURN):
-        check()
-    try:
-        yield
-    finally:
-        lock.release()
+class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; it is not
+    """For `with`. It may be held while a store is asked: whoever waits for it can be ended.
+
+    An exception that a signal's handler raises (KeyboardInterrupt is one) never leaves it locked: whether it
+    was taken is known in the same step of the interpreter, and to release it is one step, since RLock's own
+    `__exit__` is not written in Python.
+    """
+
+    def __enter__(self) -> bool:  # type: ignore[override]
+        """Take it, again too; raises CancelledError when nobody waits any more for what this thread does."""
+        tried: list[bool] = []
+        try:
+            while True not in tried:
+                if tried:
+                    check()
+                tried.extend(map(self.acquire, (True,), (TURN,)))
+        except BaseException:
+            if True in tried:
+                self.release()
+            raise
+        return True
 
 
 class Living(Generic[T]):
@@ -189,7 +201,7 @@ def forks() -> int:
 def _after_fork() -> None:
     global _forks
     _forks += 1
-    _thread.seat = None
+    here.seat = None
     for reference in _renewals.copy():
         renew = reference()
         if renew is not None:

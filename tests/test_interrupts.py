@@ -1,0 +1,107 @@
+"""What a signal's handler raises, KeyboardInterrupt above all, spoils nothing for what comes later."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fsspec_guarded_s3 import _threads, _work
+from tests.data import period_free
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # in a destructor
+]
+ROUNDS = 600
+
+
+class _Interrupt(BaseException):
+    pass
+
+
+def _raise(*args: object) -> None:
+    raise _Interrupt
+
+
+@pytest.fixture(autouse=True)
+def _handler() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, _raise)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _interrupt(call: Callable[[], None], seconds: float) -> None:
+    """Make the call again and again until a signal ends it; one that comes to a destructor ends nothing."""
+    latest = time.monotonic() + 0.05
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while time.monotonic() < latest:
+            call()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except _Interrupt:
+        pass
+
+
+def _is_free(lock: threading.Lock | _work.Lock) -> bool:
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(lock.acquire(timeout=5))
+        if found[0]:
+            lock.release()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_a_lock_is_not_left_locked() -> None:
+    lock = _work.Lock()
+
+    def take() -> None:
+        for _ in range(100):
+            with lock:
+                pass
+
+    for _ in range(ROUNDS):
+        _interrupt(take, random.uniform(0.0001, 0.0005))
+        assert _is_free(lock)
+
+
+def test_the_pool_is_not_left_locked_and_the_thread_works_for_nobody() -> None:
+    def work() -> None:
+        _threads.run_all([lambda: None] * 3, 3, 3)
+
+    for _ in range(ROUNDS // 2):
+        _interrupt(work, random.uniform(0.0001, 0.002))
+        assert _is_free(_threads._pool._lock)
+        assert _work.current() is None
+
+
+def test_a_reader_reads_on_after_an_interrupt() -> None:
+    """Also within the `except`, where the traceback keeps alive whatever was under way."""
+    data = period_free(3_000_000, seed=1)
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", data)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        for _ in range(60):
+            with fs.open("bucket/key", block_size=100_000) as file:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.02))
+                    for _ in range(100):
+                        file.read(30_000)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except _Interrupt:
+                    at = file.tell()
+                    assert file.read(50_000) == data[at : at + 50_000]
