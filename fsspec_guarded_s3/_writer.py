@@ -13,7 +13,6 @@ import atexit
 import io
 import logging
 import os
-import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
@@ -23,7 +22,7 @@ from ._endings import UNSEEN, being_handled, is_success, judged
 from ._options import Options
 from ._parts import PartBuffer
 from ._upload import State, Upload
-from ._work import Living, held
+from ._work import Living, Lock
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
@@ -64,7 +63,7 @@ class GuardedWriter(io.BufferedIOBase):
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # for writing and publishing alone: giving up waits for nobody
+        self._lock = Lock()  # for writing and publishing alone: giving up waits for nobody
         self._is_writing = False
         _open.add(self)
 
@@ -165,7 +164,7 @@ class GuardedWriter(io.BufferedIOBase):
         if self._upload.state is State.COMPLETED:
             return
         self._refuse_child()
-        with held(self._lock):
+        with self._lock:
             self._refuse_reentry()
             self._publish()
 
@@ -216,7 +215,7 @@ class GuardedWriter(io.BufferedIOBase):
             self.commit()
             return
         self._refuse_child()
-        with held(self._lock):
+        with self._lock:
             self._refuse_reentry()
             self._closed = True
 
