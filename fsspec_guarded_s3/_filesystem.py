@@ -33,6 +33,7 @@ from ._options import FSSPEC_OPTIONS, Options, without_secrets
 from ._parts import copy_file, resume_file, upload_bytes, upload_file
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
+from ._target_file import write_whole
 from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload
 
@@ -168,7 +169,7 @@ class GuardedS3FileSystem(Opening):
         if outfile is not None:
             data = self.cat_file(rpath, version_id=version_id, **kwargs)
             callback.set_size(len(data))
-            outfile.write(data)
+            write_whole(outfile, data)
             callback.relative_update(len(data))
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):

@@ -8,12 +8,15 @@ process that is killed leaves nothing behind. Elsewhere the new file is first a 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 from contextlib import suppress
 from shutil import SpecialFileError
 from types import TracebackType
+from typing import Any
 
+from ._bodies import Buffer
 from ._source_file import is_special
 
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
@@ -30,6 +33,23 @@ def refuse_stream(path: str) -> None:
         raise SpecialFileError(
             errno.EINVAL, "lpath is a pipe, a socket or a device: open it, and pass that as outfile", path
         )
+
+
+def write_whole(file: Any, data: Buffer) -> None:
+    """Write all of `data` to an open binary file, which may be a raw one and take a part at a time.
+
+    BlockingIOError where a raw file is in non-blocking mode and takes nothing.
+    """
+    count = file.write(data)
+    raw = getattr(file, "file", file)  # that of a temporary file
+    if not isinstance(raw, io.RawIOBase):
+        return
+    view = memoryview(data).cast("B")
+    while count is not None and count < view.nbytes:
+        view = view[count:]
+        count = file.write(view)
+    if count is None:
+        raise BlockingIOError(errno.EAGAIN, f"the file takes no more now: {view.nbytes} bytes are left")
 
 
 class TargetFile:

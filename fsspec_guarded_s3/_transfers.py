@@ -20,7 +20,7 @@ from fsspec.callbacks import Callback
 from . import _paths
 from ._filesystem import GuardedS3FileSystem
 from ._source_file import is_special
-from ._target_file import is_stream
+from ._target_file import is_stream, write_whole
 from ._threads import run_all
 from ._work import check
 
@@ -287,5 +287,5 @@ def _write_from(
 
 def _pump(source: Any, target: Any, callback: Callback) -> None:
     while data := source.read(_CHUNK):
-        target.write(data)
+        write_whole(target, data)
         callback.relative_update(len(data))

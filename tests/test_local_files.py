@@ -1,12 +1,14 @@
 """What stands at a local path: regular files, links, and what is neither and never opened or replaced."""
 
 import errno
+import io
 import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -265,6 +267,54 @@ def test_get_file_to_an_open_pipe_is_what_the_error_recommends(full: Store) -> N
         full.fs.get_file(PATH, "pipe", outfile=pipe)
     with open(read, "rb") as reader:
         assert reader.read() == b"piped"
+
+
+class Narrow(io.RawIOBase):
+    """A raw file that takes 1,000 bytes at a time, and `room` in all."""
+
+    def __init__(self, room: int = len(DATA)) -> None:
+        super().__init__()
+        self.taken, self.room = b"", room
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int | None:
+        piece = bytes(data)[: min(1000, self.room - len(self.taken))]
+        self.taken += piece
+        return len(piece) or None  # as a descriptor in non-blocking mode
+
+
+@pytest.mark.parametrize("by", ["outfile", "lpath", "temporary"])
+def test_an_open_file_without_a_buffer_gets_all_bytes(by: str, full: Store) -> None:
+    full.fake.put("bucket", "key", DATA)
+    file = Narrow()
+    if by == "outfile":
+        full.fs.get_file(PATH, "ignored", outfile=file)
+    elif by == "lpath":
+        full.fs.get_file(PATH, file)
+    else:  # tempfile's wrapper, with buffering=0
+        full.fs.get_file(PATH, "ignored", outfile=SimpleNamespace(file=file, write=file.write))
+    assert file.taken == DATA
+
+
+def test_an_open_file_that_takes_no_more_is_an_error(full: Store) -> None:
+    full.fake.put("bucket", "key", DATA)
+    with pytest.raises(BlockingIOError, match=f"{len(DATA) - 2500} bytes are left"):
+        full.fs.get_file(PATH, "ignored", outfile=Narrow(2500))
+
+
+def test_a_file_that_counts_in_its_own_way_is_written_to_once(full: Store) -> None:
+    """Compressors return how many bytes came out, others None."""
+    full.fake.put("bucket", "key", DATA)
+    written: list[bytes] = []
+    for answer in (7, None):
+        full.fs.get_file(
+            PATH,
+            "ignored",
+            outfile=SimpleNamespace(write=lambda data, n=answer: (written.append(data), n)[1]),
+        )
+    assert written == [DATA, DATA]
 
 
 # --- the file that appears at once ---
