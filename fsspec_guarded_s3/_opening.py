@@ -58,7 +58,7 @@ class Opening(Bulk):
         """
         self._object(path)  # fsspec would drop a slash at the end, which names no object
         check_type("mode", mode, str)
-        plain = mode.replace("b", "").replace("t", "")
+        plain = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
         if plain == "r":

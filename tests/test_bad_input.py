@@ -96,6 +96,8 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         "mode 'z' is not supported: use r, w, x or a",
     ),
     "mode a+b": (lambda fs, b: fs.open(f"{b}/file", "a+b"), ValueError, "mode 'a+b' is not supported"),
+    "mode wbt": (lambda fs, b: fs.open(f"{b}/file", "wbt"), ValueError, "mode 'wbt' is not supported"),
+    "mode rbb": (lambda fs, b: fs.open(f"{b}/file", "rbb"), ValueError, "mode 'rbb' is not supported"),
     "mode r+b": (lambda fs, b: fs.open(f"{b}/file", "r+b"), ValueError, "mode 'r+b' is not supported"),
     "read dir": (lambda fs, b: fs.open(f"{b}/dir"), IsADirectoryError, "is a directory and cannot be read"),
     "read bucket": (lambda fs, b: fs.open(b), IsADirectoryError, "names a bucket"),
