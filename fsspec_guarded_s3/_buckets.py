@@ -60,10 +60,10 @@ class BucketOperations(Exchange):
                 except ProtocolError:  # damaged on its way: ask again, as for any answer that got lost
                     page = self._ask(request(token), lambda answer: _xml.parse_list(answer.body))
                 _check_page(page, before, prefix)
-                yield page
+                yield _folded(page, prefix, delimiter) if delimiter else page
                 if page.next_token is None:
                     return
-                markers.check(page.next_token)
+                markers.check(page.next_token, len(page.keys) + len(page.prefixes))
                 token, before = page.next_token, page
                 body = task.wait() if task is not None and ahead == token else fetch(token)
             finally:
@@ -225,6 +225,18 @@ def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:
     _check_prefix(prefix, page.keys, page.prefixes)
     if before is not None and page.keys and (page.keys, page.prefixes) == (before.keys, before.prefixes):
         raise ProtocolError("the listing goes round in circles: the same page came twice")
+
+
+def _folded(page: ListPage, prefix: str, delimiter: str) -> ListPage:
+    """The page as it is to be, where the store ignored the delimiter; ProtocolError for the prefix itself."""
+    if prefix in page.prefixes:  # who walks down would never arrive
+        raise ProtocolError(f"the store listed the directory {prefix!r} within itself")
+    begin = len(prefix)
+    ends = {key: key.find(delimiter, begin) for key in page.keys if delimiter in key[begin:]}
+    if not ends:
+        return page
+    below = dict.fromkeys(key[: end + len(delimiter)] for key, end in ends.items())
+    return page.without(ends.keys())._replace(prefixes=tuple(dict.fromkeys((*page.prefixes, *below))))
 
 
 def _check_prefix(prefix: str, *listed: Sequence[str]) -> None:

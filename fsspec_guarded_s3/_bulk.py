@@ -16,11 +16,12 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from ._attributes import Attributes, check_names
 from ._client import S3Client
 from ._download import ask_whole
-from ._errors import HOPELESS, ObjectNotFoundError
+from ._errors import HOPELESS, ConnectError, ObjectNotFoundError
 from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
 from ._paths import S3Path
+from ._pinned import check_etag
 from ._placement import (
     check_apart,
     check_distinct,
@@ -49,7 +50,7 @@ class Bulk(Namespace):
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
 
         `on_error` is "raise", "return" (the exception stands for the bytes) or "omit"; a wrong
-        configuration is always raised.
+        configuration is always raised, and a store that cannot be reached is never left out.
         """
         check_names(kwargs, self.cat, self.cat_file)
         _one_of("on_error", on_error, ("raise", "return", "omit"))
@@ -66,7 +67,7 @@ class Bulk(Namespace):
             found = self._gather_asked([partial(self._ask_whole, p) for p in paths], raising=raising)
         rows = dict(zip(paths, found, strict=True))
         for failed in found:
-            if isinstance(failed, HOPELESS):
+            if isinstance(failed, (*HOPELESS, ConnectError) if on_error == "omit" else HOPELESS):
                 raise failed
         if on_error == "omit":
             return {p: data for p, data in rows.items() if not isinstance(data, Exception)}
@@ -127,7 +128,14 @@ class Bulk(Namespace):
 
     def _ask_head(self, client: S3Client, path: str) -> Callable[[], ObjectInfo]:
         location = self._object(path)
-        return partial(client.head_object, location, client.ask_head(location))
+        early = client.ask_head(location)
+
+        def pin() -> ObjectInfo:
+            info = client.head_object(location, early)
+            check_etag(info.etag)
+            return info
+
+        return pin
 
     def _ask_whole(self, path: str) -> Callable[[], bytes]:
         return ask_whole(self._client, self._object(path))

@@ -19,7 +19,6 @@ from ._errors import (
     GuardedS3Error,
     IncompleteBodyError,
     ObjectNotFoundError,
-    PreconditionUnsupportedError,
     ProtocolError,
     RangeNotSatisfiableError,
     ServerError,
@@ -32,7 +31,7 @@ from ._models import Body, Condition, ObjectInfo, Request, Response, Written, qu
 from ._multipart import MultipartOperations
 from ._optional_headers import md5_header
 from ._paths import S3Path, is_directory_bucket
-from ._pinned import check_pin, check_range, check_version, replaced, told_size
+from ._pinned import check_etag, check_head, check_pin, check_range, check_version, replaced, told_size
 from ._subresources import SubresourceOperations
 
 T = TypeVar("T")
@@ -57,6 +56,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
         """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
 
         def parse(answer: Response) -> ObjectInfo:
+            check_head(answer.headers)
             check_version(path, answer.headers)
             return self._info(answer.headers, told_size(answer.headers))
 
@@ -105,8 +105,7 @@ class S3Client(MultipartOperations, BucketOperations, SubresourceOperations):
 
         def attempt(deadline: Deadline) -> T:
             with self._exchange(request, deadline, early) as body:
-                if not body.headers.get("etag"):
-                    raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+                check_etag(body.headers.get("etag", ""))
                 check_version(path, body.headers)
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")

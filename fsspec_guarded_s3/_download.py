@@ -15,10 +15,11 @@ from functools import partial
 from ._checksums import ObjectChecksum
 from ._client import Cursor, S3Client
 from ._deadline import Deadline
-from ._errors import ChecksumMismatchError, ObjectChangedError, PreconditionUnsupportedError, TransportError
+from ._errors import ChecksumMismatchError, ObjectChangedError, TransportError
 from ._exchange import Early
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
+from ._pinned import check_etag
 from ._target_file import TargetFile
 
 _SLICE = 2**20
@@ -67,8 +68,7 @@ def _range_calls(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> list[Callable[[], None]]:
     """The calls that get [start, stop) in ranges, all pinned to the version `pin`."""
-    if not pin.etag:
-        raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+    check_etag(pin.etag)
     size = client.range_size()
     cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
     return [partial(client.read_range, path, cursor, pin, drain) for cursor in cursors]
@@ -83,6 +83,7 @@ def _fetch_ranges(
 
 def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
     """The bytes [start, stop) of the version that `info` names, clipped to its size."""
+    check_etag(info.etag)
     stop = min(stop, info.size)
     if start >= stop:
         return b""
@@ -187,6 +188,7 @@ def download(
 def _download_version(
     client: S3Client, path: S3Path, info: ObjectInfo, local: str, begin: Progress, progress: Progress
 ) -> None:
+    check_etag(info.etag)
     begin(info.size)
     with TargetFile(local) as file:
         if info.size:

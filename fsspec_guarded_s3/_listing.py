@@ -266,7 +266,7 @@ class Listing(AbstractFileSystem):
     def _names_below(self, location: S3Path, prefix: str) -> list[str]:
         root = location.bucket + "/"
         pages = self._client.list_tree(location.bucket, location.prefix + prefix)
-        return sorted([root + key for page in pages for key in page.keys if key[-1:] != "/"])
+        return sorted({root + key for page in pages for key in page.keys if key[-1:] != "/"})
 
     def _below(
         self,

@@ -19,6 +19,7 @@ from ._keywords import check_type, keywords_of, meant, unknown, whole
 from ._models import Condition, ObjectInfo, same_etag
 from ._parts import PartBuffer
 from ._paths import S3Path
+from ._pinned import check_etag
 from ._prefetch import LEAST, PrefetchCache
 from ._reader import PinnedReader
 from ._rows import object_row
@@ -93,6 +94,7 @@ class Opening(Bulk):
             cache_type = known_cache(cache_type or self._options.cache_type)
             early = client.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
             pin = self._pin(client, location, if_match, size)
+            check_etag(pin.etag)
             first = client.take_first(location, LEAST, early, pin) if early is not None else b""
             details = object_row(location, pin)
             block = self._options.block_size if block_size is None else _read_ahead(block_size)

@@ -13,13 +13,26 @@ from ._http import ALTERED, HTTPBody
 from ._models import ObjectInfo, same_etag
 from ._paths import S3Path
 
+_NO_ETAG = "the store sent no ETag: the read cannot be pinned"
+
+
+def check_etag(etag: str) -> None:
+    """Raises PreconditionUnsupportedError for an answer without an ETag, or with an empty one."""
+    if not etag.strip('"'):
+        raise PreconditionUnsupportedError(_NO_ETAG)
+
+
+def check_head(headers: Mapping[str, str]) -> None:
+    """Raises ProtocolError for a page of a portal or a proxy: S3 tells ETag and time of each object."""
+    if "etag" not in headers and "last-modified" not in headers:
+        raise ProtocolError("HeadObject was answered without ETag and Last-Modified: no store answered")
+
 
 def check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
     """Raises ObjectChangedError for an answer of another version than that with `etag`."""
     check_version(path, body.headers)
     found = body.headers.get("etag", "")
-    if not found:
-        raise PreconditionUnsupportedError("the store sent no ETag: the read cannot be pinned")
+    check_etag(found)
     if not same_etag(found, etag):
         raise replaced(path, etag, found, body.status)
 

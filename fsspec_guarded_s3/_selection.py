@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from fsspec.utils import glob_translate, stringify_path
 
 from . import _paths
-from ._errors import HOPELESS
+from ._errors import HOPELESS, ConnectError
 from ._keywords import check_depth, flag, refuse
 from ._listing import nothing_at, refuse_everything
 from ._paths import S3Path
@@ -51,7 +51,8 @@ class Selection(Versions):
     ) -> Iterator[tuple[str, Any, Any]]:
         """Like `os.walk`: (directory, names of directories, names of files), level by level.
 
-        `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration is always raised.
+        `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration, and a store
+        that cannot be reached, are always raised.
         With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
         removed from the second are not walked into.
         With a listing cache as it was when it was listed; `refresh` asks the store. ValueError for the root,
@@ -65,7 +66,7 @@ class Selection(Versions):
         refuse_everything(name, maxdepth)
         try:
             rows = self.ls(path, detail=True, refresh=refresh)
-        except HOPELESS:
+        except (*HOPELESS, ConnectError):
             raise
         except OSError as error:
             if on_error == "raise":
