@@ -1,6 +1,8 @@
 """Fixtures: real servers, and an environment without the machine's configuration."""
 
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,11 @@ import pytest
 
 from fsspec_guarded_s3 import _aborting
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
+
+_in_main_thread = threading.current_thread() is threading.main_thread()
+if _in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell starts background jobs. Children would inherit it, and those of some tests are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectNotFoundError
+from tests.scripted_server import eventually
 
 MIB = 2**20
 
@@ -33,8 +34,9 @@ class Store:
             return []
 
     def assert_nothing_left(self, key: str) -> None:
+        """Nothing was published, and no upload is left. Those of dropped writers are aborted later."""
+        eventually(lambda: self.pending() == [], timeout=60)
         assert not self.fs.exists(self.path(key))
-        assert self.pending() == []
 
 
 def new_store(server: Any) -> Store:

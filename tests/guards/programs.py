@@ -133,6 +133,7 @@ def _interrupted(act: Callable[[Client], Any]) -> Callable[[Client], str]:
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         threading.Timer(1.0, interrupt).start()
         try:
             act(client)
