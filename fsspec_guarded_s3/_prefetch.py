@@ -28,7 +28,7 @@ class _Block:
     def __init__(self, start: int, stop: int, fetch: Callable[[], bytes]) -> None:
         self.start = start
         self.stop = stop
-        self._task: Task[bytes] | None = Task(fetch)
+        self._task: Task[bytes] | None = Task.in_background(fetch)
         self._data = b""
 
     def data(self) -> bytes:

@@ -128,9 +128,15 @@ class Task(Generic[T]):
     Who drops it, gives it up: a call that nobody can wait for any more ends.
     """
 
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._job: _Job[T] = _Job(call, Work(current() or _background))
+    def __init__(self, call: Callable[[], T], part_of: Work | None = None) -> None:
+        """It is over with `part_of`: by default what this thread works for."""
+        self._job: _Job[T] = _Job(call, Work(part_of or current() or _background))
         _pool.start(self._job)
+
+    @classmethod
+    def in_background(cls, call: Callable[[], T]) -> Task[T]:
+        """One that outlives what this thread works for: of an open file, which another call goes on with."""
+        return cls(call, _background)
 
     def done(self) -> bool:
         """Whether waiting would return at once."""
@@ -270,7 +276,7 @@ class _Run:
         before = here.work
         try:
             here.work = self._work
-            self._others += [Task(partial(self._go_on, 1)) for _ in range(self._started - 1)]
+            self._others += [Task(partial(self._go_on, 1), self._work) for _ in range(self._started - 1)]
             self._go_on(self._ahead)
             self._wait()
             here.work = before
@@ -322,7 +328,8 @@ class _Run:
     def _add(self) -> None:
         if self._started < self._limit:
             self._started += 1
-            self._others.append(Task(partial(self._go_on, 1)))
+            # Of the run, not of the thread that adds it, whose task may be over before.
+            self._others.append(Task(partial(self._go_on, 1), self._work))
 
     def _question(self) -> Question | None:
         with self._lock:

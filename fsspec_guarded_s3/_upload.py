@@ -241,8 +241,17 @@ class Upload:
     def send_part_in_background(self, number: int, data: RequestBody, concurrency: int) -> None:
         """UploadPart in a thread; waits while `concurrency` parts are under way; raises their errors."""
         while len(self._tasks) >= concurrency:
-            self._tasks.popleft().wait()
-        self._tasks.append(Task(lambda: self.send_part(number, data)))
+            self._await_part()
+        if self.state is not State.OPEN:  # another thread gave it up meanwhile
+            raise ValueError(f"{self._path} was discarded and cannot be written any more")
+        self._tasks.append(Task.in_background(lambda: self.send_part(number, data)))
+
+    def _await_part(self) -> None:
+        """Wait for the oldest part, which whoever gives the upload up can end meanwhile."""
+        task = self._tasks[0]
+        task.wait()
+        with suppress(ValueError):  # it was drained
+            self._tasks.remove(task)
 
     def complete(self) -> Written:
         """Wait for the parts and publish. A failure leaves no upload behind.
@@ -251,7 +260,7 @@ class Upload:
         """
         try:
             while self._tasks:
-                self._tasks.popleft().wait()
+                self._await_part()
         except BaseException:
             self.abort()
             raise

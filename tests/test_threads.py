@@ -4,13 +4,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 
 import pytest
 
+from fsspec_guarded_s3 import _threads
 from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._options import Options
-from fsspec_guarded_s3._threads import run_all
+from fsspec_guarded_s3._threads import Task, run_all
+from fsspec_guarded_s3._work import check
 
 
 def client(round_trip: float) -> S3Client:
@@ -226,3 +229,39 @@ def test_calls_of_a_thread_that_was_stopped_before_are_made() -> None:
         made: list[int] = []
         run_all([lambda made=made: run_all([lambda: made.append(1)] * 3, 2, 2)] * 20, limit=8, few=8)
         assert len(made) == 60
+
+
+def test_a_thread_that_was_added_is_not_ended_with_the_one_that_added_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Threads end and are dropped while those that they brought still work: nobody gave those up."""
+    monkeypatch.setattr(_threads, "_WINDOW", 0.0)
+
+    def call(done: list[int], number: int) -> None:
+        time.sleep(0.002 * (number % 5))
+        done.append(number)
+
+    for _ in range(60):
+        done: list[int] = []
+        run_all([partial(call, done, number) for number in range(24)], 12, 2)
+        assert sorted(done) == list(range(24))
+
+
+def test_what_an_open_file_does_outlives_the_call_that_began_it() -> None:
+    """A file may be opened by one of many calls in parallel, and go on in another."""
+    kept: list[Task[int]] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def wait() -> int:
+        begun.set()
+        assert go.wait(60)
+        check()
+        return 1
+
+    def call() -> None:
+        kept.append(Task.in_background(wait))
+        assert begun.wait(60)
+
+    run_all([call, call], 2, 2)
+    go.set()
+    assert [task.wait() for task in kept] == [1, 1]
