@@ -49,7 +49,7 @@ class Sender:
                 self._pieces(wire.body)
         except _BrokenOffError as broken:
             error = broken.error
-            if isinstance(error, TimeoutError) and not self._incoming.answered():
+            if isinstance(error, TimeoutError) and not self._is_answered():
                 message = f"the store stopped taking the request: {error}"
                 raise SendTimeoutError(message, request_sent=False) from error
             return error
@@ -69,8 +69,18 @@ class Sender:
 
     def _look(self) -> None:
         """Between two pieces: a store that refuses need not get the rest."""
-        if not self._channel.is_quiet() and self._incoming.answered():
+        try:
+            early = not self._channel.is_quiet() and self._incoming.answered()
+        except OSError as error:  # a reset, say: it is the connection's, not the local file's
+            raise _BrokenOffError(error) from error
+        if early:
             raise _BrokenOffError(EarlyAnswerError("the store answered before it had the whole request"))
+
+    def _is_answered(self) -> bool:
+        try:
+            return self._incoming.answered()
+        except OSError:  # the connection has ended
+            return True
 
     def _pieces(self, body: Buffer | FileSlice) -> None:
         for piece in body_chunks(body):  # reads the file: its errors are its own

@@ -25,6 +25,8 @@ from fsspec_guarded_s3 import (
     TransportError,
 )
 from fsspec_guarded_s3._bodies import FileSlice
+from fsspec_guarded_s3._channel import Channel
+from fsspec_guarded_s3._http import Incoming
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import (
@@ -397,3 +399,28 @@ def test_local_read_error_is_told_as_what_it_is(
         assert not isinstance(caught.value, GuardedS3Error)
         assert len(times) == 2  # it was not sent again
     assert ("bucket", "key") not in fake.objects
+
+
+@pytest.mark.parametrize("size", [3 * MIB, 12 * MIB])
+def test_a_reset_that_is_found_between_two_pieces_is_an_error_of_the_connection(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again, and never an error of the caller's file."""
+    looked: list[None] = []
+    answered = Incoming.answered
+
+    def reset_once(incoming: Incoming) -> bool:
+        looked.append(None)
+        if len(looked) == 1:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return answered(incoming)
+
+    monkeypatch.setattr(Incoming, "answered", reset_once)
+    quiet = Channel.is_quiet
+    monkeypatch.setattr(Channel, "is_quiet", lambda channel: bool(looked) and quiet(channel))
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=10 * MIB)
+        fs.pipe_file("bucket/key", bytes(size))
+    assert looked
+    assert len(fake.objects["bucket", "key"].body) == size
