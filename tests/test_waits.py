@@ -412,6 +412,7 @@ def test_a_reset_that_is_found_between_two_pieces_is_an_error_of_the_connection(
     def reset_once(incoming: Incoming) -> bool:
         looked.append(None)
         if len(looked) == 1:
+            incoming._channel.sock.shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         return answered(incoming)
 
