@@ -149,6 +149,11 @@ class RetryPolicy:
         """tenacity counts the attempt that already failed as its first."""
         import tenacity
 
+        try:
+            most = self._max_attempts()
+        except GuardedS3Error as error:  # a setting that is no number says nothing about what was sent
+            error.maybe_applied = is_ambiguous(first)
+            raise error from first
         failed: list[GuardedS3Error] = [first]
         latest = first
         ambiguous = False
@@ -169,7 +174,7 @@ class RetryPolicy:
                 raise error from latest if ambiguous else error.__cause__
 
         retrying = tenacity.Retrying(
-            stop=self._stop_at(deadline),
+            stop=self._stop_at(most, deadline),
             wait=self._wait,
             retry=tenacity.retry_if_exception(lambda error: self._retriable(error, retry_on_conflict)),
             before_sleep=_log_retry,
@@ -184,9 +189,9 @@ class RetryPolicy:
         self._budget.give_back(RETRY_COST)
         return result
 
-    def _stop_at(self, deadline: Deadline) -> tenacity.stop.StopBaseT:
+    def _stop_at(self, most: int, deadline: Deadline) -> tenacity.stop.StopBaseT:
         def stop(retry_state: tenacity.RetryCallState) -> bool:
-            used_up = retry_state.attempt_number >= self._max_attempts()
+            used_up = retry_state.attempt_number >= most
             late = deadline.left() <= retry_state.upcoming_sleep
             return used_up or late or not self._budget.take()
 

@@ -24,6 +24,7 @@ from ._errors import (
     PreconditionFailedError,
     PreconditionUnsupportedError,
     ProtocolError,
+    ResponseError,
     ServerError,
     ThrottledError,
     TransportError,
@@ -38,6 +39,9 @@ _ALWAYS = Condition()
 _CREATE = Condition(create=True)
 # What passes, or is the fault of a configuration: it says nothing about the store.
 _PASSING = (ConfigurationError, TransportError, ServerError, ThrottledError, ConflictError)
+# What a store says without an error code where it does not know a request: a proxy's 407, a redirect and the
+# like are said by who stands before it.
+_BARE_REFUSALS = frozenset({400, 404, 405, 412, 501})
 
 
 class _Outcome(enum.Enum):
@@ -214,6 +218,8 @@ class Trial:
             raise
         except GuardedS3Error as error:
             if isinstance(error, ObjectNotFoundError) and error.code == "NoSuchBucket":
+                raise
+            if isinstance(error, ResponseError) and not error.code and error.status not in _BARE_REFUSALS:
                 raise
             logger.info("the store failed a request of a probe: %s", error)
             return _Outcome.FAILED

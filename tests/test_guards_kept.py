@@ -91,8 +91,11 @@ def test_an_answer_counts_for_every_filesystem_that_goes_to_the_same_place() -> 
         s3_error(409, "OperationAborted"),
         close(),
         respond(200, b"<html>sign in</html>"),
+        respond(407, b"<html>the proxy wants a password</html>"),
+        respond(302, b""),
+        respond(451, b"not from here"),
     ],
-    ids=["503", "500", "403", "409", "closed", "login page"],
+    ids=["503", "500", "403", "409", "closed", "login page", "407", "302", "451"],
 )
 @pytest.mark.parametrize("verb", ["create", "swap", "large create", "delete", "copy"])
 def test_a_fault_that_passes_during_a_probe_is_not_remembered(answer: Answer, verb: str) -> None:

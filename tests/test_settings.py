@@ -13,7 +13,7 @@ import botocore.exceptions
 import botocore.session
 import pytest
 
-from fsspec_guarded_s3 import ConfigurationError, GuardedS3Error, _settings
+from fsspec_guarded_s3 import ConfigurationError, GuardedS3Error, WriteOutcomeUnknownError, _settings
 from fsspec_guarded_s3._options import Options
 from fsspec_guarded_s3._settings import SETTINGS
 from fsspec_guarded_s3._signing import Signer
@@ -175,6 +175,22 @@ def test_number_of_attempts_that_is_none_is_a_configuration_error(place: Any, va
     failing = ScriptedServer(handler=lambda request: s3_error(500, "InternalError"))
     with failing as server, pytest.raises(ConfigurationError, match="max_attempts"):
         filesystem(server.url).cat_file("bucket/key")
+
+
+@pytest.mark.parametrize("value", ["0", "2.5", "many"])
+def test_an_answer_that_is_lost_beside_a_wrong_setting_is_decided_by_proof(place: Any, value: str) -> None:
+    """The setting is read when an attempt has failed: that says nothing about what the store did."""
+    place(AWS_MAX_ATTEMPTS=value)
+    lost = s3_error(500, "InternalError")
+    fake = FakeS3("bucket", after=lambda request, reply: None if request.method in ("GET", "HEAD") else lost)
+    etag = fake.put("bucket", "there", b"there").etag
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        assert fs.put_if_absent("bucket/key", b"ours")
+        with pytest.raises(WriteOutcomeUnknownError) as caught:
+            fs.rm_file("bucket/there", if_match=etag)
+        assert caught.value.maybe_applied
+    assert fake.objects["bucket", "key"].body == b"ours"
 
 
 @pytest.mark.parametrize("signs", ["true", "false"])
