@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fsspec_guarded_s3 import _aborting
+from fsspec_guarded_s3 import _aborting, _store_facts
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
 
 _in_main_thread = threading.current_thread() is threading.main_thread()
@@ -43,6 +43,12 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere / "credentials"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known_of_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found out is kept by host, port and bucket, and the system gives a port out again."""
+    monkeypatch.setattr(_store_facts, "_all", {})
 
 
 @pytest.fixture(autouse=True)
