@@ -32,6 +32,7 @@ from fsspec_guarded_s3 import (
     _options,
     _probe,
     _retry,
+    _signing,
     _threads,
     _upload,
     _work,
@@ -67,8 +68,8 @@ class Explorer:
         self._monkeypatch = monkeypatch
         self._local = local
         self.tokens = Tokens()
-        clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=lambda seconds: None)
-        for module in (_exchange, _deadline, _work, tenacity):
+        clock = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 1e9, sleep=lambda seconds: None)
+        for module in (_exchange, _deadline, _signing, _work, tenacity):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(_retry, "random", SimpleNamespace(random=lambda: 0.0))
         monkeypatch.setattr(_upload, "secrets", self.tokens)
