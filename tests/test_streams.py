@@ -169,10 +169,10 @@ def test_a_disk_that_is_full_is_an_error_and_nothing_is_published(
         fs = filesystem(server.url, **PARTS)
         file = fs.open("bucket/key", "wb")
         file.write(DATA[:1000])
-        monkeypatch.setattr("fsspec_guarded_s3._spool.os.write", full)
-        with pytest.raises(OSError, match="parts of a large stream") as caught:
-            file.write(DATA)
-        monkeypatch.undo()
+        with monkeypatch.context() as disk:
+            disk.setattr("fsspec_guarded_s3._spool.os.write", full)
+            with pytest.raises(OSError, match="parts of a large stream") as caught:
+                file.write(DATA)
         assert caught.value.errno == errno.ENOSPC and caught.value.filename
         with pytest.raises(OSError, match="parts of a large stream"):
             file.close()
