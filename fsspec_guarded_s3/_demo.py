@@ -237,6 +237,11 @@ def embedded_demo() -> None:
     """The same against a server of its own."""
     with _embedded_server() as url:
         _say(f"embedded S3 server at {url}")
-        options = {"endpoint_url": url, "key": "demo", "secret": "demo", "region": "us-east-1"}
+        options: dict[str, Any] = {
+            "endpoint_url": url,
+            "key": "demo",
+            "secret": "demo",
+            "region": "us-east-1",
+        }
         GuardedS3FileSystem(**options).mkdir("guarded-demo")
         demo(options, "guarded-demo")

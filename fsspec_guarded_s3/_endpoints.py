@@ -17,7 +17,7 @@ import botocore.exceptions
 from botocore.utils import ensure_boolean
 
 from ._errors import ConfigurationError
-from ._options import STYLES, Options
+from ._options import Options, choices_of
 from ._paths import is_loopback
 from ._session import Session
 from ._settings import variable
@@ -130,9 +130,10 @@ class Endpoints:
         style = options.addressing_style
         if style == "auto":
             style = profile.get("addressing_style", "auto")
-            if style not in STYLES:
+            styles = choices_of("addressing_style")
+            if style not in styles:
                 raise ConfigurationError(
-                    f"addressing_style of the profile must be one of {', '.join(STYLES)}"
+                    f"addressing_style of the profile must be one of {', '.join(styles)}"
                 )
         dual = (
             options.use_dualstack

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -23,13 +23,21 @@ from ._errors import (
     PreconditionFailedError,
     WriteOutcomeUnknownError,
 )
-from ._keywords import check_bytes, check_local_path, check_type, span, whole
+from ._keywords import (
+    SignatureOfInit,
+    check_bytes,
+    check_local_path,
+    check_type,
+    keeping_what_is_given,
+    span,
+    whole,
+)
 from ._listing import nothing_at
 from ._listing_cache import ListingCache
 from ._models import Condition
 from ._namespace import write_condition
 from ._opening import Opening, known_cache
-from ._options import FSSPEC_OPTIONS, Options, without_secrets
+from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
 from ._parts import copy_file, resume_file, upload_bytes, upload_file
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
@@ -37,22 +45,126 @@ from ._target_file import write_whole
 from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._options import OtherOptions
+
 
 class GuardedS3FileSystem(Opening):
     """S3 with conditional create, pinned reads and guarded writers.
 
-    `key`, `secret`, `token`, `profile` and `anon` are credentials; without them botocore's chain
-    (environment, profile, SSO, container, IMDS). `endpoint_url` and `region` are where to go; without them
-    botocore's configuration. docs/options.md has all options: ValueError for one that is unknown or out of
-    range, TypeError for a wrong type.
+    Storage options are keywords. They are checked here: ValueError for one that is unknown or out of range,
+    TypeError for a wrong type. None stands for the default. Without `key`, `profile` and `anon` credentials
+    are found by botocore (environment, profile, SSO, container, IMDS). s3fs's names of options are taken
+    too: see docs/options.md.
+
+    Storage options:
+
+    - key: access key id (default: botocore's chain)
+    - secret: secret access key (default: botocore's chain)
+    - token: session token (default: botocore's chain)
+    - anon: do not sign, whatever credentials there are
+    - profile: profile of the AWS configuration (default: AWS_PROFILE)
+    - endpoint_url: where the store is, with https:// or http:// (default: AWS configuration)
+    - region: region of the buckets; that of another bucket is learned (default: AWS configuration)
+    - addressing_style: the bucket in the path or in the name of the host: auto, path or virtual
+    - use_dualstack: AWS endpoints with IPv6
+    - use_accelerate: S3 Transfer Acceleration
+    - use_fips: AWS endpoints with FIPS 140 cryptography
+    - allow_http: allow plain http to hosts other than loopback
+    - sign_payload: sign bodies (stores that demand it over plain http)
+    - ca_bundle: PEM file or folder of trusted certificates (default: AWS_CA_BUNDLE, the profile's,
+      REQUESTS_CA_BUNDLE)
+    - client_cert: PEM file with client certificate and key; the key must not be encrypted
+    - connect_timeout, in seconds: TCP, for each address of the host, and TLS
+    - send_timeout, in seconds: every single send
+    - read_timeout, in seconds: every single receive
+    - request_deadline, in seconds: one S3 request with its retries, without the time in which a body moves at
+      `min_rate`
+    - min_rate, in bytes per second: least rate over `min_rate_window`, both ways; 0 switches it off
+    - min_rate_window, in seconds: see `min_rate`
+    - idle_timeout, in seconds: an idle connection older than that is replaced
+    - max_attempts: attempts per request (default: AWS_MAX_ATTEMPTS, else 5)
+    - max_concurrency: ranges, parts or objects side by side
+    - requester_pays: pay for requests and traffic of a requester-pays bucket
+    - s3_additional_kwargs: attributes of everything that is written or read, in S3's names
+    - block_size, in bytes: read-ahead of open files
+    - range_size, in bytes: one ranged GET of a large read; less on a slow line
+    - part_size, in bytes: one part of a multipart upload, 5 MiB to 5 GiB
+    - multipart_threshold, in bytes: size from which an upload is multipart
+    - fixed_upload_size: all parts of one size, as Cloudflare R2 wants them
+    - cache_type: the cache of open files: prefetch (ours), or fsspec's readahead, bytes, block, all, none ...
+    - use_listings_cache: keep directory listings
+    - listings_expiry_time, in seconds: how long a listing is kept; none: until it is dropped
+    - max_paths: how many listings are kept; none: any number
+    - fsync: flush downloads and their folder to disk
+    - verify_checksums: compare whole objects with the stored CRC, where there is one (default: AWS
+      configuration, else True)
+    - request_checksum_calculation: when_required: bodies go with Content-MD5 in place of a CRC, for stores
+      that refuse `x-amz-checksum-*` (default: AWS configuration, else when_supported)
+    - probe: find out which conditions the store honours: auto (not on AWS), always, never
+    - version_aware: "?versionId=..." at the end of a path names a version, and readers are pinned to their
+      version
+    - create_buckets: `makedirs`, and `mkdir` of a path below a bucket, create the bucket where it is missing,
+      as in s3fs
     """
 
     transaction_type = GuardedTransaction
 
-    def __init__(self, **storage_options: Any) -> None:
+    __signature__ = SignatureOfInit()
+
+    @keeping_what_is_given
+    def __init__(
+        self,
+        *,
+        key: str | None = None,
+        secret: str | None = None,
+        token: str | None = None,
+        anon: bool = False,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        addressing_style: Literal["auto", "path", "virtual"] = "auto",
+        use_dualstack: bool = False,
+        use_accelerate: bool = False,
+        use_fips: bool = False,
+        allow_http: bool = False,
+        sign_payload: bool = False,
+        ca_bundle: str | None = None,
+        client_cert: str | None = None,
+        connect_timeout: float = 3.1,
+        send_timeout: float = 30.0,
+        read_timeout: float = 30.0,
+        request_deadline: float = 900.0,
+        min_rate: float = 1024.0,
+        min_rate_window: float = 30.0,
+        idle_timeout: float = 30.0,
+        max_attempts: int | None = None,
+        max_concurrency: int = 64,
+        requester_pays: bool = False,
+        s3_additional_kwargs: Mapping[str, Any] | None = None,
+        block_size: int = 5 * MIB,
+        range_size: int = 16 * MIB,
+        part_size: int = 16 * MIB,
+        multipart_threshold: int = 64 * MIB,
+        fixed_upload_size: bool = False,
+        cache_type: str = "prefetch",
+        use_listings_cache: bool = False,
+        listings_expiry_time: float | None = None,
+        max_paths: int | None = None,
+        fsync: bool = False,
+        verify_checksums: bool | None = None,
+        request_checksum_calculation: Literal["when_supported", "when_required"] | None = None,
+        probe: Literal["auto", "always", "never"] = "auto",
+        version_aware: bool = False,
+        create_buckets: bool = False,
+        **others: Unpack[OtherOptions],
+    ) -> None:
         if self._cached:
             return
-        storage_options = self._read_configured(storage_options)
+        # All of the parameters, in the names that were given: two names of one option must not contradict.
+        storage_options = self._read_configured(self.storage_options)
         self._options = Options.parse(storage_options)
         known_cache(self._options.cache_type)
         super().__init__(

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ParamSpec, cast
 
+P = ParamSpec("P")
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def keeping_what_is_given(init: Callable[P, None]) -> Callable[P, None]:
+    """Let `init` find in `storage_options` the keywords that were given, without the defaults of the others.
+
+    fsspec sets that attribute too, but only when `init` has returned.
+    """
+
+    @functools.wraps(init)
+    def keep(self: Any, *args: Any, **given: Any) -> None:
+        self.storage_options = given
+        cast("Callable[..., None]", init)(self, *args, **given)
+
+    return cast("Callable[P, None]", keep)
+
+
+class SignatureOfInit:
+    """`__signature__` of a class: that of its `__init__`.
+
+    Without it `inspect.signature` shows what the metaclass takes, which of fsspec's filesystems is anything.
+    """
+
+    def __get__(self, instance: object, owner: Any) -> inspect.Signature:
+        signature = inspect.signature(owner.__init__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def keywords_of(*calls: Callable[..., Any]) -> list[str]:

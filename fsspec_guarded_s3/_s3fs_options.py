@@ -9,9 +9,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 Found = dict[str, Any]
+
+
+class S3fsOptions(TypedDict, total=False):
+    """The names of s3fs that are taken here, for type checkers; `OPTIONS` says what becomes of each."""
+
+    username: str | None
+    password: str | None
+    use_ssl: bool | None
+    client_kwargs: Mapping[str, Any] | None
+    config_kwargs: Mapping[str, Any] | None
+    default_block_size: int | None
+    default_cache_type: str | None
+    default_fill_cache: bool | None
+    cache_regions: bool | None
+    local_expiry_check: bool | None
+    verify: bool | str | None
 
 
 @dataclass(frozen=True, slots=True)

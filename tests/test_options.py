@@ -1,10 +1,24 @@
 """Options: checked once, and frozen; the arithmetic of parts."""
 
 import dataclasses
+import inspect
+import pydoc
+from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3._options import MAX_PART_SIZE, MAX_PARTS, MIB, Options, part_size_for
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._options import (
+    FSSPEC_OPTIONS,
+    MAX_PART_SIZE,
+    MAX_PARTS,
+    MIB,
+    Options,
+    OtherOptions,
+    part_size_for,
+)
+from fsspec_guarded_s3._s3fs_options import OPTIONS
+from tests import options_table
 
 
 def test_defaults_are_valid_and_frozen() -> None:
@@ -69,3 +83,79 @@ def test_the_part_size_grows_only_when_it_must() -> None:
 
 def test_a_part_size_that_suffices_is_kept_as_given() -> None:
     assert part_size_for(10 * MIB, 5 * MIB + 1) == 5 * MIB + 1
+
+
+# --- one source: what the signature, the docstring and the document say ---
+
+
+def test_signature_docstring_and_document_are_written_from_the_options() -> None:
+    """Written by `python -m tests.options_table`."""
+    assert options_table.document() == options_table.DOCUMENT.read_text()
+    assert options_table.facade() == options_table.FACADE.read_text()
+
+
+def test_the_signature_shows_every_option_with_its_type_and_default() -> None:
+    shown = dict(inspect.signature(GuardedS3FileSystem).parameters)
+    others = shown.pop("others")
+    assert others.kind is inspect.Parameter.VAR_KEYWORD
+    fields = {field.name: field for field in dataclasses.fields(Options)}
+    assert list(shown) == list(fields)
+    assert {item.kind for item in shown.values()} == {inspect.Parameter.KEYWORD_ONLY}
+    attributes = fields.pop("s3_additional_kwargs")
+    assert not attributes.default and shown.pop(attributes.name).default is None
+    assert {name: item.default for name, item in shown.items()} == {
+        name: field.default for name, field in fields.items()
+    }
+    assert {name: item.annotation for name, item in shown.items()} == {
+        name: field.type for name, field in fields.items()
+    }
+
+
+def test_help_explains_every_option() -> None:
+    text = pydoc.plain(pydoc.render_doc(GuardedS3FileSystem))
+    assert not [field.name for field in dataclasses.fields(Options) if f"- {field.name}" not in text]
+
+
+def test_type_checkers_know_the_names_that_are_taken_beside_the_options() -> None:
+    """Of s3fs's names those that something becomes of, and fsspec's own."""
+    possible = {name for name, rule in OPTIONS.items() if rule.becomes or rule.values or rule.convert}
+    assert set(OtherOptions.__annotations__) == possible | FSSPEC_OPTIONS
+
+
+def test_a_default_that_is_given_contradicts_another_name_of_the_option() -> None:
+    with pytest.raises(ValueError, match="block_size and its namesake of s3fs contradict each other"):
+        GuardedS3FileSystem(block_size=5 * MIB, default_block_size=MIB, skip_instance_cache=True)
+    fs = GuardedS3FileSystem(default_block_size=MIB, skip_instance_cache=True)
+    assert fs.blocksize == MIB
+
+
+def test_plain_http_that_is_refused_by_name_is_not_allowed_by_another() -> None:
+    given: dict[str, Any] = {"endpoint_url": "http://store.example", "use_ssl": False}
+    open_to_all = GuardedS3FileSystem(**given, skip_instance_cache=True)
+    refused = GuardedS3FileSystem(**given, allow_http=False, skip_instance_cache=True)
+    assert (open_to_all._options.allow_http, refused._options.allow_http) == (True, False)
+
+
+def test_a_subclass_shows_what_it_takes_itself() -> None:
+    class Mine(GuardedS3FileSystem):
+        def __init__(self, color: str, **more: Any) -> None:
+            super().__init__(part_size=8 * MIB, **more)
+
+    assert list(inspect.signature(Mine).parameters) == ["color", "more"]
+    fs = Mine("red", range_size=MIB, skip_instance_cache=True)
+    assert (fs._options.part_size, fs._options.range_size) == (8 * MIB, MIB)
+    assert (fs.storage_args, fs.storage_options) == (("red",), {"range_size": MIB})
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Options), ids=lambda field: field.name)
+def test_every_option_is_of_its_type(field: "dataclasses.Field[Any]") -> None:
+    """Also True where a number is wanted, which Python takes for one."""
+    wrong = object() if str(field.type).startswith(("Attributes", "bool")) else True
+    with pytest.raises(TypeError, match=f"storage option {field.name} must be"):
+        Options(**{field.name: wrong})
+
+
+@pytest.mark.parametrize("name", ["addressing_style", "probe", "request_checksum_calculation"])
+def test_an_option_of_choices_names_them(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"storage option {name} must be (one of )?\w+(, \w+)*( or \w+)?$"):
+        Options(**{name: "nothing"})

@@ -74,8 +74,3 @@ def test_every_number_has_its_unit() -> None:
     }
     assert {name for name, unit in units.items() if unit} == numbers
     assert {units[name] for name in numbers if name.endswith(("_timeout", "_deadline", "_window"))} == {"s"}
-
-
-def test_the_table_of_s3fss_names_is_the_codes() -> None:
-    """Written by `python -m tests.options_table`."""
-    assert options_table.document() == OPTIONS
