@@ -58,6 +58,10 @@ class _Job(Generic[T]):
             if self._error is not None:
                 raise self._error
             return self._result  # type: ignore[return-value]
+        except CancelledError:
+            if not _ends_the_program() and any(map(self.work.is_part_of, _program_ends)):
+                raise SystemExit("the program ends, and with it this thread") from None
+            raise
         finally:
             del self  # the frame is in the error's traceback: a cycle otherwise
 
@@ -211,6 +215,14 @@ class _Pool:
 _pool = _Pool()
 _renewing = threading.Lock()
 _background = Work()  # all that is done for nobody's call: what is read ahead, parts that are sent
+# What was in the background when the program ended, and the thread that ends it. Others that are left are
+# daemons of the user: they end with it without a word, as if they were not in a call of ours.
+_program_ends: list[Work] = []
+_ending_thread = 0
+
+
+def _ends_the_program() -> bool:
+    return here.seat is not None or threading.get_ident() == _ending_thread
 
 
 def _renew() -> None:
@@ -224,8 +236,10 @@ renew_after_fork(_renew)
 @atexit.register
 def end_background() -> None:
     """End what is done in the background, and wait a moment for the threads: OpenSSL's last act is near."""
-    global _background
+    global _background, _ending_thread
     ended, _background = _background, Work()
+    _ending_thread = threading.get_ident()
+    _program_ends.append(ended)
     ended.end()
     latest = time.monotonic() + _LEAVING
     while not _pool.is_idle() and time.monotonic() < latest:

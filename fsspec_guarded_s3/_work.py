@@ -46,6 +46,10 @@ class Work:
         """It is over after that many seconds from now, if not before."""
         self._until = min(self._until, time.monotonic() + seconds)
 
+    def is_part_of(self, other: Work) -> bool:
+        """Whether it ends with `other`."""
+        return self is other or any(work.is_part_of(other) for work in self._around)
+
     @property
     def over(self) -> bool:
         """Whether nothing of it is begun or waited for any more."""
@@ -178,7 +182,24 @@ class Living(Generic[T]):
 
 # --- a child process --------------------------------------------------------------------------------
 
-_renewals: set[Callable[[], Callable[[], None] | None]] = set()
+
+class _Renewal(weakref.ref[object]):
+    """A method of an object that may be gone. `weakref.WeakMethod` has a callback written in Python, which
+    fails, and prints, where the interpreter goes down.
+    """
+
+    __slots__ = ("function",)
+    function: Callable[[object], object]
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __new__(cls, method: MethodType, forget: Callable[[_Renewal], None]) -> _Renewal:
+        self = super().__new__(cls, method.__self__, forget)
+        self.function = method.__func__
+        return self
+
+
+_renewals: set[Callable[[], object] | _Renewal] = set()
 _forks = 0
 
 
@@ -187,10 +208,7 @@ def renew_after_fork(renew: Callable[[], None]) -> None:
 
     A bound method does not keep its object alive. The child has one thread when it is called.
     """
-    if isinstance(renew, MethodType):
-        _renewals.add(weakref.WeakMethod(renew, _renewals.discard))
-    else:
-        _renewals.add(lambda: renew)
+    _renewals.add(_Renewal(renew, _renewals.discard) if isinstance(renew, MethodType) else renew)
 
 
 def forks() -> int:
@@ -202,10 +220,10 @@ def _after_fork() -> None:
     global _forks
     _forks += 1
     here.seat = None
-    for reference in _renewals.copy():
-        renew = reference()
-        if renew is not None:
-            renew()
+    for renew in _renewals.copy():
+        found = renew()
+        if isinstance(renew, _Renewal) and found is not None:
+            renew.function(found)
 
 
 if hasattr(os, "register_at_fork"):

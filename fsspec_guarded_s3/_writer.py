@@ -127,7 +127,7 @@ class GuardedWriter(io.BufferedIOBase):
                 prepare(self._parts)
             self._parts.write(view)
         except BaseException as error:
-            self._failure = error
+            self._failure = self._failure or error
             self._upload.abort()
             raise
         finally:

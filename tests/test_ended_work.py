@@ -59,6 +59,13 @@ class Store:
         self.asked.set()
         if self.how == "503":
             return s3_error(503, "SlowDown")
+        if self.how == "drip object":
+            stored = self.fake.objects["bucket", request.path.removeprefix("/bucket/")]
+            first, _, last = request.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
+            whole = f"{first}-{last}/{len(stored.body)}"
+            fields = {"ETag": stored.etag} | ({"Content-Range": f"bytes {whole}"} if last else {})
+            body = stored.body[int(first) : int(last or len(stored.body)) + 1]
+            return trickle(206 if last else 200, body, interval=0.2, headers=fields)
         if self.how == "drip":
             fields = {"ETag": '"x"', "Content-Range": "bytes 0-999/1000"}
             return trickle(206, b"x" * 1000, interval=0.2, headers=fields)
@@ -371,6 +378,68 @@ def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServ
             process.kill()
     assert time.monotonic() - began < BOUND
     assert errors.count("could not abort upload") == writers == len(store.fake.uploads)
+
+
+@pytest.mark.parametrize(
+    ("act", "how"),
+    [
+        ("read", "stall"),
+        ("read", "drip object"),
+        ("lines", "stall"),
+        ("text", "drip object"),
+        ("cat_file", "drip object"),
+        ("cat", "stall"),
+        ("write", "stall"),
+    ],
+)
+def test_a_program_that_ends_beside_a_daemon_thread_prints_nothing_of_it(
+    store: Store, server: ScriptedServer, act: str, how: str
+) -> None:
+    """Python stops such a thread where it is; what it waits for ends too, and is none of its errors."""
+    code = """
+    import json, sys, threading
+    from tests.opening import MIB, filesystem
+    url, act, options = json.loads(sys.argv[1])
+    fs = filesystem(url, **options)
+    def write():
+        with fs.open("bucket/new", "wb") as file:
+            for _ in range(60):
+                file.write(bytes(MIB))
+    acts = {
+        "read": lambda: fs.open("bucket/key").read(MIB),
+        "lines": lambda: list(fs.open("bucket/key")),
+        "text": lambda: fs.open("bucket/key", "r", encoding="latin-1").read(),
+        "cat_file": lambda: fs.cat_file("bucket/key"),
+        "cat": lambda: fs.cat(["bucket/many/1", "bucket/many/2", "bucket/key"]),
+        "write": write,
+    }
+    threading.Thread(target=acts[act], daemon=True).start()
+    sys.stdin.readline()
+    """
+    store.how = how
+    store.silent = lambda request: request.method == "GET" or "partNumber" in request.query
+    options = SLOW | PARTS | {"max_attempts": 30}
+    if server.url.startswith("https"):
+        options["ca_bundle"] = server.ca_path
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), json.dumps([server.url, act, options])],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        try:
+            assert store.asked.wait(60)
+            time.sleep(0.2)
+            began = time.monotonic()
+            _, errors = process.communicate("\n", timeout=60)
+        finally:
+            process.kill()
+    assert time.monotonic() - began < BOUND
+    told = [line for line in errors.splitlines() if "bucket/new" not in line]
+    assert told == [] and process.returncode == 0
+    assert ("was open when the program ended" in errors) is (act == "write")
 
 
 # --- after a fork ---
