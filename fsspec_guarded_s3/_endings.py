@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Protocol
 
 # The exceptions by which an input or a loop ends, in the standard library.
 ENDS: tuple[type[BaseException], ...] = (
@@ -62,14 +62,23 @@ def is_success(error: BaseException, known: list[BaseException]) -> bool:
     return isinstance(error, SystemExit) and error.code in (None, 0) and (behind is None or behind in known)
 
 
-def failure(known: list[BaseException]) -> BaseException | None:
-    """The exception because of which a writer that is closed here has to publish nothing, None without one.
+class Spoilable(Protocol):
+    """What publishes nothing after some exceptions."""
 
-    `known` are the exceptions that were being handled when the writer was opened: they say nothing about it.
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether nothing is to be published where `error` ends it."""
+
+
+def failure(known: list[BaseException], file: Spoilable) -> BaseException | None:
+    """The exception because of which `file`, which is closed here, has to publish nothing, None without one.
+
+    `known` are the exceptions that were being handled when it was opened: they say nothing about it.
     """
     errors = [error for error in being_handled() if error not in known]
-    if not errors or is_success(errors[0], known):
+    if not errors:
         return None
+    if is_success(errors[0], known):
+        return errors[0] if file.is_spoilt_by(errors[0]) else None  # of a child that ends
     for error in errors:
         frames = list(_frames_it_came_to(error))
         if not frames and error is not errors[0]:  # it is over: no frame that handled it runs any more
@@ -93,11 +102,11 @@ class judged:
     def __get__(self, file: Any, owner: type) -> Any:
         if file is None:
             return lambda file: self.__get__(file, owner)()
-        seen = failure(file.known_exceptions) if sys.exc_info()[1] is not None else None
+        seen = failure(file.known_exceptions, file) if sys.exc_info()[1] is not None else None
         thread = threading.get_ident()
 
         def close() -> None:
-            found = failure(file.known_exceptions)
+            found = failure(file.known_exceptions, file)
             if found is None and threading.get_ident() != thread:
                 found = seen
             self._method(file, found)

@@ -64,6 +64,8 @@ class Opening(Bulk):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
         if plain == "r":
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
+        if self._intrans:
+            self.transaction.refuse_child()
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
         get_compression(self._strip_protocol(path), compression)  # ValueError for one that is not known
         adopt_compressors()

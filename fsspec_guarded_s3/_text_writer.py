@@ -35,6 +35,10 @@ class TextWriter(io.TextIOWrapper):
         """Publish nothing."""
         self._below.discard()
 
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """As `GuardedWriter.is_spoilt_by`."""
+        return self._below.is_spoilt_by(error)
+
     @judged
     def close(self, failure: BaseException | None) -> None:
         """As `GuardedWriter.close`."""
@@ -45,6 +49,6 @@ class TextWriter(io.TextIOWrapper):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self._below.is_spoilt_by(error):
+        if error is not None and self.is_spoilt_by(error):
             self._below.leave(error)
         self.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,8 @@ class GuardedTransaction(Transaction):
 
     S3 has no way to publish several objects in one step. When one of them cannot be published, those after
     it are discarded, and TransactionError says which ones are there already. What is published when an
-    exception is around, and what is logged, is as for a writer (`_endings`).
+    exception is around, and what is logged, is as for a writer (`_endings`). It belongs to the process that
+    began it, as a writer does to the one that opened it.
     """
 
     fs: Any
@@ -32,6 +34,7 @@ class GuardedTransaction(Transaction):
         super().__init__(fs, **kwargs)
         self._known = being_handled()
         self._is_entered = False
+        self._pid = os.getpid()
 
     def start(self) -> None:
         """Begin. ValueError inside of another one: its files would be published apart from these."""
@@ -40,25 +43,44 @@ class GuardedTransaction(Transaction):
         super().start()
         self._is_entered = True
         self._known = being_handled()
+        self._pid = os.getpid()
+
+    @property
+    def _is_inherited(self) -> bool:
+        return self._pid != os.getpid()
+
+    def refuse_child(self) -> None:
+        """RuntimeError in a child of the process that began: its copy of the list of files ends with it."""
+        if self._is_inherited:
+            raise RuntimeError(
+                f"the transaction belongs to process {self._pid}, which began it: a child of that neither "
+                "writes in it nor publishes it; fs.transaction.complete(commit=False) leaves it"
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.fs is None:  # ended inside of the block
             return
-        is_clean = error is None or is_success(error, self._known)
+        is_clean = error is None or not self.is_spoilt_by(error)
         if error is not None and not is_clean and isinstance(error, UNSEEN):
             self._say_lost(error)
         self._end(is_clean)
 
     def complete(self, commit: bool = True) -> None:
         """Publish all files, or discard all: so too, with a warning, while an exception is on its way."""
-        error = failure(self._known) if commit else None
+        error = failure(self._known, self) if commit else None
         if error is not None:
             self._say_lost(error)
         self._end(commit and error is None)
 
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether nothing is to be published where `error` ends it."""
+        return self._is_inherited or not is_success(error, self._known)
+
     def _say_lost(self, error: BaseException) -> None:
+        if self._is_inherited:  # nothing of it is lost, as long as the parent goes on
+            return
         paths = [file.path for file in self.files if file.state != State.ABORTED.value]
         if paths:
             logger.warning(
@@ -76,6 +98,7 @@ class GuardedTransaction(Transaction):
         published: list[str] = []
         try:
             if commit:
+                self.refuse_child()
                 self._publish(files, published)
         finally:
             for file in files:

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ OPENED: dict[str, dict[str, Any]] = {
     "append": {"mode": "ab"},
 }
 REFUSED = ("write", "close", "commit")
-QUIET = ("sys.exit(0)", "error", "discard", "del")
+QUIET = ("sys.exit(0)", "sys.exit(0), close", "error", "discard", "del")
 
 
 def in_child(act: Callable[[], Any]) -> int:
@@ -163,6 +164,8 @@ def test_a_child_neither_writes_nor_publishes_what_its_parent_opened(
                 file.close()
         elif act == "sys.exit(0)":
             leave(file, SystemExit(0))
+        elif act == "sys.exit(0), close":
+            leave(closing(file), SystemExit(0))
         elif act == "error":
             leave(file, OSError())
         elif act == "del":

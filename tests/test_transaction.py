@@ -1,6 +1,7 @@
 """`with fs.transaction:` publishes all files at its end, and none after an exception."""
 
 import gzip
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -383,3 +384,68 @@ def test_resume_inside_a_transaction_is_not_ignored_in_silence(tmp_path: Path) -
         fs.transaction,
     ):
         fs.put_file(tmp_path / "f", A, resume="upload-77")
+
+
+# --- a child process --------------------------------------------------------------------------------
+
+
+@contextmanager
+def begun(fs: GuardedS3FileSystem, how: str) -> Iterator[None]:
+    """A transaction that is begun by `with`, or by a call."""
+    if how == "with":
+        with fs.transaction:
+            yield
+        return
+    fs.start_transaction()
+    try:
+        yield
+    finally:
+        fs.end_transaction()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("how", ["with", "call"])
+@pytest.mark.parametrize("act", ["sys.exit(0)", "error", "end", "open", "pipe_file", "put_file", "leave"])
+def test_a_child_neither_writes_in_nor_publishes_the_transaction_of_its_parent(
+    act: str, how: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(b"data")
+    fake = FakeS3("bucket")
+    expected = {"sys.exit(0)": 0, "leave": 0, "error": 5}.get(act, 1)
+
+    def child() -> None:
+        if act == "sys.exit(0)":
+            raise SystemExit(0)
+        if act == "error":
+            raise LookupError
+        if act == "open":
+            fs.open(B, "wb")
+        elif act == "pipe_file":
+            fs.pipe_file(B, b"data")
+        elif act == "put_file":
+            fs.put_file(tmp_path / "f", B)
+        elif act == "leave":
+            fs.transaction.complete(commit=False)
+            fs.pipe_file(C, b"of the child")
+
+    with store(fake) as fs:
+        pid = 1
+        try:
+            with begun(fs, how):
+                fs.pipe_file(A, LARGE)
+                pid = os.fork()
+                if pid == 0:
+                    child()
+                else:
+                    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == expected
+                    assert set(bodies(fake)) == ({"c"} if act == "leave" else set())
+        except BaseException as error:
+            if pid:
+                raise
+            refused = isinstance(error, RuntimeError) and "which began it" in str(error)
+            os._exit(1 if refused else 5 if isinstance(error, LookupError) else error.args[0])
+        if not pid:
+            os._exit(0)
+        assert bodies(fake)["a"] == LARGE
+    assert "nothing was published" not in capfd.readouterr().err
