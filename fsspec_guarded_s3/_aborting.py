@@ -1,4 +1,4 @@
-"""Multipart uploads that nobody wants any more are aborted in the background.
+"""Aborting multipart uploads that nobody wants any more: in the background, and soon.
 
 Whoever gives one up waits for at most `PATIENCE`, and a destructor not at all: it starts a thread, takes no
 lock and makes no request. What is left when the program ends has `AT_EXIT` together. What could not be
@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 
+from ._client import S3Client
+from ._errors import GuardedS3Error, ObjectNotFoundError
+from ._paths import S3Path
 from ._threads import Task, end_background
 from ._work import Work, renew_after_fork, working_for
 
@@ -24,6 +27,26 @@ PATIENCE = 0.5  # seconds
 SECONDS = 60.0  # that the abort of one upload may take, with its repetitions
 AT_EXIT = 3.0  # seconds
 _LOOK = 0.02  # seconds
+
+
+def abort_upload(client: S3Client, path: S3Path, upload_id: str) -> bool:
+    """AbortMultipartUpload, again where a part that was on its way stayed. An error is logged.
+
+    Returns whether the store said that it did so, for some stores also where there was no such upload.
+    """
+    was_aborted = False
+    for _ in range(2):
+        try:
+            client.abort_multipart_upload(path, upload_id)
+            was_aborted = True
+            if not client.list_parts(path, upload_id):
+                break
+        except ObjectNotFoundError:  # NoSuchUpload
+            break
+        except GuardedS3Error as error:
+            logger.warning("could not abort upload %s of %s: %s", upload_id, path, error)
+            break
+    return was_aborted
 
 
 class Removal:

@@ -71,9 +71,9 @@ def copy_object(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
             "the store tells no ETag: a copy could be of any version", bucket=source.bucket, key=source.key
         )
     if inside and is_single(info):
-        return upload.copy(source, info)
+        return upload.copy_object(source, info)
     if not inside and info.size < client.options.multipart_threshold:
-        return upload.put(read_range(client, source, info, 0, info.size))
+        return upload.put_object(read_range(client, source, info, 0, info.size))
 
     def once() -> Written:
         upload.start()

@@ -91,7 +91,7 @@ class PartBuffer:
         """Publish: by one PUT when no part has been sent yet."""
         rest, self._gathered = self._gathered, Gathered()
         if self._upload.may_start:
-            return self._upload.put(rest.body())
+            return self._upload.put_object(rest.body())
         if rest.size:
             self._send(rest.body())
         try:
@@ -120,7 +120,7 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
         return _upload_contents(client, upload, file, progress)
     with file.watched():
         if file.size < client.options.multipart_threshold:
-            written = upload.put(file.whole())
+            written = upload.put_object(file.whole())
             progress(file.size)
             return written
         return _upload_slices(
@@ -177,7 +177,7 @@ def _upload_slices(
 ) -> Written:
     options = client.options
     if size < options.multipart_threshold:
-        written = upload.put(piece(0, size))
+        written = upload.put_object(piece(0, size))
         progress(size)
         return written
     part_size = part_size_for(size, options.part_size)

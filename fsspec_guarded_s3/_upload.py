@@ -1,44 +1,70 @@
-"""A guarded upload: a state machine that publishes once, or not at all.
+"""A guarded upload: one write of one object, published once or not at all.
 
-Invariants:
+Theory of operation. An upload is a state machine. Only the moves of `TRANSITIONS` exist; any other is a bug
+and raises.
 
-- the states move by the table below; any other move is a bug and raises;
-- an upload id that exists is aborted unless Complete succeeded;
-- a write whose answer was lost is decided by proof - one HEAD and our write token, or an upload that is
-  still open and therefore was not completed - and never guessed;
-- the first error wins: an abort that fails is logged and does not hide it.
+    NEW -> OPEN -> COMPLETING -> COMPLETED | ABORTED | UNKNOWN
+
+- NEW: the store has nothing of it. `put_object` and `copy_object` go straight to COMPLETING, since one
+  request is the whole write. `start` (CreateMultipartUpload) and `resume` go to OPEN.
+- OPEN: there is a multipart upload, or it is being created; parts go up, here or in the background, and no
+  reader sees them. `abort` ends it here.
+- COMPLETING: the request that publishes is under way: PutObject, CopyObject or CompleteMultipartUpload.
+- COMPLETED: the object is there; `written` tells its ETag and version.
+- ABORTED: nothing was published, and the multipart upload is removed, in the background if that takes long.
+- UNKNOWN: the answer was lost and nothing proves what happened. The upload is left as it is: its parts may be
+  becoming the object. The caller gets WriteOutcomeUnknownError.
+- Back to NEW go OPEN, by `restart`, and COMPLETING, by a 409 on Complete, after which S3 wants a new upload.
+  The old one has been removed with its parts then.
+
+What follows from this:
+
+- an upload id that exists is aborted unless Complete succeeded, its outcome is unknown, or it was resumed,
+  since what was resumed once can be resumed again;
+- a lost answer is settled by proof (`_outcome`), never guessed;
+- before the first request that needs it, the store is known to honour the condition (`_probe`);
+- the first error wins: an abort that fails is logged and does not hide it;
+- after a fork the child neither publishes nor aborts what its parent began.
 """
 
 from __future__ import annotations
 
 import atexit
 import enum
-import hashlib
 import logging
 import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from urllib.parse import parse_qsl
 
-from ._aborting import Removal, finish, in_background, wait_a_moment
-from ._attribute_values import MAX_METADATA, META
+from ._aborting import Removal, abort_upload, finish, in_background, wait_a_moment
+from ._attribute_values import META
 from ._attributes import described, undescribed
-from ._bodies import FileChangedError, RequestBody, body_chunks
+from ._bodies import FileChangedError, RequestBody
 from ._client import S3Client
+from ._dropped_tags import put_dropped_tags
 from ._errors import (
     ConflictError,
     EncryptionUnsupportedError,
     GuardedS3Error,
-    ObjectChangedError,
-    ObjectNotFoundError,
     PreconditionFailedError,
-    WriteOutcomeUnknownError,
 )
-from ._models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written, same_etag
+from ._models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
+from ._outcome import (
+    Outcome,
+    PendingWrite,
+    etag_of,
+    etag_of_parts,
+    has_room_for_token,
+    settle,
+    source_changed_error,
+    taken_error,
+    unknown_error,
+    was_replaced,
+)
 from ._paths import S3Path
-from ._probe import keeps_tokens, require_guard
+from ._probe import require_guard
 from ._threads import Task
 from ._work import Living
 
@@ -58,7 +84,6 @@ class State(enum.Enum):
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
-    # NEW again: `restart`, or a 409 on Complete; that upload is removed, and a new one may be started.
     State.OPEN: frozenset({State.COMPLETING, State.ABORTED, State.NEW}),
     State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN, State.NEW}),
     State.COMPLETED: frozenset(),
@@ -80,7 +105,7 @@ def is_starting(path: S3Path) -> bool:
 
 
 class Upload:
-    """One logical write to one key: by `put`, by `copy`, or by parts and `complete`."""
+    """One write to one key: by `put_object`, by `copy_object`, or by parts and `complete`."""
 
     def __init__(
         self,
@@ -91,18 +116,17 @@ class Upload:
         *,
         same_content: bool = False,
     ) -> None:
-        """`same_content` says that the bytes are those that are there, which then prove nothing."""
+        """`headers` are those of the object. `same_content` says that its bytes are there already."""
         self._client = client
         self._path = path
         self._condition = condition
         self._headers = dict(headers or {})
-        self._shows = not condition and not same_content  # equal content proves a write: it is its effect
+        self._etag_proves = not condition and not same_content  # `_outcome` has the reasons
         self._token = ""
-        if not self._shows:
-            self._mark()
+        if not self._etag_proves:
+            self._add_token()
         self._upload_id = ""
         self._resumed = False
-        self._seen_open = False  # after an answer of Complete was lost
         self._tasks: deque[Task[None]] = deque()
         self._parts: list[Part] = []
         self._pid = os.getpid()
@@ -112,17 +136,10 @@ class Upload:
     def __repr__(self) -> str:
         return f"<Upload {self._path} {self.state.value} parts={len(self._parts)}>"
 
-    def _mark(self) -> None:
-        """Give the write a token, by which its object is known again."""
+    def _add_token(self) -> None:
+        """Have the object carry a write token, unless it does already."""
         self._token = self._token or secrets.token_hex(16)
         self._headers[f"{META}{WRITE_TOKEN}"] = self._token
-
-    def _has_room(self) -> bool:
-        """Whether a token goes into the metadata beside what is there."""
-        there = {
-            name.removeprefix(META): text for name, text in self._headers.items() if name.startswith(META)
-        }
-        return sum(map(len, (*there, *there.values()))) <= MAX_METADATA - len(WRITE_TOKEN) - 32
 
     @property
     def upload_id(self) -> str:
@@ -151,19 +168,19 @@ class Upload:
 
     # --- in one request ---
 
-    def put(self, data: RequestBody) -> Written:
-        """Publish `data` by one PutObject."""
+    def put_object(self, data: RequestBody) -> Written:
+        """Publish `data` by PutObject."""
         self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
         written = self._publish(
             lambda: self._client.put_object(self._path, data, self._condition, self._headers),
-            lambda: _md5(data),
+            lambda: etag_of(data),
         )
-        self._keep_tags()
+        self._put_dropped_tags()
         return written
 
-    def copy(self, source: S3Path, info: ObjectInfo) -> Written:
-        """Publish the version `info` of `source` by one CopyObject.
+    def copy_object(self, source: S3Path, info: ObjectInfo) -> Written:
+        """Publish the version `info` of `source` by CopyObject.
 
         Metadata is replaced only where it has to be: to change it, to carry our token, or to drop the
         source's.
@@ -181,30 +198,23 @@ class Upload:
                 lambda: info.etag,
             )
         except PreconditionFailedError as error:
-            # Without a condition on the target only the pin can have failed.
-            if not error.maybe_applied and (not self._condition or self._was_replaced(source, info)):
-                raise _source_changed(source, error) from error
+            if error.maybe_applied:
+                raise
+            # Without a condition on the target only the pin of the source can have failed.
+            if not self._condition or was_replaced(self._client, source, info.etag):
+                raise source_changed_error(source, error) from error
             raise
-        self._keep_tags()
+        self._put_dropped_tags()
         return written
-
-    def _was_replaced(self, source: S3Path, info: ObjectInfo) -> bool:
-        """Whether the 412 of a copy may have come from its source and not from the condition.
-
-        Raises the error of a look that was not answered: then nobody knows which of the two it was.
-        """
-        try:
-            return not same_etag(self._client.head_object(source).etag, info.etag)
-        except ObjectNotFoundError:
-            return True
 
     # --- in parts ---
 
     def start(self) -> None:
         """CreateMultipartUpload."""
         self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
-        if self._has_room():  # a plain one too: its ETag proves nothing where ETags of parts are no MD5s
-            self._mark()
+        # A plain write too: its ETag proves nothing where ETags of parts are no MD5s.
+        if has_room_for_token(self._headers):
+            self._add_token()
         self._move(State.OPEN)
         try:
             self._upload_id = self._client.create_multipart_upload(self._path, self._headers)
@@ -235,7 +245,7 @@ class Upload:
         try:
             copied = self._client.upload_part_copy(self._path, self._upload_id, number, source, part, etag)
         except PreconditionFailedError as error:
-            raise _source_changed(source, error) from error
+            raise source_changed_error(source, error) from error
         self._parts.append(copied)
 
     def send_part_in_background(self, number: int, data: RequestBody, concurrency: int) -> None:
@@ -269,13 +279,13 @@ class Upload:
             lambda: self._client.complete_multipart_upload(
                 self._path, self._upload_id, self._parts, self._condition
             ),
-            lambda: _multipart_digest(self._parts),
+            lambda: etag_of_parts(self._parts),
         )
         if not written.etag:  # some Ceph releases answer Complete with an empty ETag
             with suppress(GuardedS3Error):
                 found = self._client.head_object(self._path)
                 self.written = Written(found.etag, found.version_id)
-        self._keep_tags()
+        self._put_dropped_tags()
         return self.written
 
     def abort(self) -> None:
@@ -303,38 +313,25 @@ class Upload:
         while self._tasks:
             self._tasks.popleft().end()
 
-    def _remove_upload(self) -> bool:
-        """Abort the multipart upload. True when that proves that it was not completed."""
+    def _remove_upload(self) -> None:
         self._drain()  # a part that arrives after the abort would stay
-        if not self._upload_id:
-            return False
-        was_open = False
-        for _ in range(2):
-            try:
-                self._client.abort_multipart_upload(self._path, self._upload_id)
-                was_open = True
-                if not self._client.list_parts(self._path, self._upload_id):
-                    break
-            except ObjectNotFoundError:
-                break  # NoSuchUpload: it is gone
-            except GuardedS3Error as error:
-                logger.warning("could not abort upload %s of %s: %s", self._upload_id, self._path, error)
-                break
-        return was_open
+        if self._upload_id:
+            abort_upload(self._client, self._path, self._upload_id)
 
-    # --- publishing, and an answer that was lost ---
+    # --- publishing ---
 
-    def _publish(self, call: Callable[[], Written], digest: Callable[[], str]) -> Written:
+    def _publish(self, call: Callable[[], Written], etag: Callable[[], str]) -> Written:
+        """Make the request that publishes; `etag` works out the ETag of the content where it is needed."""
         try:
             written = call()
         except EncryptionUnsupportedError:  # it is there, but not as it was to be
             self._move(State.UNKNOWN)
             raise
         except GuardedS3Error as error:
-            return self._resolve(error, digest)
+            return self._settle(error, etag)
         except (FileChangedError, OSError) as error:  # of the local file
             if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
-                return self._resolve(error.__cause__, digest)
+                return self._settle(error.__cause__, etag)
             self.abort()
             raise
         except BaseException:
@@ -342,74 +339,35 @@ class Upload:
             raise
         return self._completed(written)
 
-    def _keep_tags(self) -> None:
-        """Give the new object its tags once more where the store dropped them.
-
-        Some do so for uploads in parts, and for copies with other metadata. S3 has no condition for it.
-        """
-        wanted = dict(parse_qsl(self._headers.get("x-amz-tagging", ""), keep_blank_values=True))
-        if not wanted or self._client.is_aws(self._path.bucket):
-            return
-        try:
-            found = self._client.head_object(self._path)
-        except GuardedS3Error as error:
-            logger.info("could not look whether %s has its tags: %s", self._path, error)
-            return
-        if found.tag_count >= len(wanted) or not same_etag(found.etag, self.written.etag):
-            return
-        place = S3Path(self._path.bucket, self._path.key, self.written.version_id)
-        try:
-            self._client.put_object_tags(place, wanted)
-        except GuardedS3Error as error:
-            error.message = f"the object was written, but the store dropped its tags: {error.message}"
-            error.maybe_applied = True
-            raise
+    def _settle(self, error: GuardedS3Error, etag: Callable[[], str]) -> Written:
+        """The request that publishes failed: success with proof, a definite error, or UNKNOWN."""
+        if not error.maybe_applied:
+            raise self._failed(error)
+        write = PendingWrite(
+            self._path,
+            self._condition,
+            self._token,
+            etag(),
+            self._etag_proves,
+            self._upload_id,
+            self._resumed,
+        )
+        settled = settle(self._client, write, error)
+        if settled.outcome is Outcome.APPLIED:
+            return self._completed(settled.written)
+        if settled.outcome is Outcome.TAKEN:
+            taken = taken_error(write, error, maybe_applied=settled.maybe_applied)
+            raise self._failed(taken) from error
+        if settled.outcome is Outcome.NOT_APPLIED:
+            error.maybe_applied = False
+            raise self._failed(error)
+        self._move(State.UNKNOWN)
+        raise unknown_error(write, error, settled.evidence) from error
 
     def _completed(self, written: Written) -> Written:
         self._move(State.COMPLETED)
         self.written = written
         return written
-
-    def _resolve(self, error: GuardedS3Error, content: Callable[[], str]) -> Written:
-        """Decide a failed publication: success with proof, a definite error, or WriteOutcomeUnknownError."""
-        if not error.maybe_applied:
-            raise self._failed(error)
-        digest = content()
-        found, looked = self._look()
-        another = found
-        settled = ""
-        for _ in range(2 if self._upload_id else 0):
-            if self._is_ours(found, digest):
-                break
-            settled = self._settle_upload()
-            found, looked = self._look()  # a Complete that was on its way may have landed meanwhile
-            another = found or another
-            if settled != "unclear":
-                break
-        if found is not None and self._is_ours(found, digest):
-            gone = isinstance(error, ObjectNotFoundError)  # NoSuchUpload
-            if not (self._token and found.write_token == self._token) and not gone:
-                self._remove_upload()  # equal content may be another writer's, and our upload still open
-            return self._completed(Written(found.etag, found.version_id))
-        if settled == "open":
-            error.maybe_applied = False
-            if another is not None and self._condition.create:
-                raise self._failed(self._taken(error, maybe_applied=False)) from error
-            raise self._failed(error)
-        if another is not None and self._is_anothers(another, digest):
-            raise self._failed(self._taken(error, maybe_applied=True)) from error
-        if settled == "kept":
-            looked += "; the upload is still open: resume it again"
-        self._move(State.UNKNOWN)
-        raise WriteOutcomeUnknownError(
-            f"no attempt to write was answered clearly (the last one: {error.message}), and nothing proves "
-            f"whether one was applied: {looked}",
-            bucket=self._path.bucket,
-            key=self._path.key,
-            operation=error.operation,
-            status=error.status,
-            maybe_applied=True,
-        ) from error
 
     def _failed(self, error: GuardedS3Error) -> GuardedS3Error:
         """Nothing was published: clean up, and say what may be done next."""
@@ -423,95 +381,8 @@ class Upload:
             self.abort()
         return error
 
-    def _look(self) -> tuple[ObjectInfo | None, str]:
-        """The object that is there now, and what was seen in words."""
-        try:
-            found = self._client.head_object(self._path)
-        except ObjectNotFoundError:
-            return None, "there is no object now"
-        except GuardedS3Error as error:
-            return None, f"the object could not be looked at ({error.message})"
-        if not found.etag:  # as on a portal's login page
-            return None, "the object could not be looked at (HeadObject was answered without an ETag)"
-        return found, f"an object with ETag {found.etag} is there, which may be another writer's"
-
-    def _is_ours(self, found: ObjectInfo | None, digest: str) -> bool:
-        """A write is proved by its token, a plain one by equal content too: its effect is there."""
-        if found is None:
-            return False
-        if self._token and found.write_token == self._token:
-            return True
-        return self._shows and same_etag(found.etag, digest)
-
-    def _is_anothers(self, found: ObjectInfo, digest: str) -> bool:
-        """Whether `found` proves that the condition does not hold any more."""
-        if not self._condition or same_etag(found.etag, self._condition.if_match or ""):
-            return False
-        if not self._token:
-            return not same_etag(found.etag, digest)
-        return bool(found.write_token) or keeps_tokens(self._client, self._path)
-
-    def _taken(self, error: GuardedS3Error, *, maybe_applied: bool) -> GuardedS3Error:
-        said = "the key was taken by" if self._condition.create else "the object was replaced by"
-        return self._condition.failure(
-            f"{said} another writer",
-            bucket=self._path.bucket,
-            key=self._path.key,
-            operation=error.operation,
-            status=error.status,
-            maybe_applied=maybe_applied,
-        )
-
-    def _settle_upload(self) -> str:
-        """Abort the multipart upload, and say what that proves.
-
-        "open": it was not completed, and never can be now. "gone": it was completed, or aborted by another.
-        "unclear": the store did not tell; a request that is on its way may complete it still. "kept": the
-        same of one that is open, but was resumed, and is not given up for a proof.
-        """
-        try:
-            self._client.list_parts(self._path, self._upload_id)
-            self._seen_open = True  # some stores answer 204 to the abort of an upload that is not there
-        except ObjectNotFoundError:
-            return "gone"
-        except GuardedS3Error as error:
-            logger.info("could not look at upload %s of %s: %s", self._upload_id, self._path, error)
-        if self._resumed:
-            return "kept" if self._seen_open else "unclear"
-        return "open" if self._remove_upload() and self._seen_open else "unclear"
-
-
-def _source_changed(source: S3Path, error: PreconditionFailedError) -> ObjectChangedError:
-    return ObjectChangedError(
-        "the source was replaced before it was copied",
-        bucket=source.bucket,
-        key=source.key,
-        operation=error.operation,
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
-    )
-
-
-def _md5(data: RequestBody) -> str:
-    """What S3 makes the ETag of, "" for a file that does not have the bytes any more."""
-    digest = hashlib.md5(usedforsecurity=False)
-    try:
-        for chunk in body_chunks(data):
-            digest.update(chunk)
-    except FileChangedError:
-        return ""
-    return digest.hexdigest()
-
-
-def _multipart_digest(parts: list[Part]) -> str:
-    """The ETag of a multipart object where part ETags are MD5s: md5 of the md5s, and the count."""
-    ordered = sorted(parts, key=lambda part: part.number)
-    try:
-        joined = b"".join(bytes.fromhex(part.etag.strip('"')) for part in ordered)
-    except ValueError:
-        return ""
-    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(ordered)}"
+    def _put_dropped_tags(self) -> None:
+        put_dropped_tags(self._client, self._path, self._headers, self.written)
 
 
 @atexit.register
