@@ -38,9 +38,10 @@ from ._models import Condition
 from ._namespace import write_condition
 from ._opening import Opening, known_cache
 from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
-from ._parts import copy_file, resume_file, upload_bytes, upload_file
+from ._resume import resume_file
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
+from ._sources import copy_file, upload_bytes, upload_file
 from ._target_file import write_whole
 from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload

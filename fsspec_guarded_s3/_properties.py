@@ -17,7 +17,7 @@ from . import _paths
 from ._attribute_values import META
 from ._attributes import Attributes, described, undescribed
 from ._client import S3Client
-from ._copying import condition_onto_itself, copies_inside, copy_object, is_single
+from ._copying import condition_onto_itself, copy_version, is_single, store_can_copy
 from ._keywords import check_type
 from ._listing import Listing
 from ._models import SSE_S3, Condition, ObjectInfo, Written
@@ -81,12 +81,12 @@ class Properties(Listing):
         onto_itself = source == target
         if onto_itself and not condition:
             condition = condition_onto_itself(self._client, target, info)
-        inside = copies_inside(self._client, target, condition, info)
-        if not (inside and is_single(info) and self._client.is_aws(target.bucket)):
+        by_store = store_can_copy(self._client, target, condition, info)
+        if not (by_store and is_single(info) and self._client.is_aws(target.bucket)):
             headers |= self._tagging(source, info, headers)
         client = self._client_for(given)
         upload = Upload(client, target, condition, headers, same_content=onto_itself)
-        return copy_object(self._client_for(given.of_source()), upload, source, info, inside)
+        return copy_version(self._client_for(given.of_source()), upload, source, info, by_store)
 
     # --- metadata ---
 

@@ -10,6 +10,7 @@ mapping.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from shutil import SpecialFileError
 from types import TracebackType
 
 from ._bodies import CHANGED, CHUNK, FileChangedError, FileSlice, WatchedSlice
+from ._checksums import algorithms, body_crc
 from ._error_codes import OTHER_BYTES
 from ._errors import ResponseError
+from ._models import Part
 
 
 def is_special(path: str) -> bool:
@@ -110,3 +113,32 @@ class SourceFile:
             if error.code in OTHER_BYTES and (self._was_written(now) or now.st_size != self.size):
                 raise FileChangedError(CHANGED) from error
             raise
+
+
+def check_unchanged(file: SourceFile, parts: list[Part]) -> None:
+    """Raises FileChangedError unless `parts` together are one content of the file.
+
+    One that is longer by now may have been written anew from its start: its bytes are compared.
+    """
+    if not file.grew():
+        return
+    start = 0
+    for part in sorted(parts, key=lambda part: part.number):
+        if is_equal(part, file.piece(start, start + part.size)) is False:
+            raise FileChangedError("the local file was written anew while it was uploaded: upload it again")
+        start += part.size
+
+
+def is_equal(part: Part, piece: FileSlice) -> bool | None:
+    """Whether `part` holds the bytes of `piece`; None where it has no CRC or MD5 that could prove it."""
+    if part.size != piece.stop - piece.start:
+        return False
+    if part.crc is not None and part.crc.algorithm in algorithms():
+        return part.crc == body_crc(piece, part.crc.algorithm)
+    etag = part.etag.strip('"')
+    if len(etag) != 32:
+        return None
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in piece.chunks():
+        digest.update(chunk)
+    return digest.hexdigest() == etag

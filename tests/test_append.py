@@ -102,7 +102,7 @@ def test_completion_names_the_checksums_of_copied_parts(
     call: Callable[[GuardedS3FileSystem], None], part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some stores refuse a completion otherwise; where the whole object is checked, copied parts are too."""
-    monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", part)
+    monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._COPY_PART", part)
     monkeypatch.setattr("fsspec_guarded_s3._copying.MAX_SINGLE_PUT", 5 * MIB)
     fake = FakeS3("bucket")
     fake.wants_checksums = True
@@ -139,7 +139,7 @@ def test_checksum_of_a_copied_part_that_is_of_no_use_is_left_out(told: str) -> N
 
 def test_object_of_more_than_one_copied_part_keeps_all_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """With copied parts of up to 10 MiB instead of 128."""
-    monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", 10 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._COPY_PART", 10 * MIB)
     fake = FakeS3("bucket")
     old = period_free(21 * MIB + 1, seed=3)
     fake.put(*SLOT, old)

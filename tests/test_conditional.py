@@ -261,7 +261,7 @@ def test_copy_with_a_conflict_is_tried_again() -> None:
 def test_copy_in_parts_keeps_metadata_and_leaves_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a single copy of up to 1 MiB instead of 5 GiB."""
     monkeypatch.setattr("fsspec_guarded_s3._copying.MAX_SINGLE_PUT", MIB)
-    monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", 10 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._COPY_PART", 10 * MIB)
     fake = FakeS3("bucket")
     fake.put("bucket", "a", LARGE, owner="me")
     with ScriptedServer(handler=fake) as server:

@@ -234,8 +234,8 @@ def test_a_copy_is_all_of_one_version(
     old, theirs = (OLD, THEIRS) if not in_parts else (b"o" * 24 * MIB, b"N" * 24 * MIB)
     if in_parts:
         monkeypatch.setattr("fsspec_guarded_s3._copying.MAX_SINGLE_PUT", MIB)
-        monkeypatch.setattr("fsspec_guarded_s3._copying._COPY_PART", 8 * MIB)
-        monkeypatch.setattr("fsspec_guarded_s3._copying._SENT_PART", 8 * MIB)
+        monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._COPY_PART", 8 * MIB)
+        monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._SENT_PART", 8 * MIB)
 
     def make() -> FakeS3:
         fake = FakeS3("bucket", ignored=ignored)
@@ -294,7 +294,7 @@ def test_a_change_in_place_loses_no_newer_version(
 
 def test_an_append_to_a_large_object_copies_no_newer_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The object changes, and changes back before the upload is completed: If-Match alone would not tell."""
-    monkeypatch.setattr("fsspec_guarded_s3._copying._SENT_PART", 8 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._copy_in_parts._SENT_PART", 8 * MIB)
     old, theirs = b"o" * 12 * MIB, b"N" * 12 * MIB
     fake = FakeS3("bucket", ignored=["copy_source_parts"])
     before = fake.put("bucket", "a", old)

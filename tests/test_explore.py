@@ -26,10 +26,12 @@ import tenacity
 from fsspec_guarded_s3 import (
     GuardedS3FileSystem,
     _aborting,
+    _copy_in_parts,
     _copying,
     _deadline,
     _exchange,
     _options,
+    _outcome,
     _probe,
     _retry,
     _signing,
@@ -75,8 +77,8 @@ class Explorer:
         monkeypatch.setattr(_upload, "secrets", self.tokens)
         monkeypatch.setattr(_options, "MIN_PART_SIZE", 1)
         monkeypatch.setattr(_options, "MIB", 1)
-        monkeypatch.setattr(_copying, "_COPY_PART", PART)
-        monkeypatch.setattr(_copying, "_SENT_PART", PART)
+        monkeypatch.setattr(_copy_in_parts, "_COPY_PART", PART)
+        monkeypatch.setattr(_copy_in_parts, "_SENT_PART", PART)
         monkeypatch.setattr(_threads, "_pool", AtOnce())
         monkeypatch.setattr(_aborting, "_start", lambda call: call())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
@@ -270,28 +272,28 @@ def test_two_callers_are_merged_rightly(explorer: Explorer) -> None:
 # --- that the promises are watched -----------------------------------------------------------------
 
 
-def _trust_412(self: _upload.Upload, error: GuardedS3Error, digest: str) -> Written:
+def _trust_412(self: _upload.Upload, error: GuardedS3Error, etag: Callable[[], str]) -> Written:
     error.maybe_applied = False
     raise self._failed(error)
 
 
-def _trust_content(self: _upload.Upload, found: Any, digest: str) -> bool:
-    return found is not None and same_etag(found.etag, digest)
+def _trust_content(self: _outcome.PendingWrite, found: Any) -> bool:
+    return found is not None and same_etag(found.etag, self.etag)
 
 
-def _no_abort(self: _upload.Upload) -> bool:
-    return False
+def _no_abort(self: _upload.Upload) -> None:
+    """Leave the upload as it is."""
 
 
 def _never_ambiguous(error: BaseException) -> bool:
     return False
 
 
-def _always_taken(self: _upload.Upload, found: Any, digest: str) -> bool:
+def _always_taken(client: S3Client, found: Any, write: _outcome.PendingWrite) -> bool:
     return True
 
 
-def _never_ours(self: _upload.Upload, found: Any, digest: str) -> bool:
+def _never_ours(self: _outcome.PendingWrite, found: Any) -> bool:
     return False
 
 
@@ -307,20 +309,20 @@ def _pin_is_trusted(*arguments: Any) -> bool:
 
 
 _ROOT = "fsspec_guarded_s3"
-_RESOLVE = "_upload.Upload._resolve"
+_SETTLE = "_upload.Upload._settle"
 BROKEN: list[tuple[str, str, str, Any, str]] = [
-    ("a 412 is trusted", "put_if_absent", _RESOLVE, _trust_412, "but nobody else had an object there"),
+    ("a 412 is trusted", "put_if_absent", _SETTLE, _trust_412, "but nobody else had an object there"),
     (
         "equal content is trusted",
         "put_if_absent",
-        "_upload.Upload._is_ours",
+        "_outcome.PendingWrite.has_made",
         _trust_content,
         "success, but our bytes",
     ),
     (
         "a token is not known",
         "put_if_absent",
-        "_upload.Upload._is_ours",
+        "_outcome.PendingWrite.has_made",
         _never_ours,
         "unknown, but our object was seen",
     ),
@@ -341,7 +343,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     (
         "everything proves another's write",
         "swap",
-        "_upload.Upload._is_anothers",
+        "_outcome._defeats",
         _always_taken,
         "was said to be replaced, and was not",
     ),
@@ -355,14 +357,14 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     (
         "a pin is trusted that is not kept",
         "copy, plain, read and sent",
-        "_properties.copies_inside",
+        "_properties.store_can_copy",
         _pin_is_trusted,
         "not the one that was looked at",
     ),
     (
         "equal bytes prove a change of metadata",
         "setxattr, the pin alone",
-        "_upload.Upload._is_ours",
+        "_outcome.PendingWrite.has_made",
         _trust_content,
         "success, but our bytes",
     ),

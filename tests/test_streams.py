@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, WriteOutcomeUnknownError, _copying, _spool
+from fsspec_guarded_s3 import GuardedS3FileSystem, WriteOutcomeUnknownError, _copy_in_parts, _spool
 from fsspec_guarded_s3._bodies import FileSlice, body_chunks, body_size
 from fsspec_guarded_s3._models import WRITE_TOKEN, ObjectInfo
 from fsspec_guarded_s3._options import MAX_PART_SIZE, MAX_PARTS, Options
@@ -229,7 +229,7 @@ def together(calls: Any, limit: int | None = None) -> None:
 def test_there_is_room_to_append_to_an_object_of_any_size(size: int) -> None:
     client: Any = SimpleNamespace(side_by_side=together)
     upload: Any = Copied()
-    count = _copying._copy_parts(client, upload, None, ObjectInfo('"e"', size))  # type: ignore[arg-type]
+    count = _copy_in_parts._copy_parts(client, upload, None, ObjectInfo('"e"', size))  # type: ignore[arg-type]
     assert count == len(upload.sizes) <= max(1000, -(-size // MAX_PART_SIZE) + 1)
     assert sum(upload.sizes) == size and max(upload.sizes) <= MAX_PART_SIZE
     buffer = PartBuffer(upload, Options())
