@@ -94,8 +94,8 @@ class PartBuffer:
     """Cuts a stream of unknown length into parts and uploads them in the background.
 
     Memory is bounded: parts of more than `_spool.IN_MEMORY` bytes are gathered in temporary files and sent
-    from there, and few parts are under way. Part sizes double every `_PARTS_OF_ONE_SIZE` parts up to 5 GiB, so
-    that 10,000 suffice for some 30 TiB, unless the store wants all of one size.
+    from there, and few parts are under way. Part sizes double every 500 parts up to 5 GiB, so that 10,000
+    suffice for some 30 TiB, unless the store wants all of one size.
     """
 
     def __init__(self, upload: Upload, options: Options) -> None:
