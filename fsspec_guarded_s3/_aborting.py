@@ -37,9 +37,9 @@ def abort_upload(client: S3Client, path: S3Path, upload_id: str) -> bool:
     was_aborted = False
     for _ in range(2):
         try:
-            client.abort_multipart_upload(path, upload_id)
+            client.multipart.abort_multipart_upload(path, upload_id)
             was_aborted = True
-            if not client.list_parts(path, upload_id):
+            if not client.multipart.list_parts(path, upload_id):
                 break
         except ObjectNotFoundError:  # NoSuchUpload
             break

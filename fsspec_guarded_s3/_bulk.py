@@ -128,10 +128,10 @@ class Bulk(Namespace):
 
     def _ask_head(self, client: S3Client, path: str) -> Callable[[], ObjectInfo]:
         location = self._object(path)
-        early = client.ask_head(location)
+        early = client.reads.ask_head(location)
 
         def pin() -> ObjectInfo:
-            info = client.head_object(location, early)
+            info = client.reads.head_object(location, early)
             check_etag(info.etag)
             return info
 
@@ -235,7 +235,7 @@ class Bulk(Namespace):
             with lock:
                 callback.relative_update(1)
 
-        self._client.side_by_side(partial(one, *pair) for pair in pairs)
+        self._client.scheduler.run(partial(one, *pair) for pair in pairs)
 
     def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
         """Write bytes to one path, or each value of a dict to its path; side by side."""
@@ -297,7 +297,7 @@ class Bulk(Namespace):
                 if on_error == "raise":
                     raise
 
-        self._client.side_by_side(partial(one, *pair) for pair in pairs)
+        self._client.scheduler.run(partial(one, *pair) for pair in pairs)
         return copied
 
     def _copy_by_own_verb(self, source: str, target: str, **kwargs: Any) -> ObjectInfo | None:
@@ -308,7 +308,7 @@ class Bulk(Namespace):
         info = None
         if not only_directory and location.key:
             try:
-                info = client.head_object(location)
+                info = client.reads.head_object(location)
             except ObjectNotFoundError:
                 if not self.isdir(source):
                     raise

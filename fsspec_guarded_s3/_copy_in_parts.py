@@ -45,7 +45,7 @@ def _copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
         partial(upload.copy_part, number, source, part, info.etag) for number, part in enumerate(ranges, 1)
     ]
     try:
-        client.side_by_side(calls)
+        client.scheduler.run(calls)
     except (ProtocolError, InvalidRequestError) as error:
         logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
         upload.restart()
@@ -64,7 +64,7 @@ def _send_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
 
     ranges = _ranges(info.size, _SENT_PART)
     calls = [partial(send, number, part) for number, part in enumerate(ranges, 1)]
-    client.side_by_side(calls, _PARTS_IN_MEMORY)
+    client.scheduler.run(calls, _PARTS_IN_MEMORY)
     return len(ranges)
 
 

@@ -23,6 +23,7 @@ from ._client import S3Client
 from ._errors import ObjectChangedError
 from ._filesystem import GuardedS3FileSystem
 from ._options import MIN_PART_SIZE, Options
+from ._store import Store
 
 _ROUNDS = 10  # of the race
 _PARTS = 8  # of dask's dataset
@@ -194,17 +195,17 @@ def _replaced(root: str, options: dict[str, Any]) -> None:
 def _failed_write(root: str, options: dict[str, Any]) -> None:
     _say("an exception while writing 12 MB, to a free key and over an object")
     fs = GuardedS3FileSystem(**options, part_size=MIN_PART_SIZE, multipart_threshold=MIN_PART_SIZE)
-    client = S3Client(Options.parse(options))
+    client = S3Client(Store(Options.parse(options)))
     fs.pipe_file(f"{root}/old", b"old")
     open_before = 0
     for name in ("half", "old"):
         bucket, _, key = fs._strip_protocol(f"{root}/{name}").partition("/")
         with suppress(KeyError), fs.open(f"{root}/{name}", "wb") as file:
             file.write(b"x" * 12_000_000)
-            open_before += len(client.list_multipart_uploads(bucket, key))
+            open_before += len(client.multipart.list_multipart_uploads(bucket, key))
             raise KeyError("the program failed here")
     bucket, _, prefix = fs._strip_protocol(root).partition("/")
-    uploads = client.list_multipart_uploads(bucket, f"{prefix}/")
+    uploads = client.multipart.list_multipart_uploads(bucket, f"{prefix}/")
     there = fs.exists(f"{root}/half")
     old = fs.cat_file(f"{root}/old")
     _check(

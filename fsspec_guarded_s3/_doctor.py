@@ -32,6 +32,7 @@ from ._models import Condition, ListPage
 from ._options import Options
 from ._paths import S3Path
 from ._probe import probe
+from ._store import Store
 from ._transport import shared_transport
 
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "failed", "skipped"
@@ -103,7 +104,7 @@ class _Patient:
         self.path = path
         self.read_only = read_only
         self.transport = shared_transport(options)
-        self.client = S3Client(options)
+        self.client = S3Client(Store(options))
         folder = path.key.rpartition("/")[0]
         name = f".gs3-doctor-{secrets.token_hex(8)}"
         self.trial = path.child(f"{folder}/{name}" if folder else name)
@@ -125,7 +126,7 @@ class _Patient:
 
 def _endpoint(patient: _Patient) -> Seen:
     try:
-        endpoint = patient.client.endpoint(patient.path.bucket)
+        endpoint = patient.client.store.endpoint(patient.path.bucket)
         proxy = patient.transport.proxy(endpoint.scheme, endpoint.host)
     except ValueError as error:
         return _failed(error, "correct --endpoint-url, --profile, --region or the AWS configuration")
@@ -193,7 +194,7 @@ def _credentials(patient: _Patient) -> Seen:
     if patient.options.anon:
         return _skipped("requests are not signed")
     try:
-        key, source = patient.client.identity()
+        key, source = patient.client.store.identity()
     except AccessDeniedError as error:
         remedy = (
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass --profile; --anon for public buckets"
@@ -212,7 +213,7 @@ _NO_S3 = "is --endpoint-url the address of the S3 API, and not of a console or w
 def _answer(patient: _Patient) -> Seen:
     path = patient.path
     try:
-        patient.page = next(patient.client.list_objects(path.bucket, path.key, max_keys=1))
+        patient.page = next(patient.client.listings.list_objects(path.bucket, path.key, max_keys=1))
     except ResponseError as error:
         patient.refusal = error
     except TransportError as error:
@@ -223,7 +224,7 @@ def _answer(patient: _Patient) -> Seen:
     if refusal and not refusal.code:
         return _failed(f"HTTP {refusal.status} without an error document: no S3", _NO_S3)
     try:
-        patient.server_date = patient.client.bucket_headers(path.bucket).get("date", "")
+        patient.server_date = patient.client.buckets.bucket_headers(path.bucket).get("date", "")
     except ResponseError as error:
         patient.server_date = error.server_date
     return _ok("it speaks S3")
@@ -247,7 +248,7 @@ def _clock(patient: _Patient) -> Seen:
 
 
 def _region(patient: _Patient) -> Seen:
-    before, now = patient.endpoint.region, patient.client.endpoint(patient.path.bucket).region
+    before, now = patient.endpoint.region, patient.client.store.endpoint(patient.path.bucket).region
     if patient.refusal and patient.code in _REGION_CODES:
         region = patient.refusal.region
         return _failed(f"the bucket is not in {before}", f"pass --region {region or 'with the right one'}")
@@ -315,7 +316,7 @@ def _read(patient: _Patient) -> Seen:
         return _skipped("there is nothing to read")
     path = patient.path.child(key)
     try:
-        read_range(patient.client, path, patient.client.head_object(path), 0, 1)
+        read_range(patient.client, path, patient.client.reads.head_object(path), 0, 1)
     except AccessDeniedError as error:
         if error.code == "InvalidObjectState":
             return _skipped(f"{path} is archived")
@@ -340,9 +341,9 @@ def _delete(patient: _Patient) -> Seen:
 def _remove(patient: _Patient, version: str | None) -> None:
     """Delete a version of the trial's key, or all that shows, and the delete marker that this may leave."""
     path = S3Path(patient.trial.bucket, patient.trial.key, version)
-    marker = patient.client.delete_object(path)
+    marker = patient.client.deletions.delete_object(path)
     if marker and version is None:
-        patient.client.delete_object(S3Path(path.bucket, path.key, marker))
+        patient.client.deletions.delete_object(S3Path(path.bucket, path.key, marker))
 
 
 def _write(patient: _Patient) -> Seen:
@@ -350,11 +351,11 @@ def _write(patient: _Patient) -> Seen:
         return _skipped("read-only")
     client, trial = patient.client, patient.trial
     try:
-        version = client.put_object(trial, b"doctor", Condition(), {}).version_id
+        version = client.writes.put_object(trial, b"doctor", Condition(), {}).version_id
     except AccessDeniedError:
         return _denied("writing", "s3:PutObject")
     try:
-        kept = read_range(client, trial, client.head_object(trial), 0, 6)
+        kept = read_range(client, trial, client.reads.head_object(trial), 0, 6)
     except AccessDeniedError:
         found = _denied("reading what was written", "s3:GetObject")
     else:

@@ -13,18 +13,18 @@ from collections.abc import Callable
 from functools import partial
 
 from ._checksums import ObjectChecksum
-from ._client import Cursor, S3Client
+from ._client import S3Client
 from ._deadline import Deadline
-from ._errors import ChecksumMismatchError, ObjectChangedError, TransportError
-from ._exchange import Early
+from ._early import Early
+from ._errors import ChecksumMismatchError, ObjectChangedError
 from ._models import Body, ObjectInfo
 from ._paths import S3Path
 from ._pinned import check_etag
+from ._reads import Cursor, Drain
 from ._target_file import TargetFile
 
 _SLICE = 2**20
 Progress = Callable[[int], None]
-Drain = Callable[[Body, Cursor], None]
 
 
 def _into_memory(view: memoryview, origin: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
@@ -69,16 +69,16 @@ def _range_calls(
 ) -> list[Callable[[], None]]:
     """The calls that get [start, stop) in ranges, all pinned to the version `pin`."""
     check_etag(pin.etag)
-    size = client.range_size()
+    size = client.scheduler.range_size()
     cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
-    return [partial(client.read_range, path, cursor, pin, drain) for cursor in cursors]
+    return [partial(client.reads.read_range, path, cursor, pin, drain) for cursor in cursors]
 
 
 def _fetch_ranges(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> None:
     """Get [start, stop) in ranges side by side, all pinned to the version `pin`."""
-    client.side_by_side(_range_calls(client, path, pin, start, stop, drain))
+    client.scheduler.run(_range_calls(client, path, pin, start, stop, drain))
 
 
 def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
@@ -95,8 +95,8 @@ def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop
     if stop - start > client.options.range_size:
         return partial(read_range, client, path, info, start, stop)
     cursor = Cursor(start, stop)
-    early = client.ask_range(path, cursor, info)
-    return partial(_received, start, stop, partial(client.read_range, path, cursor, info, early=early))
+    early = client.reads.ask_range(path, cursor, info)
+    return partial(_received, start, stop, partial(client.reads.read_range, path, cursor, info, early=early))
 
 
 def _received(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
@@ -109,7 +109,7 @@ def _received(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
 
 def ask_whole(client: S3Client, path: S3Path) -> Callable[[], bytes]:
     """Ask for a whole object; the function that this returns reads it, as `read_whole` does."""
-    return partial(read_whole, client, path, client.ask_object(path))
+    return partial(read_whole, client, path, client.reads.ask_object(path))
 
 
 def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
@@ -122,37 +122,25 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
     def receive(body: Body, deadline: Deadline) -> bytes:
         size = body.length or 0
         buffer = _sized(size)
-        check = ObjectChecksum.for_stored(client.stored_checksum(body))
+        check = ObjectChecksum.for_stored(client.reads.stored_checksum(body))
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
             first = Cursor(0, min(client.options.range_size, size))
-            begin = partial(_finish_first, client, path, body, first, drain, deadline)
+            pin = client.reads.version_of(body)
+            begin = partial(client.reads.read_range, path, first, pin, drain, deadline, body=body)
             if first.stop == size:
                 begin()
             else:
-                rest = _range_calls(client, path, client.version_of(body), first.stop, size, drain)
-                client.side_by_side([begin, *rest])
+                rest = _range_calls(client, path, pin, first.stop, size, drain)
+                client.scheduler.run([begin, *rest])
         if check:
             check.verify()
         return buffer.getvalue()
 
     try:
-        return client.read_object(path, receive, early)
+        return client.reads.read_object(path, receive, early)
     except ChecksumMismatchError:
-        return client.read_object(path, receive)
-
-
-def _finish_first(
-    client: S3Client, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: Deadline
-) -> None:
-    """Take the first range from the answer that is at hand; where it breaks, ask for what is missing."""
-    try:
-        drain(body, cursor)
-    except TransportError as error:
-        client.read_range(path, cursor, client.version_of(body), drain, deadline, failed=error)
-    else:
-        if cursor.position < cursor.stop:
-            client.read_range(path, cursor, client.version_of(body), drain, deadline)
+        return client.reads.read_object(path, receive)
 
 
 def _sized(size: int) -> io.BytesIO:
@@ -177,11 +165,11 @@ def download(
     `begin` gets the size in bytes, `progress` the bytes that arrived. Replaced while it is read: one new
     start with a fresh HEAD, then ObjectChangedError.
     """
-    info = client.head_object(path)
+    info = client.reads.head_object(path)
     try:
         _download_version(client, path, info, local, begin, progress)
     except (ObjectChangedError, ChecksumMismatchError):
-        info = client.head_object(path)
+        info = client.reads.head_object(path)
         _download_version(client, path, info, local, begin, progress)
 
 

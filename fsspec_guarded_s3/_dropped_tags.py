@@ -25,17 +25,17 @@ def put_dropped_tags(client: S3Client, path: S3Path, headers: Mapping[str, str],
     PutObjectTagging, with a message that says that the object was written.
     """
     wanted = dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
-    if not wanted or client.is_aws(path.bucket):
+    if not wanted or client.store.is_aws(path.bucket):
         return
     try:
-        found = client.head_object(path)
+        found = client.reads.head_object(path)
     except GuardedS3Error as error:
         logger.info("could not look whether %s has its tags: %s", path, error)
         return
     if found.tag_count >= len(wanted) or not same_etag(found.etag, written.etag):
         return
     try:
-        client.put_object_tags(S3Path(path.bucket, path.key, written.version_id), wanted)
+        client.subresources.put_object_tagging(S3Path(path.bucket, path.key, written.version_id), wanted)
     except GuardedS3Error as error:
         error.message = f"the object was written, but the store dropped its tags: {error.message}"
         error.maybe_applied = True

@@ -36,7 +36,7 @@ def delete_versions(client: S3Client, etags: Mapping[S3Path, str]) -> Failed:
         buckets.setdefault(path.bucket, {})[path] = etag
     failed: Failed = {}
     calls = [call for found in buckets.values() for call in _calls(client, found, failed)]
-    client.side_by_side(calls)
+    client.scheduler.run(calls)
     return failed
 
 
@@ -62,7 +62,7 @@ def _calls(client: S3Client, etags: Mapping[S3Path, str], failed: Failed) -> Ite
 
 def _many(client: S3Client, bucket: str, etags: Mapping[str, str], failed: Failed) -> None:
     try:
-        errors = client.delete_objects(bucket, etags)
+        errors = client.deletions.delete_objects(bucket, etags)
     except GuardedS3Error as error:
         errors = dict.fromkeys(etags, error)
     for key, refusal in errors.items():
@@ -73,10 +73,10 @@ def _one(
     client: S3Client, path: S3Path, etag: str, failed: Failed, *, looks: bool, conditional: bool
 ) -> None:
     try:
-        found = client.head_object(path).etag if looks else etag
+        found = client.reads.head_object(path).etag if looks else etag
         if not same_etag(found, etag):
             raise ObjectChangedError(f"it had ETag {etag} and has {found} now")
-        client.delete_object(path, etag if conditional else None)
+        client.deletions.delete_object(path, etag if conditional else None)
     except GuardedS3Error as error:
         _note(client, path, error, failed)
 
@@ -103,7 +103,7 @@ def _note(client: S3Client, path: S3Path, error: GuardedS3Error, failed: Failed)
 
 def _is_gone(client: S3Client, path: S3Path) -> bool:
     try:
-        client.head_object(path)
+        client.reads.head_object(path)
     except ObjectNotFoundError:
         return True
     except GuardedS3Error as error:

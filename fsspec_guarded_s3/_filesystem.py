@@ -42,6 +42,7 @@ from ._resume import resume_file
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
 from ._sources import copy_file, upload_bytes, upload_file
+from ._store import Store
 from ._target_file import write_whole
 from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload
@@ -177,8 +178,7 @@ class GuardedS3FileSystem(Opening):
         self._listings = ListingCache(self.dircache)
         self.blocksize = self._options.block_size
         self._attributes = self._options.attributes()
-        self._client = S3Client(self._options)
-        self._client.changed = _listing_cache.forget
+        self._client = S3Client(Store(self._options, _listing_cache.forget))
 
     @classmethod
     def _read_configured(cls, storage_options: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class GuardedS3FileSystem(Opening):
         client = self._client_for(Attributes.parse_reading(kwargs, self.cat_file)) if kwargs else self._client
         if start in (None, 0) and end is None:
             return read_whole(client, location)
-        info = client.head_object(location)
+        info = client.reads.head_object(location)
         first, stop, _ = span(start, end).indices(info.size)
         return read_range(client, location, info, first, stop)
 
@@ -368,7 +368,7 @@ class GuardedS3FileSystem(Opening):
         failed: dict[str, BaseException] = {}
 
         def once() -> str:
-            info = self._client.head_object(location)
+            info = self._client.reads.head_object(location)
             old = read_range(self._client, location, info, 0, info.size)
             try:
                 new = fn(old)
@@ -389,7 +389,7 @@ class GuardedS3FileSystem(Opening):
         def conflict(error: BaseException) -> bool:
             return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
 
-        etag = self._client.repeat_while(conflict, once, max_attempts)
+        etag = self._client.store.retry.repeat_while(conflict, once, max_attempts)
         return etag
 
     def put_if_absent(self, path: str, data: bytes, **kwargs: Any) -> bool:

@@ -63,7 +63,7 @@ def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
     def measure(item: PendingUpload) -> None:
         where = path.child(item.key)
         try:
-            parts = client.list_parts(where, item.upload_id)
+            parts = client.multipart.list_parts(where, item.upload_id)
         except ObjectNotFoundError:
             return  # completed or aborted since
         size = sum(part.size for part in parts)
@@ -79,14 +79,14 @@ def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:
             )
         )
 
-    client.side_by_side(partial(measure, item) for item in pending)
+    client.scheduler.run(partial(measure, item) for item in pending)
     latest = datetime.max.replace(tzinfo=timezone.utc)
     return sorted(found, key=lambda upload: (upload.initiated or latest, upload.path.key, upload.upload_id))
 
 
 def _pending(client: S3Client, path: S3Path) -> Iterable[PendingUpload]:
     try:
-        return client.list_multipart_uploads(path.bucket, path.key)
+        return client.multipart.list_multipart_uploads(path.bucket, path.key)
     except ObjectNotFoundError as error:
         if error.code == "NoSuchUpload":  # rclone's answer for a bucket that has none
             return ()
@@ -120,12 +120,12 @@ def _abort(client: S3Client, upload: StaleUpload) -> bool:
     aborted = False
     for _ in range(3):
         try:
-            client.abort_multipart_upload(upload.path, upload.upload_id)
+            client.multipart.abort_multipart_upload(upload.path, upload.upload_id)
         except ObjectNotFoundError as error:
             return aborted or error.maybe_applied  # else somebody else completed or aborted it
         aborted = True
         try:
-            left = client.list_parts(upload.path, upload.upload_id)
+            left = client.multipart.list_parts(upload.path, upload.upload_id)
         except ObjectNotFoundError:
             return True
         if not left:

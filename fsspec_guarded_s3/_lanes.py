@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ._work import TURN, check, renew_after_fork
 
@@ -19,6 +19,7 @@ AT_FIRST = 16
 LEAST = 4
 AHEAD = 300.0  # seconds that the bodies under way may take together
 _LOOK = 0.05  # seconds, until the line has been measured
+_NOTHING = nullcontext()
 
 
 class _Lane:
@@ -50,16 +51,16 @@ class Lanes:
         self._began: float | None = None  # when enough of them shared the line to measure it
         self._ended = 0  # bytes of bodies that have ended since
 
-    @contextmanager
-    def enter(self, size: int, moved: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    def enter(self, size: int, moved: Callable[[], int] = lambda: 0) -> AbstractContextManager[None]:
         """Wait until a body of `size` bytes may begin, and count it until it has ended.
 
         `moved` tells how much of it has arrived. Of what is sent only the end is known, since the kernel
         takes much at once.
         """
-        if size < LARGE:
-            yield
-            return
+        return _NOTHING if size < LARGE else self._entered(size, moved)
+
+    @contextmanager
+    def _entered(self, size: int, moved: Callable[[], int]) -> Iterator[None]:
         lane = _Lane(size, moved)
         with self._changed:
             self._waiting += 1

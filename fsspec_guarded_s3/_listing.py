@@ -75,7 +75,7 @@ class Listing(AbstractFileSystem):
 
     def _is_object(self, location: S3Path) -> bool:
         try:
-            self._client.head_object(location)
+            self._client.reads.head_object(location)
         except ObjectNotFoundError:
             return False
         return True
@@ -87,7 +87,7 @@ class Listing(AbstractFileSystem):
         to nobody without it (400). Raises ObjectNotFoundError.
         """
         try:
-            return self._client.head_object(location)
+            return self._client.reads.head_object(location)
         except CredentialsError:
             raise
         except (AccessDeniedError, InvalidRequestError):
@@ -119,15 +119,15 @@ class Listing(AbstractFileSystem):
             return known
         if not location.key:
             try:
-                self._client.head_bucket(location.bucket)
+                self._client.buckets.head_bucket(location.bucket)
             except ObjectNotFoundError:
-                self._client.check_welcome(location.bucket)
+                self._client.listings.check_welcome(location.bucket)
                 raise
             return directory_row(location.bucket)
         missing = nothing_at(location)
         if not only_directory:
             try:
-                return object_row(location, self._client.head_object(location))
+                return object_row(location, self._client.reads.head_object(location))
             except ObjectNotFoundError as error:
                 missing = error
         if location.version_id is None and self._has_children(location):
@@ -135,7 +135,7 @@ class Listing(AbstractFileSystem):
         raise missing
 
     def _has_children(self, location: S3Path) -> bool:
-        pages = self._client.list_objects(location.bucket, location.prefix, max_keys=1)
+        pages = self._client.listings.list_objects(location.bucket, location.prefix, max_keys=1)
         return any(page.keys or page.prefixes for page in pages)
 
     def exists(self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
@@ -155,7 +155,7 @@ class Listing(AbstractFileSystem):
             return False
         found = self._is_object(location)
         if not found:
-            self._client.check_welcome(location.bucket)
+            self._client.listings.check_welcome(location.bucket)
         return found
 
     def isdir(self, path: str) -> bool:
@@ -180,7 +180,7 @@ class Listing(AbstractFileSystem):
         With a listing cache as they were when they were listed; `refresh` asks the store.
         """
         if not self._strip_protocol(path):
-            buckets = self._client.list_buckets()
+            buckets = self._client.listings.list_buckets()
             rows = [
                 directory_row(name) | {"StorageClass": "BUCKET", "CreationDate": made}
                 for name, made in buckets
@@ -192,7 +192,7 @@ class Listing(AbstractFileSystem):
             if entries is None and only_directory:
                 raise nothing_at(location)
             if entries is None:
-                entries = [object_row(location, self._client.head_object(location))]
+                entries = [object_row(location, self._client.reads.head_object(location))]
             rows = entries
         return rows if detail else [row["name"] for row in rows]
 
@@ -206,7 +206,7 @@ class Listing(AbstractFileSystem):
         began = self._listings.begin()
         rows: dict[str, dict[str, Any]] = {}
         found = not location.key
-        for page in self._client.list_objects(location.bucket, location.prefix + prefix, "/"):
+        for page in self._client.listings.list_objects(location.bucket, location.prefix + prefix, "/"):
             found = found or bool(page.keys or page.prefixes)
             for item in page.objects():
                 if not item.key.endswith("/"):
@@ -245,7 +245,7 @@ class Listing(AbstractFileSystem):
             return found if detail else list(found)
         location, only_directory = self._location(path)
         if location.version_id is not None:
-            row = object_row(location, self._client.head_object(location))
+            row = object_row(location, self._client.reads.head_object(location))
             return {row["name"]: row} if detail else [row["name"]]
         if maxdepth is None and not withdirs and not detail and not self._listings.enabled:
             names = self._names_below(location, prefix)
@@ -259,13 +259,13 @@ class Listing(AbstractFileSystem):
             names = list(rows)
         if not names and location.key and not prefix and not only_directory:
             with suppress(ObjectNotFoundError):
-                row = object_row(location, self._client.head_object(location))
+                row = object_row(location, self._client.reads.head_object(location))
                 return {row["name"]: row} if detail else [row["name"]]
         return {} if detail else names
 
     def _names_below(self, location: S3Path, prefix: str) -> list[str]:
         root = location.bucket + "/"
-        pages = self._client.list_tree(location.bucket, location.prefix + prefix)
+        pages = self._client.listings.list_tree(location.bucket, location.prefix + prefix)
         return sorted({root + key for page in pages for key in page.keys if key[-1:] != "/"})
 
     def _below(
@@ -309,7 +309,7 @@ class Listing(AbstractFileSystem):
         directories: dict[str, None] = {}
         base = len(location.prefix)
         found = not location.key
-        for page in self._client.list_tree(location.bucket, location.prefix + prefix):
+        for page in self._client.listings.list_tree(location.bucket, location.prefix + prefix):
             found = found or bool(page.keys)
             if withdirs:
                 for key in page.keys:

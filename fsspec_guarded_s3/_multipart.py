@@ -1,118 +1,62 @@
-"""The operations of multipart uploads."""
+"""Multipart uploads: their parts, and those that were neither completed nor aborted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import cached_property
 from urllib.parse import unquote_plus
 
 from . import _xml
 from ._bodies import RequestBody, body_size
-from ._checksums import Crc, body_crc, combined_crc
-from ._encryption import confirm
+from ._checks import Checks
+from ._checksums import combined_crc
 from ._errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
 from ._exchange import Exchange
 from ._headers import copy_source, told_etag, written
 from ._models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
-from ._optional_headers import md5_header
-from ._options import Options
 from ._pages import Markers
 from ._paths import S3Path, is_directory_bucket
-from ._store_facts import is_any_refusing
 
 
-class MultipartOperations(Exchange):
-    """CreateMultipartUpload, UploadPart, UploadPartCopy, Complete, Abort, and what is under way."""
+class Multipart:
+    """The operations of multipart uploads. Thread-safe."""
 
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self._whole_checked: set[str] = set()  # buckets whose store compares the CRC of whole objects
-
-    @cached_property
-    def _verifies(self) -> bool:
-        """Whether what is read is compared with the stored checksum."""
-        wanted = self.options.verify_checksums
-        return not self._signer.is_when_required("response_checksum_validation") if wanted is None else wanted
-
-    @cached_property
-    def _md5_instead(self) -> bool:
-        """Whether Content-MD5 is to take the place of the CRCs, for stores that refuse these."""
-        wanted = self.options.request_checksum_calculation
-        if wanted is None:
-            return self._signer.is_when_required("request_checksum_calculation")
-        return wanted == "when_required"
-
-    def _body_checks(
-        self, operation: str, bucket: str, data: RequestBody
-    ) -> tuple[Crc | None, dict[str, str]]:
-        """The CRC of a body and the headers by which the store compares it."""
-        if not is_directory_bucket(bucket) and self._has_no_crc(operation, bucket):
-            return None, md5_header(data)
-        crc = body_crc(data, self._algorithm)
-        headers = crc.headers()
-        if (
-            operation == "PutObject"
-        ):  # by this name buckets with Object Lock look for it, as botocore sends it
-            headers["x-amz-sdk-checksum-algorithm"] = self._algorithm.upper()
-        return crc, headers
-
-    def _has_no_crc(self, operation: str, bucket: str) -> bool:
-        """Whether the store takes no CRC with a body, as it is configured or was found out."""
-        if self._algorithm_named or self._md5_instead:
-            return not self._algorithm_named
-        refused = self.facts(bucket).refused.get(operation, ()) if is_any_refusing() else ()
-        return f"x-amz-checksum-{self._algorithm}" in refused
+    def __init__(self, exchange: Exchange, checks: Checks) -> None:
+        self._exchange = exchange
+        self._checks = checks
 
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
-        """CreateMultipartUpload; returns the upload id.
-
-        It asks for the CRC of the whole object to be compared on Complete. AWS says in its answer that it
-        will; other stores take that CRC for one of CRCs (MinIO #20944), or refuse to be asked.
-        """
-        if self._algorithm_named or not self._md5_instead:
-            algorithm = self._algorithm.upper()
-            headers = {
-                **headers,
-                "x-amz-checksum-algorithm": algorithm,
-                "x-amz-checksum-type": "FULL_OBJECT",
-            }
+        """CreateMultipartUpload; returns the upload id."""
         request = Request(
             "CreateMultipartUpload",
             "POST",
             path.bucket,
             path.key,
             (("uploads", ""),),
-            headers,
+            {**headers, **self._checks.of_upload()},
             idempotent=False,
         )
 
         def parse(answer: Response) -> tuple[str, Mapping[str, str]]:
-            self._learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
+            self._checks.learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
             return _xml.parse_upload_id(answer.body), answer.headers
 
-        upload_id, told = self._ask(request, parse)
+        upload_id, told = self._exchange.ask(request, parse)
         try:
-            confirm(request, self._key_md5, told)
+            self._exchange.confirm(request, told)
         except EncryptionUnsupportedError:  # before a byte of it is sent
             with suppress(GuardedS3Error):
                 self.abort_multipart_upload(path, upload_id)
             raise
         return upload_id
 
-    def _learn(self, bucket: str, checksum_type: str) -> None:
-        if checksum_type == "FULL_OBJECT":
-            self._whole_checked.add(bucket)
-        else:
-            self._whole_checked.discard(bucket)
-
     def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
         """UploadPart, with its CRC."""
-        crc, checked = self._body_checks("UploadPart", path.bucket, data)
+        crc, checked = self._checks.of_body("UploadPart", path.bucket, data)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
-        etag = self._ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
+        etag = self._exchange.ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
         if crc is not None and not crc.headers().keys() <= request.headers.keys():
             crc = None  # the store took none, and must not be told of one on Complete
         return Part(number, etag, body_size(data), crc)
@@ -129,8 +73,10 @@ class MultipartOperations(Exchange):
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
         # rclone answers 200, says nothing and stores an empty part: ProtocolError
-        copied, crc = self._ask(request, lambda answer: _xml.parse_copied_part(answer.body))
-        if crc is not None and crc.algorithm != self._algorithm:  # that of the source, not of the upload
+        copied, crc = self._exchange.ask(request, lambda answer: _xml.parse_copied_part(answer.body))
+        if (
+            crc is not None and crc.algorithm != self._checks.algorithm
+        ):  # that of the source, not of the upload
             crc = None
         return Part(number, copied, part.stop - part.start, crc)
 
@@ -146,8 +92,7 @@ class MultipartOperations(Exchange):
         }
         crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
         whole = combined_crc(crcs) if len(crcs) == len(ordered) else None
-        if whole is not None and path.bucket in self._whole_checked:
-            headers |= {**whole.headers(), "x-amz-checksum-type": "FULL_OBJECT"}
+        headers |= self._checks.of_whole(path.bucket, whole)
         request = Request(
             "CompleteMultipartUpload",
             "POST",
@@ -164,12 +109,12 @@ class MultipartOperations(Exchange):
         def parse(answer: Response) -> Written:
             return written(answer.headers, _xml.parse_etag(answer.body, request.operation))
 
-        return self._ask(request, parse)
+        return self._exchange.ask(request, parse)
 
     def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
         """AbortMultipartUpload."""
         query = (("uploadId", upload_id),)
-        self._send(Request("AbortMultipartUpload", "DELETE", path.bucket, path.key, query))
+        self._exchange.send(Request("AbortMultipartUpload", "DELETE", path.bucket, path.key, query))
 
     def list_parts(self, path: S3Path, upload_id: str) -> list[Part]:
         """ListParts, all pages."""
@@ -180,10 +125,12 @@ class MultipartOperations(Exchange):
             markers.check(marker)
             query = (("part-number-marker", marker), ("uploadId", upload_id))
             request = Request("ListParts", "GET", path.bucket, path.key, query)
-            page, marker, checksum_type = self._ask(request, lambda answer: _xml.parse_parts(answer.body))
+            page, marker, checksum_type = self._exchange.ask(
+                request, lambda answer: _xml.parse_parts(answer.body)
+            )
             parts += page
             if checksum_type:  # of an upload that another process began
-                self._learn(path.bucket, checksum_type)
+                self._checks.learn(path.bucket, checksum_type)
         return parts
 
     def list_multipart_uploads(self, bucket: str, prefix: str) -> list[PendingUpload]:
@@ -200,7 +147,7 @@ class MultipartOperations(Exchange):
                 query += [("key-marker", markers[0])]
                 query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-            (page, following, told), now = self._ask(request, _parse_uploads)
+            (page, following, told), now = self._exchange.ask(request, _parse_uploads)
             if not told and self._are_encoded(bucket, page):
                 page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
                 following = (unquote_plus(following[0]), following[1]) if following else None

@@ -59,7 +59,7 @@ class Namespace(Removal):
             return None  # fsspec's trees name directories too
         target = self._target(path2)
         try:
-            info = self._client_for(given.of_source()).head_object(source)
+            info = self._client_for(given.of_source()).reads.head_object(source)
         except ObjectNotFoundError:
             if self.isdir(path1):
                 return None
@@ -67,7 +67,7 @@ class Namespace(Removal):
         if source == target and not condition and not given:
             return info  # S3 refuses a copy that changes nothing
         if source != target:  # onto itself the pin is that of the current version
-            source = self._client.pinned(source, info)
+            source = self._client.reads.pinned(source, info)
         self._copy_version(source, info, target, condition, given)
         return info
 
@@ -101,7 +101,7 @@ class Namespace(Removal):
             return
         try:
             # First, since AWS answers 200 in us-east-1 for a bucket of ours, and resets its ACL.
-            self._client.head_bucket(location.bucket)
+            self._client.buckets.head_bucket(location.bucket)
             there = True
         except ObjectNotFoundError:
             if location.key and not create_parents:
@@ -110,7 +110,7 @@ class Namespace(Removal):
         except AccessDeniedError:  # somebody else's, or we may not look: CreateBucket tells
             there = bool(location.key)
         if not there:
-            self._client.create_bucket(location.bucket, region_name, acl or None)
+            self._client.buckets.create_bucket(location.bucket, region_name, acl or None)
         elif not location.key:
             raise BucketExistsError("the bucket is there already", bucket=location.bucket)
 

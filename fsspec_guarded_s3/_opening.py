@@ -94,10 +94,10 @@ class Opening(Bulk):
             )
             check_type("cache_options", cache_options or {}, Mapping)
             cache_type = known_cache(cache_type or self._options.cache_type)
-            early = client.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
+            early = client.reads.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
             pin = self._pin(client, location, if_match, size)
             check_etag(pin.etag)
-            first = client.take_first(location, LEAST, early, pin) if early is not None else b""
+            first = client.reads.take_first(location, LEAST, early, pin) if early is not None else b""
             details = object_row(location, pin)
             block = self._options.block_size if block_size is None else _read_ahead(block_size)
             return PinnedReader(
@@ -134,7 +134,7 @@ class Opening(Bulk):
         """The version that a reader is to read."""
         Condition(if_match=if_match)  # refuses what is no ETag
         try:
-            pin = client.head_object(location)
+            pin = client.reads.head_object(location)
         except ObjectNotFoundError:
             if location.version_id is None and self.isdir(str(location)):
                 raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
@@ -180,7 +180,7 @@ class Opening(Bulk):
         Condition(if_match=if_match)  # refuses what is no ETag
         client = self._client_for(given)
         try:
-            info = client.head_object(location)
+            info = client.reads.head_object(location)
         except ObjectNotFoundError:
             if if_match is not None:
                 raise

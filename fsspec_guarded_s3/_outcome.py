@@ -142,7 +142,7 @@ def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Sett
 def _look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:
     """The object that is there now, None where none was seen; and what was seen in words."""
     try:
-        found = client.head_object(path)
+        found = client.reads.head_object(path)
     except ObjectNotFoundError:
         return None, "there is no object now"
     except GuardedS3Error as error:
@@ -158,7 +158,7 @@ def _close_upload(client: S3Client, write: PendingWrite, was_open: bool) -> tupl
     `was_open` says whether an earlier look saw it open. Returns what is known now, and `was_open` anew.
     """
     try:
-        client.list_parts(write.path, write.upload_id)
+        client.multipart.list_parts(write.path, write.upload_id)
         was_open = True
     except ObjectNotFoundError:
         return _Upload.GONE, was_open
@@ -188,7 +188,7 @@ def was_replaced(client: S3Client, source: S3Path, etag: str) -> bool:
     Raises the error of a HeadObject that failed otherwise: then nobody knows why the copy was refused.
     """
     try:
-        return not same_etag(client.head_object(source).etag, etag)
+        return not same_etag(client.reads.head_object(source).etag, etag)
     except ObjectNotFoundError:
         return True
 

@@ -42,7 +42,7 @@ def publish_in_parts(
 ) -> Written:
     """Start `upload`, have `send` send its parts, and complete it.
 
-    All that once more after a 409 on Complete, up to `client.attempts()` times, each after `on_conflict`. The
+    All that once more after a 409 on Complete, up to `max_attempts` times, each after `on_conflict`. The
     upload is aborted when `send` raises.
     """
 
@@ -59,7 +59,7 @@ def publish_in_parts(
             on_conflict()
             raise
 
-    return client.repeat_while(lambda error: may_start_again(error, upload), publish, client.attempts())
+    return client.store.retry.repeat_while(lambda error: may_start_again(error, upload), publish)
 
 
 def may_start_again(error: BaseException, upload: Upload) -> bool:
@@ -87,7 +87,7 @@ def send_slices(
         upload.send_part(number, piece(start, stop))
         progress(stop - start)
 
-    client.side_by_side(partial(send, number) for number in numbers)
+    client.scheduler.run(partial(send, number) for number in numbers)
 
 
 class PartBuffer:

@@ -43,6 +43,11 @@ class S3Path:
         """What the keys in the directory of this name begin with; "" for the bucket."""
         return self.key if not self.key or self.key.endswith("/") else self.key + "/"
 
+    @property
+    def version_query(self) -> tuple[tuple[str, str], ...]:
+        """The query of a request that is about this version."""
+        return (("versionId", self.version_id),) if self.version_id else ()
+
     def child(self, key: str) -> S3Path:
         """The same bucket with another key."""
         return S3Path(self.bucket, key)

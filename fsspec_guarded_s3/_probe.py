@@ -67,7 +67,7 @@ def require_guard(
     name = "create" if condition.create else "swap"
     name = f"copy_{name}" if copy else f"{name}_on_complete" if multipart else name
     require(client, path, name)
-    unquoted = not condition.create and name in client.facts(path.bucket).unquoted
+    unquoted = not condition.create and name in client.store.facts(path.bucket).unquoted
     return replace(condition, unquoted=True) if unquoted else condition
 
 
@@ -97,9 +97,9 @@ def honours(client: S3Client, path: S3Path, name: str) -> bool | None:
 
 def _known(client: S3Client, path: S3Path, name: str) -> bool:
     mode = client.options.probe
-    if mode == "never" or (mode == "auto" and client.is_aws(path.bucket)):
+    if mode == "never" or (mode == "auto" and client.store.is_aws(path.bucket)):
         return True
-    facts = client.facts(path.bucket)
+    facts = client.store.facts(path.bucket)
     found = facts.guards.get(name)
     return _find_out(client, path, name, facts) if found is None else found
 
@@ -164,7 +164,7 @@ def _end(name: str, facts: StoreFacts, future: Future[bool]) -> None:
 
 def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
     """The answer of a trial, kept while the bucket is what it was."""
-    facts = client.facts(path.bucket)
+    facts = client.store.facts(path.bucket)
     for _ in range(_AGAIN):
         found = trial.run(name)
         with facts.lock:

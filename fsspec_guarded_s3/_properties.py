@@ -49,7 +49,7 @@ class Properties(Listing):
         stronger, and its policy may demand that. Elsewhere somebody asked for it.
         """
         before = info.write_headers()
-        if before.items() >= {SSE_S3} and self._client.is_aws(location.bucket):
+        if before.items() >= {SSE_S3} and self._client.store.is_aws(location.bucket):
             del before[SSE_S3[0]]
         return given.over(self._attributes.of_kinds("place", "access").over(before))
 
@@ -57,7 +57,7 @@ class Properties(Listing):
         """The header that gives another object the same tags, unless `headers` name others."""
         if not info.tag_count or "x-amz-tagging" in headers:
             return {}
-        return {"x-amz-tagging": urlencode(self._client.object_tags(location))}
+        return {"x-amz-tagging": urlencode(self._client.subresources.get_object_tagging(location))}
 
     def _copy_version(
         self, source: S3Path, info: ObjectInfo, target: S3Path, condition: Condition, given: Attributes
@@ -82,7 +82,7 @@ class Properties(Listing):
         if onto_itself and not condition:
             condition = condition_onto_itself(self._client, target, info)
         by_store = store_can_copy(self._client, target, condition, info)
-        if not (by_store and is_single(info) and self._client.is_aws(target.bucket)):
+        if not (by_store and is_single(info) and self._client.store.is_aws(target.bucket)):
             headers |= self._tagging(source, info, headers)
         client = self._client_for(given)
         upload = Upload(client, target, condition, headers, same_content=onto_itself)
@@ -96,7 +96,7 @@ class Properties(Listing):
         It is asked for each time, so `refresh` changes nothing. HeadObject.
         """
         given = Attributes.parse(kwargs, self.metadata)
-        info = self._client_for(given).head_object(self._object(path))
+        info = self._client_for(given).reads.head_object(self._object(path))
         return {name.replace("_", "-"): values.said(value) for name, value in info.metadata.items()}
 
     def getxattr(self, path: str, attr_name: str, **kwargs: Any) -> str | None:
@@ -119,7 +119,7 @@ class Properties(Listing):
         if "Metadata" in given.names:
             raise TypeError("setxattr takes names of the metadata as keywords, not in copy_kwargs")
         location = self._target(path)
-        info = self._client_for(given.of_source()).head_object(location)
+        info = self._client_for(given.of_source()).reads.head_object(location)
         headers = self._kept_headers(location, info, given)
         before = {name: value for name, value in headers.items() if not name.startswith(META)}
         headers = before | {META + name: text for name, text in _changed(info.metadata, kw_args).items()}
@@ -131,7 +131,7 @@ class Properties(Listing):
 
     def get_tags(self, path: str) -> dict[str, str]:
         """The tags of an object. GetObjectTagging."""
-        return dict(self._client.object_tags(self._object(path)))
+        return dict(self._client.subresources.get_object_tagging(self._object(path)))
 
     def put_tags(self, path: str, tags: Mapping[str, str], mode: str = "o") -> None:
         """Give an object these tags and no others, or with mode "m" merge them into those it has.
@@ -143,8 +143,10 @@ class Properties(Listing):
         location = self._object(path)
         wanted = values.tags("tags", tags)
         if mode == "m":
-            wanted = values.tags("tags", dict(self._client.object_tags(location)) | wanted)
-        self._client.put_object_tags(location, wanted)
+            wanted = values.tags(
+                "tags", dict(self._client.subresources.get_object_tagging(location)) | wanted
+            )
+        self._client.subresources.put_object_tagging(location, wanted)
 
     # --- access ---
 
@@ -160,12 +162,12 @@ class Properties(Listing):
             found = [self._object(name) for name in self.find(path)]
             if not found:
                 raise FileNotFoundError(f"there is nothing below {path}")
-            calls = (partial(self._client.put_object_acl, item, acl) for item in found)
-            self._client.side_by_side(calls)
+            calls = (partial(self._client.subresources.put_object_acl, item, acl) for item in found)
+            self._client.scheduler.run(calls)
         elif location.key:
-            self._client.put_object_acl(location, acl)
+            self._client.subresources.put_object_acl(location, acl)
         else:
-            self._client.put_bucket_acl(location.bucket, acl)
+            self._client.buckets.put_bucket_acl(location.bucket, acl)
 
 
 def _guessed_type(location: S3Path) -> str:

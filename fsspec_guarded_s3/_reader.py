@@ -201,7 +201,7 @@ class PinnedReader(AbstractBufferedFile):
         if isinstance(cache, MMapCache):  # `blockcache::` brings its own
             cache = PinnedBlocks(cache.blocksize, self._fetch_range, cache.size, cache.location, cache.blocks)
         if isinstance(cache, PrefetchCache):
-            cache.is_distant = self._client.is_distant
+            cache.is_distant = self._client.scheduler.is_distant
         self._cache = cache
 
     def close(self) -> None:

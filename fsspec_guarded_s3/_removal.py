@@ -44,7 +44,7 @@ class Removal(Selection):
             self._rm_version(location)
         elif if_match is None:
             self._look(location)
-            self._client.delete_object(location)
+            self._client.deletions.delete_object(location)
         else:
             self._delete_version(location, if_match)
 
@@ -52,7 +52,7 @@ class Removal(Selection):
         Condition(if_match=if_match)  # refuses what is no ETag
         _probe.require(self._client, location, "delete")
         try:
-            self._client.delete_object(location, if_match)
+            self._client.deletions.delete_object(location, if_match)
         except GuardedS3Error as error:
             if not error.maybe_applied or self._is_version(location, if_match):
                 raise
@@ -69,7 +69,7 @@ class Removal(Selection):
     def _is_version(self, location: S3Path, etag: str) -> bool:
         """Whether this version is there still, so that the delete was not applied (yet)."""
         try:
-            return same_etag(self._client.head_object(location).etag, etag)
+            return same_etag(self._client.reads.head_object(location).etag, etag)
         except GuardedS3Error:
             return False
 
@@ -137,7 +137,7 @@ class Removal(Selection):
         base = len(location.prefix)
         keys = [
             key
-            for page in self._client.list_tree(location.bucket, location.prefix)
+            for page in self._client.listings.list_tree(location.bucket, location.prefix)
             for key in page.keys
             if maxdepth is None or key.removesuffix("/").count("/", base) < maxdepth
         ]
@@ -154,19 +154,19 @@ class Removal(Selection):
             calls += [partial(self._delete_many, bucket, batch, failed) for batch in batches(iter(keys))]
             others = [S3Path(bucket, key) for key in keys if not key.isprintable()]
             calls += [partial(self._delete_one, other, failed) for other in others]
-        self._client.side_by_side(calls)
+        self._client.scheduler.run(calls)
         _raise_failed(failed, sum(map(len, buckets.values())))
 
     def _delete_many(self, bucket: str, keys: list[str], failed: dict[S3Path, GuardedS3Error]) -> None:
         try:
-            errors = self._client.delete_objects(bucket, dict.fromkeys(keys))
+            errors = self._client.deletions.delete_objects(bucket, dict.fromkeys(keys))
         except GuardedS3Error as error:
             errors = dict.fromkeys(keys, error)
         failed.update({S3Path(bucket, key): error for key, error in errors.items() if not _is_missing(error)})
 
     def _delete_one(self, location: S3Path, failed: dict[S3Path, GuardedS3Error]) -> None:
         try:
-            self._client.delete_object(location)
+            self._client.deletions.delete_object(location)
         except GuardedS3Error as error:
             if not _is_missing(error):
                 failed[location] = error
@@ -182,9 +182,9 @@ class Removal(Selection):
         """
         location = self._location(path)[0]
         if location.key:
-            page = next(self._client.list_objects(location.bucket, location.prefix, max_keys=2))
+            page = next(self._client.listings.list_objects(location.bucket, location.prefix, max_keys=2))
             if list(page.keys) == [location.prefix]:
-                self._client.delete_object(location.child(location.prefix))
+                self._client.deletions.delete_object(location.child(location.prefix))
             elif page.keys:
                 raise DirectoryNotEmptyError(
                     "the directory is not empty", bucket=location.bucket, key=location.key
@@ -193,7 +193,7 @@ class Removal(Selection):
                 raise nothing_at(location)
             return
         try:
-            self._client.delete_bucket(location.bucket)
+            self._client.buckets.delete_bucket(location.bucket)
         except DirectoryNotEmptyError as error:
             if not self._only_versions_left(location.bucket):
                 raise

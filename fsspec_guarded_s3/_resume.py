@@ -27,7 +27,7 @@ def resume_file(
     differs (the upload is kept), FileNotFoundError when there is no such upload.
     """
     size = file.size
-    parts = client.list_parts(path, upload_id)
+    parts = client.multipart.list_parts(path, upload_id)
     part_size = _part_size_of(parts, size, client.options)
     trusted = []
     for part in parts:

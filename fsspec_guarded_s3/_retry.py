@@ -1,4 +1,7 @@
-"""What may be tried again, and when. The only importer of tenacity.
+"""What may be tried again by itself, and when. The only importer of tenacity.
+
+`RetryPolicy.call` runs the attempts of one request: a loop of its own, since most requests succeed at once
+and are to pay for nothing else. `repeat_while` is for what runs into rivals. The theory is in `_exchange`.
 
 Invariants: the error and the request decide, nothing else; a shared budget stops retry storms; attempts are
 not multiplied by attempts around them; an error leaves with `maybe_applied` set when any attempt may have
@@ -27,7 +30,7 @@ from ._errors import (
 from ._work import pause, renew_after_fork
 
 if TYPE_CHECKING:
-    import tenacity  # at run time where something failed: a process that just reads need not load it
+    import tenacity  # at run time where something is repeated: a process that just reads need not load it
 
 logger = logging.getLogger("fsspec_guarded_s3")
 T = TypeVar("T")
@@ -58,6 +61,9 @@ class RetryBudget:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<RetryBudget {self._left} of {self._capacity}>"
 
     def take(self) -> bool:
         """Whether another retry may be made."""
@@ -97,112 +103,83 @@ class RetryPolicy:
         self._sleep = sleep
         self._budget = RetryBudget()
 
-    def call(
-        self,
-        attempt: Callable[[], T],
-        *,
-        deadline: Deadline,
-        retry_on_conflict: bool = False,
-        failed: GuardedS3Error | None = None,
+    def __repr__(self) -> str:
+        return f"<RetryPolicy {self._budget!r}>"
+
+    def call(self, attempt: Callable[[], T], *, deadline: Deadline, retry_on_conflict: bool = False) -> T:
+        """What `attempt` returns, or its last error, which then tells what may have been applied."""
+        made, before = 1, None
+        try:
+            while True:
+                try:
+                    result = attempt()
+                    break
+                except GuardedS3Error as error:
+                    error.maybe_applied |= is_ambiguous(error) or (
+                        before is not None and before.maybe_applied
+                    )
+                    seconds = self._pause_after(error, made, deadline, retry_on_conflict)
+                    if seconds is None:
+                        raise
+                    made, before = made + 1, error
+                except (FileChangedError, OSError) as error:  # of the local file: nothing was sent this time
+                    if before is not None and before.maybe_applied:
+                        raise error from before
+                    raise
+                self._sleep(seconds)
+        finally:
+            before = None  # it would keep this frame, and this frame it
+        self._budget.give_back(RETRY_COST if made > 1 else 1)
+        return result
+
+    def _pause_after(
+        self, error: GuardedS3Error, made: int, deadline: Deadline, retry_on_conflict: bool
+    ) -> float | None:
+        """Seconds to wait after the attempt number `made`, which failed by `error`; None to give up."""
+        if not _may_pass(error, retry_on_conflict):
+            return None
+        seconds = _pause(error, made)
+        if made >= self._most(error) or deadline.left() <= seconds or not self._budget.take():
+            error.given_up = True
+            return None
+        logger.info("attempt %d failed, trying again: %s", made, error)
+        return seconds
+
+    def _most(self, failed: GuardedS3Error) -> int:
+        """How many attempts there are, now that one has `failed`."""
+        try:
+            return self._max_attempts()
+        except GuardedS3Error as error:  # a setting that is no number says nothing about what was sent
+            error.maybe_applied = failed.maybe_applied
+            raise error from failed
+
+    def repeat_while(
+        self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int | None = None
     ) -> T:
-        """Return what `attempt` returns.
+        """Make `call` while `holds` is true for its error, `attempts` times at most, with jittered pauses.
 
-        `failed` is how a first attempt ended that was made elsewhere: it counts as one.
+        `attempts` are those of a request, where they are not told. For rivals, and for what has attempts of
+        its own within: what these have given up is not repeated.
         """
-        if failed is None:
-            try:
-                result = attempt()
-            except GuardedS3Error as error:
-                failed = error
-            else:
-                self._budget.give_back()
-                return result
-        if not self._retriable(failed, retry_on_conflict):
-            failed.maybe_applied = failed.maybe_applied or is_ambiguous(failed)
-            raise failed
-        return self._again(attempt, failed, deadline, retry_on_conflict)
-
-    def repeat(self, call: Callable[[], T], holds: Callable[[BaseException], bool], attempts: int) -> T:
-        """Make `call` until it succeeds or `holds` is false for its error: rivals, with jittered pauses."""
         import tenacity
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(attempts),
-            wait=lambda state: _jittered(BASE_SECONDS, CONFLICT_CAP_SECONDS, state),
             retry=tenacity.retry_if_exception(lambda error: not _given_up(error) and holds(error)),
-            before_sleep=_log_retry,
+            stop=tenacity.stop_after_attempt(attempts or self._max_attempts()),
+            wait=tenacity.wait_random_exponential(BASE_SECONDS, CONFLICT_CAP_SECONDS),
+            before_sleep=_log_repetition,
             sleep=self._sleep,
             reraise=True,
         )
         return retrying(call)
 
-    def _retriable(self, error: BaseException, retry_on_conflict: bool) -> bool:
-        if _given_up(error) or isinstance(error, ChecksumMismatchError):  # whoever compared decides
-            return False
-        if isinstance(error, ConflictError):
-            return retry_on_conflict
-        return isinstance(error, (TransportError, ServerError, ThrottledError))
 
-    def _again(
-        self, attempt: Callable[[], T], first: GuardedS3Error, deadline: Deadline, retry_on_conflict: bool
-    ) -> T:
-        """tenacity counts the attempt that already failed as its first."""
-        import tenacity
-
-        try:
-            most = self._max_attempts()
-        except GuardedS3Error as error:  # a setting that is no number says nothing about what was sent
-            error.maybe_applied = is_ambiguous(first)
-            raise error from first
-        failed: list[GuardedS3Error] = [first]
-        latest = first
-        ambiguous = False
-
-        def attempt_or_first_failure() -> T:
-            nonlocal ambiguous, latest
-            try:
-                if failed:
-                    raise failed.pop()
-                return attempt()
-            except GuardedS3Error as error:
-                ambiguous = ambiguous or is_ambiguous(error)
-                error.maybe_applied = ambiguous
-                latest = error
-                raise
-            except (FileChangedError, OSError) as error:  # the local file cannot be read, or not as it was
-                # It was not sent once more, but an attempt before may have been applied.
-                raise error from latest if ambiguous else error.__cause__
-
-        retrying = tenacity.Retrying(
-            stop=self._stop_at(most, deadline),
-            wait=self._wait,
-            retry=tenacity.retry_if_exception(lambda error: self._retriable(error, retry_on_conflict)),
-            before_sleep=_log_retry,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            result = retrying(attempt_or_first_failure)
-        except GuardedS3Error as error:
-            error.given_up = error.given_up or self._retriable(error, retry_on_conflict)
-            raise
-        self._budget.give_back(RETRY_COST)
-        return result
-
-    def _stop_at(self, most: int, deadline: Deadline) -> tenacity.stop.StopBaseT:
-        def stop(retry_state: tenacity.RetryCallState) -> bool:
-            used_up = retry_state.attempt_number >= most
-            late = deadline.left() <= retry_state.upcoming_sleep
-            return used_up or late or not self._budget.take()
-
-        return stop
-
-    @staticmethod
-    def _wait(retry_state: tenacity.RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
-        asked = error.retry_after if isinstance(error, ResponseError) else 0.0
-        return max(_jittered(base, CAP_SECONDS, retry_state), min(asked, CAP_SECONDS))
+def _may_pass(error: GuardedS3Error, retry_on_conflict: bool) -> bool:
+    if error.given_up or isinstance(error, ChecksumMismatchError):  # whoever compared decides
+        return False
+    if isinstance(error, ConflictError):
+        return retry_on_conflict
+    return isinstance(error, (TransportError, ServerError, ThrottledError))
 
 
 def _given_up(error: BaseException) -> bool:
@@ -210,10 +187,13 @@ def _given_up(error: BaseException) -> bool:
     return isinstance(error, GuardedS3Error) and error.given_up
 
 
-def _jittered(base: float, cap: float, retry_state: tenacity.RetryCallState) -> float:
-    return random.random() * min(cap, base * 2.0 ** (retry_state.attempt_number - 1))
+def _pause(error: GuardedS3Error, made: int) -> float:
+    """Seconds until the next attempt: with full jitter, and no fewer than the store asks for."""
+    base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
+    asked = error.retry_after if isinstance(error, ResponseError) else 0.0
+    return max(random.random() * min(CAP_SECONDS, base * 2.0 ** (made - 1)), min(asked, CAP_SECONDS))
 
 
-def _log_retry(retry_state: tenacity.RetryCallState) -> None:
-    error = retry_state.outcome.exception() if retry_state.outcome else None
-    logger.info("attempt %d failed, trying again: %s", retry_state.attempt_number, error)
+def _log_repetition(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.info("attempt %d failed, trying again: %s", state.attempt_number, error)

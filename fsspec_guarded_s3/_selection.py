@@ -267,7 +267,7 @@ class Selection(Versions):
     def _gather(self, calls: Sequence[Callable[[], Any]], *, raising: bool) -> list[Any]:
         """The results of calls made side by side; an exception stands for a result if not `raising`."""
         results: list[Any] = [None] * len(calls)
-        self._client.side_by_side(
+        self._client.scheduler.run(
             partial(_into_place, results, index, call, raising) for index, call in enumerate(calls)
         )
         return results
@@ -281,7 +281,7 @@ class Selection(Versions):
             take = results[index]
             return partial(_into_place, results, index, take, raising) if callable(take) else _nothing
 
-        self._client.ask_side_by_side(partial(ask, index) for index in range(len(asks)))
+        self._client.scheduler.ask(partial(ask, index) for index in range(len(asks)))
         return results
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from ._client import Cursor, S3Client
+from ._client import S3Client
 from ._errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -31,6 +31,7 @@ from ._errors import (
 )
 from ._models import WRITE_TOKEN, Body, ByteRange, Condition, ObjectInfo, Written
 from ._paths import S3Path
+from ._reads import Cursor
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _DATA = b"probe"
@@ -76,7 +77,7 @@ class Trial:
         self._made: dict[S3Path, _Left] = {}
         self._uploads: dict[str, S3Path] = {}
         self._may_delete = False
-        self._facts = client.facts(path.bucket)
+        self._facts = client.store.facts(path.bucket)
         self.age = -1
         self.unquoted = False
 
@@ -154,7 +155,7 @@ class Trial:
         def copy(pin: str) -> None:
             with _SilenceMeansNo("UploadPartCopy"):
                 whole = ByteRange(0, len(_DATA))
-                self._client.upload_part_copy(target, upload_id, 1, source, whole, pin)
+                self._client.multipart.upload_part_copy(target, upload_id, 1, source, whole, pin)
 
         return self._refuses(lambda: copy(_WRONG)) and self._accepts(lambda: copy(etag))
 
@@ -171,7 +172,7 @@ class Trial:
 
         def delete(pin: str) -> None:
             self._made[key].unsure = self._facts.has_versions  # the answer does not tell the marker
-            error = self._client.delete_objects(key.bucket, {key.key: pin}).get(key.key)
+            error = self._client.deletions.delete_objects(key.bucket, {key.key: pin}).get(key.key)
             if error is not None:
                 raise error
 
@@ -185,7 +186,7 @@ class Trial:
     def token(self) -> bool:
         key, token = self._fresh(), secrets.token_hex(8)
         self._put(key, headers={f"x-amz-meta-{WRITE_TOKEN}": token})
-        return self._client.head_object(key).write_token == token
+        return self._client.reads.head_object(key).write_token == token
 
     def _swaps(self, etag: str, write: Callable[[Condition], object]) -> bool:
         """Whether `write` needs the right ETag; RGW knows it without its quotes only."""
@@ -250,25 +251,26 @@ class Trial:
         headers: dict[str, str] | None = None,
         data: bytes = _DATA,
     ) -> Written:
-        return self._making(key, lambda: self._client.put_object(key, data, condition, headers or {}))
+        return self._making(key, lambda: self._client.writes.put_object(key, data, condition, headers or {}))
 
     def _copy(self, source: S3Path, etag: str, target: S3Path, condition: Condition = _ALWAYS) -> None:
         with _SilenceMeansNo("CopyObject"):
-            self._making(target, lambda: self._client.copy_object(source, target, etag, condition))
+            self._making(target, lambda: self._client.writes.copy_object(source, target, etag, condition))
 
     def _complete(self, key: S3Path, condition: Condition) -> None:
         upload_id = self._start(key)
-        part = self._client.upload_part(key, upload_id, 1, _DATA)
-        self._making(key, lambda: self._client.complete_multipart_upload(key, upload_id, [part], condition))
+        part = self._client.multipart.upload_part(key, upload_id, 1, _DATA)
+        complete = self._client.multipart.complete_multipart_upload
+        self._making(key, lambda: complete(key, upload_id, [part], condition))
         del self._uploads[upload_id]
 
     def _start(self, key: S3Path) -> str:
         try:
-            upload_id = self._client.create_multipart_upload(key, {})
+            upload_id = self._client.multipart.create_multipart_upload(key, {})
         except GuardedS3Error as error:
             if error.maybe_applied:  # the key is ours alone, so are the uploads to it
                 with suppress(GuardedS3Error):
-                    for item in self._client.list_multipart_uploads(key.bucket, key.key):
+                    for item in self._client.multipart.list_multipart_uploads(key.bucket, key.key):
                         self._uploads[item.upload_id] = key.child(item.key)
             raise
         self._uploads[upload_id] = key
@@ -277,7 +279,7 @@ class Trial:
     def _delete(self, key: S3Path, etag: str) -> None:
         left = self._made.get(key)
         try:
-            marker = self._client.delete_object(key, if_match=etag)
+            marker = self._client.deletions.delete_object(key, if_match=etag)
         except GuardedS3Error as error:
             if error.maybe_applied and self._facts.has_versions:
                 self._made.setdefault(key, _Left()).unsure = True  # perhaps of a delete marker
@@ -294,7 +296,7 @@ class Trial:
             cursor.position += body.readinto(memoryview(bytearray(8)))
 
         try:
-            self._client.read_range(key, Cursor(0, 1), ObjectInfo(etag, len(_DATA)), drain)
+            self._client.reads.read_range(key, Cursor(0, 1), ObjectInfo(etag, len(_DATA)), drain)
         except PreconditionFailedError as error:
             if error.status != 412:
                 raise PreconditionUnsupportedError("If-Match was ignored by a GET") from error
@@ -321,7 +323,7 @@ class Trial:
     def _clean(self) -> None:
         for upload_id, key in self._uploads.items():
             try:
-                self._client.abort_multipart_upload(key, upload_id)
+                self._client.multipart.abort_multipart_upload(key, upload_id)
             except ObjectNotFoundError:
                 continue
             except GuardedS3Error as error:
@@ -336,7 +338,7 @@ class Trial:
         """Delete the versions that are known, look, and hide what cannot be deleted."""
         kept = self._remove_versions(key, left.versions)
         if not left.versions or left.unsure or self._is_there(key, bool(kept)):
-            marker = self._client.delete_object(key)
+            marker = self._client.deletions.delete_object(key)
             if marker and not kept:  # there are versions that no answer told of, as CopyObject of RGW
                 kept = self._remove_versions(key, self._listed(key) or [marker])
         if kept:
@@ -348,7 +350,7 @@ class Trial:
             )
 
     def _listed(self, key: S3Path) -> list[str]:
-        pages = self._client.list_versions(key.bucket, key.key)
+        pages = self._client.listings.list_object_versions(key.bucket, key.key)
         return [row.version_id for page in pages for row in page.versions if row.key == key.key]
 
     def _remove_versions(self, key: S3Path, versions: list[str]) -> int:
@@ -356,7 +358,7 @@ class Trial:
         kept = 0
         for version in dict.fromkeys(versions):
             try:
-                self._client.delete_object(S3Path(key.bucket, key.key, version))
+                self._client.deletions.delete_object(S3Path(key.bucket, key.key, version))
             except ObjectNotFoundError:
                 continue
             except AccessDeniedError:
@@ -366,7 +368,7 @@ class Trial:
     def _is_there(self, key: S3Path, unless_told: bool) -> bool:
         """Whether the key shows an object still: gofakes3 tells versions that it does not have."""
         try:
-            self._client.head_object(key)
+            self._client.reads.head_object(key)
         except ObjectNotFoundError:
             return False
         except AccessDeniedError:

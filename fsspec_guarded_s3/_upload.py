@@ -173,7 +173,7 @@ class Upload:
         self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
         written = self._publish(
-            lambda: self._client.put_object(self._path, data, self._condition, self._headers),
+            lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
             lambda: etag_of(data),
         )
         self._put_dropped_tags()
@@ -192,7 +192,7 @@ class Upload:
         replace = headers is self._headers
         try:
             written = self._publish(
-                lambda: self._client.copy_object(
+                lambda: self._client.writes.copy_object(
                     source, self._path, info.etag, self._condition, headers, replace=replace
                 ),
                 lambda: info.etag,
@@ -217,7 +217,7 @@ class Upload:
             self._add_token()
         self._move(State.OPEN)
         try:
-            self._upload_id = self._client.create_multipart_upload(self._path, self._headers)
+            self._upload_id = self._client.multipart.create_multipart_upload(self._path, self._headers)
         except BaseException:
             self._move(State.ABORTED)
             raise
@@ -238,12 +238,14 @@ class Upload:
 
     def send_part(self, number: int, data: RequestBody) -> None:
         """UploadPart in this thread."""
-        self._parts.append(self._client.upload_part(self._path, self._upload_id, number, data))
+        self._parts.append(self._client.multipart.upload_part(self._path, self._upload_id, number, data))
 
     def copy_part(self, number: int, source: S3Path, part: ByteRange, etag: str) -> None:
         """UploadPartCopy of a range of `source`, pinned to its `etag`."""
         try:
-            copied = self._client.upload_part_copy(self._path, self._upload_id, number, source, part, etag)
+            copied = self._client.multipart.upload_part_copy(
+                self._path, self._upload_id, number, source, part, etag
+            )
         except PreconditionFailedError as error:
             raise source_changed_error(source, error) from error
         self._parts.append(copied)
@@ -276,14 +278,14 @@ class Upload:
             raise
         self._move(State.COMPLETING)
         written = self._publish(
-            lambda: self._client.complete_multipart_upload(
+            lambda: self._client.multipart.complete_multipart_upload(
                 self._path, self._upload_id, self._parts, self._condition
             ),
             lambda: etag_of_parts(self._parts),
         )
         if not written.etag:  # some Ceph releases answer Complete with an empty ETag
             with suppress(GuardedS3Error):
-                found = self._client.head_object(self._path)
+                found = self._client.reads.head_object(self._path)
                 self.written = Written(found.etag, found.version_id)
         self._put_dropped_tags()
         return self.written

@@ -44,7 +44,7 @@ class Versions(Properties):
 
     def _versions_of(self, location: S3Path) -> Iterator[ObjectVersion]:
         ordered = True
-        for page in self._client.list_versions(location.bucket, location.key):
+        for page in self._client.listings.list_object_versions(location.bucket, location.key):
             yield from (version for version in page.versions if version.key == location.key)
             keys = [version.key for version in page.versions]
             ordered = ordered and keys == sorted(keys)
@@ -55,7 +55,7 @@ class Versions(Properties):
         """Every version of the object itself and of all keys below it, markers of directories included."""
         if location.key and location.key != location.prefix:
             yield from self._versions_of(location)
-        for page in self._client.list_versions(location.bucket, location.prefix):
+        for page in self._client.listings.list_object_versions(location.bucket, location.prefix):
             yield from page.versions
 
     def ls(
@@ -85,7 +85,7 @@ class Versions(Properties):
     def _list_versions(self, location: S3Path) -> list[dict[str, Any]]:
         found: list[ObjectVersion] = []
         folders: list[dict[str, Any]] = []
-        for page in self._client.list_versions(location.bucket, location.prefix, "/"):
+        for page in self._client.listings.list_object_versions(location.bucket, location.prefix, "/"):
             found += [item for item in page.versions if item.key[-1:] != "/"]
             folders += [directory_row(location.directory(child)) for child in page.prefixes]
         files = [version_row(location.bucket, item) for item in _newest_first(found)]
@@ -107,7 +107,7 @@ class Versions(Properties):
         if location.version_id is None:
             raise ValueError("restore_version needs version_id, or a path that names a version")
         condition = Condition(if_match=if_match)
-        info = self._client.head_object(location)
+        info = self._client.reads.head_object(location)
         target = S3Path(location.bucket, location.key)
         current = self._current(target)
         if if_match is not None and (current is None or not same_etag(current[1], if_match)):
@@ -121,7 +121,7 @@ class Versions(Properties):
     def _current(self, location: S3Path) -> tuple[str | None, str] | None:
         """(version id, ETag) of the current version; None when the object is deleted."""
         try:
-            info = self._client.head_object(location)
+            info = self._client.reads.head_object(location)
         except ObjectNotFoundError:
             return None
         return info.version_id, info.etag
@@ -130,11 +130,11 @@ class Versions(Properties):
         """DeleteObject of one version, or delete marker, for good."""
         try:
             # A store without versions would ignore the id and delete the object.
-            self._client.head_object(location)
+            self._client.reads.head_object(location)
         except ObjectNotFoundError as error:
             if error.status != 405:  # which says that it is a delete marker
                 raise
-        self._client.delete_object(location)
+        self._client.deletions.delete_object(location)
 
     def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
         """Delete every version and delete marker; with `recursive` of what is below too."""
@@ -161,14 +161,14 @@ class Versions(Properties):
         failed: list[GuardedS3Error] = []
 
         def batch(items: list[tuple[str, str]]) -> None:
-            failed.extend(self._client.delete_versions(bucket, items))
+            failed.extend(self._client.deletions.delete_versions(bucket, items))
 
         def one(key: str, version_id: str) -> None:
-            self._client.delete_object(S3Path(bucket, key, version_id))
+            self._client.deletions.delete_object(S3Path(bucket, key, version_id))
 
         calls: list[Callable[[], None]] = [partial(batch, items) for items in batches]
         calls += [partial(one, *item) for item in versions if not item[0].isprintable()]
-        self._client.side_by_side(calls)
+        self._client.scheduler.run(calls)
         if failed:
             raise DeleteObjectsError(
                 f"{len(failed)} of {len(versions)} versions could not be deleted, the first because: "
@@ -183,8 +183,10 @@ class Versions(Properties):
     def _only_versions_left(self, bucket: str) -> bool:
         """Whether a bucket that is not empty looks as if it were."""
         try:
-            page = next(self._client.list_objects(bucket, max_keys=1))
-            return not page.keys and any(page.versions for page in self._client.list_versions(bucket))
+            page = next(self._client.listings.list_objects(bucket, max_keys=1))
+            return not page.keys and any(
+                page.versions for page in self._client.listings.list_object_versions(bucket)
+            )
         except GuardedS3Error:  # it was asked for to explain another error
             return False
 
@@ -192,16 +194,18 @@ class Versions(Properties):
 
     def is_bucket_versioned(self, bucket: str) -> bool:
         """Whether versioning is on; False when it was suspended. GetBucketVersioning."""
-        return self._client.bucket_versioning(self._bucket(bucket)) == "Enabled"
+        return self._client.buckets.get_bucket_versioning(self._bucket(bucket)) == "Enabled"
 
     def make_bucket_versioned(self, bucket: str, versioned: bool = True) -> None:
         """Switch versioning on, or suspend it: versions that are there stay. PutBucketVersioning."""
         check_type("versioned", versioned, bool)
-        self._client.put_bucket_versioning(self._bucket(bucket), "Enabled" if versioned else "Suspended")
+        self._client.buckets.put_bucket_versioning(
+            self._bucket(bucket), "Enabled" if versioned else "Suspended"
+        )
 
     def bucket_region(self, bucket: str) -> str:
         """The region of a bucket, wherever it is. HeadBucket; FileNotFoundError without such a bucket."""
-        return self._client.head_bucket(self._bucket(bucket))
+        return self._client.buckets.head_bucket(self._bucket(bucket))
 
     def _bucket(self, path: str) -> str:
         location = self._location(path)[0]

@@ -27,7 +27,9 @@ class Store:
     def pending(self) -> list[str]:
         """The keys of uploads that were neither completed nor aborted."""
         try:
-            return [upload.key for upload in self.fs._client.list_multipart_uploads(self.bucket, "")]
+            return [
+                upload.key for upload in self.fs._client.multipart.list_multipart_uploads(self.bucket, "")
+            ]
         except ObjectNotFoundError as error:
             if error.code != "NoSuchUpload":  # rclone's answer for a bucket that never had an upload
                 raise

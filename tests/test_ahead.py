@@ -30,7 +30,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not look like a distant store."""
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", float("inf"))
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.DISTANT", float("inf"))
     monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", float("inf"))
 
 
@@ -226,7 +226,7 @@ def test_an_object_that_is_replaced_while_its_ranges_are_asked_for(ignore_condit
 
 def test_an_answer_that_waited_for_too_long_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store may have closed its connection meanwhile."""
-    monkeypatch.setattr("fsspec_guarded_s3._exchange.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("fsspec_guarded_s3._early.FRESH_SECONDS", -1.0)
     with ScriptedServer(handler=store()) as server:
         assert filesystem(server.url).cat(list(MANY)) == MANY
 

@@ -442,7 +442,7 @@ def test_file_that_becomes_shorter_before_a_single_put_arrived_publishes_nothing
     local.write_bytes(DATA)
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url)
-        exchange, failed = fs._client._transport.exchange, [ConnectError("refused", request_sent=False)]
+        exchange, failed = fs._client.store.transport.exchange, [ConnectError("refused", request_sent=False)]
 
         def shorten_and_fail(wire: Any, deadline: float) -> Any:
             if failed:
@@ -450,7 +450,7 @@ def test_file_that_becomes_shorter_before_a_single_put_arrived_publishes_nothing
                 raise failed.pop()
             return exchange(wire, deadline)
 
-        fs._client._transport.exchange = shorten_and_fail  # type: ignore[method-assign]
+        fs._client.store.transport.exchange = shorten_and_fail  # type: ignore[method-assign]
         with pytest.raises(FileChangedError):
             fs.put_file(local, PATH)
     assert not fake.objects

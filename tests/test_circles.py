@@ -29,7 +29,7 @@ LISTINGS: dict[str, tuple[str, Callable[[GuardedS3FileSystem], Any]]] = {
     "ListObjectVersions": (
         "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>{0}</NextKeyMarker>"
         "<NextVersionIdMarker>v</NextVersionIdMarker></ListVersionsResult>",
-        lambda fs: list(fs._client.list_versions("bucket")),
+        lambda fs: list(fs._client.listings.list_object_versions("bucket")),
     ),
     "ListBuckets": (
         "<ListAllMyBucketsResult><Buckets><Bucket><Name>b{1}</Name></Bucket></Buckets>"
@@ -44,7 +44,7 @@ LISTINGS: dict[str, tuple[str, Callable[[GuardedS3FileSystem], Any]]] = {
     "ListParts": (
         "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>{0}</NextPartNumberMarker>"
         "</ListPartsResult>",
-        lambda fs: fs._client.list_parts(fs._object("bucket/key"), "upload"),
+        lambda fs: fs._client.multipart.list_parts(fs._object("bucket/key"), "upload"),
     ),
 }
 

@@ -302,8 +302,8 @@ def test_uploads_are_listed_and_the_old_ones_aborted(moto: MotoServer) -> None:
     client: Any = fs._client
     from fsspec_guarded_s3._paths import S3Path
 
-    upload_id = client.create_multipart_upload(S3Path("cli-uploads", "key"), {})
-    client.upload_part(S3Path("cli-uploads", "key"), upload_id, 1, b"12345")
+    upload_id = client.multipart.create_multipart_upload(S3Path("cli-uploads", "key"), {})
+    client.multipart.upload_part(S3Path("cli-uploads", "key"), upload_id, 1, b"12345")
     line = store.ok("uploads", "s3://cli-uploads")
     assert line.split()[1:] == ["5", "1", "parts", upload_id, "s3://cli-uploads/key"]
     assert "none aborted" in store.run("uploads", "abort", "s3://cli-uploads", "--older-than", "5000w").stderr

@@ -342,5 +342,5 @@ def test_versions_are_removed_too(capsys: pytest.CaptureFixture[str], moto: Moto
     fs.make_bucket_versioned("doctor-versions", True)
     assert Seen(capsys, "--endpoint-url", moto.url, url="gs3://doctor-versions").code == 0
     client: Any = fs._client
-    pages = list(client.list_versions("doctor-versions"))
+    pages = list(client.listings.list_object_versions("doctor-versions"))
     assert [page.versions for page in pages if page.versions] == []

@@ -507,7 +507,7 @@ def test_locks_that_threads_of_the_parent_hold_are_free_in_a_child(
         assert ready.wait(10)
 
         def use() -> bool:
-            fs._client._retry._budget.take()
+            fs._client.store.retry._budget.take()
             fs.pipe_file("bucket/created", b"x", mode="create")
             fs.cat(["bucket/many/1", "bucket/many/2"])
             return bool(file.read(5 * MIB)) and fs.cat_file("bucket/created") == b"x"
@@ -564,8 +564,8 @@ def test_a_dropped_writer_may_be_collected_while_any_lock_is_held(
     cycle.append(cycle)
     gc.collect()
     locks = {
-        "pool": fs._client._transport._lock,
-        "budget": fs._client._retry._budget._lock,
+        "pool": fs._client.store.transport._lock,
+        "budget": fs._client.store.retry._budget._lock,
         "task": fsspec_guarded_s3._threads._pool._news,
     }
     collected = threading.Event()

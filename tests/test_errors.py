@@ -220,7 +220,7 @@ def test_no_secret_is_in_an_error_a_repr_or_a_log(caplog: pytest.LogCaptureFixtu
     answers = [s3_error(403, "SignatureDoesNotMatch"), close(), s3_error(404, "NoSuchKey")]
     with ScriptedServer(answers) as server:
         fs = filesystem(server.url, key="AKIDKEY", max_attempts=1, **secrets)
-        shown = [repr(fs), repr(fs._client), repr(fs._client.options), repr(fs._client._signer)]
+        shown = [repr(fs), repr(fs._client), repr(fs._client.options), repr(fs._client.store.signer)]
         for _ in answers:
             with pytest.raises(GuardedS3Error) as caught:
                 fs.cat_file("bucket/key")
@@ -241,7 +241,7 @@ def test_no_secret_is_in_the_repr_of_a_request() -> None:
         fs = filesystem(server.url, token="SESSIONTOKEN")
         from fsspec_guarded_s3._models import Request
 
-        wire = fs._client._signer.sign(Request("GetObject", "GET", "bucket", "key"))
+        wire = fs._client.store.signer.sign(Request("GetObject", "GET", "bucket", "key"))
     assert wire.headers["x-amz-security-token"] == "SESSIONTOKEN"
     assert "SESSIONTOKEN" not in repr(wire)
     assert "Signature" not in repr(wire)

@@ -173,7 +173,7 @@ def test_uploads_are_listed_by_the_key_marker_alone() -> None:
         return respond(200, body.encode())
 
     with ScriptedServer(handler=handler) as server:
-        found = filesystem(server.url)._client.list_multipart_uploads(BUCKET, "a/")
+        found = filesystem(server.url)._client.multipart.list_multipart_uploads(BUCKET, "a/")
     assert [upload.key for upload in found] == ["a/1", "a/2"]
     assert asked[1].query["key-marker"] == "opaque"
     assert "upload-id-marker" not in asked[1].query
@@ -223,7 +223,7 @@ def test_a_url_carries_the_session_and_lives_no_longer(monkeypatch: pytest.Monke
         asked = parse_qs(urlsplit(theirs).query)
         token, date = asked["X-Amz-S3session-Token"][0], asked["X-Amz-Date"][0]
         number = int(token.rpartition("-")[2])
-        signer = fs._client._signer
+        signer = fs._client.store.signer
         monkeypatch.setattr(type(signer), "_timestamp", lambda self: date)
         credentials = SessionCredentials(f"SESSION{number}", f"hush-secret-{number}", token, 300)
         request = signer.request_of("get_object", fs._object(f"{BUCKET}/a b"), {})
@@ -235,8 +235,9 @@ def test_a_url_carries_the_session_and_lives_no_longer(monkeypatch: pytest.Monke
 def test_a_session_is_shown_nowhere() -> None:
     with directory() as (fs, _):
         fs.pipe_file(f"{BUCKET}/key", b"content")
-        sessions = fs._client._sessions
-        shown = f"{sessions!r} {sessions.of(BUCKET, fs._client._create_session)!r} {fs!r} {fs._client!r}"
+        sessions = fs._client.store.sessions
+        session = sessions.of(BUCKET, fs._client._exchange.create_session)
+        shown = f"{sessions!r} {session!r} {fs!r} {fs._client!r}"
     assert BUCKET in shown
     assert "hush" not in shown and "SESSION" not in shown
 

@@ -20,8 +20,8 @@ Fault = Callable[[Request, FakeS3], Answer | None]
 
 @pytest.fixture(autouse=True)
 def distant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", -1.0)
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._SURE", 0)
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.DISTANT", -1.0)
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.SURE", 0)
     monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
 
 
@@ -133,7 +133,7 @@ def test_other_caches_ask_for_what_they_want_themselves(cache_type: str) -> None
 
 
 def test_a_near_store_is_not_asked_for_more_than_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", float("inf"))
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.DISTANT", float("inf"))
     with ScriptedServer(handler=store(1000)) as server:
         fs = filesystem(server.url)
         for _ in range(6):
@@ -142,7 +142,7 @@ def test_a_near_store_is_not_asked_for_more_than_is_read(monkeypatch: pytest.Mon
 
 
 def test_one_slow_answer_does_not_make_a_store_distant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._SURE", 4)
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.SURE", 4)
     with ScriptedServer(handler=store(1000)) as server:
         fs = filesystem(server.url)
         for _ in range(4):

@@ -382,16 +382,16 @@ def test_where_versions_may_not_be_deleted_a_probe_hides_one_and_names_it(
 def deny_versions(monkeypatch: pytest.MonkeyPatch, fs: GuardedS3FileSystem) -> None:
     """As a policy with s3:DeleteObject and without s3:DeleteObjectVersion."""
     from fsspec_guarded_s3 import AccessDeniedError
-    from fsspec_guarded_s3._client import S3Client
+    from fsspec_guarded_s3._deletions import Deletions
 
-    allowed = S3Client.delete_object
+    allowed = Deletions.delete_object
 
-    def delete(client: S3Client, path: Any, if_match: str | None = None) -> str | None:
+    def delete(self: Deletions, path: Any, if_match: str | None = None) -> str | None:
         if path.version_id:
             raise AccessDeniedError("denied", status=403)
-        return allowed(client, path, if_match)
+        return allowed(self, path, if_match)
 
-    monkeypatch.setattr(S3Client, "delete_object", delete)
+    monkeypatch.setattr(Deletions, "delete_object", delete)
 
 
 def test_a_version_that_is_told_and_does_not_exist_leaves_no_object() -> None:

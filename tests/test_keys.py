@@ -88,7 +88,7 @@ class Place:
 
     def listed(self) -> set[str]:
         """All keys, by the client alone."""
-        return {key for page in self.fs._client.list_objects(self.bucket) for key in page.keys}
+        return {key for page in self.fs._client.listings.list_objects(self.bucket) for key in page.keys}
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ ENDS: dict[str, tuple[bytes, Callable[[GuardedS3FileSystem], object]]] = {
         b"HTTP/1.1 404 N\r\nContent-Length: 37\r\n\r\n<Error><Code>NoSuchKey</Code></Error>",
         lambda fs: fs.cat_file("bucket/a"),
     ),
-    "no content": (b"HTTP/1.1 204 N\r\n\r\n", lambda fs: fs._client.delete_object(fs._object("bucket/a"))),
+    "no content": (
+        b"HTTP/1.1 204 N\r\n\r\n",
+        lambda fs: fs._client.deletions.delete_object(fs._object("bucket/a")),
+    ),
 }
 
 

@@ -179,7 +179,7 @@ def test_equal_options_give_the_same_instance_in_a_thread() -> None:
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(fsspec.filesystem, "gs3", **options).result()
     assert other == first
-    assert other._client._transport is first._client._transport
+    assert other._client.store.transport is first._client.store.transport
     GuardedS3FileSystem.clear_instance_cache()
 
 

@@ -113,9 +113,9 @@ def test_a_reader_tells_its_cache_how_far_away_the_store_is() -> None:
         fs.pipe_file("bucket/key", DATA)
         with fs.open("bucket/key", block_size=BLOCK) as file:
             assert isinstance(file.cache, PrefetchCache)
-            fs._client._transport.round_trip = 0.0001
+            fs._client.store.transport.round_trip = 0.0001
             assert not file.cache.is_distant()
-            fs._client._transport.round_trip = 0.1
+            fs._client.store.transport.round_trip = 0.1
             assert file.cache.is_distant()
 
 

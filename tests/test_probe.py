@@ -22,6 +22,7 @@ from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._options import Options
 from fsspec_guarded_s3._paths import S3Path
 from fsspec_guarded_s3._probe import Guards
+from fsspec_guarded_s3._store import Store
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -373,9 +374,9 @@ def test_aws_is_not_probed_in_auto(monkeypatch: pytest.MonkeyPatch, endpoint: st
     tried = asked(monkeypatch)
     given: dict[str, Any] = {"key": "k", "secret": "s", "region": "eu-central-1", "endpoint_url": endpoint}
     path = S3Path(f"bucket-{uuid.uuid4().hex}", "key")
-    assert _probe.honours(S3Client(Options(**given)), path, "create")
+    assert _probe.honours(S3Client(Store(Options(**given))), path, "create")
     assert tried == []
-    assert not _probe.honours(S3Client(Options(**given, probe="always")), path, "create")
+    assert not _probe.honours(S3Client(Store(Options(**given, probe="always"))), path, "create")
     assert tried == ["create"]
 
 
@@ -392,7 +393,7 @@ def test_other_hosts_are_probed_in_auto_whatever_their_name(
     monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     tried = asked(monkeypatch)
-    client = S3Client(Options(key="k", secret="s", region="us-east-1", endpoint_url=endpoint))
+    client = S3Client(Store(Options(key="k", secret="s", region="us-east-1", endpoint_url=endpoint)))
     assert not _probe.honours(client, S3Path(f"bucket-{uuid.uuid4().hex}", "key"), "swap")
     assert tried == ["swap"]
 

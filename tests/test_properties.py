@@ -474,14 +474,14 @@ def test_a_rivals_version_is_not_given_attributes(fake: FakeS3) -> None:
     fake.put("bucket", "key", b"data")
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, max_attempts=1)
-        head = fs._client.head_object
+        head = fs._client.reads.head_object
 
         def then_a_rival(path: Any) -> Any:
             info = head(path)
             fake.put("bucket", "key", b"rival")
             return info
 
-        fs._client.head_object = then_a_rival  # type: ignore[method-assign]
+        fs._client.reads.head_object = then_a_rival  # type: ignore[method-assign]
         with pytest.raises(ObjectChangedError):
             fs.setxattr("bucket/key", a="1")
     assert "x-amz-meta-a" not in fake.objects["bucket", "key"].headers

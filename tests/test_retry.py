@@ -163,7 +163,7 @@ def test_rivals_for_a_key_wait_longer_each_time_and_never_for_more_than_seconds(
 
     for _ in range(30):
         with pytest.raises(ObjectChangedError):
-            RetryPolicy(1, waits.append).repeat(conflict, lambda error: True, 12)
+            RetryPolicy(1, waits.append).repeat_while(lambda error: True, conflict, 12)
     assert len(waits) == 30 * 11
     for number in range(11):
         longest = max(waits[number::11])
@@ -254,7 +254,7 @@ def test_repetitions_are_not_multiplied_by_attempts() -> None:
         return policy.call(attempts, deadline=soon, retry_on_conflict=True)
 
     with pytest.raises(ConflictError):
-        policy.repeat(call, lambda error: isinstance(error, ConflictError), 3)
+        policy.repeat_while(lambda error: isinstance(error, ConflictError), call, 3)
     assert attempts.count == 3
 
 
@@ -262,17 +262,8 @@ def test_error_that_no_attempt_was_spent_on_may_be_repeated_around() -> None:
     policy = RetryPolicy(3, lambda seconds: None)
     attempts = Attempts([ConflictError("one"), ConflictError("two")])
     soon = Deadline(900)
-    found = policy.repeat(lambda: policy.call(attempts, deadline=soon), lambda error: True, 3)
+    found = policy.repeat_while(lambda error: True, lambda: policy.call(attempts, deadline=soon), 3)
     assert (found, attempts.count) == ("done", 3)
-
-
-@pytest.mark.parametrize(("max_attempts", "made"), [(1, 0), (2, 1), (5, 4)])
-def test_first_attempt_that_was_made_elsewhere_counts(max_attempts: int, made: int) -> None:
-    policy = RetryPolicy(max_attempts, lambda seconds: None)
-    attempts = Attempts([ServerError(str(number)) for number in range(10)])
-    with pytest.raises(ServerError):
-        policy.call(attempts, deadline=Deadline(900), failed=ServerError("elsewhere"))
-    assert attempts.count == made
 
 
 def test_local_error_after_an_attempt_that_may_have_been_applied_names_it() -> None:

@@ -44,9 +44,9 @@ SHOWN: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
     "repr": repr,
     "str": str,
     "options": lambda fs: repr(fs._options),
-    "client": lambda fs: repr(vars(fs._client)),
-    "signer": lambda fs: repr(vars(fs._client._signer)),
-    "transport": lambda fs: repr(vars(fs._client._transport)),
+    "client": lambda fs: repr([vars(fs._client), vars(fs._client.store)]),
+    "signer": lambda fs: repr(vars(fs._client.store.signer)),
+    "transport": lambda fs: repr(vars(fs._client.store.transport)),
     "to_json": lambda fs: fs.to_json(),
     "to_dict": lambda fs: fs.to_dict(),
     "token": lambda fs: fs._fs_token,
@@ -85,7 +85,7 @@ def test_without_credentials_json_still_opens_the_same_store(monkeypatch: pytest
     clone = fsspec.AbstractFileSystem.from_json(fs.to_json())
     assert clone._options.endpoint_url == "http://127.0.0.1:1"
     assert clone._options.part_size == 6 * 2**20
-    assert clone._client._signer._session.frozen().access_key == KEY
+    assert clone._client.store.signer._session.frozen().access_key == KEY
 
 
 def test_a_token_does_not_depend_on_the_secret() -> None:

@@ -183,20 +183,20 @@ def test_parts_are_uploaded_by_urls(server: str, request: pytest.FixtureRequest)
     store = new_store(request.getfixturevalue(server))
     fs, path = store.fs, store.path("parts")
     location = fs._object(path)
-    upload = fs._client.create_multipart_upload(location, {})
+    upload = fs._client.multipart.create_multipart_upload(location, {})
     pieces = {1: b"a" * 5 * MIB, 2: b"the end"}
     for number, piece in pieces.items():
         url = fs.sign(path, method="PUT", UploadId=upload, PartNumber=number)
         assert use(url, "PUT", piece)[0] == 200
-    parts = fs._client.list_parts(location, upload)
+    parts = fs._client.multipart.list_parts(location, upload)
     assert [part.size for part in parts] == [5 * MIB, 7]
-    fs._client.complete_multipart_upload(location, upload, parts, Condition())
+    fs._client.multipart.complete_multipart_upload(location, upload, parts, Condition())
     assert fs.cat_file(path) == b"".join(pieces.values())
 
 
 def test_an_upload_is_aborted_by_a_url(moto: MotoServer) -> None:
     store = new_store(moto)
-    upload = store.fs._client.create_multipart_upload(store.fs._object(store.path("key")), {})
+    upload = store.fs._client.multipart.create_multipart_upload(store.fs._object(store.path("key")), {})
     assert store.pending() == ["key"]
     assert use(store.fs.sign(store.path("key"), method="DELETE", UploadId=upload), "DELETE")[0] == 204
     assert store.pending() == []

@@ -791,8 +791,18 @@ def test_no_secret_is_shown_anywhere(everything_logged: pytest.LogCaptureFixture
         errors.append(caught.value)
     client = fs._client
     request = S3Request("GetObject", "GET", "bucket", "key")
-    wire = client._signer.sign(request)
-    objects = [fs, file, fs._options, client, client._signer, client._transport, request, wire, *errors]
+    wire = client.store.signer.sign(request)
+    objects = [
+        fs,
+        file,
+        fs._options,
+        client,
+        client.store.signer,
+        client.store.transport,
+        request,
+        wire,
+        *errors,
+    ]
     shown = [everything_logged.text, fs.to_json(include_password=False)]
     shown += [str(warning.message) for warning in warned]
     shown += [f"{thing!r} {thing!s}" for thing in objects]

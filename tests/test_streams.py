@@ -227,7 +227,7 @@ def together(calls: Any, limit: int | None = None) -> None:
 
 @pytest.mark.parametrize("size", [5 * MIB, TIB // 8, 1_342_177_280_000, 5 * TIB, 20 * TIB, 48 * TIB])
 def test_there_is_room_to_append_to_an_object_of_any_size(size: int) -> None:
-    client: Any = SimpleNamespace(side_by_side=together)
+    client: Any = SimpleNamespace(scheduler=SimpleNamespace(run=together))
     upload: Any = Copied()
     count = _copy_in_parts._copy_parts(client, upload, None, ObjectInfo('"e"', size))  # type: ignore[arg-type]
     assert count == len(upload.sizes) <= max(1000, -(-size // MAX_PART_SIZE) + 1)

@@ -12,14 +12,17 @@ import pytest
 from fsspec_guarded_s3 import _threads
 from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._options import Options
+from fsspec_guarded_s3._store import Store
 from fsspec_guarded_s3._threads import Task, run_all
 from fsspec_guarded_s3._work import check
 
 
 def client(round_trip: float) -> S3Client:
     """A client whose store is that many seconds away."""
-    found = S3Client(Options(key="k", secret="s", endpoint_url=f"https://127.0.0.1:{9 + int(round_trip)}"))
-    found._transport.round_trip = round_trip
+    found = S3Client(
+        Store(Options(key="k", secret="s", endpoint_url=f"https://127.0.0.1:{9 + int(round_trip)}"))
+    )
+    found.store.transport.round_trip = round_trip
     return found
 
 
@@ -45,7 +48,7 @@ class Busy:
 def test_a_distant_store_gets_all_calls_at_once() -> None:
     """Each waits for all others: they end only if all of them are under way together."""
     together = threading.Barrier(16)
-    client(1.0).side_by_side([lambda: together.wait(30) and None] * 16)
+    client(1.0).scheduler.run([lambda: together.wait(30) and None] * 16)
     assert not together.broken
 
 
@@ -76,7 +79,7 @@ def test_calls_that_wait_bring_more_threads() -> None:
 
 def test_the_limit_of_one_is_the_callers_own_thread() -> None:
     seen: list[int] = []
-    client(1.0).side_by_side([lambda: seen.append(threading.get_ident())] * 3, limit=1)
+    client(1.0).scheduler.run([lambda: seen.append(threading.get_ident())] * 3, limit=1)
     assert seen == [threading.get_ident()] * 3
 
 

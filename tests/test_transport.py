@@ -116,10 +116,10 @@ def test_conditional_put_takes_a_fresh_connection() -> None:
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url)
         fs.pipe_file("bucket/one", b"")
-        age(fs._client._transport, FRESH_SECONDS + 0.5)
+        age(fs._client.store.transport, FRESH_SECONDS + 0.5)
         fs.pipe_file("bucket/two", b"")
         assert server.connections == 1
-        age(fs._client._transport, FRESH_SECONDS + 0.5)
+        age(fs._client.store.transport, FRESH_SECONDS + 0.5)
         fs.pipe_file("bucket/three", b"", mode="create")
         assert server.connections == 2
 

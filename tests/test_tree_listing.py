@@ -25,7 +25,7 @@ TREES: dict[str, Sequence[str]] = {
 
 @pytest.fixture(autouse=True)
 def distant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", -1.0)
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.DISTANT", -1.0)
     monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
 
 
@@ -106,7 +106,7 @@ def test_a_store_with_another_order_loses_and_doubles_nothing(name: str, order: 
         fs = filesystem(server.url)
         assert fs.find("bucket/data") == [f"bucket/{key}" for key in there]
         assert list(fs.find("bucket/data", detail=True)) == [f"bucket/{key}" for key in there]
-        pages = list(fs._client.list_tree("bucket", "data/"))
+        pages = list(fs._client.listings.list_tree("bucket", "data/"))
         listed = [key for page in pages for key in page.keys]
         assert len(listed) == len(set(listed))
         fs.rm("bucket/data", recursive=True)
@@ -126,7 +126,7 @@ def test_a_key_that_a_store_shows_twice_is_found_once(order: str) -> None:
 
     fake.order, fake.after = ORDERS[order], after
     with ScriptedServer(handler=fake) as server:
-        pages = filesystem(server.url)._client.list_tree("bucket", "data/")
+        pages = filesystem(server.url)._client.listings.list_tree("bucket", "data/")
         listed = [key for page in pages for key in page.keys]
     assert sorted(listed) == sorted([*UNEVEN, "data/a/", "data/a-b/"])
 
@@ -145,7 +145,7 @@ def test_many_directories_are_not_worth_a_request_each() -> None:
 
 
 def test_a_near_store_is_asked_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._exchange._DISTANT", float("inf"))
+    monkeypatch.setattr("fsspec_guarded_s3._scheduler.DISTANT", float("inf"))
     with ScriptedServer(handler=store(TREES["wide"])) as server:
         assert len(filesystem(server.url).find("bucket/data")) == 300
         assert listings(server) == ["data/"]

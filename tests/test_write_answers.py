@@ -107,7 +107,7 @@ def test_a_page_in_place_of_the_answer_is_no_success(name: str, call: Call, stra
 
 def fake_upload(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
     """Somebody's upload that was left."""
-    fs._client.create_multipart_upload(fs._object("bucket/left"), {})
+    fs._client.multipart.create_multipart_upload(fs._object("bucket/left"), {})
     assert fake.uploads
 
 
@@ -254,7 +254,7 @@ def test_missing_credentials_are_told_when_a_file_is_opened(monkeypatch: pytest.
     """Not when it is closed, after the work."""
     with ScriptedServer(handler=FakeS3("bucket")) as server:
         fs = filesystem(server.url, key=None, secret=None, profile=None)
-        monkeypatch.setattr(fs._client._signer, "sign", _no_credentials)
+        monkeypatch.setattr(fs._client.store.signer, "sign", _no_credentials)
         with pytest.raises(CredentialsError):
             fs.open("bucket/new", "xb")
 

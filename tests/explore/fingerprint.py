@@ -27,8 +27,18 @@ from typing import Any
 from fsspec.callbacks import Callback
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._checks import Checks
 from fsspec_guarded_s3._client import S3Client
+from fsspec_guarded_s3._deletions import Deletions
+from fsspec_guarded_s3._exchange import Exchange
+from fsspec_guarded_s3._listings import Listings
+from fsspec_guarded_s3._multipart import Multipart
+from fsspec_guarded_s3._reads import Reads
 from fsspec_guarded_s3._retry import RetryPolicy
+from fsspec_guarded_s3._scheduler import Scheduler
+from fsspec_guarded_s3._store import Store
+from fsspec_guarded_s3._subresources import Subresources
+from fsspec_guarded_s3._writes import Writes
 
 from .liveness import alive
 
@@ -38,7 +48,17 @@ _CONSTANT = (
     Executor,
     GuardedS3FileSystem,
     S3Client,
+    Checks,
+    Deletions,
+    Exchange,
+    Listings,
+    Multipart,
+    Reads,
     RetryPolicy,
+    Scheduler,
+    Store,
+    Subresources,
+    Writes,
     logging.Logger,
     io.BufferedReader,
     type(threading.Lock()),

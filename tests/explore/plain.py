@@ -88,8 +88,8 @@ def enumerate_plainly(
     found, prefix = Found(), list[int]()
     while True:
         choices = Choices(prefix)
-        transport = client._transport = _Transport(choices, start.fork(), bounds)
-        client._retry = RetryPolicy(attempts, sleep=lambda seconds: None)
+        transport = client.store.transport = _Transport(choices, start.fork(), bounds)
+        client.store.retry = RetryPolicy(attempts, sleep=lambda seconds: None)
         tokens.__init__("us")  # type: ignore[misc]
         outcome: Outcome = outcome_of(call)
         transport.end()

@@ -170,8 +170,8 @@ class Program:
         """The state that `replies` lead to."""
         self.runs += 1
         line = _Line(replies, self._merge)
-        self._client._transport = line
-        self._client._retry = RetryPolicy(self._attempts, sleep=_no_pause)
+        self._client.store.transport = line
+        self._client.store.retry = RetryPolicy(self._attempts, sleep=_no_pause)
         self._tokens.__init__(self.caller)
         place: Asked | Outcome
         try:

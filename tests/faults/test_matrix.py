@@ -161,7 +161,7 @@ def run(cell: Cell, server: ScriptedServer, folder: Path, monkeypatch: pytest.Mo
                 stack.enter_context(unreachable(cell.fault, cell.lasting))
             return operation.run(World(fs, folder))
     finally:
-        fs._client._transport.close()
+        fs._client.store.transport.close()
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=[cell.id for cell in CELLS])

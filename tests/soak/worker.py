@@ -40,7 +40,7 @@ def soak_filesystem(url: str) -> GuardedS3FileSystem:
 
 def resources(fs: GuardedS3FileSystem) -> dict[str, int]:
     """What this process holds after idle connections were closed: threads by name, descriptors by kind."""
-    fs._client._transport.close()
+    fs._client.store.transport.close()
     gc.collect()
     held = Counter(
         f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("gs3")

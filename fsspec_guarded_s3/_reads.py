@@ -1,0 +1,228 @@
+"""HeadObject and GetObject: what is known of an object, and its bytes, as a whole or in pinned ranges.
+
+What came back is verified, not only its status: a pinned read compares the ETag of every answer, because some
+stores ignore If-Match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ._checks import Checks
+from ._deadline import Deadline
+from ._early import Early
+from ._errors import (
+    GuardedS3Error,
+    IncompleteBodyError,
+    ObjectNotFoundError,
+    ProtocolError,
+    RangeNotSatisfiableError,
+)
+from ._exchange import Exchange
+from ._headers import content_range, object_info, whole_checksum
+from ._models import Body, ObjectInfo, Request, Response, quoted, same_etag
+from ._paths import S3Path
+from ._pinned import check_etag, check_head, check_pin, check_range, check_version, replaced, told_size
+from ._scheduler import Scheduler
+from ._store import Store
+
+T = TypeVar("T")
+_CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far a ranged read has come: the next byte wanted, and where to stop."""
+
+    position: int
+    stop: int
+
+
+Drain = Callable[[Body, Cursor], None]  # takes what has come, and moves the cursor
+
+
+class Reads:
+    """HeadObject and GetObject. Thread-safe."""
+
+    def __init__(self, store: Store, exchange: Exchange, checks: Checks, scheduler: Scheduler) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._checks = checks
+        self._scheduler = scheduler
+
+    def head_object(self, path: S3Path, early: Early | None = None) -> ObjectInfo:
+        """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
+
+        def parse(answer: Response) -> ObjectInfo:
+            check_head(answer.headers)
+            check_version(path, answer.headers)
+            return self._info(answer.headers, told_size(answer.headers))
+
+        return self._exchange.ask(self._head_request(path), parse, early)
+
+    def ask_head(self, path: S3Path) -> Early:
+        """Send the request of `head_object` now."""
+        return self._exchange.ahead(self._head_request(path))
+
+    def _head_request(self, path: S3Path) -> Request:
+        return Request("HeadObject", "HEAD", path.bucket, path.key, path.version_query, self._checksum_mode())
+
+    def pinned(self, path: S3Path, info: ObjectInfo) -> S3Path:
+        """`path` at the version `info`, where the option `version_aware` asks for that and there are any.
+
+        A version can be read after it was replaced. Without the option its ETag alone is the pin, since
+        reading by version takes a permission of its own (s3:GetObjectVersion).
+        """
+        if self._store.options.version_aware and info.version_id:
+            return S3Path(path.bucket, path.key, info.version_id)
+        return path
+
+    def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
+        info = object_info(headers, size)
+        return info if self._checks.verifies else replace(info, checksum=None)
+
+    def version_of(self, body: Body) -> ObjectInfo:
+        """What the answer of `read_object` tells about the object."""
+        return self._info(body.headers, body.length or 0)
+
+    def stored_checksum(self, body: Body) -> tuple[str, str] | None:
+        """The checksum of the whole object that `read_object` was told, where it is to be checked."""
+        return whole_checksum(body.headers) if self._checks.verifies else None
+
+    def _checksum_mode(self) -> Mapping[str, str]:
+        return _CHECKSUM_MODE if self._checks.verifies else {}
+
+    def read_object(
+        self, path: S3Path, receive: Callable[[Body, Deadline], T], early: Early | None = None
+    ) -> T:
+        """GetObject without knowing the size: `receive` gets the body and the deadline.
+
+        Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
+        """
+        request = self._object_request(path)
+
+        def attempt(deadline: Deadline) -> T:
+            with self._exchange.attempt(request, deadline, early) as body:
+                check_etag(body.headers.get("etag", ""))
+                check_version(path, body.headers)
+                if body.status != 200 or "content-range" in body.headers:
+                    raise ProtocolError("the store answered a part where the whole object was asked for")
+                if body.length is None:  # it comes in chunks, or ends with the connection
+                    body.promise(self._size_of(path, body.headers["etag"], deadline))
+                return receive(body, deadline)
+
+        return self._exchange.repeat(request, attempt)
+
+    def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
+        """What HeadObject tells, by one attempt, of the version that is on its way."""
+        with self._exchange.attempt(self._head_request(path), deadline) as head:
+            if not same_etag(head.headers.get("etag", ""), etag):
+                raise IncompleteBodyError("the object was replaced before its size was known")
+            return told_size(head.headers)
+
+    def ask_object(self, path: S3Path) -> Early:
+        """Send the request of `read_object` now."""
+        return self._exchange.ahead(self._object_request(path))
+
+    def _object_request(self, path: S3Path) -> Request:
+        return Request("GetObject", "GET", path.bucket, path.key, path.version_query, self._checksum_mode())
+
+    def read_range(
+        self,
+        path: S3Path,
+        cursor: Cursor,
+        pin: ObjectInfo,
+        drain: Drain,
+        deadline: Deadline | None = None,
+        early: Early | None = None,
+        body: Body | None = None,
+    ) -> None:
+        """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
+
+        A body that breaks is resumed at the cursor, under the same pin. The first attempt is `early`, where
+        that was sent before, or `body`, where that has been checked and has the range next.
+        Raises ObjectChangedError when the object is another version by now.
+        """
+        path = self.pinned(path, pin)
+        begin = cursor.position
+        asked = early.request if early is not None else _range_request(path, begin, cursor.stop, pin)
+
+        at_hand = [] if body is None else [body]
+
+        def attempt(deadline: Deadline) -> None:
+            if at_hand:
+                _drain_to_end(at_hand.pop(), cursor, drain)
+                return
+            start, stop, request = cursor.position, cursor.stop, asked
+            if start > begin:
+                request = _range_request(path, start, stop, pin)
+            with self._exchange.attempt(request, deadline, early) as answer:
+                check_pin(answer, pin.etag, path)
+                check_range(answer, start, stop, pin)
+                answer.promise(stop - start)
+                _drain_to_end(answer, cursor, drain)
+
+        try:
+            size = 0 if body is not None else cursor.stop - begin  # what has begun waits for no lane
+            with self._store.lanes.enter(size, lambda: cursor.position - begin):
+                self._exchange.repeat(asked, attempt, deadline)
+        except RangeNotSatisfiableError:  # the version that is pinned has this range
+            self._check_unchanged(path, pin)
+            raise
+
+    def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
+        """Send the request of `read_range` now."""
+        return self._exchange.ahead(_range_request(self.pinned(path, pin), cursor.position, cursor.stop, pin))
+
+    def ask_first(self, path: S3Path, size: int) -> Early | None:
+        """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
+
+        None on a near store, where that saves little time and costs a request.
+        """
+        if not self._scheduler.is_surely_distant():
+            return None
+        return self._exchange.ahead(_range_request(path, 0, size))
+
+    def take_first(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
+        """What `ask_first` brought if it is of the version `pin`; nothing when anything is amiss.
+
+        It is not asked for again: whoever needs the bytes does so, under the pin.
+        """
+        wanted = (0, min(size, pin.size), pin.size)
+        data = bytearray(wanted[1])
+        try:
+            deadline = Deadline(self._store.options.request_deadline)
+            with self._exchange.attempt(early.request, deadline, early) as body:
+                check_pin(body, pin.etag, path)
+                if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
+                    return bytes(data)
+        except GuardedS3Error:
+            pass
+        return b""
+
+    def _check_unchanged(self, path: S3Path, pin: ObjectInfo) -> None:
+        """Raises ObjectChangedError, or ObjectNotFoundError, unless the object is the version `pin` still."""
+        try:
+            now = self.head_object(path)
+        except ObjectNotFoundError:
+            raise
+        except GuardedS3Error:
+            return
+        if not same_etag(now.etag, pin.etag):
+            raise replaced(path, pin.etag, now.etag, 416)
+
+
+def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:
+    drain(body, cursor)
+    if cursor.position < cursor.stop:
+        raise IncompleteBodyError("the body ended before the range did")
+
+
+def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:
+    """GetObject of the bytes [start, stop). The answer tells which bytes it has, and of which version."""
+    headers = {"range": f"bytes={start}-{stop - 1}"}
+    if pin is not None:
+        headers["if-match"] = quoted(pin.etag)
+    return Request("GetObject", "GET", path.bucket, path.key, path.version_query, unsigned=headers)
