@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -20,6 +20,7 @@ from ._errors import HOPELESS, ConnectError, ObjectNotFoundError
 from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
+from ._parameters import CatEach, CopyEach, GetEach, Path, Paths, PipeEach, PutEach, Reading
 from ._paths import S3Path
 from ._pinned import check_etag
 from ._placement import (
@@ -38,6 +39,10 @@ from ._selection import Source
 from ._source_file import refuse_special
 from ._target_file import refuse_stream
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Unpack
+
+
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
 
 
@@ -45,6 +50,34 @@ class Bulk(Namespace):
     """The part of the filesystem that deals with many objects. Use `GuardedS3FileSystem`."""
 
     # --- reading ---
+
+    @overload
+    def cat(
+        self,
+        path: Path,
+        recursive: Literal[False] = False,
+        on_error: Literal["raise", "return", "omit"] = "raise",
+        **kwargs: Unpack[CatEach],
+    ) -> Any: ...
+
+    @overload
+    def cat(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        on_error: Literal["raise", "omit"] = "raise",
+        **kwargs: Unpack[CatEach],
+    ) -> dict[str, bytes]: ...
+
+    @overload
+    def cat(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        *,
+        on_error: Literal["return"],
+        **kwargs: Unpack[CatEach],
+    ) -> dict[str, bytes | Exception]: ...
 
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
@@ -72,6 +105,29 @@ class Bulk(Namespace):
         if on_error == "omit":
             return {p: data for p, data in rows.items() if not isinstance(data, Exception)}
         return rows
+
+    @overload
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        max_gap: int | None = None,
+        on_error: Literal["return"] = "return",
+        **kwargs: Unpack[Reading],
+    ) -> list[bytes | Exception]: ...
+
+    @overload
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        max_gap: int | None = None,
+        *,
+        on_error: Literal["raise"],
+        **kwargs: Unpack[Reading],
+    ) -> list[bytes]: ...
 
     def cat_ranges(
         self,
@@ -144,12 +200,12 @@ class Bulk(Namespace):
 
     def get(
         self,
-        rpath: Any,
-        lpath: Any,
+        rpath: Paths,
+        lpath: Paths,
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[GetEach],
     ) -> None:
         """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
@@ -160,15 +216,14 @@ class Bulk(Namespace):
         check_names(kwargs, self.get, self.get_file)
         check_paths("lpath", lpath)
         if isinstance(rpath, list) and isinstance(lpath, list):
-            sources = [Source(p, "") for p in rpath]
+            sources = [Source(os.fspath(p), "") for p in rpath]
         else:
             sources = self._sources(rpath, recursive, maxdepth)
-        if is_one(lpath):
-            lpath = make_path_posix(os.fspath(lpath))
-        into = partial(_is_local_directory, lpath)
-        pairs = placed(rpath, self._strip_protocol, sources, lpath, into)
+        place = make_path_posix(os.fspath(lpath)) if isinstance(lpath, (str, os.PathLike)) else lpath
+        into = partial(_is_local_directory, place)
+        pairs = placed(rpath, self._strip_protocol, sources, place, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        check_inside([target for _, target in pairs], lpath)
+        check_inside([target for _, target in pairs], place)
         check_local([target for _, target in files])
         for _, target in files:
             refuse_stream(target)
@@ -180,12 +235,12 @@ class Bulk(Namespace):
 
     def put(
         self,
-        lpath: Any,
-        rpath: Any,
+        lpath: Paths,
+        rpath: Paths,
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PutEach],
     ) -> None:
         """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
@@ -237,6 +292,12 @@ class Bulk(Namespace):
 
         self._client.scheduler.run(partial(one, *pair) for pair in pairs)
 
+    @overload
+    def pipe(self, path: Path, value: Buffer, **kwargs: Unpack[PipeEach]) -> None: ...
+
+    @overload
+    def pipe(self, path: Mapping[str, Buffer], value: None = None, **kwargs: Unpack[PipeEach]) -> None: ...
+
     def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
         """Write bytes to one path, or each value of a dict to its path; side by side."""
         check_names(kwargs, self.pipe, self.pipe_file)
@@ -250,12 +311,12 @@ class Bulk(Namespace):
 
     def copy(
         self,
-        path1: Any,
-        path2: Any,
+        path1: Paths,
+        path2: Paths,
         recursive: bool = False,
         maxdepth: int | None = None,
-        on_error: str | None = None,
-        **kwargs: Any,
+        on_error: Literal["raise", "ignore"] | None = None,
+        **kwargs: Unpack[CopyEach],
     ) -> None:
         """Copy files, globs or trees inside S3; side by side.
 
@@ -271,7 +332,7 @@ class Bulk(Namespace):
     ) -> list[tuple[str, str]]:
         check_paths("path2", path2)
         if isinstance(path1, list) and isinstance(path2, list):
-            sources = [Source(p, "") for p in path1]
+            sources = [Source(os.fspath(p), "") for p in path1]
         else:
             sources = self._sources(path1, recursive, maxdepth)
         stripped = self._strip_protocol(path2) if is_one(path2) else path2
@@ -316,7 +377,12 @@ class Bulk(Namespace):
         return info
 
     def mv(
-        self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
+        self,
+        path1: Paths,
+        path2: Paths,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **kwargs: Unpack[CopyEach],
     ) -> None:
         """Copy, then delete the versions that were copied, and nothing newer. A failed copy deletes nothing.
 
@@ -343,7 +409,7 @@ class Bulk(Namespace):
     move = AbstractFileSystem.move
 
 
-def _is_local_directory(path: str) -> bool:
+def _is_local_directory(path: Any) -> bool:
     return path.endswith("/") or os.path.isdir(path)
 
 

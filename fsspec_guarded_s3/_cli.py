@@ -10,7 +10,7 @@ import glob
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -114,7 +114,7 @@ def ls(url: S3Url | None, long: bool, recursive: bool, as_json: bool, options: d
         click.echo((facts if long else "") + shown(entry["url"]))
 
 
-def _entry(scheme: str, row: dict[str, Any]) -> dict[str, Any]:
+def _entry(scheme: str, row: Mapping[str, Any]) -> dict[str, Any]:
     folder = row["type"] == "directory"
     return {
         "url": f"{scheme}://{row['name']}{'/' if folder else ''}",
@@ -272,7 +272,7 @@ def abort_uploads(url: S3Url, older_than: timedelta, as_json: bool, options: dic
     _print_uploads(url, "aborted", aborted, as_json)
 
 
-def _print_uploads(url: S3Url, title: str, found: list[dict[str, Any]], as_json: bool) -> None:
+def _print_uploads(url: S3Url, title: str, found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     names = ("upload_id", "initiated", "age", "size", "parts")
     rows = [{"url": f"{url.scheme}://{row['name']}", **{name: row[name] for name in names}} for row in found]
     if as_json:

@@ -11,12 +11,15 @@ import io
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.compression import compr
 
 from ._endings import judged
-from ._writer import GuardedWriter
+from ._writer import BinaryFile, GuardedWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 def adopt_compressors() -> None:
@@ -55,7 +58,7 @@ class _Below(io.BufferedIOBase):
         return self._file.tell()
 
 
-class CompressedWriter(io.BufferedIOBase):
+class CompressedWriter(BinaryFile):
     """A compressor over a `GuardedWriter`, closed and discarded as one file.
 
     `compress` makes the compressor of a file. Those that fsspec registers do not close the file below them,
@@ -71,6 +74,16 @@ class CompressedWriter(io.BufferedIOBase):
         return f"<CompressedWriter {self._file!r}>"
 
     @property
+    def etag(self) -> str:
+        """The ETag of the published object, "" before."""
+        return self._file.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._file.version_id
+
+    @property
     def known_exceptions(self) -> list[BaseException]:
         """What was being handled when the file was opened."""
         return self._file.known_exceptions
@@ -83,7 +96,7 @@ class CompressedWriter(io.BufferedIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Compress and pass on."""
         self._compressor.write(data)
         return memoryview(data).nbytes

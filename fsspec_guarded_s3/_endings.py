@@ -99,7 +99,7 @@ class judged:
         self._method = method
         self.__doc__ = method.__doc__
 
-    def __get__(self, file: Any, owner: type) -> Any:
+    def __get__(self, file: Any, owner: type) -> Callable[..., None]:
         if file is None:
             return lambda file: self.__get__(file, owner)()
         seen = failure(file.known_exceptions, file) if sys.exc_info()[1] is not None else None

@@ -86,7 +86,7 @@ class ConfigurationError(GuardedS3Error, ValueError):
     Never "not found": neither `exists` nor `walk` nor a mapper takes it for an object that is not there.
     """
 
-    default_errno = _errno.EINVAL
+    default_errno: ClassVar[int] = _errno.EINVAL
 
 
 # --- no usable response ---------------------------------------------------------------------------
@@ -101,38 +101,38 @@ class TransportError(GuardedS3Error):
 class ConnectError(TransportError, ConnectionError):
     """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent."""
 
-    default_errno = _errno.ECONNREFUSED
+    default_errno: ClassVar[int] = _errno.ECONNREFUSED
     request_sent = False
 
 
 class ReadTimeoutError(TransportError, TimeoutError):
     """Nothing arrived for `read_timeout` seconds, or slower than `min_rate`, or past `deadline`."""
 
-    default_errno = _errno.ETIMEDOUT
+    default_errno: ClassVar[int] = _errno.ETIMEDOUT
 
 
 class SendTimeoutError(TransportError, TimeoutError):
     """The store took nothing of the request for `send_timeout` seconds."""
 
-    default_errno = _errno.ETIMEDOUT
+    default_errno: ClassVar[int] = _errno.ETIMEDOUT
 
 
 class IncompleteBodyError(TransportError, ConnectionError):
     """The connection ended before the whole response had arrived."""
 
-    default_errno = _errno.ECONNRESET
+    default_errno: ClassVar[int] = _errno.ECONNRESET
 
 
 class ProtocolError(TransportError):
     """What arrived is no HTTP response, or not the response to this request."""
 
-    default_errno = _errno.EPROTO
+    default_errno: ClassVar[int] = _errno.EPROTO
 
 
 class ChecksumMismatchError(TransportError):
     """The bytes that arrived are not those that are stored: their checksums differ."""
 
-    default_errno = _errno.EBADMSG
+    default_errno: ClassVar[int] = _errno.EBADMSG
 
 
 # --- S3 said no -----------------------------------------------------------------------------------
@@ -155,43 +155,43 @@ class ResponseError(GuardedS3Error):
 class InvalidRequestError(ResponseError, ValueError):
     """S3 refused the request as malformed or not allowed for this bucket or object."""
 
-    default_errno = _errno.EINVAL
+    default_errno: ClassVar[int] = _errno.EINVAL
 
 
 class ObjectNotFoundError(ResponseError, FileNotFoundError):
     """No such key, version, upload or bucket."""
 
-    default_errno = _errno.ENOENT
+    default_errno: ClassVar[int] = _errno.ENOENT
 
 
 class PreconditionFailedError(ResponseError):
     """412: a condition of the request did not hold."""
 
-    default_errno = _errno.ESTALE
+    default_errno: ClassVar[int] = _errno.ESTALE
 
 
 class ObjectExistsError(PreconditionFailedError, FileExistsError):
     """A conditional create found the key taken."""
 
-    default_errno = _errno.EEXIST
+    default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class ObjectChangedError(PreconditionFailedError):
     """The object is not the version that the read was pinned to, or that `if_match` named."""
 
-    default_errno = _errno.ESTALE
+    default_errno: ClassVar[int] = _errno.ESTALE
 
 
 class RangeNotSatisfiableError(ResponseError, ValueError):
     """416: the range lies outside of the object."""
 
-    default_errno = _errno.EINVAL
+    default_errno: ClassVar[int] = _errno.EINVAL
 
 
 class AccessDeniedError(ResponseError, PermissionError):
     """Credentials missing, wrong or expired, or not allowed to do this."""
 
-    default_errno = _errno.EACCES
+    default_errno: ClassVar[int] = _errno.EACCES
 
 
 class CredentialsError(AccessDeniedError):
@@ -207,31 +207,31 @@ class ConflictError(ResponseError):
     OperationAborted): proves nothing about either, and passes. Any other 409 is an InvalidRequestError.
     """
 
-    default_errno = _errno.EBUSY
+    default_errno: ClassVar[int] = _errno.EBUSY
 
 
 class BucketExistsError(ResponseError, FileExistsError):
     """The bucket is there already, yours or somebody else's."""
 
-    default_errno = _errno.EEXIST
+    default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class DirectoryNotEmptyError(ResponseError):
     """The bucket still holds objects or versions."""
 
-    default_errno = _errno.ENOTEMPTY
+    default_errno: ClassVar[int] = _errno.ENOTEMPTY
 
 
 class TooLargeError(ResponseError, ValueError):
     """The object, part or request is larger than S3 holds."""
 
-    default_errno = _errno.EFBIG
+    default_errno: ClassVar[int] = _errno.EFBIG
 
 
 class ThrottledError(ResponseError):
     """S3 asks to slow down (503 SlowDown, 429, Throttling...); the request may have been applied or not."""
 
-    default_errno = _errno.EAGAIN
+    default_errno: ClassVar[int] = _errno.EAGAIN
 
 
 class ServerError(ResponseError):
@@ -248,7 +248,7 @@ class WriteOutcomeUnknownError(GuardedS3Error):
 class PreconditionUnsupportedError(GuardedS3Error):
     """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
 
-    default_errno = _errno.ENOTSUP
+    default_errno: ClassVar[int] = _errno.ENOTSUP
 
 
 class EncryptionUnsupportedError(GuardedS3Error):
@@ -257,7 +257,7 @@ class EncryptionUnsupportedError(GuardedS3Error):
     `maybe_applied` says that the object was written nevertheless, and is there as it would be without.
     """
 
-    default_errno = _errno.ENOTSUP
+    default_errno: ClassVar[int] = _errno.ENOTSUP
 
 
 class TransactionError(GuardedS3Error):

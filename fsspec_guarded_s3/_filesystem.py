@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -38,7 +38,9 @@ from ._models import Condition
 from ._namespace import write_condition
 from ._opening import Opening, known_cache
 from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
+from ._parameters import Mode, OpenReading, OpenWriting, Path, Paths, PipeEach, Reading, Writing
 from ._resume import resume_file
+from ._rows import Info
 from ._s3fs_names import no_attribute
 from ._source_file import SourceFile
 from ._sources import copy_file, upload_bytes, upload_file
@@ -48,7 +50,8 @@ from ._transaction import GuardedTransaction, under_way
 from ._upload import Upload
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from fsspec import AbstractFileSystem, FSMap
+    from typing_extensions import Buffer, Self, Unpack
 
     from ._options import OtherOptions
 
@@ -199,7 +202,69 @@ class GuardedS3FileSystem(Opening):
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
 
-    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
+    if TYPE_CHECKING:  # what fsspec's class has beside the verbs here; it says nothing of types
+        storage_options: dict[str, Any]
+        dircache: Any
+        blocksize: int
+        transaction: GuardedTransaction
+
+        @classmethod
+        def current(cls) -> Self: ...
+        @classmethod
+        def clear_instance_cache(cls) -> None: ...
+        @staticmethod
+        def from_json(blob: str) -> AbstractFileSystem: ...
+        @staticmethod
+        def from_dict(dct: dict[str, Any]) -> AbstractFileSystem: ...
+        def unstrip_protocol(self, name: str) -> str: ...
+        def get_mapper(
+            self,
+            root: Path = "",
+            check: bool = False,
+            create: bool = False,
+            missing_exceptions: tuple[type[BaseException], ...] | None = None,
+        ) -> FSMap: ...
+        def end_transaction(self) -> None: ...
+        def read_bytes(
+            self, path: Path, start: int | None = None, end: int | None = None, **kwargs: Unpack[Reading]
+        ) -> bytes: ...
+        def write_bytes(self, path: Path, value: Buffer, **kwargs: Unpack[PipeEach]) -> None: ...
+        def read_text(
+            self,
+            path: Path,
+            encoding: str | None = None,
+            errors: str | None = None,
+            newline: str | None = None,
+            **kwargs: Unpack[OpenReading],
+        ) -> str: ...
+        def write_text(
+            self,
+            path: Path,
+            value: str,
+            encoding: str | None = None,
+            errors: str | None = None,
+            newline: str | None = None,
+            **kwargs: Unpack[OpenWriting],
+        ) -> int: ...
+        def read_block(
+            self, fn: Path, offset: int, length: int | None, delimiter: bytes | None = None
+        ) -> bytes: ...
+        def size(self, path: Path) -> int | None: ...
+        def sizes(self, paths: Iterable[Path]) -> list[int | None]: ...
+        def stat(self, path: Path, **kwargs: Any) -> Info: ...
+        def lexists(self, path: Path, **kwargs: Any) -> bool: ...
+        def listdir(self, path: Path, detail: bool = True, **kwargs: Any) -> list[Any]: ...
+        def disk_usage(self, path: Path, total: bool = True, maxdepth: int | None = None) -> Any: ...
+        def makedir(self, path: Path, create_parents: bool = True, **kwargs: Any) -> None: ...
+        def mkdirs(self, path: Path, exist_ok: bool = False) -> None: ...
+        def cp(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
+        def move(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
+        def rename(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
+        def delete(self, path: Paths, recursive: bool = False, maxdepth: int | None = None) -> None: ...
+        def download(self, rpath: Paths, lpath: Paths, recursive: bool = False, **kwargs: Any) -> None: ...
+        def upload(self, lpath: Paths, rpath: Paths, recursive: bool = False, **kwargs: Any) -> None: ...
+        def tree(self, path: str = "/", recursion_limit: int = 2, max_display: int = 25) -> str: ...
+    else:  # type checkers would take every name for one that is there
 
         def __getattr__(self, name: str) -> Any:
             raise no_attribute(self, name)
@@ -238,11 +303,11 @@ class GuardedS3FileSystem(Opening):
 
     def cat_file(
         self,
-        path: str,
+        path: Path,
         start: int | None = None,
         end: int | None = None,
         version_id: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Reading],
     ) -> bytes:
         """The bytes of one version of `path`, or of its slice [start, end) by Python's rules.
 
@@ -256,41 +321,42 @@ class GuardedS3FileSystem(Opening):
         first, stop, _ = span(start, end).indices(info.size)
         return read_range(client, location, info, first, stop)
 
-    def head(self, path: str, size: int = 1024) -> bytes:
+    def head(self, path: Path, size: int = 1024) -> bytes:
         """The first `size` bytes."""
         return self.cat_file(path, 0, whole("size", size, 0))
 
-    def tail(self, path: str, size: int = 1024) -> bytes:
+    def tail(self, path: Path, size: int = 1024) -> bytes:
         """The last `size` bytes."""
         return self.cat_file(path, -size, None) if whole("size", size, 0) else b""
 
     def get_file(
         self,
-        rpath: str,
-        lpath: Any,
+        rpath: Path,
+        lpath: Path | IO[bytes] | None = None,
         callback: Any = DEFAULT_CALLBACK,
-        outfile: Any = None,
+        outfile: IO[bytes] | None = None,
         version_id: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Reading],
     ) -> None:
         """Download to a temporary file that is renamed then: `lpath` is old or new, never half.
 
         Of a link, the file behind it is replaced. A pipe, a socket or a device is SpecialFileError, an
         OSError. `outfile` is an open binary file, which is written to instead; `lpath` may be one, too.
         """
-        outfile = lpath if outfile is None and isfilelike(lpath) else outfile
+        target: Any = lpath
+        outfile = target if outfile is None and isfilelike(target) else outfile
         if outfile is not None:
             data = self.cat_file(rpath, version_id=version_id, **kwargs)
             callback.set_size(len(data))
             write_whole(outfile, data)
             callback.relative_update(len(data))
             return
-        if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
-            os.makedirs(lpath, exist_ok=True)
+        if not self._get_object(rpath, target, callback, version_id, **kwargs):
+            os.makedirs(target, exist_ok=True)
 
     def _get_object(
         self,
-        rpath: str,
+        rpath: Path,
         lpath: Any,
         callback: Any = DEFAULT_CALLBACK,
         version_id: str | None = None,
@@ -335,7 +401,12 @@ class GuardedS3FileSystem(Opening):
         return cast("GuardedTransaction", super().start_transaction())
 
     def pipe_file(
-        self, path: str, value: Any, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
+        self,
+        path: Path,
+        value: Buffer,
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        **kwargs: Unpack[Writing],
     ) -> None:
         """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag.
 
@@ -355,7 +426,7 @@ class GuardedS3FileSystem(Opening):
         location = self._target(path)
         upload_bytes(self._client, self._new_upload(location, condition, given), value)
 
-    def update(self, path: str, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
+    def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
 
         Reads pinned and writes under If-Match. On a conflict it starts again, with a pause, `max_attempts`
@@ -392,7 +463,7 @@ class GuardedS3FileSystem(Opening):
         etag = self._client.store.retry.repeat_while(conflict, once, max_attempts)
         return etag
 
-    def put_if_absent(self, path: str, data: bytes, **kwargs: Any) -> bool:
+    def put_if_absent(self, path: Path, data: Buffer, **kwargs: Unpack[Writing]) -> bool:
         """Create the object with `data`. True when it was created, False when the key was taken.
 
         Raises WriteOutcomeUnknownError when an answer was lost and nothing proves either, also when another
@@ -407,13 +478,13 @@ class GuardedS3FileSystem(Opening):
 
     def put_file(
         self,
-        lpath: Any,
-        rpath: str,
+        lpath: Path,
+        rpath: Path,
         callback: Any = DEFAULT_CALLBACK,
-        mode: str = "overwrite",
+        mode: Mode = "overwrite",
         if_match: str | None = None,
         resume: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[Writing],
     ) -> None:
         """Upload a local file; `mode`, `if_match` and further keywords as in `pipe_file`.
 
@@ -446,7 +517,7 @@ class GuardedS3FileSystem(Opening):
             else:
                 upload_file(self._client, upload, file, progress)
 
-    def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
+    def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> None:
         """An empty object. With truncate=False only when there is none, which is checked by the store.
 
         Further keywords as in `pipe_file`.

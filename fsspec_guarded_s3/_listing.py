@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from fsspec import AbstractFileSystem
 from fsspec.utils import stringify_path, tokenize
@@ -22,8 +22,12 @@ from ._keywords import check_depth, check_type, refuse
 from ._listing_cache import ListingCache
 from ._models import ObjectInfo
 from ._options import Options
+from ._parameters import NoMore, Path
 from ._paths import S3Path
-from ._rows import by_name, directory_row, listed_row, object_row
+from ._rows import Info, ListedInfo, by_name, directory_row, listed_row, object_row
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Listing(AbstractFileSystem):
@@ -93,7 +97,7 @@ class Listing(AbstractFileSystem):
         except (AccessDeniedError, InvalidRequestError):
             return None
 
-    def split_path(self, path: Any) -> tuple[str, str, str | None]:
+    def split_path(self, path: Path) -> tuple[str, str, str | None]:
         """(bucket, key, version id) of a path or URL; only a `version_aware` filesystem sees a version."""
         location = _paths.parse(self._without_protocol(path), self._options.version_aware)
         return location.bucket, location.key, location.version_id
@@ -101,8 +105,8 @@ class Listing(AbstractFileSystem):
     # --- what is there ---
 
     def info(
-        self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
+        self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
+    ) -> Info:
         """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
 
         `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
@@ -111,6 +115,9 @@ class Listing(AbstractFileSystem):
         `refresh` asks the store.
         """
         refuse(self.info, kwargs)
+        return cast("Info", self._info(path, version_id, refresh))
+
+    def _info(self, path: Path, version_id: str | None, refresh: bool) -> dict[str, Any]:
         if not self._strip_protocol(path):
             return directory_row("")
         location, only_directory = self._location(path, version_id)
@@ -138,7 +145,9 @@ class Listing(AbstractFileSystem):
         pages = self._client.listings.list_objects(location.bucket, location.prefix, max_keys=1)
         return any(page.keys or page.prefixes for page in pages)
 
-    def exists(self, path: str, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
+    def exists(
+        self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
+    ) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""
         refuse(self.exists, kwargs)
         try:
@@ -147,7 +156,7 @@ class Listing(AbstractFileSystem):
             return False
         return True
 
-    def isfile(self, path: str) -> bool:
+    def isfile(self, path: Path) -> bool:
         """Whether `path` is an object."""
         try:
             location = self._object(path)
@@ -158,7 +167,7 @@ class Listing(AbstractFileSystem):
             self._client.listings.check_welcome(location.bucket)
         return found
 
-    def isdir(self, path: str) -> bool:
+    def isdir(self, path: Path) -> bool:
         """Whether `path` is a bucket or a prefix of keys."""
         try:
             location = self._location(path)[0] if self._strip_protocol(path) else None
@@ -173,12 +182,8 @@ class Listing(AbstractFileSystem):
         except FileNotFoundError:
             return False
 
-    def ls(self, path: str, detail: bool = False, refresh: bool = False) -> list[Any]:
-        """The entries directly below `path`, or the object itself; buckets for the root.
-
-        Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them.
-        With a listing cache as they were when they were listed; `refresh` asks the store.
-        """
+    def _ls(self, path: Path, detail: bool, refresh: bool) -> list[Any]:
+        """The entries directly below `path`, or the object itself; buckets for the root."""
         if not self._strip_protocol(path):
             buckets = self._client.listings.list_buckets()
             rows = [
@@ -218,9 +223,43 @@ class Listing(AbstractFileSystem):
             self._listings.keep(location.directory(location.prefix), entries, began)
         return entries if found else None
 
+    @overload
     def find(
         self,
-        path: str,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: Literal[False] = False,
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> list[str]: ...
+
+    @overload
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        *,
+        detail: Literal[True],
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> dict[str, ListedInfo]: ...
+
+    @overload
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> list[str] | dict[str, ListedInfo]: ...
+
+    def find(
+        self,
+        path: Path,
         maxdepth: int | None = None,
         withdirs: bool = False,
         detail: bool = False,
@@ -240,7 +279,7 @@ class Listing(AbstractFileSystem):
         check_type("prefix", prefix, str)
         if not self._strip_protocol(path):
             refuse_everything("", maxdepth)
-            rows = by_name(row for row in self.ls("", detail=True) if row["name"].startswith(prefix))
+            rows = by_name(row for row in self._ls("", True, False) if row["name"].startswith(prefix))
             found = dict(rows if withdirs else {})
             return found if detail else list(found)
         location, only_directory = self._location(path)
@@ -320,9 +359,39 @@ class Listing(AbstractFileSystem):
                     rows.append(listed_row(location.bucket, item))
         return rows + [directory_row(location.directory(name)) for name in directories] if found else None
 
+    @overload
     def du(
         self,
-        path: str,
+        path: Path,
+        total: Literal[True] = True,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> int: ...
+
+    @overload
+    def du(
+        self,
+        path: Path,
+        total: Literal[False],
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> dict[str, int]: ...
+
+    @overload
+    def du(
+        self,
+        path: Path,
+        total: bool,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> int | dict[str, int]: ...
+
+    def du(
+        self,
+        path: Path,
         total: bool = True,
         maxdepth: int | None = None,
         withdirs: bool = False,
@@ -337,7 +406,7 @@ class Listing(AbstractFileSystem):
 
     # --- facts about an object ---
 
-    def modified(self, path: str, version_id: str | None = None, refresh: bool = False) -> datetime:
+    def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
         """When the current version, or the one named, was written, in UTC.
 
         It is asked for each time, so `refresh` changes nothing.
@@ -345,20 +414,20 @@ class Listing(AbstractFileSystem):
         found = self.info(path, version_id=version_id, refresh=True).get("LastModified")
         if found is None:
             raise IsADirectoryError(f"{path} is a directory and has no time")
-        return found  # type: ignore[no-any-return]
+        return found
 
     created = modified
 
-    def checksum(self, path: str, refresh: bool = False) -> int:
+    def checksum(self, path: Path, refresh: bool = False) -> int:
         """A number that changes with the content. It is asked for each time, so `refresh` changes nothing."""
         return int(self.ukey(path), 16)
 
-    def ukey(self, path: str) -> str:
+    def ukey(self, path: Path) -> str:
         """A hash of name, ETag and size: changes when the object does."""
         info = self.info(path, refresh=True)
         return str(tokenize(info["name"], info.get("ETag"), info["size"]))
 
-    def invalidate_cache(self, path: str | None = None) -> None:
+    def invalidate_cache(self, path: Path | None = None) -> None:
         """Drop the listings that may show `path`, or all; own writes have done so already."""
         if path is None:
             self._listings.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import _janitor, _paths, _probe
 from ._attribute_values import BUCKET_ACLS, one_of
@@ -13,7 +13,13 @@ from ._errors import AccessDeniedError, BucketExistsError, ObjectNotFoundError
 from ._keywords import check_type, refuse
 from ._listing import nothing_at
 from ._models import Condition, ObjectInfo
+from ._parameters import BucketAcl, Copying, Mode, NoMore, Path
 from ._removal import Removal
+from ._rows import UploadInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 
 # By HTTP method, and whether it is about a multipart upload.
 _METHODS = {
@@ -32,7 +38,12 @@ class Namespace(Removal):
     """The part of the filesystem that changes names. Use `GuardedS3FileSystem`."""
 
     def cp_file(
-        self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
+        self,
+        path1: Path,
+        path2: Path,
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        **kwargs: Unpack[Copying],
     ) -> None:
         """Copy inside S3, pinned to the source's version.
 
@@ -44,7 +55,7 @@ class Namespace(Removal):
         self._copy_one(path1, path2, mode, if_match, **kwargs)
 
     def _copy_one(
-        self, path1: str, path2: str, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
+        self, path1: Path, path2: Path, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
     ) -> ObjectInfo | None:
         """`cp_file`; returns which version was copied, None for a directory, which needs no copying.
 
@@ -73,12 +84,12 @@ class Namespace(Removal):
 
     def mkdir(
         self,
-        path: str,
+        path: Path,
         create_parents: bool = True,
-        acl: str | None = None,
+        acl: BucketAcl | None = None,
         region_name: str | None = None,
         mode: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[NoMore],
     ) -> None:
         """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
 
@@ -114,7 +125,7 @@ class Namespace(Removal):
         elif not location.key:
             raise BucketExistsError("the bucket is there already", bucket=location.bucket)
 
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+    def makedirs(self, path: Path, exist_ok: bool = False) -> None:
         """Nothing to do below a bucket, and no request there; a bucket is created by `mkdir` only.
 
         With the option `create_buckets` a bucket that is missing is created.
@@ -129,16 +140,17 @@ class Namespace(Removal):
 
     # --- uploads that were left behind, and what the store honours ---
 
-    def list_uploads(self, path: str) -> list[dict[str, Any]]:
+    def list_uploads(self, path: Path) -> list[UploadInfo]:
         """Multipart uploads to `path` and below that are neither completed nor aborted, oldest first.
 
         Each with name, upload_id, initiated (UTC), age (seconds), size (bytes), parts, and `live`: whether a
         writer of this process holds it. ListMultipartUploads and ListParts.
         """
         location = _paths.parse(self._strip_protocol(path))
-        return [upload.details() for upload in _janitor.list_uploads(self._client, location)]
+        found = [upload.details() for upload in _janitor.list_uploads(self._client, location)]
+        return cast("list[UploadInfo]", found)
 
-    def abort_uploads(self, path: str, older_than: float | timedelta) -> list[dict[str, Any]]:
+    def abort_uploads(self, path: Path, older_than: float | timedelta) -> list[UploadInfo]:
         """Abort the uploads at and below `path` that are older than `older_than` (seconds, or a timedelta).
 
         Never one of a live writer of this process. Returns those that were aborted; ListParts proved that
@@ -148,9 +160,10 @@ class Namespace(Removal):
             raise TypeError(f"older_than must be seconds or a timedelta, not {type(older_than).__name__}")
         limit = older_than if isinstance(older_than, timedelta) else timedelta(seconds=older_than)
         location = _paths.parse(self._strip_protocol(path))
-        return [upload.details() for upload in _janitor.abort_uploads(self._client, location, limit)]
+        found = [upload.details() for upload in _janitor.abort_uploads(self._client, location, limit)]
+        return cast("list[UploadInfo]", found)
 
-    def probe(self, path: str) -> _probe.Guards:
+    def probe(self, path: Path) -> _probe.Guards:
         """Find out which guards the store honours, by trying them on temporary keys beside `path`.
 
         Nothing is left of these keys. Raises AccessDeniedError when they may not be written or deleted.
@@ -159,7 +172,13 @@ class Namespace(Removal):
 
     # --- URLs that others may use ---
 
-    def sign(self, path: str, expiration: int = 100, method: str = "GET", **parameters: Any) -> str:
+    def sign(
+        self,
+        path: Path,
+        expiration: int = 100,
+        method: Literal["GET", "HEAD", "PUT", "DELETE"] = "GET",
+        **parameters: Any,
+    ) -> str:
         """A presigned URL for GET, HEAD, PUT or DELETE, valid for `expiration` seconds (1 to 604,800).
 
         `parameters` are those of the S3 operation by their names in boto3: VersionId (as a versioned path),
@@ -175,7 +194,7 @@ class Namespace(Removal):
         return self.url(path, expiration, client_method, **parameters)
 
     def url(
-        self, path: str, expires: int = 3600, client_method: str = "get_object", **parameters: Any
+        self, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
     ) -> str:
         """The same for any operation on an object by its name in boto3, as in s3fs; `expires` in seconds."""
         return self._client.presigned_url(client_method, self._object(path), expires, parameters)

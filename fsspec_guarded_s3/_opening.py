@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 from fsspec.caching import caches
 from fsspec.core import get_compression
@@ -12,11 +13,12 @@ from fsspec.core import get_compression
 from ._attributes import PARAMETERS, Attributes
 from ._bulk import Bulk
 from ._client import S3Client
-from ._compressed_writer import adopt_compressors
+from ._compressed_writer import CompressedWriter, adopt_compressors
 from ._copying import prepare_append
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ._keywords import check_type, keywords_of, meant, unknown, whole
 from ._models import Condition, ObjectInfo, same_etag
+from ._parameters import OpenAny, OpenReading, OpenText, OpenTextReading, OpenWriting, Path
 from ._parts import PartBuffer
 from ._paths import S3Path
 from ._pinned import check_etag
@@ -27,6 +29,10 @@ from ._text_writer import TextWriter
 from ._upload import Upload
 from ._writer import GuardedWriter
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
 _READ_MODES = ("rb", "r", "rt")
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
 _TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "newline"})
@@ -36,9 +42,88 @@ _OF_S3FS = frozenset({"acl", "requester_pays"})
 class Opening(Bulk):
     """The part of the filesystem that opens. Use `GuardedS3FileSystem`."""
 
+    @overload
     def open(
         self,
-        path: str,
+        path: Path,
+        mode: Literal["rb"] = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        **kwargs: Unpack[OpenReading],
+    ) -> PinnedReader: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        **kwargs: Unpack[OpenWriting],
+    ) -> GuardedWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["r", "rt"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenTextReading],
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["w", "wt", "x", "xt", "a", "at"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenText],
+    ) -> TextWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["rb"] = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        *,
+        compression: str,
+        **kwargs: Unpack[OpenReading],
+    ) -> IO[bytes]: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        *,
+        compression: str,
+        **kwargs: Unpack[OpenWriting],
+    ) -> GuardedWriter | CompressedWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: str,
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenAny],
+    ) -> Any: ...
+
+    def open(
+        self,
+        path: Path,
         mode: str = "rb",
         block_size: int | None = None,
         cache_options: dict[str, Any] | None = None,

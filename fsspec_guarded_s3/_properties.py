@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from . import _attribute_values as values
@@ -21,8 +21,12 @@ from ._copying import condition_onto_itself, copy_version, is_single, store_can_
 from ._keywords import check_type
 from ._listing import Listing
 from ._models import SSE_S3, Condition, ObjectInfo, Written
+from ._parameters import CannedAcl, Path, Reading
 from ._paths import S3Path
 from ._upload import Upload
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Properties(Listing):
@@ -90,7 +94,7 @@ class Properties(Listing):
 
     # --- metadata ---
 
-    def metadata(self, path: str, refresh: bool = False, **kwargs: Any) -> dict[str, str]:
+    def metadata(self, path: Path, refresh: bool = False, **kwargs: Unpack[Reading]) -> dict[str, str]:
         """The user metadata of an object, by name in lower case with hyphens.
 
         It is asked for each time, so `refresh` changes nothing. HeadObject.
@@ -99,13 +103,13 @@ class Properties(Listing):
         info = self._client_for(given).reads.head_object(self._object(path))
         return {name.replace("_", "-"): values.said(value) for name, value in info.metadata.items()}
 
-    def getxattr(self, path: str, attr_name: str, **kwargs: Any) -> str | None:
+    def getxattr(self, path: Path, attr_name: str, **kwargs: Unpack[Reading]) -> str | None:
         """One name of the user metadata, None where there is none."""
         check_type("attr_name", attr_name, str)
         return self.metadata(path, **kwargs).get(attr_name.replace("_", "-").lower())
 
     def setxattr(
-        self, path: str, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
+        self, path: Path, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
     ) -> None:
         """Change names of the user metadata, None removes one; all that is not named stays.
 
@@ -129,11 +133,11 @@ class Properties(Listing):
 
     # --- tags ---
 
-    def get_tags(self, path: str) -> dict[str, str]:
+    def get_tags(self, path: Path) -> dict[str, str]:
         """The tags of an object. GetObjectTagging."""
         return dict(self._client.subresources.get_object_tagging(self._object(path)))
 
-    def put_tags(self, path: str, tags: Mapping[str, str], mode: str = "o") -> None:
+    def put_tags(self, path: Path, tags: Mapping[str, str], mode: Literal["o", "m"] = "o") -> None:
         """Give an object these tags and no others, or with mode "m" merge them into those it has.
 
         PutObjectTagging. S3 has no condition for it: of two merges at the same time one may get lost.
@@ -150,7 +154,7 @@ class Properties(Listing):
 
     # --- access ---
 
-    def chmod(self, path: str, acl: str, recursive: bool = False) -> None:
+    def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
         """Give an object, all objects below a path, or a bucket a canned ACL such as "public-read".
 
         PutObjectAcl, PutBucketAcl. AccessDeniedError or InvalidRequestError where the bucket has ACLs off.

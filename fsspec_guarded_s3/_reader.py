@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fsspec.caching import MMapCache
 from fsspec.spec import AbstractBufferedFile
@@ -27,7 +27,35 @@ from ._prefetch import LEAST, PrefetchCache
 _PEEKED = 8192  # bytes, as many as a buffered file of Python looks at
 
 
-class PinnedReader(AbstractBufferedFile):
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    class _BufferedFile(AbstractBufferedFile, BinaryIO):
+        """What fsspec's class has, which says nothing of types; a `BinaryIO` as Python's own files are."""
+
+        fs: Any
+        path: str
+        mode: str
+        size: int
+        blocksize: int
+        details: dict[str, Any]
+        closed: bool
+
+        def __enter__(self) -> Self: ...
+        def __iter__(self) -> Iterator[bytes]: ...
+        def seek(self, loc: int, whence: int = 0) -> int: ...
+        def tell(self) -> int: ...
+        def read(self, length: int | None = -1) -> bytes: ...
+        def readable(self) -> bool: ...
+        def seekable(self) -> bool: ...
+        def writable(self) -> bool: ...
+        def readinto(self, b: Buffer) -> int: ...
+        def info(self) -> dict[str, Any]: ...
+else:
+    _BufferedFile = AbstractBufferedFile
+
+
+class PinnedReader(_BufferedFile):
     """A readable file pinned to the version that was there when it was opened.
 
     A read raises ObjectChangedError once the object has been replaced. Lines and small reads come out of the

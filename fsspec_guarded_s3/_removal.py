@@ -18,6 +18,7 @@ from ._exact_delete import batches, delete_versions
 from ._keywords import check_depth, flag
 from ._listing import nothing_at
 from ._models import Condition, same_etag
+from ._parameters import Path
 from ._paths import S3Path
 from ._selection import MAGIC, Selection, Source
 
@@ -30,7 +31,7 @@ _VERSIONS_LEFT = (
 class Removal(Selection):
     """The part of the filesystem that removes. Use `GuardedS3FileSystem`."""
 
-    def rm_file(self, path: str, if_match: str | None = None, version_id: str | None = None) -> None:
+    def rm_file(self, path: Path, if_match: str | None = None, version_id: str | None = None) -> None:
         """DeleteObject; FileNotFoundError when there is none, as far as the credentials may look.
 
         A version that is named is deleted for good, and so is a delete marker, which brings the object back.
@@ -76,7 +77,11 @@ class Removal(Selection):
     _rm = rm_file
 
     def rm(
-        self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        versions: bool = False,
     ) -> None:
         """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
         buckets that `path` names. ValueError for a pattern in the place of a bucket.
@@ -175,7 +180,7 @@ class Removal(Selection):
         """Delete the versions that have these ETags, and nothing newer; raises with those that stayed."""
         _raise_failed(delete_versions(self._client, etags), len(etags))
 
-    def rmdir(self, path: str) -> None:
+    def rmdir(self, path: Path) -> None:
         """Delete an empty bucket, or the marker of a directory that has no other key.
 
         DirectoryNotEmptyError when there is more; FileNotFoundError when there is nothing.

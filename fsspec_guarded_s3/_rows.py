@@ -3,12 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, TypedDict
 
 from ._attribute_values import metadata_said, said
 from ._attributes import told
 from ._models import ListedObject, ObjectInfo, ObjectVersion
 from ._paths import S3Path
+
+
+class _OfBuckets(TypedDict, total=False):
+    CreationDate: datetime | None
+
+
+class ListedInfo(_OfBuckets):
+    """What a listing tells of an entry; times are in UTC, sizes in bytes.
+
+    A directory has `name`, `size`, `type`, `Key`, `Size` and `StorageClass` alone;
+    a bucket has `CreationDate` too.
+    """
+
+    name: str
+    size: int
+    type: Literal["file", "directory", "other"]
+    Key: str
+    Size: int
+    StorageClass: str
+    ETag: str
+    LastModified: datetime
+    mtime: datetime
+
+
+class VersionInfo(ListedInfo):
+    """What a listing tells of one version of an object, or of a delete marker, whose type is "other"."""
+
+    VersionId: str
+    IsLatest: bool
+    DeleteMarker: bool
+
+
+class _OfObject(ListedInfo, total=False):
+    """What S3 tells of some objects."""
+
+    CacheControl: str
+    ContentDisposition: str
+    ContentEncoding: str
+    ContentLanguage: str
+    Expires: str
+    WebsiteRedirectLocation: str
+    ServerSideEncryption: str
+    SSEKMSKeyId: str
+    BucketKeyEnabled: bool
+    ObjectLockMode: str
+    ObjectLockRetainUntilDate: str
+    ObjectLockLegalHoldStatus: str
+    SSECustomerAlgorithm: str
+    SSECustomerKeyMD5: str
+    ArchiveStatus: str
+    Expiration: str
+    PartsCount: int
+    ReplicationStatus: str
+    RequestCharged: str
+    Restore: str
+    TagCount: int
+
+
+class Info(_OfObject):
+    """What `info` tells of an object. A directory has what `ListedInfo` says."""
+
+    ContentType: str
+    VersionId: str | None
+    metadata: dict[str, str]
+
+
+class VersionDetails(TypedDict):
+    """What `object_version_info` tells of a version or delete marker, in S3's names."""
+
+    Key: str
+    VersionId: str
+    IsLatest: bool
+    DeleteMarker: bool
+    Size: int
+    ETag: str
+    LastModified: datetime
+    StorageClass: str
+
+
+class UploadInfo(TypedDict):
+    """What is known of a multipart upload that was neither completed nor aborted.
+
+    `age` is in seconds, `size` in bytes; `initiated` and `age` are None where the store does not tell.
+    """
+
+    name: str
+    upload_id: str
+    initiated: datetime | None
+    age: float | None
+    size: int
+    parts: int
+    live: bool
 
 
 def directory_row(name: str) -> dict[str, Any]:

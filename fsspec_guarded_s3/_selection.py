@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from fsspec.utils import glob_translate, stringify_path
 
@@ -20,10 +20,16 @@ from . import _paths
 from ._errors import HOPELESS, ConnectError
 from ._keywords import check_depth, flag, refuse
 from ._listing import nothing_at, refuse_everything
+from ._parameters import NoMore, Path
 from ._paths import S3Path
-from ._rows import by_name, directory_row
+from ._rows import ListedInfo, by_name, directory_row
 from ._versions import Versions
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+OnError = Literal["omit", "raise"] | Callable[[OSError], object]
 MAGIC = re.compile(r"[*?[]")
 
 
@@ -39,12 +45,46 @@ class Selection(Versions):
 
     # --- trees and patterns ---
 
+    @overload
     def walk(
         self,
-        path: str,
+        path: Path,
         maxdepth: int | None = None,
         topdown: bool = True,
-        on_error: Any = "omit",
+        on_error: OnError = "omit",
+        detail: Literal[False] = False,
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, list[str], list[str]]]: ...
+
+    @overload
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        *,
+        detail: Literal[True],
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, dict[str, ListedInfo], dict[str, ListedInfo]]]: ...
+
+    @overload
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        detail: bool = False,
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, Any, Any]]: ...
+
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
         detail: bool = False,
         refresh: bool = False,
         **kwargs: Any,
@@ -87,9 +127,37 @@ class Selection(Versions):
         if not topdown:
             yield level
 
+    @overload
     def glob(
         self,
-        path: str,
+        path: Path,
+        maxdepth: int | None = None,
+        detail: Literal[False] = False,
+        refresh: bool = False,
+    ) -> list[str]: ...
+
+    @overload
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        *,
+        detail: Literal[True],
+        refresh: bool = False,
+    ) -> dict[str, ListedInfo]: ...
+
+    @overload
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        detail: bool = False,
+        refresh: bool = False,
+    ) -> list[str] | dict[str, ListedInfo]: ...
+
+    def glob(
+        self,
+        path: Path,
         maxdepth: int | None = None,
         detail: bool = False,
         refresh: bool = False,
@@ -106,12 +174,12 @@ class Selection(Versions):
         rows = by_name(self._glob(path, maxdepth, refresh))
         return rows if detail else list(rows)
 
-    def _glob(self, path: str, maxdepth: int | None, refresh: bool = False) -> list[dict[str, Any]]:
+    def _glob(self, path: Path, maxdepth: int | None, refresh: bool = False) -> list[dict[str, Any]]:
         name = self._strip_protocol(path)
         first = MAGIC.search(name)
         if first is None:
             try:
-                return [self.info(path, refresh=refresh)]
+                return [cast("dict[str, Any]", self.info(path, refresh=refresh))]
             except FileNotFoundError:
                 return []
         only_directories = self._without_protocol(path).endswith("/")
@@ -136,7 +204,7 @@ class Selection(Versions):
         rows: list[dict[str, Any]] = []
         deeper = maxdepth - 1 if every and maxdepth is not None else maxdepth
         matching = re.compile(glob_translate("*" if every else head))
-        for row in self.ls("", detail=True):
+        for row in cast("list[dict[str, Any]]", self.ls("", detail=True)):
             if pattern.match(row["name"]) or pattern.match(row["name"] + "/"):
                 rows.append(row)
             if (rest or every) and matching.match(row["name"]) and deeper != 0:
@@ -149,11 +217,11 @@ class Selection(Versions):
 
     def expand_path(
         self,
-        path: Any,
+        path: Path | Iterable[Path],
         recursive: bool = False,
         maxdepth: int | None = None,
         assume_literal: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[NoMore],
     ) -> list[str]:
         """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
 

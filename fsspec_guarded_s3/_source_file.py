@@ -23,9 +23,10 @@ from ._checksums import algorithms, body_crc
 from ._error_codes import OTHER_BYTES
 from ._errors import ResponseError
 from ._models import Part
+from ._parameters import Path
 
 
-def is_special(path: str) -> bool:
+def is_special(path: Path) -> bool:
     """A pipe, a socket or a device: it has no size, and cannot be read again. Links are followed."""
     try:
         mode = os.stat(path).st_mode
@@ -34,7 +35,7 @@ def is_special(path: str) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def refuse_special(path: str) -> None:
+def refuse_special(path: Path) -> None:
     """Raises SpecialFileError, an OSError, for what `is_special`."""
     if is_special(path):
         raise SpecialFileError(
@@ -47,7 +48,7 @@ def refuse_special(path: str) -> None:
 class SourceFile:
     """An open local file, and what it was when its upload began."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         refuse_special(path)  # before it is opened: a pipe would wait for somebody who writes
         self._descriptor = os.open(path, os.O_RDONLY)
         self._before = os.fstat(self._descriptor)

@@ -7,6 +7,7 @@ was sent can be read again, so a 409 on Complete starts the upload again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ._bodies import Buffer, RequestBody
 from ._checksums import Crc, algorithms
@@ -17,8 +18,11 @@ from ._parts import PartBuffer, Progress, no_progress, publish_in_parts, send_sl
 from ._source_file import SourceFile, check_unchanged
 from ._upload import Upload
 
+if TYPE_CHECKING:
+    import typing_extensions
 
-def upload_bytes(client: S3Client, upload: Upload, data: Buffer) -> Written:
+
+def upload_bytes(client: S3Client, upload: Upload, data: typing_extensions.Buffer) -> Written:
     """Publish `data`, which is in memory as a whole; parts are slices, not copies."""
     view = memoryview(data).cast("B")
     return _upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], no_progress)

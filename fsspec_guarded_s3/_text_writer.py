@@ -22,6 +22,16 @@ class TextWriter(io.TextIOWrapper):
         return f"<TextWriter {self.buffer!r}>"
 
     @property
+    def etag(self) -> str:
+        """The ETag of the published object, "" before."""
+        return self._below.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._below.version_id
+
+    @property
     def known_exceptions(self) -> list[BaseException]:
         """What was being handled when the file was opened."""
         return self._below.known_exceptions

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal, cast, overload
 
 from ._attributes import NONE
 from ._errors import DeleteObjectsError, GuardedS3Error, ObjectChangedError, ObjectNotFoundError
 from ._keywords import check_type, refuse
 from ._models import Condition, ObjectVersion, same_etag
+from ._parameters import Path
 from ._paths import S3Path
 from ._properties import Properties
-from ._rows import directory_row, version_row
+from ._rows import ListedInfo, VersionDetails, VersionInfo, directory_row, version_row
 
 _BATCH = 1000  # versions of one DeleteObjects
 
@@ -27,7 +28,7 @@ class Versions(Properties):
 
     # --- listing ---
 
-    def object_version_info(self, path: str) -> list[dict[str, Any]]:
+    def object_version_info(self, path: Path) -> list[VersionDetails]:
         """All versions and delete markers of the object `path`, the newest first. ListObjectVersions.
 
         Each with Key, VersionId, IsLatest, DeleteMarker, Size (bytes), ETag, LastModified (UTC) and
@@ -40,7 +41,7 @@ class Versions(Properties):
             raise ObjectNotFoundError(
                 "the object has no versions and no delete markers", bucket=location.bucket, key=location.key
             )
-        return found
+        return cast("list[VersionDetails]", found)
 
     def _versions_of(self, location: S3Path) -> Iterator[ObjectVersion]:
         ordered = True
@@ -58,9 +59,29 @@ class Versions(Properties):
         for page in self._client.listings.list_object_versions(location.bucket, location.prefix):
             yield from page.versions
 
+    @overload
     def ls(
-        self, path: str, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
-    ) -> list[Any]:
+        self, path: Path, detail: Literal[False] = False, refresh: bool = False, versions: bool = False
+    ) -> list[str]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: Literal[True], refresh: bool = False, versions: Literal[False] = False
+    ) -> list[ListedInfo]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: Literal[True], refresh: bool = False, *, versions: Literal[True]
+    ) -> list[VersionInfo]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: bool, refresh: bool = False, versions: bool = False
+    ) -> list[str] | list[ListedInfo] | list[VersionInfo]: ...
+
+    def ls(
+        self, path: Path, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
+    ) -> Any:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         Their names; with `detail` what `info` tells of them, or the listing cache if there is one.
@@ -70,7 +91,7 @@ class Versions(Properties):
         """
         refuse(self.ls, kwargs)
         if not versions or not self._strip_protocol(path):
-            return list(super().ls(path, detail=detail, refresh=refresh))
+            return self._ls(path, detail, refresh)
         if not self._options.version_aware:
             raise ValueError("versions=True needs a filesystem with version_aware=True")
         location = self._location(path)[0]
@@ -94,7 +115,7 @@ class Versions(Properties):
     # --- changing ---
 
     def restore_version(
-        self, path: str, version_id: str | None = None, if_match: str | None = None
+        self, path: Path, version_id: str | None = None, if_match: str | None = None
     ) -> str | None:
         """Make an old version the current one again: a copy of it onto its key, which becomes a new version.
 

@@ -16,7 +16,7 @@ import os
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from ._endings import UNSEEN, being_handled, is_success, judged
 from ._options import Options
@@ -24,12 +24,22 @@ from ._parts import PartBuffer
 from ._upload import State, Upload
 from ._work import Living, Lock
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    class BinaryFile(io.BufferedIOBase, BinaryIO):
+        """A `BinaryIO` for type checkers, as every binary file of Python's own is."""
+
+        mode: str
+else:
+    BinaryFile = io.BufferedIOBase
+
 logger = logging.getLogger("fsspec_guarded_s3")
 _DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
 _open: Living[GuardedWriter] = Living()
 
 
-class GuardedWriter(io.BufferedIOBase):
+class GuardedWriter(BinaryFile):
     """A binary file that becomes the object when it is closed cleanly.
 
     Leaving a `with` by an exception, `discard()`, garbage collection and interpreter exit publish nothing
@@ -102,7 +112,7 @@ class GuardedWriter(io.BufferedIOBase):
     def tell(self) -> int:
         return self._position
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Take bytes; full parts are sent in the background. Raises the first error of any part.
 
         Threads take turns. RuntimeError in a child of the process that opened the file.

@@ -1,0 +1,149 @@
+"""Type checkers, as users run them, find mistakes in a program and nothing in one that is right."""
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import fsspec_guarded_s3
+from fsspec_guarded_s3 import GuardedS3FileSystem, _parameters, _rows
+from fsspec_guarded_s3._attribute_values import BUCKET_ACLS, CANNED_ACLS, ENCRYPTIONS
+from fsspec_guarded_s3._attributes import _TOLD, PARAMETERS
+from fsspec_guarded_s3._models import ListedObject, ObjectInfo, ObjectVersion
+from fsspec_guarded_s3._paths import S3Path
+
+PACKAGE = Path(fsspec_guarded_s3.__file__).parent
+PROGRAMS = Path(__file__).parent / "typed"
+Lines = dict[int, str]
+
+
+def mypy(program: Path, cache: Path) -> Lines:
+    """Its errors, by line."""
+    pytest.importorskip("mypy")
+    options = ["--strict", "--config-file", os.devnull, "--cache-dir", str(cache), "--no-error-summary"]
+    options += ["--hide-error-context", "--no-color-output", "--python-executable", sys.executable]
+    ran = _run([sys.executable, "-m", "mypy", *options, str(program)])
+    assert ran.returncode in (0, 1), ran.stderr
+    found = re.findall(rf"{re.escape(program.name)}:(\d+): error: (.*)", ran.stdout)
+    assert bool(found) == bool(ran.returncode), ran.stdout
+    return {int(line): message for line, message in found}
+
+
+def pyright(program: Path, cache: Path) -> Lines:
+    """Its errors, by line."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    options = ["--outputjson", "--pythonpath", sys.executable]
+    ran = _run([sys.executable, "-m", "pyright", *options, str(program)])
+    found = json.loads(ran.stdout)["generalDiagnostics"]
+    errors = [item for item in found if item["severity"] == "error"]
+    return {item["range"]["start"]["line"] + 1: item["message"] for item in errors}
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "MYPYPATH": ""}
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROGRAMS, env=environment, timeout=500)
+
+
+def completeness() -> float:
+    """How much of what the package exports has a type that is known, from 0 to 1, as pyright sees it."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    options = ["--outputjson", "--pythonpath", sys.executable, "--ignoreexternal"]
+    ran = _run([sys.executable, "-m", "pyright", *options, "--verifytypes", PACKAGE.name])
+    return float(json.loads(ran.stdout)["typeCompleteness"]["completenessScore"])
+
+
+CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
+
+
+@CHECKERS
+def test_a_program_that_is_right_has_no_errors(check: Callable[..., Lines], tmp_path: Path) -> None:
+    assert check(PROGRAMS / "right.py", tmp_path) == {}
+
+
+@CHECKERS
+def test_every_mistake_is_found(check: Callable[..., Lines], tmp_path: Path) -> None:
+    program = PROGRAMS / "wrong.py"
+    lines = enumerate(program.read_text().splitlines(), 1)
+    mistakes = {number: line for number, line in lines if "# mistake: " in line}
+    assert len(mistakes) > 40
+    found = check(program, tmp_path)
+    assert not {number: line for number, line in mistakes.items() if number not in found}
+    assert not {number: error for number, error in found.items() if number not in mistakes}
+
+
+def test_the_types_are_complete() -> None:
+    """All but the classes that inherit from fsspec's, which say nothing of types."""
+    assert completeness() > 0.95
+
+
+# --- what type checkers are told is what the code does ---
+
+
+def test_the_parameters_of_s3_are_those_that_are_checked() -> None:
+    access = {name for name, item in PARAMETERS.items() if item.kind == "access"}
+    of_copies = {name for name, item in PARAMETERS.items() if item.kind == "copy"}
+    of_copies |= {name for name in access if name.startswith(("CopySource", "ExpectedSource"))}
+    assert set(_parameters.Reading.__annotations__) == access - of_copies
+    assert set(_parameters.Writing.__annotations__) == set(PARAMETERS) - of_copies
+    assert set(_parameters.Copying.__annotations__) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name, hint", get_type_hints(_parameters.Copying).items())
+def test_the_words_of_a_parameter_are_those_that_are_accepted(name: str, hint: Any) -> None:
+    words = _words(hint)
+    for word in words:
+        assert PARAMETERS[name].check(name, word) == word
+    if words:
+        with pytest.raises(ValueError, match=f"{name} must be one of"):
+            PARAMETERS[name].check(name, "nothing")
+
+
+def test_all_words_are_there() -> None:
+    hints = get_type_hints(_parameters.Writing)
+    assert set(_words(hints["ACL"])) == set(CANNED_ACLS)
+    assert set(_words(_parameters.BucketAcl)) == set(BUCKET_ACLS)
+    assert set(_words(hints["ServerSideEncryption"])) == set(ENCRYPTIONS)
+
+
+def _words(hint: Any) -> list[str]:
+    """The values that the Literals of a type name."""
+    return [hint] if isinstance(hint, str) else [word for item in get_args(hint) for word in _words(item)]
+
+
+@pytest.mark.parametrize(
+    "each, verb",
+    [
+        (_parameters.CatEach, GuardedS3FileSystem.cat_file),
+        (_parameters.GetEach, GuardedS3FileSystem.get_file),
+        (_parameters.PipeEach, GuardedS3FileSystem.pipe_file),
+        (_parameters.PutEach, GuardedS3FileSystem.put_file),
+        (_parameters.CopyEach, GuardedS3FileSystem.cp_file),
+    ],
+)
+def test_a_verb_for_many_hands_on_what_the_verb_for_one_takes(each: Any, verb: Callable[..., Any]) -> None:
+    known = list(inspect.signature(verb).parameters)
+    own = {name for name in each.__annotations__ if name[:1].islower()}
+    paths = {"self", "path", "path1", "path2", "rpath", "lpath", "value", "callback", "kwargs"}
+    assert own == set(known) - paths
+
+
+def test_rows_have_the_keys_that_are_declared() -> None:
+    listed = _rows.listed_row("bucket", ListedObject("key", 1, '"e"', datetime.now(), "STANDARD"))
+    assert set(listed) == _rows.ListedInfo.__required_keys__
+    assert set(_rows.directory_row("bucket")) < _rows.ListedInfo.__required_keys__
+    version = ObjectVersion("key", "id", True, 1, '"e"', datetime.now(), "STANDARD", False)
+    assert set(_rows.version_row("bucket", version)) == _rows.VersionInfo.__required_keys__
+    assert set(version.details()) == _rows.VersionDetails.__required_keys__
+    headers = {header: "1" for header in _TOLD}
+    row = _rows.object_row(S3Path("bucket", "key"), ObjectInfo('"e"', 1, headers=headers))
+    assert _rows.Info.__required_keys__ <= set(row)
+    assert set(row) | {"CreationDate"} == set(_rows.Info.__annotations__)
