@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from ._attributes import Attributes, check_names
 from ._client import S3Client
 from ._download import ask_whole
-from ._errors import HOPELESS, ConnectError, ObjectNotFoundError
+from ._errors import HOPELESS, ObjectNotFoundError
 from ._keywords import span, whole
 from ._models import ObjectInfo
 from ._namespace import Namespace
@@ -82,8 +82,8 @@ class Bulk(Namespace):
     def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
 
-        `on_error` is "raise", "return" (the exception stands for the bytes) or "omit"; a wrong
-        configuration is always raised, and a store that cannot be reached is never left out.
+        `on_error` is "raise", "return" (the exception stands for the bytes) or "omit", which leaves out
+        what is not there; what cannot be read is an error then. A wrong configuration is always raised.
         """
         check_names(kwargs, self.cat, self.cat_file)
         _one_of("on_error", on_error, ("raise", "return", "omit"))
@@ -100,7 +100,8 @@ class Bulk(Namespace):
             found = self._gather_asked([partial(self._ask_whole, p) for p in paths], raising=raising)
         rows = dict(zip(paths, found, strict=True))
         for failed in found:
-            if isinstance(failed, (*HOPELESS, ConnectError) if on_error == "omit" else HOPELESS):
+            is_omitted = on_error == "omit" and isinstance(failed, FileNotFoundError)
+            if isinstance(failed, HOPELESS if on_error == "return" else Exception) and not is_omitted:
                 raise failed
         if on_error == "omit":
             return {p: data for p, data in rows.items() if not isinstance(data, Exception)}

@@ -12,7 +12,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import isfilelike, tokenize
 
-from . import _listing_cache
+from . import _listing_cache, _mapping
 from ._attributes import NONE, Attributes
 from ._client import S3Client
 from ._download import download, read_range, read_whole
@@ -531,6 +531,9 @@ class GuardedS3FileSystem(Opening):
             raise NotImplementedError(
                 "S3 cannot change the time of an object: truncate=True replaces it"
             ) from None
+
+
+_mapping.tell_failures(GuardedS3FileSystem)
 
 
 def _refuse_doubt(error: PreconditionFailedError, said: str) -> None:
