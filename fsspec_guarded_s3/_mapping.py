@@ -1,8 +1,8 @@
 """fsspec's mapper over this filesystem: a key that cannot be read is not one that is not there.
 
 `FSMap.getitems(on_error="omit")` leaves out whatever failed. zarr 2 reads chunks so, and gives fill values
-for those that it does not get: a 403 or a time-out would become wrong data. `fsspec.get_mapper` makes an `FSMap`
-without asking the filesystem, so the method itself is told of ours; for all others it is what it was.
+for those that it does not get: a 403 or a time-out would become wrong data. `fsspec.get_mapper` makes an
+`FSMap` without asking the filesystem, so the method itself is told of ours; for all others it is what it was.
 """
 
 from __future__ import annotations

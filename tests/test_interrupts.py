@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fsspec_guarded_s3 import _threads, _work
+from fsspec_guarded_s3._lanes import AT_FIRST, LARGE, Lanes
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -51,7 +53,7 @@ def _interrupt(call: Callable[[], None], seconds: float) -> None:
         pass
 
 
-def _is_free(lock: threading.Lock | _work.Lock) -> bool:
+def _is_free(lock: threading.Lock | threading.RLock | _work.Lock) -> bool:
     found: list[bool] = []
 
     def look() -> None:
@@ -86,6 +88,26 @@ def test_the_pool_is_not_left_locked_and_the_thread_works_for_nobody() -> None:
         _interrupt(work, random.uniform(0.0001, 0.002))
         assert _is_free(_threads._pool._lock)
         assert _work.current() is None
+
+
+def test_a_large_body_that_was_interrupted_is_not_counted_on() -> None:
+    """Neither while it waits for its turn, nor under way: a few of them would keep all others waiting."""
+    lanes = Lanes()
+
+    def transfer() -> None:
+        with lanes.enter(LARGE), lanes.enter(LARGE):
+            pass
+
+    for full in (False, True):
+        with contextlib.ExitStack() as stack:
+            for _ in range(AT_FIRST - 1 if full else 0):
+                stack.enter_context(lanes.enter(LARGE))
+            for _ in range(ROUNDS // (10 if full else 1)):
+                _interrupt(transfer, random.uniform(0.0001, 0.001))
+                assert _is_free(lanes._lock)
+            assert len(list(lanes._under_way)) == (AT_FIRST - 1 if full else 0)
+            assert not list(lanes._waiting)
+            lanes.rate = None
 
 
 def test_a_reader_reads_on_after_an_interrupt() -> None:
