@@ -4,7 +4,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from types import FrameType
 
 import pytest
@@ -14,7 +13,7 @@ from fsspec_guarded_s3._client import S3Client
 from fsspec_guarded_s3._options import Options
 from fsspec_guarded_s3._store import Store
 from fsspec_guarded_s3._threads import Task, run_all
-from fsspec_guarded_s3._work import check
+from fsspec_guarded_s3._work import Work, check
 
 
 def client(round_trip: float) -> S3Client:
@@ -237,17 +236,48 @@ def test_calls_of_a_thread_that_was_stopped_before_are_made() -> None:
 def test_a_thread_that_was_added_is_not_ended_with_the_one_that_added_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Threads end and are dropped while those that they brought still work: nobody gave those up."""
+    """Threads end and are dropped while those that they brought still work: nobody gave those up.
+
+    Here the caller waits for the thread that adds another before it knows of that one.
+    """
+    caller = threading.get_ident()
+    added, caller_waits, dropped = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Task[None]):
+        """Its maker, if that is a thread of the run, gets it when the caller waits already."""
+
+        def __init__(self, call: Callable[[], None], part_of: Work | None = None) -> None:
+            super().__init__(call, part_of)
+            self._is_of_caller = threading.get_ident() == caller
+            assert self._is_of_caller or caller_waits.wait(30)
+
+        def wait(self) -> None:
+            caller_waits.set()
+            super().wait()
+
+        def __del__(self) -> None:
+            super().__del__()
+            if self._is_of_caller:
+                dropped.set()
+
+    first: list[int] = []
+
+    def call() -> None:
+        me = threading.get_ident()
+        if me == caller:
+            assert added.wait(30)
+        elif not first:
+            first.append(me)
+            time.sleep(0.05)  # waits for the network, so that another thread would help
+        else:
+            added.set()
+            assert dropped.wait(30)
+            check()
+
     monkeypatch.setattr(_threads, "_WINDOW", 0.0)
-
-    def call(done: list[int], number: int) -> None:
-        time.sleep(0.002 * (number % 5))
-        done.append(number)
-
-    for _ in range(60):
-        done: list[int] = []
-        run_all([partial(call, done, number) for number in range(24)], 12, 2)
-        assert sorted(done) == list(range(24))
+    monkeypatch.setattr(_threads, "Task", Slow)
+    run_all([call] * 3, 3, 2)
+    assert dropped.is_set()
 
 
 def test_what_an_open_file_does_outlives_the_call_that_began_it() -> None:
