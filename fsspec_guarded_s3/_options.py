@@ -91,6 +91,10 @@ _SOME = Check(lambda number: number > 0, "must be more than 0")
 _A_BYTE = Check(lambda size: size >= 1, "must be at least 1 byte")
 
 
+def _is_part_size(size: int) -> bool:
+    return MIN_PART_SIZE <= size <= MAX_PART_SIZE
+
+
 def _between(least: int, most: int, words: str) -> Check:
     return Check(lambda value: least <= value <= most, f"must be {words}")
 
@@ -194,7 +198,7 @@ class Options:
         "bytes",
         more="it doubles every 500 parts of a stream, up to 5 GiB; parts of a stream above 64 MiB are kept "
         "in temporary files (`TMPDIR`) until they are sent",
-        check=_between(MIN_PART_SIZE, MAX_PART_SIZE, "5 MiB to 5 GiB"),
+        check=Check(_is_part_size, "must be 5 MiB to 5 GiB"),
     )
     multipart_threshold: int = _option(
         64 * MIB,
@@ -291,7 +295,7 @@ class Options:
         """The same for a writer that was opened with `block_size`, in bytes."""
         if not isinstance(block_size, int):
             raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
-        if not MIN_PART_SIZE <= block_size <= MAX_PART_SIZE:
+        if not _is_part_size(block_size):
             raise ValueError(f"block_size of a writer is its part size: 5 MiB to 5 GiB, not {block_size}")
         return replace(self, part_size=block_size)
 
