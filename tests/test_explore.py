@@ -29,7 +29,7 @@ from fsspec_guarded_s3 import (
     _copy_in_parts,
     _copying,
     _deadline,
-    _exchange,
+    _early,
     _options,
     _outcome,
     _probe,
@@ -72,7 +72,7 @@ class Explorer:
         self._local = local
         self.tokens = Tokens()
         clock = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 1e9, sleep=lambda seconds: None)
-        for module in (_exchange, _deadline, _signing, _work, tenacity):
+        for module in (_early, _deadline, _signing, _work, tenacity):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(_retry, "random", SimpleNamespace(random=lambda: 0.0))
         monkeypatch.setattr(_upload, "secrets", self.tokens)
