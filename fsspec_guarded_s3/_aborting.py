@@ -18,9 +18,10 @@ from contextlib import suppress
 
 from ._client import S3Client
 from ._errors import GuardedS3Error, ObjectNotFoundError
+from ._forks import renew_after_fork
 from ._paths import S3Path
 from ._threads import Task, end_background
-from ._work import Work, renew_after_fork, working_for
+from ._work import Work, working_for
 
 logger = logging.getLogger("fsspec_guarded_s3")
 PATIENCE = 0.5  # seconds

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ._forks import PerProcess
 from ._models import SessionCredentials
-from ._work import Lock, renew_after_fork
+from ._work import Lock
 
 _MARGIN = 60.0  # seconds that a session must have left for a request and its way
 
@@ -26,11 +27,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._open: dict[str, _Open] = {}
-        self._renew()
-        renew_after_fork(self._renew)
-
-    def _renew(self) -> None:
-        self._lock = Lock()
+        self._lock = PerProcess(Lock)
 
     def __repr__(self) -> str:
         return f"<Sessions {sorted(self._open)}>"
@@ -45,7 +42,7 @@ class Sessions:
         """
         found = self._good(bucket, least)
         if found is None:
-            with self._lock:
+            with self._lock():
                 found = self._good(bucket, least)
                 if found is None:
                     began = time.monotonic()

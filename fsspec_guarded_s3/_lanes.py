@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from ._work import Living, pause, renew_after_fork
+from ._forks import renew_after_fork
+from ._work import Living, pause
 
 LARGE = 2**20  # bytes: smaller bodies are not counted
 AT_FIRST = 16

@@ -14,8 +14,9 @@ from typing import Any
 from fsspec.dircache import DirCache
 
 from . import _paths
+from ._forks import renew_after_fork
 from ._paths import S3Path
-from ._work import Living, renew_after_fork
+from ._work import Living
 
 Row = dict[str, Any]
 _caches: Living[ListingCache] = Living()

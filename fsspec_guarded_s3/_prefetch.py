@@ -15,8 +15,9 @@ from functools import partial
 
 from fsspec.caching import BaseCache, register_cache
 
+from ._forks import PerProcess
 from ._threads import Task
-from ._work import Lock, renew_after_fork
+from ._work import Lock
 
 LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
 _BLOCKS = 4  # on their way, or waiting to be read
@@ -59,18 +60,14 @@ class PrefetchCache(BaseCache):
         self._blocks: deque[_Block] = deque()
         self._window = 0
         self._next = 0  # where a reader goes on that reads from front to back
-        self._renew()
-        renew_after_fork(self._renew)
-
-    def _renew(self) -> None:
-        self._lock = Lock()
+        self._lock = PerProcess(Lock)
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
         begin = start or 0
         stop = self.size if end is None else min(end, self.size)
         if begin >= stop:
             return b""
-        with self._lock:
+        with self._lock():
             try:
                 self._plan(begin, stop)
                 return self._take(begin, stop)
@@ -82,7 +79,7 @@ class PrefetchCache(BaseCache):
         """The block that has the byte `start`, and where it begins; nothing at the end of the file."""
         if start >= self.size:
             return b"", start
-        with self._lock:
+        with self._lock():
             try:
                 self._plan(start, start + 1)
                 found = next(block for block in self._blocks if block.stop > start)

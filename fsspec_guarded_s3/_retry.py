@@ -27,7 +27,8 @@ from ._errors import (
     ThrottledError,
     TransportError,
 )
-from ._work import pause, renew_after_fork
+from ._forks import PerProcess
+from ._work import pause
 
 if TYPE_CHECKING:
     import tenacity  # at run time where something is repeated: a process that just reads need not load it
@@ -56,18 +57,14 @@ class RetryBudget:
     def __init__(self, capacity: int = 500) -> None:
         self._capacity = capacity
         self._left = capacity
-        self._renew()
-        renew_after_fork(self._renew)
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock)
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self._left} of {self._capacity}>"
 
     def take(self) -> bool:
         """Whether another retry may be made."""
-        with self._lock:
+        with self._lock():
             if self._left < RETRY_COST:
                 return False
             self._left -= RETRY_COST
@@ -76,7 +73,7 @@ class RetryBudget:
     def give_back(self, tokens: int = 1) -> None:
         """After a success."""
         if self._left < self._capacity:
-            with self._lock:
+            with self._lock():
                 self._left = min(self._capacity, self._left + tokens)
 
 

@@ -22,9 +22,10 @@ import botocore.exceptions
 import botocore.session
 
 from ._errors import ConfigurationError, CredentialsError
+from ._forks import PerProcess, renew_after_fork
 from ._options import Options
 from ._settings import say_ignored
-from ._work import Lock, parked, renew_after_fork
+from ._work import Lock, uninterruptible
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -57,15 +58,7 @@ _discretion = _Discretion()
 
 
 _shared: weakref.WeakValueDictionary[object, Session] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
-
-
-def _renew() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-renew_after_fork(_renew)
+_shared_lock = PerProcess(threading.Lock)
 
 
 def shared_session(options: Options) -> Session:
@@ -75,7 +68,7 @@ def shared_session(options: Options) -> Session:
     asks a person: it runs once.
     """
     key = options.profile, options.key, options.secret, options.token, options.anon, _surroundings()
-    with _lock:
+    with _shared_lock():
         session = _shared.get(key)
         if session is None:
             session = _shared[key] = Session(options)
@@ -232,7 +225,7 @@ class Session:
         if options.key:
             return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
         try:
-            with parked(), _discretion.fetching():
+            with uninterruptible(), _discretion.fetching():
                 found = session().get_credentials()
         except CancelledError:
             raise
@@ -248,7 +241,7 @@ class Session:
 
 def _frozen(credentials: Any) -> Any:
     try:
-        with parked(), _discretion.fetching():
+        with uninterruptible(), _discretion.fetching():
             return credentials.get_frozen_credentials()
     except CancelledError:
         raise

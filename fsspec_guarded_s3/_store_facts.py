@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._endpoints import Endpoint
-from ._work import renew_after_fork
+from ._forks import renew_after_fork
 
 
 @dataclass(slots=True)

@@ -1,7 +1,29 @@
-"""Work done in parallel. Invariant: whoever waits for a task that has not started runs it itself, so that
-nested use cannot deadlock, however few threads there are. What ends calls ends those within them too.
+"""Calls that are made in parallel, and in the background.
 
-The threads are daemons: a program that ends waits for none of them longer than a moment.
+Theory of operation. There is one pool of daemon threads per process, which grows when it is busy, up to
+`_MAX_THREADS`. Two things use it:
+
+- `Task`: one call in the background. Whoever waits for a task that no thread has begun makes the call
+  itself. So nested use cannot deadlock, however few threads there are, and a task is done even where the
+  system gives no thread at all.
+- `run_all` and `ask_all`: many calls in parallel. The caller's thread is one of those that make them, so a
+  single call costs no hand-over. A near store keeps the processor busy with two threads, and more would
+  only take turns at Python's lock; so it begins with few, and a thread that spends its time waiting for the
+  network brings one more. `ask_all` is for small reads: the caller's thread sends several requests before
+  it takes their answers, each on a connection of its own.
+
+How they end. A task is part of the work of the thread that started it (`_work`), and is over with that; one
+made by `Task.in_background` belongs to an open file, and outlives the call that began it. Dropping a task
+gives it up. The first error of `run_all` ends all its calls, and is raised when no thread uses what is the
+caller's any more. When the program ends, `end_background` ends what is left and waits for a moment: OpenSSL
+must not be torn down while a thread uses it.
+
+After a fork (`_forks`) the child has no thread of the pool. It makes another pool; a task that was not
+finished is done again by whoever waits for it; `run_all` that was under way raises RuntimeError in the
+child.
+
+The main thread can be interrupted by a signal between any two steps of the interpreter. So no lock here is
+waited for without bound, and what several threads read is set in one step.
 """
 
 from __future__ import annotations
@@ -15,26 +37,26 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import Generic, TypeVar
 
-from ._work import TURN, Seat, Work, check, current, forks, here, renew_after_fork
+from ._forks import PerProcess, forks, renew_after_fork
+from ._work import TURN, Work, Worker, check, current, this_thread
 
 T = TypeVar("T")
 _MAX_THREADS = 64
 _WINDOW = 0.02  # seconds after which a thread looks whether another one would help
-_HALF = 2.0  # of a processor, which the threads of a run may use together and still be said to wait
-_LEAVING = 1.0  # seconds that a program that ends waits for threads that were told to stop
-_LOOK = 0.02  # seconds
+_WAITING = 2.0  # how many times its processor time a run must take, times its threads, to be said to wait
+_EXIT_SECONDS = 1.0  # that a program that ends waits for threads that were told to stop
+_POLL_SECONDS = 0.02
 
 
 class _Job(Generic[T]):
     """A call, made once, by whichever thread comes first; and what came of it.
 
-    The main thread can be interrupted by a signal between any two steps. So no lock here is waited for
-    without bound, and `finished`, which one step sets, has the last word.
+    `finished`, which one step sets, has the last word, whatever the locks say.
     """
 
     def __init__(self, call: Callable[[], T], work: Work) -> None:
         self.work = work
-        self.seat = Seat()
+        self.worker = Worker()
         self.finished = False
         self._call: Callable[[], T] | None = call
         self._result: T | None = None
@@ -45,11 +67,11 @@ class _Job(Generic[T]):
 
     def run(self) -> None:
         """Make the call in a thread of the pool, unless another thread makes it."""
-        self._make_if_first(self.work, self.seat)
+        self._make_if_first(self.work, self.worker)
 
     def result(self) -> T:
         """Wait, or make the call here; returns or raises what it did."""
-        self._renew()
+        self._renew_after_fork()
         if not self.finished:
             self._make_if_first(Work(self.work, current()), None)
         while not self._has_ended(TURN):
@@ -70,8 +92,8 @@ class _Job(Generic[T]):
         self.work.end()
         if self._forks != forks() or self._claim.acquire(blocking=False):
             return
-        while not self._has_ended(_LOOK):
-            if self.seat.parked:
+        while not self._has_ended(_POLL_SECONDS):
+            if self.worker.uninterruptible:
                 return
 
     def _has_ended(self, seconds: float) -> bool:
@@ -80,39 +102,39 @@ class _Job(Generic[T]):
             self._running.release()
         return self.finished
 
-    def _make_if_first(self, work: Work, seat: Seat | None) -> None:
+    def _make_if_first(self, work: Work, worker: Worker | None) -> None:
         first: list[bool] = []
         try:
             first.extend(map(self._claim.acquire, (False,)))  # one step: no signal between taking and knowing
             if first == [True]:
-                self._make(work, seat)
+                self._make(work, worker)
         except BaseException as error:  # a signal's, beside the call
             if first == [True] and not self.finished:
                 self._error, self.finished = error, True
             raise
 
-    def _make(self, work: Work, seat: Seat | None) -> None:
-        before = here.work, here.seat
+    def _make(self, work: Work, worker: Worker | None) -> None:
+        before = this_thread.work, this_thread.worker
         try:
-            here.work, here.seat = work, seat or here.seat
+            this_thread.work, this_thread.worker = work, worker or this_thread.worker
             check()
             assert self._call is not None, "a call is made once"
             self._result = self._call()
         except BaseException as error:
             self._error = error
         finally:
-            here.work, here.seat = before
+            this_thread.work, this_thread.worker = before
             self.finished = True
             self._call = None  # with all that it holds
             if self._running.locked():
                 self._running.release()
             del self
 
-    def _renew(self) -> None:
+    def _renew_after_fork(self) -> None:
         """After a fork the thread that was at it is in the parent only: it is to be done again, here."""
         if self._forks == forks():
             return
-        with _renewing:
+        with _renewing():
             if self._forks != forks():
                 if not self.finished:
                     self._claim = threading.Lock()
@@ -213,7 +235,7 @@ class _Pool:
 
 
 _pool = _Pool()
-_renewing = threading.Lock()
+_renewing = PerProcess(threading.Lock)
 _background = Work()  # all that is done for nobody's call: what is read ahead, parts that are sent
 # What was in the background when the program ended, and the thread that ends it. Others that are left are
 # daemons of the user: they end with it without a word, as if they were not in a call of ours.
@@ -222,15 +244,15 @@ _ending_thread = 0
 
 
 def _ends_the_program() -> bool:
-    return here.seat is not None or threading.get_ident() == _ending_thread
+    return this_thread.worker is not None or threading.get_ident() == _ending_thread
 
 
-def _renew() -> None:
-    global _pool, _renewing
-    _pool, _renewing = _Pool(), threading.Lock()
+def _renew_pool() -> None:
+    global _pool
+    _pool = _Pool()
 
 
-renew_after_fork(_renew)
+renew_after_fork(_renew_pool)
 
 
 @atexit.register
@@ -241,31 +263,31 @@ def end_background() -> None:
     _ending_thread = threading.get_ident()
     _program_ends.append(ended)
     ended.end()
-    latest = time.monotonic() + _LEAVING
+    latest = time.monotonic() + _EXIT_SECONDS
     while not _pool.is_idle() and time.monotonic() < latest:
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
 
 
 Question = Callable[[], Callable[[], None]]  # asks, and returns the function that takes the answer
 
 
-def run_all(calls: Iterable[Callable[[], None]], limit: int, few: int) -> None:
+def run_all(calls: Iterable[Callable[[], None]], limit: int, initial: int) -> None:
     """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
 
-    It begins with `few` threads. A thread that spends its time waiting for the network brings one more. An
-    error, also an interrupt, ends the calls that are under way, and is raised within a second.
+    It begins with `initial` threads. A thread that spends its time waiting for the network brings one more.
+    An error, also an interrupt, ends the calls that are under way, and is raised within a second.
     """
-    ask_all((partial(_itself, call) for call in calls), limit, few, 1)
+    ask_all((partial(_itself, call) for call in calls), limit, initial, 1)
 
 
-def ask_all(questions: Iterable[Question], limit: int, few: int, ahead: int) -> None:
-    """Ask all questions and take their answers, up to `limit` at a time. All else is as in `run_all`.
+def ask_all(questions: Iterable[Question], limit: int, initial: int, ahead: int) -> None:
+    """Ask all questions and take their answers, up to `limit` at a time; errors as in `run_all`.
 
     The caller's thread is up to `ahead` questions before the answer that it takes. Other threads ask one at a
-    time.
+    time. It begins with `initial` threads.
     """
     threads = limit - ahead + 1
-    _Run(questions, threads, min(few, threads), ahead).run()
+    _Run(questions, threads, min(initial, threads), ahead).run()
 
 
 def _itself(call: Callable[[], None]) -> Callable[[], None]:
@@ -275,27 +297,27 @@ def _itself(call: Callable[[], None]) -> Callable[[], None]:
 class _Run:
     """Calls made in parallel until there are no more, one fails, or work around them is over."""
 
-    def __init__(self, questions: Iterable[Question], limit: int, few: int, ahead: int) -> None:
+    def __init__(self, questions: Iterable[Question], limit: int, initial: int, ahead: int) -> None:
         self._todo: Iterator[Question] = iter(questions)
         self._limit = limit  # two threads may both add one: it is no promise to the last thread
-        self._started = few
+        self._started = initial
         self._ahead = ahead
         self._lock = threading.Lock()
         self._failed: list[BaseException] = []
         self._work = Work(current())
-        self._others: list[Task[None]] = []
+        self._tasks: list[Task[None]] = []
         self._forks = forks()
 
     def run(self) -> None:
-        before = here.work
+        before = this_thread.work
         try:
-            here.work = self._work
-            self._others += [Task(partial(self._go_on, 1), self._work) for _ in range(self._started - 1)]
+            this_thread.work = self._work
+            self._tasks += [Task(partial(self._go_on, 1), self._work) for _ in range(self._started - 1)]
             self._go_on(self._ahead)
             self._wait()
-            here.work = before
+            this_thread.work = before
         except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
-            here.work = before
+            this_thread.work = before
             self._fail(error)
             self._end()
             if not isinstance(error, CancelledError):
@@ -310,10 +332,10 @@ class _Run:
         asked: deque[Callable[[], None]] = deque()
         began, used = time.perf_counter(), time.thread_time()
         try:
-            while not self._work.over and self._next(asked, ahead):
+            while not self._work.is_over and self._next(asked, ahead):
                 wall = time.perf_counter() - began
                 if wall > _WINDOW:
-                    if wall > _HALF * self._started * (time.thread_time() - used):
+                    if wall > _WAITING * self._started * (time.thread_time() - used):
                         self._add()
                     began, used = time.perf_counter(), time.thread_time()
         finally:
@@ -343,7 +365,7 @@ class _Run:
         if self._started < self._limit:
             self._started += 1
             # Of the run, not of the thread that adds it, whose task may be over before.
-            self._others.append(Task(partial(self._go_on, 1), self._work))
+            self._tasks.append(Task(partial(self._go_on, 1), self._work))
 
     def _question(self) -> Question | None:
         with self._lock:
@@ -351,15 +373,15 @@ class _Run:
 
     def _wait(self) -> None:
         """Until all threads have come to an end, or the work is over."""
-        while self._others and not self._work.over:
-            task = self._others[-1]
+        while self._tasks and not self._work.is_over:
+            task = self._tasks[-1]
             task.wait()
-            self._others.remove(task)
-        if self._others:
+            self._tasks.remove(task)
+        if self._tasks:
             self._end()
 
     def _end(self) -> None:
-        while self._others:
-            task = self._others[-1]
+        while self._tasks:
+            task = self._tasks[-1]
             task.end()
-            self._others.remove(task)  # only now: an interrupt while it is waited for must not lose it
+            self._tasks.remove(task)  # only now: an interrupt while it is waited for must not lose it

@@ -33,13 +33,13 @@ from ._channel import Pace
 from ._connect import Proxy, Route, connected, proxy_for, socket_options_of
 from ._deadline import Deadline
 from ._errors import ConfigurationError, ConnectError, IncompleteBodyError
+from ._forks import PerProcess, renew_after_fork
 from ._http import HTTPBody, Incoming, translated
 from ._lanes import Lanes
 from ._models import WireRequest
 from ._options import Options
 from ._sending import Sender
 from ._trust import ssl_context
-from ._work import renew_after_fork
 
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
@@ -316,12 +316,12 @@ def _told(error: BaseException) -> str:
 
 # Weak: when the last filesystem and reader with these options are gone, so are their connections.
 _shared: weakref.WeakValueDictionary[Options, Transport] = weakref.WeakValueDictionary()
-_shared_lock = threading.Lock()
+_shared_lock = PerProcess(threading.Lock)
 
 
 def shared_transport(options: Options) -> Transport:
     """The transport of this process for these options, made on first use."""
-    with _shared_lock:
+    with _shared_lock():
         transport = _shared.get(options)
         if transport is None:
             transport = _shared[options] = Transport(options)
@@ -329,17 +329,11 @@ def shared_transport(options: Options) -> Transport:
 
 
 def _close_all() -> None:
-    with _shared_lock:
+    with _shared_lock():
         transports = list(_shared.values())
     for transport in transports:
         with suppress(Exception):
             transport.close()
 
 
-def _renew() -> None:
-    global _shared_lock
-    _shared_lock = threading.Lock()
-
-
-renew_after_fork(_renew)
 atexit.register(_close_all)

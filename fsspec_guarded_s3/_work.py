@@ -1,23 +1,42 @@
-"""Work that somebody waits for, and how it ends; and what a fork renews.
+"""Work that somebody waits for, and how it is ended.
 
-Ending is a flag. Every attempt, every pause and every wait on a socket looks at it at least every `TURN`
-seconds, by `check`. What is ended within a call, in other threads too, ends with that call.
+Theory of operation. Whoever stops waiting stops the work. Ending is a flag (`Work.end`): it is set at once
+and takes no lock, since destructors set it, and one may run while its thread holds any lock. Whoever works
+looks at the flag by `check`, which raises CancelledError: before each attempt of a request, in each pause
+(`pause`), and at least every `TURN` seconds while it waits for a socket or for a lock (`Lock`). So work
+ends within about a second, and only where its own code is ready for an exception.
 
-Nothing here takes a lock: destructors end work, and one may run while its thread holds any lock.
+Work is nested. Each thread knows what it works for (`current`), and what it starts is part of that: it is
+over when any work around it is. What sets the flag:
+
+- the first error of calls that are made in parallel, or an interrupt, ends the others (`_threads.run_all`);
+- `close()` and `del` of readers and writers end the blocks and parts on their way: whoever drops a
+  `_threads.Task` gives it up;
+- the end of the process ends what is done in the background (`_threads.end_background`), and bounds the
+  aborts of uploads (`_aborting.finish`);
+- a time limit (`Work.limit`).
+
+Whoever ends work waits until no thread uses what is the caller's any more. A few calls of the system cannot
+be interrupted (the look-up of a host name, a program that brings credentials). They are marked by
+`uninterruptible`: nobody waits for them, and their thread raises CancelledError when they return.
+
+Exceptions of signal handlers (KeyboardInterrupt) come to the main thread between any two steps of the
+interpreter, also at the beginning of `__exit__`. `Lock`, and all code that sets what a thread works for, is
+written so that they leave nothing locked and nothing set.
 """
 
 from __future__ import annotations
 
 import _thread
-import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from types import MethodType
 from typing import Generic, TypeVar
+
+from ._forks import renew_after_fork
 
 T = TypeVar("T")
 TURN = 0.5  # seconds that a wait may take before it looks whether anybody still wants what it waits for
@@ -25,7 +44,7 @@ _NEVER = float("inf")
 
 
 class Work:
-    """Something that is being done. It is over when it was ended, or all that it is part of, or too late."""
+    """Something that is being done. It is over when it, or any work around it, was ended or is too late."""
 
     __slots__ = ("_around", "_ended", "_until")
 
@@ -36,7 +55,7 @@ class Work:
         self._ended = False
 
     def __repr__(self) -> str:
-        return f"<Work {'over' if self.over else 'wanted'}>"
+        return f"<Work {'over' if self.is_over else 'wanted'}>"
 
     def end(self) -> None:
         """Nobody wants it any more."""
@@ -51,57 +70,59 @@ class Work:
         return self is other or any(work.is_part_of(other) for work in self._around)
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing of it is begun or waited for any more."""
         if self._ended or (self._until != _NEVER and time.monotonic() > self._until):
             return True
         for work in self._around:  # noqa: SIM110 - asked for every receive: a generator costs more
-            if work.over:
+            if work.is_over:
                 return True
         return False
 
 
-class Seat:
-    """A thread that works for others. It can be left alone while it is `parked`."""
+class Worker:
+    """A thread of the pool that makes a call. `uninterruptible` counts the blocks of that name it is in."""
 
-    __slots__ = ("parked",)
+    __slots__ = ("uninterruptible",)
 
     def __init__(self) -> None:
-        self.parked = 0
+        self.uninterruptible = 0
 
 
-class _Here(threading.local):
+class _ThisThread(threading.local):
+    """What a thread works for, and as which worker; None where nobody but its own caller waits."""
+
     work: Work | None = None
-    seat: Seat | None = None
+    worker: Worker | None = None
 
 
-# What this thread works for. In the main thread an exception of a signal's handler may come at the beginning
-# of any function, also of `__exit__`: there `finally` has to set the old values itself.
-here = _Here()
+# In the main thread an exception of a signal's handler may come at the beginning of any function, also of
+# `__exit__`: there `finally` has to set the old values itself.
+this_thread = _ThisThread()
 
 
 def current() -> Work | None:
     """What this thread works for; None where nobody but its own caller waits."""
-    return here.work
+    return this_thread.work
 
 
 @contextmanager
-def working_for(work: Work, seat: Seat | None = None) -> Iterator[None]:
-    """What this thread does within is part of `work`; a thread that works for others has a `seat`."""
-    before = here.work, here.seat
-    here.work = work
-    if seat is not None:
-        here.seat = seat
+def working_for(work: Work, worker: Worker | None = None) -> Iterator[None]:
+    """What this thread does within is part of `work`, and done by `worker` if it is one."""
+    before = this_thread.work, this_thread.worker
+    this_thread.work = work
+    if worker is not None:
+        this_thread.worker = worker
     try:
         yield
     finally:
-        here.work, here.seat = before
+        this_thread.work, this_thread.worker = before
 
 
 def check() -> None:
     """Raise CancelledError when nobody waits any more for what this thread does."""
-    work = here.work
-    if work is not None and work.over:
+    work = this_thread.work
+    if work is not None and work.is_over:
         raise CancelledError("nobody waits for this any more: another call failed, or it was given up")
 
 
@@ -115,20 +136,21 @@ def pause(seconds: float) -> None:
 
 
 @contextmanager
-def parked() -> Iterator[None]:
-    """For what cannot be interrupted, such as asking for the addresses of a host: nobody need wait for it.
+def uninterruptible() -> Iterator[None]:
+    """For a call of the system that cannot be interrupted, such as the look-up of a host name.
 
-    Whoever ended the work goes on at once. This thread raises CancelledError afterwards, and does no more.
+    Whoever ends the work goes on without waiting for it. This thread raises CancelledError afterwards, and
+    does no more.
     """
-    seat = here.seat
-    if seat is None:
+    worker = this_thread.worker
+    if worker is None:
         yield
         return
-    seat.parked += 1
+    worker.uninterruptible += 1
     try:
         yield
     finally:
-        seat.parked -= 1
+        worker.uninterruptible -= 1
         check()
 
 
@@ -180,51 +202,8 @@ class Living(Generic[T]):
         self._references.discard(weakref.ref(item))
 
 
-# --- a child process --------------------------------------------------------------------------------
+def _forget_worker() -> None:
+    this_thread.worker = None  # the thread that forked is the child's main thread
 
 
-class _Renewal(weakref.ref[object]):
-    """A method of an object that may be gone. `weakref.WeakMethod` has a callback written in Python, which
-    fails, and prints, where the interpreter goes down.
-    """
-
-    __slots__ = ("function",)
-    function: Callable[[object], object]
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-    def __new__(cls, method: MethodType, forget: Callable[[_Renewal], None]) -> _Renewal:
-        self = super().__new__(cls, method.__self__, forget)
-        self.function = method.__func__
-        return self
-
-
-_renewals: set[Callable[[], object] | _Renewal] = set()
-_forks = 0
-
-
-def renew_after_fork(renew: Callable[[], None]) -> None:
-    """Have `renew` called in every child process: a lock there may be held by a thread that is not.
-
-    A bound method does not keep its object alive. The child has one thread when it is called.
-    """
-    _renewals.add(_Renewal(renew, _renewals.discard) if isinstance(renew, MethodType) else renew)
-
-
-def forks() -> int:
-    """How many forks are between the first process and this one: another number means another process."""
-    return _forks
-
-
-def _after_fork() -> None:
-    global _forks
-    _forks += 1
-    here.seat = None
-    for renew in _renewals.copy():
-        found = renew()
-        if isinstance(renew, _Renewal) and found is not None:
-            renew.function(found)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+renew_after_fork(_forget_worker)

@@ -99,7 +99,7 @@ def test_max_concurrency_of_one_asks_one_after_the_other() -> None:
 def test_slow_answers_bring_threads_up_to_max_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first answers none comes before ten requests are there, and one thread has sent eight."""
     monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", 0.0)
-    monkeypatch.setattr("fsspec_guarded_s3._threads._HALF", 0.0)
+    monkeypatch.setattr("fsspec_guarded_s3._threads._WAITING", 0.0)
     gate, late = Gate(10), sorted(MANY)[12:]
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:

@@ -23,6 +23,7 @@ import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3 import AccessDeniedError, _aborting, _listing_cache, _upload, _work
+from fsspec_guarded_s3._forks import PerProcess
 from fsspec_guarded_s3._models import Condition
 from fsspec_guarded_s3._paths import S3Path
 from tests.fake_s3 import FakeS3
@@ -529,6 +530,8 @@ def _locks_of(found: list[Any]) -> Iterator[Any]:
         seen.add(id(item))
         if isinstance(item, kinds):
             yield item
+        elif isinstance(item, PerProcess):
+            found.append(item())
         elif type(item).__module__.startswith("fsspec_guarded_s3"):
             found += vars(item).values() if hasattr(item, "__dict__") else []
 
@@ -538,7 +541,7 @@ def test_there_is_one_registry_of_what_a_fork_renews() -> None:
     folder = Path(fsspec_guarded_s3.__file__).parent
     for path in folder.glob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert ("register_at_fork" in text) == (path.name == "_work.py"), path.name
+        assert ("register_at_fork" in text) == (path.name == "_forks.py"), path.name
         if "renew_after_fork(" in text or path.name in ("_demo.py", "_aborting.py"):
             continue
         for node in ast.walk(ast.parse(text)):
@@ -565,7 +568,7 @@ def test_a_dropped_writer_may_be_collected_while_any_lock_is_held(
     gc.collect()
     locks = {
         "pool": fs._client.store.transport._lock,
-        "budget": fs._client.store.retry._budget._lock,
+        "budget": fs._client.store.retry._budget._lock(),
         "task": fsspec_guarded_s3._threads._pool._news,
     }
     collected = threading.Event()
@@ -637,12 +640,12 @@ def test_writes_drop_listings_while_filesystems_come_and_go() -> None:
 def test_work_ends_with_all_that_it_is_part_of_and_when_its_time_is_over() -> None:
     around, other = _work.Work(), _work.Work()
     within = _work.Work(around, other)
-    assert not within.over
+    assert not within.is_over
     other.end()
-    assert within.over and not around.over
+    assert within.is_over and not around.is_over
     limited = _work.Work(limit=100)
     limited.limit(-1)
-    assert limited.over
+    assert limited.is_over
 
 
 def test_a_pause_ends_when_nobody_waits_any_more() -> None:
@@ -677,7 +680,7 @@ def test_a_thread_that_cannot_be_interrupted_is_not_waited_for() -> None:
     parked = threading.Event()
 
     def stuck() -> None:
-        with _work.parked():
+        with _work.uninterruptible():
             parked.set()
             free.wait(60)
 
@@ -693,7 +696,7 @@ def test_a_thread_that_cannot_be_interrupted_is_not_waited_for() -> None:
 
     def run() -> None:
         with pytest.raises(KeyError, match="the other"):
-            fsspec_guarded_s3._threads.run_all([call, call], limit=2, few=2)
+            fsspec_guarded_s3._threads.run_all([call, call], limit=2, initial=2)
 
     try:
         assert seconds(run) < BOUND

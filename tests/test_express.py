@@ -13,7 +13,7 @@ import botocore.config
 import botocore.session
 import pytest
 
-from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError, _work
+from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError, _forks
 from fsspec_guarded_s3 import _xml as xml
 from fsspec_guarded_s3._errors import ProtocolError
 from fsspec_guarded_s3._express import Sessions
@@ -273,6 +273,6 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     """Which held the lock when the process was copied, and is not there to release it."""
     sessions = Sessions()
     made = SessionCredentials("k", "s", "t", 300)
-    with sessions._lock, ThreadPoolExecutor(1) as pool:
-        _work._after_fork()  # what os.register_at_fork calls in the child
+    with sessions._lock(), ThreadPoolExecutor(1) as pool:
+        _forks._after_fork()  # what os.register_at_fork calls in the child
         assert pool.submit(sessions.of, "one", lambda bucket: made).result(timeout=10) == made

@@ -25,6 +25,7 @@ LAYERS = (
         "_checksums",
         "_deadline",
         "_work",
+        "_forks",
     },
     {
         "_xml",
@@ -160,6 +161,7 @@ WITHIN = {
     ("_filesystem", "_rows"),
     ("_namespace", "_rows"),
     ("_models", "_errors"),
+    ("_work", "_forks"),
     ("_models", "_bodies"),
     ("_models", "_checksums"),
     ("_attribute_values", "_checksums"),

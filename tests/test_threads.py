@@ -54,7 +54,7 @@ def test_a_distant_store_gets_all_calls_at_once() -> None:
 def test_a_near_store_gets_two_calls_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "thread_time", time.perf_counter)  # a busy machine must not look like a wait
     busy = Busy()
-    run_all([busy] * 60, limit=32, few=2)
+    run_all([busy] * 60, limit=32, initial=2)
     assert busy.most == 2
 
 
@@ -72,7 +72,7 @@ def test_calls_that_wait_bring_more_threads() -> None:
         with lock:
             now -= 1
 
-    run_all([wait] * 60, limit=8, few=2)
+    run_all([wait] * 60, limit=8, initial=2)
     assert 4 <= most <= 9
 
 
@@ -90,7 +90,7 @@ def test_the_first_error_stops_the_rest_and_is_raised() -> None:
         raise KeyError("first")
 
     with pytest.raises(KeyError, match="first"):
-        run_all([fail] * 1000, limit=4, few=2)
+        run_all([fail] * 1000, limit=4, initial=2)
     assert len(made) < 10
 
 
@@ -105,7 +105,7 @@ def test_an_error_of_the_iterator_is_raised_whichever_thread_asked_for_the_next_
     for _ in range(20):
         asked.clear()
         with pytest.raises(KeyError, match="iterator"):
-            run_all(calls(), limit=2, few=2)
+            run_all(calls(), limit=2, initial=2)
 
 
 def test_an_interrupt_of_the_caller_between_two_calls_stops_the_other_threads() -> None:
@@ -133,7 +133,7 @@ def test_an_interrupt_of_the_caller_between_two_calls_stops_the_other_threads() 
             return call if threading.get_ident() != caller else lambda: begun.wait(30) and None
 
     with pytest.raises(KeyboardInterrupt):
-        run_all(Calls(), limit=4, few=4)
+        run_all(Calls(), limit=4, initial=4)
     assert len(made) < 10_000
 
 
@@ -184,7 +184,7 @@ def test_an_interrupt_of_the_waiting_caller_is_raised_when_the_calls_under_way_h
         ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        run_all([call, call], limit=2, few=2)
+        run_all([call, call], limit=2, initial=2)
     assert ended == [True]
     left.set()
 
@@ -218,7 +218,7 @@ def test_calls_side_by_side_within_a_call_end_with_the_calls_around_them(
 
     threading.Thread(target=lambda: interrupt.arrived.wait(30) and failing.set()).start()
     with pytest.raises(KeyError if ended_by == "error" else KeyboardInterrupt):
-        run_all([call, call], limit=2, few=2)
+        run_all([call, call], limit=2, initial=2)
     interrupt.arrived.set()
     assert 1 <= len(made) < 30
 
@@ -227,9 +227,9 @@ def test_calls_of_a_thread_that_was_stopped_before_are_made() -> None:
     """Threads are used again: what stopped one run is over with it."""
     for _ in range(10):
         with pytest.raises(KeyError):
-            run_all([lambda: {}["missing"]] * 8, limit=8, few=8)
+            run_all([lambda: {}["missing"]] * 8, limit=8, initial=8)
         made: list[int] = []
-        run_all([lambda made=made: run_all([lambda: made.append(1)] * 3, 2, 2)] * 20, limit=8, few=8)
+        run_all([lambda made=made: run_all([lambda: made.append(1)] * 3, 2, 2)] * 20, limit=8, initial=8)
         assert len(made) == 60
 
 
