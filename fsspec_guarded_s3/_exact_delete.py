@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from ._batches import Batches, batched
 from ._client import S3Client
 from ._errors import GuardedS3Error, ObjectChangedError, ObjectNotFoundError
 from ._models import same_etag
@@ -21,7 +22,6 @@ from ._paths import S3Path
 from ._probe import honours
 
 logger = logging.getLogger("fsspec_guarded_s3")
-BATCH = 1000  # keys of one DeleteObjects
 Failed = dict[S3Path, GuardedS3Error]
 _warned: set[str] = set()  # buckets
 
@@ -44,20 +44,18 @@ def _calls(client: S3Client, etags: Mapping[S3Path, str], failed: Failed) -> Ite
     """The requests for keys of one bucket."""
     some = next(iter(etags))
     many = honours(client, some, "delete_many")
-    left = dict(etags)
-    if many:
-        for batch in batches(path.key for path in etags):
-            yield partial(
-                _many, client, some.bucket, {key: left.pop(some.child(key)) for key in batch}, failed
-            )
-    if not left:
+    found = batched(etags) if many else Batches([], list(etags))
+    for batch in found.together:
+        yield partial(_many, client, some.bucket, {path.key: etags[path] for path in batch}, failed)
+    if not found.alone:
         return
     guarded = honours(client, some, "delete")
     if not guarded:
         _warn(some.bucket)
-    for path, etag in left.items():
+    for path in found.alone:
         # Where nobody may find out, the condition is sent as well: it may be honoured.
-        yield partial(_one, client, path, etag, failed, looks=not guarded, conditional=guarded is not False)
+        conditional = guarded is not False
+        yield partial(_one, client, path, etags[path], failed, looks=not guarded, conditional=conditional)
 
 
 def _many(client: S3Client, bucket: str, etags: Mapping[str, str], failed: Failed) -> None:
@@ -119,10 +117,3 @@ def _warn(bucket: str) -> None:
             "it is deleted, and what somebody writes to it in between is lost",
             bucket,
         )
-
-
-def batches(keys: Iterator[str]) -> Iterator[list[str]]:
-    """Keys that one DeleteObjects can name; XML 1.0 has no control characters, and rewrites line ends."""
-    plain = sorted(key for key in keys if key.isprintable())
-    for start in range(0, len(plain), BATCH):
-        yield plain[start : start + BATCH]

@@ -1,62 +1,84 @@
-"""fsspec's verbs for content: reading and writing it as a whole; no HTTP, no XML."""
+"""The filesystem: every verb of fsspec and of s3fs with its signature, what it promises, and who does it.
+
+The work is done by collaborators, which are given what they need when they are made and know nothing of this
+class. Verbs for many objects call a subclass's own verb for each: this class hands it in.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any, Literal, cast
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
+from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
-from fsspec.utils import isfilelike, tokenize
+from fsspec.utils import tokenize
 
-from . import _listing_cache, _mapping
-from ._attributes import NONE, Attributes
+from . import _listing_cache, _mapping, _paths
+from ._bucket_verbs import Buckets
 from ._client import S3Client
-from ._download import download, read_range, read_whole
-from ._errors import (
-    ObjectChangedError,
-    ObjectExistsError,
-    ObjectNotFoundError,
-    PreconditionFailedError,
-    WriteOutcomeUnknownError,
-)
-from ._keywords import (
-    SignatureOfInit,
-    check_bytes,
-    check_local_path,
-    check_type,
-    keeping_what_is_given,
-    span,
-    whole,
-)
-from ._listing import nothing_at
+from ._compressed_writer import CompressedWriter
+from ._content_reader import ContentReader
+from ._content_writer import ContentWriter
+from ._copy_many import ManyCopier
+from ._downloads import Downloads
+from ._janitor import StaleUploads
+from ._keywords import SignatureOfInit, Verb, keeping_what_is_given, whole
+from ._listing import Lister
 from ._listing_cache import ListingCache
-from ._models import Condition
-from ._namespace import write_condition
-from ._opening import Opening, known_cache
+from ._metadata import Metadata
+from ._object_copy import Copier
+from ._object_headers import ObjectHeaders
+from ._opening import Opener, known_cache
 from ._options import FSSPEC_OPTIONS, MIB, Options, without_secrets
-from ._parameters import Mode, OpenReading, OpenWriting, Path, Paths, PipeEach, Reading, Writing
-from ._resume import resume_file
-from ._rows import Info
+from ._parameters import (
+    BucketAcl,
+    CannedAcl,
+    CatEach,
+    CopyEach,
+    Copying,
+    GetEach,
+    Mode,
+    NoMore,
+    OpenAny,
+    OpenReading,
+    OpenText,
+    OpenTextReading,
+    OpenWriting,
+    Path,
+    Paths,
+    PipeEach,
+    PutEach,
+    Reading,
+    Writing,
+)
+from ._path_rules import PathRules
+from ._patterns import Patterns
+from ._probe import Guards, probe
+from ._reader import PinnedReader
+from ._removal import Remover
+from ._rows import Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
 from ._s3fs_names import no_attribute
-from ._source_file import SourceFile
-from ._sources import copy_file, upload_bytes, upload_file
+from ._selection import Selector
+from ._signed_urls import SignedUrls
 from ._store import Store
-from ._target_file import write_whole
+from ._text_writer import TextWriter
 from ._transaction import GuardedTransaction, under_way
-from ._upload import Upload
+from ._trees import OnError, Trees
+from ._uploads import Uploads
+from ._versions import Versions
+from ._writer import GuardedWriter
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem, FSMap
+    from fsspec import FSMap
     from typing_extensions import Buffer, Self, Unpack
 
     from ._options import OtherOptions
 
 
-class GuardedS3FileSystem(Opening):
+class GuardedS3FileSystem(AbstractFileSystem):
     """S3 with conditional create, pinned reads and guarded writers.
 
     Storage options are keywords. They are checked here: ValueError for one that is unknown or out of range,
@@ -115,6 +137,8 @@ class GuardedS3FileSystem(Opening):
       as in s3fs
     """
 
+    protocol: str | tuple[str, ...] = _paths.PROTOCOLS
+    root_marker = ""
     transaction_type = GuardedTransaction
 
     __signature__ = SignatureOfInit()
@@ -178,17 +202,64 @@ class GuardedS3FileSystem(Opening):
             max_paths=self._options.max_paths,
             **{name: storage_options[name] for name in storage_options if name in FSSPEC_OPTIONS},
         )
-        self._listings = ListingCache(self.dircache)
         self.blocksize = self._options.block_size
-        self._attributes = self._options.attributes()
         self._client = S3Client(Store(self._options, _listing_cache.forget))
+        self._listings = ListingCache(self.dircache)
+        self._paths = PathRules(type(self)._protocols, version_aware=self._options.version_aware)
+        self._find_by()
+        self._transfer_by()
+
+    def _find_by(self) -> None:
+        """Make the collaborators that find, and those that need no others."""
+        client, paths, listings = self._client, self._paths, self._listings
+        self._versions = Versions(client, paths)
+        self._lister = Lister(client, paths, listings, self._versions)
+        self._trees = Trees(client, paths, listings, self._lister)
+        self._patterns = Patterns(paths, self._lister, self._trees)
+        self._selector = Selector(client, paths, self._lister, self._trees, self._patterns)
+        self._buckets = Buckets(client, paths, create_below=self._options.create_buckets)
+        self._stale_uploads = StaleUploads(client, paths)
+        self._signed_urls = SignedUrls(client, paths)
+
+    def _transfer_by(self) -> None:
+        """Make the collaborators that read, write, copy and remove."""
+        client, paths, lister, selector = self._client, self._paths, self._lister, self._selector
+        headers = ObjectHeaders(client, self._options.attributes())
+        self._opener = Opener(client, self._options, paths, lister, headers)
+        self._reader = ContentReader(client, paths, selector, headers)
+        self._writer = ContentWriter(client, paths, headers)
+        self._downloads = Downloads(client, paths, lister, selector, headers, self._reader)
+        self._uploads = Uploads(client, paths, lister, headers)
+        self._copier = Copier(client, paths, lister, headers)
+        self._remover = Remover(client, paths, lister, selector, self._versions)
+        self._many_copier = ManyCopier(client, paths, lister, selector, headers, self._copier, self._remover)
+        self._metadata = Metadata(client, paths, self._trees, headers, self._copier)
+
+    @classmethod
+    def _protocols(cls) -> tuple[str, ...]:
+        return (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(p) for p in path]
+        return PathRules(cls._protocols).name(path)
+
+    @classmethod
+    def _parent(cls, path: Any) -> str:
+        return _paths.parent(cls._strip_protocol(path))
+
+    def _own(self, verb: str) -> Verb | None:
+        """The `verb` of a subclass, which verbs for many objects are to call for each; None without one."""
+        owner = next(kind for kind in type(self).__mro__ if verb in vars(kind))
+        has_own = verb in vars(self) or owner is not GuardedS3FileSystem
+        return cast("Verb", getattr(self, verb)) if has_own else None
 
     @classmethod
     def _read_configured(cls, storage_options: dict[str, Any]) -> dict[str, Any]:
         """The options, with those that fsspec took from its configuration in their proper types."""
-        protocols = (cls.protocol,) if isinstance(cls.protocol, str) else cls.protocol
         found = dict(storage_options)
-        for protocol in protocols:
+        for protocol in cls._protocols():
             for name, value in fsspec_configuration.get(protocol, {}).items():
                 if found.get(name) is value:
                     found[name] = Options.from_text(name, value)
@@ -294,12 +365,438 @@ class GuardedS3FileSystem(Opening):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # --- reading ---
-
     @staticmethod
     def _get_kwargs_from_urls(urlpath: str) -> dict[str, Any]:
         """A URL that names a version, as `fsspec.open` gets it, means `version_aware=True`, as in s3fs."""
         return {"version_aware": True} if "?versionId=" in urlpath else {}
+
+    # --- what is there -----------------------------------------------------------------------------------
+
+    def split_path(self, path: Path) -> tuple[str, str, str | None]:
+        """(bucket, key, version id) of a path or URL; only a `version_aware` filesystem sees a version."""
+        return self._paths.split(path)
+
+    def info(
+        self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
+    ) -> Info:
+        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
+
+        `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
+        `version_aware`. A delete marker is not found, as current version or by its id. With a listing cache
+        what the listing of its directory said, so without content type and metadata, if that is known;
+        `refresh` asks the store.
+        """
+        return cast("Info", self._lister.info(path, version_id, refresh, **kwargs))
+
+    def exists(
+        self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
+    ) -> bool:
+        """Whether there is an object or directory; errors other than "not found" are raised."""
+        return self._lister.exists(path, version_id, refresh, **kwargs)
+
+    def isfile(self, path: Path) -> bool:
+        """Whether `path` is an object."""
+        return self._lister.isfile(path)
+
+    def isdir(self, path: Path) -> bool:
+        """Whether `path` is a bucket or a prefix of keys."""
+        return self._lister.isdir(path)
+
+    @overload
+    def ls(
+        self, path: Path, detail: Literal[False] = False, refresh: bool = False, versions: bool = False
+    ) -> list[str]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: Literal[True], refresh: bool = False, versions: Literal[False] = False
+    ) -> list[ListedInfo]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: Literal[True], refresh: bool = False, *, versions: Literal[True]
+    ) -> list[VersionInfo]: ...
+
+    @overload
+    def ls(
+        self, path: Path, detail: bool, refresh: bool = False, versions: bool = False
+    ) -> list[str] | list[ListedInfo] | list[VersionInfo]: ...
+
+    def ls(
+        self, path: Path, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
+    ) -> Any:
+        """The entries directly below `path`, or the object itself; buckets for the root.
+
+        Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them. With
+        a listing cache as they were when they were listed; `refresh` asks the store.
+        With `versions` every version of each object, its name with "?versionId=..."; delete markers have the
+        type "other" and `DeleteMarker`. ValueError when the filesystem is not `version_aware`, since it would
+        not understand these names.
+        """
+        return self._lister.ls(path, detail, refresh, versions, **kwargs)
+
+    @overload
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: Literal[False] = False,
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> list[str]: ...
+
+    @overload
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        *,
+        detail: Literal[True],
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> dict[str, ListedInfo]: ...
+
+    @overload
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str | None = None,
+        refresh: bool = False,
+    ) -> list[str] | dict[str, ListedInfo]: ...
+
+    def find(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str | None = None,
+        refresh: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
+
+        In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
+        begin with; `path` itself is none of them. With a listing cache as they were when they were listed;
+        `refresh` asks the store. ValueError for the root, which is all of S3, unless `maxdepth` is 1.
+        """
+        return self._trees.find(path, maxdepth, withdirs, detail, prefix, refresh, **kwargs)
+
+    @overload
+    def du(
+        self,
+        path: Path,
+        total: Literal[True] = True,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> int: ...
+
+    @overload
+    def du(
+        self,
+        path: Path,
+        total: Literal[False],
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> dict[str, int]: ...
+
+    @overload
+    def du(
+        self,
+        path: Path,
+        total: bool,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+    ) -> int | dict[str, int]: ...
+
+    def du(
+        self,
+        path: Path,
+        total: bool = True,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        refresh: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Bytes used below `path`, from the listing alone; by name when `total` is False."""
+        return self._trees.du(path, total, maxdepth, withdirs, refresh, **kwargs)
+
+    @overload
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        detail: Literal[False] = False,
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, list[str], list[str]]]: ...
+
+    @overload
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        *,
+        detail: Literal[True],
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, dict[str, ListedInfo], dict[str, ListedInfo]]]: ...
+
+    @overload
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        detail: bool = False,
+        refresh: bool = False,
+    ) -> Iterator[tuple[str, Any, Any]]: ...
+
+    def walk(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: OnError = "omit",
+        detail: bool = False,
+        refresh: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Like `os.walk`: (directory, names of directories, names of files), level by level.
+
+        `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration, and a store
+        that cannot be reached, are always raised.
+        With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
+        removed from the second are not walked into.
+        With a listing cache as it was when it was listed; `refresh` asks the store. ValueError for the root,
+        which is all of S3, unless `maxdepth` is 1.
+        """
+        return self._trees.walk(path, maxdepth, topdown, on_error, detail, refresh, **kwargs)
+
+    @overload
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        detail: Literal[False] = False,
+        refresh: bool = False,
+    ) -> list[str]: ...
+
+    @overload
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        *,
+        detail: Literal[True],
+        refresh: bool = False,
+    ) -> dict[str, ListedInfo]: ...
+
+    @overload
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        detail: bool = False,
+        refresh: bool = False,
+    ) -> list[str] | dict[str, ListedInfo]: ...
+
+    def glob(
+        self,
+        path: Path,
+        maxdepth: int | None = None,
+        detail: bool = False,
+        refresh: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Names that match a pattern of `*`, `?`, `[...]` and `**`; with a slash at its end directories only.
+
+        In one listing below the last directory that is written out; of buckets, only those that match are
+        listed. `maxdepth` bounds `**`. `glob.escape` of the standard library writes a name as a pattern.
+        With a listing cache as it was when it was listed; `refresh` asks the store.
+        """
+        return self._patterns.glob(path, maxdepth, detail, refresh, **kwargs)
+
+    def expand_path(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Unpack[NoMore],
+    ) -> list[str]:
+        """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
+
+        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into. `assume_literal`,
+        which s3fs has, changes nothing: a name that is there is no pattern.
+        """
+        return self._selector.expand_path(path, recursive, maxdepth, assume_literal, **kwargs)
+
+    def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
+        """When the current version, or the one named, was written, in UTC.
+
+        It is asked for each time, so `refresh` changes nothing. IsADirectoryError for a directory.
+        """
+        return self._lister.modified(path, version_id, refresh)
+
+    created = modified
+
+    def checksum(self, path: Path, refresh: bool = False) -> int:
+        """A number that changes with the content. It is asked for each time, so `refresh` changes nothing."""
+        return int(self.ukey(path), 16)
+
+    def ukey(self, path: Path) -> str:
+        """A hash of name, ETag and size: changes when the object does."""
+        return self._lister.ukey(path)
+
+    def invalidate_cache(self, path: Path | None = None) -> None:
+        """Drop the listings that may show `path`, or all; own writes have done so already."""
+        self._listings.invalidate(None if path is None else self._paths.place(path))
+        super().invalidate_cache(path)
+
+    # --- reading -----------------------------------------------------------------------------------------
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["rb"] = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        **kwargs: Unpack[OpenReading],
+    ) -> PinnedReader: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        **kwargs: Unpack[OpenWriting],
+    ) -> GuardedWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["r", "rt"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenTextReading],
+    ) -> io.TextIOWrapper: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["w", "wt", "x", "xt", "a", "at"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenText],
+    ) -> TextWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["rb"] = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        *,
+        compression: str,
+        **kwargs: Unpack[OpenReading],
+    ) -> IO[bytes]: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: Literal["wb", "xb", "ab"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        *,
+        compression: str,
+        **kwargs: Unpack[OpenWriting],
+    ) -> GuardedWriter | CompressedWriter: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
+        mode: str,
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Unpack[OpenAny],
+    ) -> Any: ...
+
+    def open(
+        self,
+        path: Path,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
+
+        `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
+        Further keywords are attributes in S3's names: of the object that is written, such as
+        `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
+        `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
+        that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
+        after it was replaced. `size=`, which fsspec's callers may pass, is what a reader expects, in bytes:
+        ObjectChangedError where the object has another.
+        Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
+        somebody else writes meanwhile.
+        """
+        return self._opener.open(
+            super().open, self._under_way, path, mode, block_size, cache_options, compression, **kwargs
+        )
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: dict[str, Any] | None = None,
+        cache_type: str | None = None,
+        if_match: str | None = None,
+        version_id: str | None = None,
+        size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        return self._opener.open_binary(
+            self,
+            path,
+            mode,
+            block_size,
+            autocommit,
+            cache_options,
+            cache_type,
+            if_match,
+            version_id,
+            size,
+            **kwargs,
+        )
 
     def cat_file(
         self,
@@ -313,13 +810,7 @@ class GuardedS3FileSystem(Opening):
 
         Raises FileNotFoundError, ObjectChangedError.
         """
-        location = self._object(path, version_id)
-        client = self._client_for(Attributes.parse_reading(kwargs, self.cat_file)) if kwargs else self._client
-        if start in (None, 0) and end is None:
-            return read_whole(client, location)
-        info = client.reads.head_object(location)
-        first, stop, _ = span(start, end).indices(info.size)
-        return read_range(client, location, info, first, stop)
+        return self._reader.cat_file(path, start, end, version_id, **kwargs)
 
     def head(self, path: Path, size: int = 1024) -> bytes:
         """The first `size` bytes."""
@@ -328,6 +819,84 @@ class GuardedS3FileSystem(Opening):
     def tail(self, path: Path, size: int = 1024) -> bytes:
         """The last `size` bytes."""
         return self.cat_file(path, -size, None) if whole("size", size, 0) else b""
+
+    @overload
+    def cat(
+        self,
+        path: Path,
+        recursive: Literal[False] = False,
+        on_error: Literal["raise", "return", "omit"] = "raise",
+        **kwargs: Unpack[CatEach],
+    ) -> Any: ...
+
+    @overload
+    def cat(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        on_error: Literal["raise", "omit"] = "raise",
+        **kwargs: Unpack[CatEach],
+    ) -> dict[str, bytes]: ...
+
+    @overload
+    def cat(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        *,
+        on_error: Literal["return"],
+        **kwargs: Unpack[CatEach],
+    ) -> dict[str, bytes | Exception]: ...
+
+    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
+        """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
+
+        `on_error` is "raise", "return" (the exception stands for the bytes) or "omit", which leaves out
+        what is not there; what cannot be read is an error then. A wrong configuration is always raised.
+        """
+        return self._reader.cat(self._own("cat_file"), path, recursive, on_error, **kwargs)
+
+    @overload
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        max_gap: int | None = None,
+        on_error: Literal["return"] = "return",
+        **kwargs: Unpack[Reading],
+    ) -> list[bytes | Exception]: ...
+
+    @overload
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        max_gap: int | None = None,
+        *,
+        on_error: Literal["raise"],
+        **kwargs: Unpack[Reading],
+    ) -> list[bytes]: ...
+
+    def cat_ranges(
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        on_error: str = "return",
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Slices of many objects, side by side and in the order asked for; one HEAD per object pins it.
+
+        Ranges of one object that are at most `max_gap` bytes apart (128 KiB if None) are read by one request.
+        With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
+        are what a read needs, such as `SSECustomerKey`.
+        """
+        return self._reader.cat_ranges(
+            self._own("cat_file"), paths, starts, ends, max_gap, on_error, **kwargs
+        )
 
     def get_file(
         self,
@@ -343,62 +912,26 @@ class GuardedS3FileSystem(Opening):
         Of a link, the file behind it is replaced. A pipe, a socket or a device is SpecialFileError, an
         OSError. `outfile` is an open binary file, which is written to instead; `lpath` may be one, too.
         """
-        target: Any = lpath
-        outfile = target if outfile is None and isfilelike(target) else outfile
-        if outfile is not None:
-            data = self.cat_file(rpath, version_id=version_id, **kwargs)
-            callback.set_size(len(data))
-            write_whole(outfile, data)
-            callback.relative_update(len(data))
-            return
-        if not self._get_object(rpath, target, callback, version_id, **kwargs):
-            os.makedirs(target, exist_ok=True)
+        self._downloads.get_file(self.cat_file, rpath, lpath, callback, outfile, version_id, **kwargs)
 
-    def _get_object(
+    def get(
         self,
-        rpath: Path,
-        lpath: Any,
+        rpath: Paths,
+        lpath: Paths,
+        recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
-        version_id: str | None = None,
-        **kwargs: Any,
-    ) -> bool:
-        """Download an object; False when `rpath` is no object, but a directory.
+        maxdepth: int | None = None,
+        **kwargs: Unpack[GetEach],
+    ) -> None:
+        """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
-        The folder of `lpath` is made when the object is known to be there. IsADirectoryError for a `lpath`
-        that is a folder itself.
+        Folders are made as they are needed. ValueError, before anything is written, when a key would be
+        placed outside of `lpath`, by its name or by a link that is there, or two at the same place;
+        SpecialFileError (an OSError) where a pipe, a socket or a device is.
         """
-        check_local_path("lpath", lpath)
-        lpath = os.fspath(lpath)
-        client = self._client_for(Attributes.parse_reading(kwargs, self.get_file)) if kwargs else self._client
+        self._downloads.get(self._own("get_file"), rpath, lpath, recursive, callback, maxdepth, **kwargs)
 
-        def begin(size: int) -> None:
-            if os.path.isdir(lpath):
-                raise IsADirectoryError(errno.EISDIR, "the target is a folder: name a file in it", lpath)
-            os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
-            # First: where it begins anew, since the object was replaced meanwhile, this one may be smaller.
-            callback.absolute_update(0)
-            callback.set_size(size)
-
-        location, only_directory = self._location(rpath, version_id)
-        if location.key and not only_directory:
-            try:
-                download(client, location, lpath, begin, _progress(callback))
-            except ObjectNotFoundError:
-                if location.version_id is not None or not self.isdir(rpath):
-                    raise
-            else:
-                return True
-        elif not self.isdir(rpath):
-            raise nothing_at(location)
-        return False
-
-    # --- writing ---
-
-    def start_transaction(self) -> GuardedTransaction:
-        """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
-        if self._intrans:
-            raise under_way()
-        return cast("GuardedTransaction", super().start_transaction())
+    # --- writing -----------------------------------------------------------------------------------------
 
     def pipe_file(
         self,
@@ -416,15 +949,17 @@ class GuardedS3FileSystem(Opening):
         `ContentType="text/csv"`, `Metadata={"a": "b"}`, `Tagging={"a": "b"}`. In a transaction it is
         published at the end of that.
         """
-        check_bytes("value", value)
-        condition = write_condition(mode, if_match)
-        given = Attributes.parse(kwargs, self.pipe_file)
-        if self._intrans:
-            with self.open(path, "xb" if condition.create else "wb", if_match=if_match, **kwargs) as file:
-                file.write(value)
-            return
-        location = self._target(path)
-        upload_bytes(self._client, self._new_upload(location, condition, given), value)
+        self._writer.pipe_file(self._open_in_transaction, path, value, mode, if_match, **kwargs)
+
+    @overload
+    def pipe(self, path: Path, value: Buffer, **kwargs: Unpack[PipeEach]) -> None: ...
+
+    @overload
+    def pipe(self, path: Mapping[str, Buffer], value: None = None, **kwargs: Unpack[PipeEach]) -> None: ...
+
+    def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
+        """Write bytes to one path, or each value of a dict to its path; side by side."""
+        self._writer.pipe(self.pipe_file, path, value, **kwargs)
 
     def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
@@ -434,34 +969,7 @@ class GuardedS3FileSystem(Opening):
         was lost and another version is there now, it is WriteOutcomeUnknownError and not another attempt:
         the swap may have been done and built upon.
         """
-        whole("max_attempts", max_attempts, 1)
-        location = self._target(path)
-        failed: dict[str, BaseException] = {}
-
-        def once() -> str:
-            info = self._client.reads.head_object(location)
-            old = read_range(self._client, location, info, 0, info.size)
-            try:
-                new = fn(old)
-            except BaseException as error:
-                failed["fn"] = error
-                raise
-            if not isinstance(new, (bytes, bytearray, memoryview)):
-                raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
-            headers = self._kept_headers(location, info, NONE)
-            headers |= self._tagging(location, info, headers)
-            upload = Upload(self._client, location, Condition(if_match=info.etag), headers)
-            try:
-                return upload_bytes(self._client, upload, new).etag
-            except ObjectChangedError as error:
-                _refuse_doubt(error, "the answer to the swap was lost and another version is there now")
-                raise
-
-        def conflict(error: BaseException) -> bool:
-            return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
-
-        etag = self._client.store.retry.repeat_while(conflict, once, max_attempts)
-        return etag
+        return self._writer.update(path, fn, max_attempts)
 
     def put_if_absent(self, path: Path, data: Buffer, **kwargs: Unpack[Writing]) -> bool:
         """Create the object with `data`. True when it was created, False when the key was taken.
@@ -469,12 +977,15 @@ class GuardedS3FileSystem(Opening):
         Raises WriteOutcomeUnknownError when an answer was lost and nothing proves either, also when another
         writer's object is there now: it may have replaced ours. Further keywords as in `pipe_file`.
         """
-        try:
-            self.pipe_file(path, data, mode="create", **kwargs)
-        except ObjectExistsError as error:
-            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
-            return False
-        return True
+        return self._writer.put_if_absent(self.pipe_file, path, data, **kwargs)
+
+    def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> None:
+        """Write an empty object. With truncate=False only when there is none, which is checked by the store.
+
+        NotImplementedError where there is one then: S3 cannot change its time. Further keywords as in
+        `pipe_file`.
+        """
+        self._writer.touch(self.pipe_file, path, truncate, **kwargs)
 
     def put_file(
         self,
@@ -494,67 +1005,289 @@ class GuardedS3FileSystem(Opening):
         FileChangedError when the file is rewritten or becomes shorter meanwhile: nothing was published. What
         it grows by (a log) is left out. A pipe, a socket or a device is SpecialFileError, an OSError.
         """
-        check_local_path("lpath", lpath)
-        condition = write_condition(mode, if_match)
-        given = Attributes.parse(kwargs, self.put_file)
-        if os.path.isdir(lpath):
-            return
-        location = self._target(rpath)
-        with SourceFile(lpath) as file:
-            callback.set_size(file.size)
-            progress = _progress(callback)
-            if self._intrans:
-                if resume is not None:
-                    raise ValueError("resume is not possible in a transaction")
-                with self.open(
-                    rpath, "xb" if condition.create else "wb", if_match=if_match, **kwargs
-                ) as target:
-                    copy_file(file, target.write, progress)
-                return
-            upload = self._new_upload(location, condition, given)
-            if resume is not None:
-                resume_file(self._client_for(given), upload, location, resume, file, progress)
-            else:
-                upload_file(self._client, upload, file, progress)
+        self._uploads.put_file(
+            self._open_in_transaction, lpath, rpath, callback, mode, if_match, resume, **kwargs
+        )
 
-    def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> None:
-        """An empty object. With truncate=False only when there is none, which is checked by the store.
+    def put(
+        self,
+        lpath: Paths,
+        rpath: Paths,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Unpack[PutEach],
+    ) -> None:
+        """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes.
 
-        Further keywords as in `pipe_file`.
+        ValueError, before anything is sent, when two files would become the same object; SpecialFileError
+        (an OSError) for pipes, sockets and devices.
         """
-        Attributes.parse(kwargs, self.touch)
-        check_type("truncate", truncate, bool)
-        try:
-            self.pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
-        except ObjectExistsError as error:
-            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
-            raise NotImplementedError(
-                "S3 cannot change the time of an object: truncate=True replaces it"
-            ) from None
+        self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, **kwargs)
+
+    def start_transaction(self) -> GuardedTransaction:
+        """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
+        if self._intrans:
+            raise under_way()
+        return cast("GuardedTransaction", super().start_transaction())
+
+    @property
+    def _under_way(self) -> GuardedTransaction | None:
+        return self.transaction if self._intrans else None
+
+    @property
+    def _open_in_transaction(self) -> Verb | None:
+        """`open` while a transaction is under way, which publishes what is written; else None."""
+        return self.open if self._intrans else None
+
+    # --- from one key to another -------------------------------------------------------------------------
+
+    def cp_file(
+        self,
+        path1: Path,
+        path2: Path,
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        **kwargs: Unpack[Copying],
+    ) -> None:
+        """Copy inside S3, pinned to the source's version.
+
+        Attributes and tags go along, ACL and object lock do not, as S3 has it.
+        `mode="create"` and `if_match` are conditions on `path2`, as in `pipe_file`; further keywords are
+        attributes of the copy in S3's names, such as `StorageClass="GLACIER_IR"`. Raises ObjectChangedError
+        when the source is replaced meanwhile.
+        """
+        self._copier.cp_file(path1, path2, mode, if_match, **kwargs)
+
+    def copy(
+        self,
+        path1: Paths,
+        path2: Paths,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: Literal["raise", "ignore"] | None = None,
+        **kwargs: Unpack[CopyEach],
+    ) -> None:
+        """Copy files, globs or trees inside S3; side by side.
+
+        `on_error` is "raise", or "ignore" for sources that vanished meanwhile (the default of trees).
+        """
+        self._many_copier.copy(self._own("cp_file"), path1, path2, recursive, maxdepth, on_error, **kwargs)
+
+    def mv(
+        self,
+        path1: Paths,
+        path2: Paths,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **kwargs: Unpack[CopyEach],
+    ) -> None:
+        """Copy, then delete the versions that were copied, and nothing newer. A failed copy deletes nothing.
+
+        An object that somebody replaced after it was copied stays, and is ObjectChangedError, or one of
+        DeleteObjectsError's `errors` when there are several: by the condition of the delete where the store
+        honours one, else by a look right before the delete. IsADirectoryError for a directory without
+        `recursive`, ValueError for a pattern in the place of a bucket.
+        """
+        self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, **kwargs)
+
+    move = AbstractFileSystem.move
+
+    # --- removing ----------------------------------------------------------------------------------------
+
+    def rm_file(self, path: Path, if_match: str | None = None, version_id: str | None = None) -> None:
+        """DeleteObject; FileNotFoundError when there is none, as far as the credentials may look.
+
+        A version that is named is deleted for good, and so is a delete marker, which brings the object back.
+        With `if_match` only the version that has this ETag: ObjectChangedError for another one,
+        WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
+        """
+        self._remover.rm_file(path, if_match, version_id)
+
+    _rm = rm_file
+
+    def rm(
+        self,
+        path: Path | Iterable[Path],
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        versions: bool = False,
+    ) -> None:
+        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
+        buckets that `path` names. ValueError for a pattern in the place of a bucket.
+
+        DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
+        FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
+        leaves those alone). DeleteObjectsError says which keys could not be deleted, and why.
+
+        In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
+        delete all versions and delete markers, for good.
+        """
+        self._remover.rm(path, recursive, maxdepth, versions)
+
+    def rmdir(self, path: Path) -> None:
+        """Delete an empty bucket, or the marker of a directory that has no other key.
+
+        DirectoryNotEmptyError when there is more; FileNotFoundError when there is nothing.
+        """
+        self._remover.rmdir(path)
+
+    # --- versions ----------------------------------------------------------------------------------------
+
+    def object_version_info(self, path: Path) -> list[VersionDetails]:
+        """All versions and delete markers of the object `path`, the newest first. ListObjectVersions.
+
+        Each with Key, VersionId, IsLatest, DeleteMarker, Size (bytes), ETag, LastModified (UTC) and
+        StorageClass. FileNotFoundError when there are none; an object of a bucket that never had versions has
+        the one version "null".
+        """
+        return self._versions.object_version_info(path)
+
+    def restore_version(
+        self, path: Path, version_id: str | None = None, if_match: str | None = None
+    ) -> str | None:
+        """Make an old version the current one again: a copy of it onto its key, which becomes a new version.
+
+        The copy is made inside S3, pinned to the version, with its metadata and tags. Returns the id of the
+        new version, or of the old one when it is the current one still and nothing had to be done. `if_match`
+        is the ETag that the current version must have: ObjectChangedError otherwise. CopyObject,
+        UploadPartCopy above 5 GiB.
+        """
+        return self._copier.restore_version(path, version_id, if_match)
+
+    # --- what an object has beside its bytes -------------------------------------------------------------
+
+    def metadata(self, path: Path, refresh: bool = False, **kwargs: Unpack[Reading]) -> dict[str, str]:
+        """The user metadata of an object, by name in lower case with hyphens.
+
+        It is asked for each time, so `refresh` changes nothing. HeadObject.
+        """
+        return self._metadata.metadata(path, refresh, **kwargs)
+
+    def getxattr(self, path: Path, attr_name: str, **kwargs: Unpack[Reading]) -> str | None:
+        """One name of the user metadata, None where there is none."""
+        return self._metadata.getxattr(path, attr_name, **kwargs)
+
+    def setxattr(
+        self, path: Path, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
+    ) -> None:
+        """Change names of the user metadata, None removes one; all that is not named stays.
+
+        `copy_kwargs` are further attributes in S3's names, such as {"ContentType": "text/csv"}. One copy of
+        the object onto itself, pinned to the version that was looked at: ObjectChangedError when another
+        version is there by then, PreconditionUnsupportedError where the store could not tell. An ETag does
+        not cover metadata, so of two such changes to the same bytes at the same time the later one wins.
+        """
+        self._metadata.setxattr(path, copy_kwargs, kw_args)
+
+    def get_tags(self, path: Path) -> dict[str, str]:
+        """The tags of an object. GetObjectTagging."""
+        return self._metadata.get_tags(path)
+
+    def put_tags(self, path: Path, tags: Mapping[str, str], mode: Literal["o", "m"] = "o") -> None:
+        """Give an object these tags and no others, or with mode "m" merge them into those it has.
+
+        PutObjectTagging. S3 has no condition for it: of two merges at the same time one may get lost.
+        """
+        self._metadata.put_tags(path, tags, mode)
+
+    def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
+        """Give an object, all objects below a path, or a bucket a canned ACL such as "public-read".
+
+        PutObjectAcl, PutBucketAcl. AccessDeniedError or InvalidRequestError where the bucket has ACLs off.
+        """
+        self._metadata.chmod(path, acl, recursive)
+
+    # --- buckets -----------------------------------------------------------------------------------------
+
+    def mkdir(
+        self,
+        path: Path,
+        create_parents: bool = True,
+        acl: BucketAcl | None = None,
+        region_name: str | None = None,
+        mode: int | None = None,
+        **kwargs: Unpack[NoMore],
+    ) -> None:
+        """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
+
+        `region_name` is where to (that of the options if None), `acl` a canned one: private, public-read,
+        public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
+        `create_buckets` a path below a bucket creates the bucket where it is missing, and is
+        FileNotFoundError there without `create_parents`.
+        `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
+        """
+        self._buckets.mkdir(path, create_parents, acl, region_name, mode, **kwargs)
+
+    def makedirs(self, path: Path, exist_ok: bool = False) -> None:
+        """Nothing to do below a bucket, and no request there; a bucket is created by `mkdir` only.
+
+        With the option `create_buckets` a bucket that is missing is created.
+        """
+        self._buckets.makedirs(path, exist_ok)
+
+    def is_bucket_versioned(self, bucket: str) -> bool:
+        """Whether versioning is on; False when it was suspended. GetBucketVersioning."""
+        return self._buckets.is_bucket_versioned(bucket)
+
+    def make_bucket_versioned(self, bucket: str, versioned: bool = True) -> None:
+        """Switch versioning on, or suspend it: versions that are there stay. PutBucketVersioning."""
+        self._buckets.make_bucket_versioned(bucket, versioned)
+
+    def bucket_region(self, bucket: str) -> str:
+        """The region of a bucket, wherever it is. HeadBucket; FileNotFoundError without such a bucket."""
+        return self._buckets.bucket_region(bucket)
+
+    # --- uploads that were left behind, what the store honours, URLs -------------------------------------
+
+    def list_uploads(self, path: Path) -> list[UploadInfo]:
+        """Multipart uploads to `path` and below that are neither completed nor aborted, oldest first.
+
+        Each with name, upload_id, initiated (UTC), age (seconds), size (bytes), parts, and `live`: whether a
+        writer of this process holds it. ListMultipartUploads and ListParts.
+        """
+        return self._stale_uploads.list_uploads(path)
+
+    def abort_uploads(self, path: Path, older_than: float | timedelta) -> list[UploadInfo]:
+        """Abort the uploads at and below `path` that are older than `older_than` (seconds, or a timedelta).
+
+        Never one of a live writer of this process. Returns those that were aborted; ListParts proved that
+        nothing of them is left. ValueError for a negative age.
+        """
+        return self._stale_uploads.abort_uploads(path, older_than)
+
+    def probe(self, path: Path) -> Guards:
+        """Find out which guards the store honours, by trying them on temporary keys beside `path`.
+
+        Nothing is left of these keys. Raises AccessDeniedError when they may not be written or deleted.
+        """
+        return probe(self._client, self._paths.place(path))
+
+    def sign(
+        self,
+        path: Path,
+        expiration: int = 100,
+        method: Literal["GET", "HEAD", "PUT", "DELETE"] = "GET",
+        **parameters: Any,
+    ) -> str:
+        """A presigned URL for GET, HEAD, PUT or DELETE, valid for `expiration` seconds (1 to 604,800).
+
+        `parameters` are those of the S3 operation by their names in boto3: VersionId (as a versioned path),
+        ResponseContentType, ResponseContentDisposition ... of GET; UploadId and PartNumber for a part;
+        IfMatch, IfNoneMatch, ContentType, Metadata ... These last are headers: they are signed, and whoever
+        uses the URL has to send them. In a directory bucket a URL lives for 300 seconds at most.
+        """
+        return self._signed_urls.sign(path, expiration, method, **parameters)
+
+    def url(
+        self, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
+    ) -> str:
+        """A presigned URL for any operation on an object by its name in boto3, valid for `expires` seconds.
+
+        1 to 604,800 of them, in a directory bucket 300 at most. `parameters` are those of the operation, as
+        for `sign`.
+        """
+        return self._signed_urls.url(path, expires, client_method, **parameters)
 
 
 _mapping.tell_failures(GuardedS3FileSystem)
-
-
-def _refuse_doubt(error: PreconditionFailedError, said: str) -> None:
-    """Raise WriteOutcomeUnknownError where our write may have been applied before, and built upon."""
-    if error.maybe_applied:
-        raise WriteOutcomeUnknownError(
-            f"{said}, which may have come after it",
-            bucket=error.bucket,
-            key=error.key,
-            operation=error.operation,
-            status=error.status,
-            maybe_applied=True,
-        ) from error
-
-
-def _progress(callback: Any) -> Callable[[int], None]:
-    """Tell fsspec's callback, which is not thread-safe, of bytes that arrive in several threads."""
-    lock = threading.Lock()
-
-    def progress(count: int) -> None:
-        with lock:
-            callback.relative_update(count)
-
-    return progress

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ._client import S3Client
 from ._errors import ObjectNotFoundError
 from ._models import PendingUpload
+from ._parameters import Path
+from ._path_rules import PathRules
 from ._paths import S3Path
+from ._rows import UploadInfo
 from ._upload import is_starting, live_upload_ids
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -51,6 +54,28 @@ class StaleUpload:
             "parts": self.parts,
             "live": self.live,
         }
+
+
+class StaleUploads:
+    """Finds and aborts what was left behind."""
+
+    def __init__(self, client: S3Client, paths: PathRules) -> None:
+        self._client = client
+        self._paths = paths
+
+    def list_uploads(self, path: Path) -> list[UploadInfo]:
+        """The uploads to `path` and below it, oldest first. ListMultipartUploads, ListParts."""
+        found = [upload.details() for upload in list_uploads(self._client, self._paths.place(path))]
+        return cast("list[UploadInfo]", found)
+
+    def abort_uploads(self, path: Path, older_than: float | timedelta) -> list[UploadInfo]:
+        """Abort those that are older than `older_than` (seconds, or a timedelta); returns them."""
+        if not isinstance(older_than, (int, float, timedelta)):
+            raise TypeError(f"older_than must be seconds or a timedelta, not {type(older_than).__name__}")
+        limit = older_than if isinstance(older_than, timedelta) else timedelta(seconds=older_than)
+        location = self._paths.place(path)
+        found = [upload.details() for upload in abort_uploads(self._client, location, limit)]
+        return cast("list[UploadInfo]", found)
 
 
 def list_uploads(client: S3Client, path: S3Path) -> list[StaleUpload]:

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, cast
 
 P = ParamSpec("P")
-_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+Verb = Callable[..., Any]  # a method of a filesystem, which a subclass may have overridden
+_NO_KEYWORDS = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.VAR_POSITIONAL,
+    inspect.Parameter.VAR_KEYWORD,
+)
 
 
 def keeping_what_is_given(init: Callable[P, None]) -> Callable[P, None]:
@@ -40,9 +45,9 @@ class SignatureOfInit:
 
 
 def keywords_of(*calls: Callable[..., Any]) -> list[str]:
-    """The names of what each of `calls` takes."""
+    """The names of what each of `calls` takes by name."""
     parameters = (item for call in calls for item in inspect.signature(call).parameters.values())
-    return [item.name for item in parameters if item.kind not in _VARIABLE]
+    return [item.name for item in parameters if item.kind not in _NO_KEYWORDS]
 
 
 def takes_any_keyword(call: Callable[..., Any]) -> bool:
@@ -125,3 +130,9 @@ def check_depth(maxdepth: int | None) -> None:
     """Raise unless `maxdepth` is None or a number of levels from 1 on."""
     if maxdepth is not None:
         whole("maxdepth", maxdepth, 1)
+
+
+def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError when the argument `name` is none of the values that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

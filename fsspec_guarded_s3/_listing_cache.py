@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from fsspec.dircache import DirCache
 
 from . import _paths
 from ._forks import renew_after_fork
 from ._paths import S3Path
+from ._rows import Row
 from ._work import Living
 
-Row = dict[str, Any]
 _caches: Living[ListingCache] = Living()
 
 
@@ -110,6 +109,13 @@ class ListingCache:
             self._drop(name)
             name = _paths.parent(name)
         self._drop("")
+
+    def invalidate(self, location: S3Path | None) -> None:
+        """Drop the listings that may show a key or bucket, or with None all."""
+        if location is None:
+            self.clear()
+        else:
+            self.forget(location.bucket, location.key)
 
     def clear(self) -> None:
         """Drop all."""

@@ -1,37 +1,36 @@
-"""fsspec's verb `open`: readers that are pinned, writers that are guarded; no HTTP, no XML."""
+"""Opening files: readers that are pinned, writers that are guarded."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 from fsspec.caching import caches
 from fsspec.core import get_compression
 
 from ._attributes import PARAMETERS, Attributes
-from ._bulk import Bulk
 from ._client import S3Client
-from ._compressed_writer import CompressedWriter, adopt_compressors
+from ._compressed_writer import adopt_compressors
 from ._copying import prepare_append
+from ._directories import look_before_write
 from ._errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
-from ._keywords import check_type, keywords_of, meant, unknown, whole
+from ._keywords import Verb, check_type, keywords_of, meant, unknown, whole
+from ._listing import Lister
 from ._models import Condition, ObjectInfo, same_etag
-from ._parameters import OpenAny, OpenReading, OpenText, OpenTextReading, OpenWriting, Path
+from ._object_headers import ObjectHeaders
+from ._options import Options
+from ._parameters import Path
 from ._parts import PartBuffer
+from ._path_rules import PathRules
 from ._paths import S3Path
 from ._pinned import check_etag
 from ._prefetch import LEAST, PrefetchCache
 from ._reader import PinnedReader
 from ._rows import object_row
 from ._text_writer import TextWriter
-from ._upload import Upload
+from ._transaction import GuardedTransaction
 from ._writer import GuardedWriter
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
 
 _READ_MODES = ("rb", "r", "rt")
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
@@ -39,90 +38,23 @@ _TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "ne
 _OF_S3FS = frozenset({"acl", "requester_pays"})
 
 
-class Opening(Bulk):
-    """The part of the filesystem that opens. Use `GuardedS3FileSystem`."""
+class Opener:
+    """Opens objects for reading and for writing."""
 
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["rb"] = "rb",
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: None = None,
-        **kwargs: Unpack[OpenReading],
-    ) -> PinnedReader: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["wb", "xb", "ab"],
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: None = None,
-        **kwargs: Unpack[OpenWriting],
-    ) -> GuardedWriter: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["r", "rt"],
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: str | None = None,
-        **kwargs: Unpack[OpenTextReading],
-    ) -> io.TextIOWrapper: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["w", "wt", "x", "xt", "a", "at"],
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: str | None = None,
-        **kwargs: Unpack[OpenText],
-    ) -> TextWriter: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["rb"] = "rb",
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        *,
-        compression: str,
-        **kwargs: Unpack[OpenReading],
-    ) -> IO[bytes]: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: Literal["wb", "xb", "ab"],
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        *,
-        compression: str,
-        **kwargs: Unpack[OpenWriting],
-    ) -> GuardedWriter | CompressedWriter: ...
-
-    @overload
-    def open(
-        self,
-        path: Path,
-        mode: str,
-        block_size: int | None = None,
-        cache_options: dict[str, Any] | None = None,
-        compression: str | None = None,
-        **kwargs: Unpack[OpenAny],
-    ) -> Any: ...
+    def __init__(
+        self, client: S3Client, options: Options, paths: PathRules, lister: Lister, headers: ObjectHeaders
+    ) -> None:
+        self._client = client
+        self._options = options
+        self._paths = paths
+        self._lister = lister
+        self._headers = headers
 
     def open(
         self,
+        opening: Verb,
+        transaction: GuardedTransaction | None,
+        /,
         path: Path,
         mode: str = "rb",
         block_size: int | None = None,
@@ -130,36 +62,31 @@ class Opening(Bulk):
         compression: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
+        """A file, as text and compressed where that is asked for.
 
-        `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
-        Further keywords are attributes in S3's names: of the object that is written, such as
-        `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
-        `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
-        that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
-        after it was replaced. `size=`, which fsspec's callers may pass, is what a reader expects, in bytes:
-        ObjectChangedError where the object has another.
-        Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
-        somebody else writes meanwhile.
+        `opening` is fsspec's `open`, which opens binary files by `open_binary`, decompresses what is read
+        and adds to a transaction; `transaction` is the one that is under way.
         """
-        self._object(path)  # fsspec would drop a slash at the end, which names no object
+        self._paths.object(path)  # fsspec would drop a slash at the end, which names no object
         check_type("mode", mode, str)
         plain = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
         if plain == "r":
-            return super().open(path, mode, block_size, cache_options, compression, **kwargs)
-        if self._intrans:
-            self.transaction.refuse_child()
+            return opening(path, mode, block_size, cache_options, compression, **kwargs)
+        if transaction is not None:
+            transaction.refuse_child()
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
-        get_compression(self._strip_protocol(path), compression)  # ValueError for one that is not known
+        get_compression(self._paths.name(path), compression)  # ValueError for one that is not known
         adopt_compressors()
-        file = super().open(path, plain + "b", block_size, cache_options, compression, **kwargs)
+        file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
         return file if "b" in mode else TextWriter(file, **text)
 
-    def _open(
+    def open_binary(
         self,
-        path: str,
+        owner: object,
+        /,
+        path: Path,
         mode: str = "rb",
         block_size: int | None = None,
         autocommit: bool = True,
@@ -169,28 +96,63 @@ class Opening(Bulk):
         version_id: str | None = None,
         size: int | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> PinnedReader | GuardedWriter:
+        """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
+
+        HeadObject pins a reader. A writer that may not overwrite looks first, and that decides nothing.
+        """
         if size is not None:
             whole("size", size, 0)
-        if mode in _READ_MODES:
-            location = self._object(path, version_id)
-            client = self._client_for(
-                Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
+        if mode not in _READ_MODES:
+            if version_id is not None:
+                raise ValueError("version_id is for reading: versions are never written")
+            return self._open_writer(path, mode, block_size, autocommit, if_match, kwargs)
+        location = self._paths.object(path, version_id)
+        given = Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
+        client = self._headers.client_for(given)
+        check_type("cache_options", cache_options or {}, Mapping)
+        cache_type = known_cache(cache_type or self._options.cache_type)
+        early = client.reads.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
+        pin = self._pin(client, location, if_match, size)
+        check_etag(pin.etag)
+        first = client.reads.take_first(location, LEAST, early, pin) if early is not None else b""
+        details = object_row(location, pin)
+        block = self._options.block_size if block_size is None else _read_ahead(block_size)
+        return PinnedReader(
+            owner, str(location), client, location, pin, details, block, cache_type, cache_options, first
+        )
+
+    def _pin(
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
+    ) -> ObjectInfo:
+        """The version that a reader is to read."""
+        Condition(if_match=if_match)  # refuses what is no ETag
+        try:
+            pin = client.reads.head_object(location)
+        except ObjectNotFoundError:
+            if location.version_id is None and self._lister.isdir(str(location)):
+                raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
+            raise
+        if if_match is not None:
+            _check_matches(location, pin, if_match)
+        if size is not None and size != pin.size:
+            raise ObjectChangedError(
+                f"the object has {pin.size} bytes, and not {size} as the argument size says",
+                bucket=location.bucket,
+                key=location.key,
             )
-            check_type("cache_options", cache_options or {}, Mapping)
-            cache_type = known_cache(cache_type or self._options.cache_type)
-            early = client.reads.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
-            pin = self._pin(client, location, if_match, size)
-            check_etag(pin.etag)
-            first = client.reads.take_first(location, LEAST, early, pin) if early is not None else b""
-            details = object_row(location, pin)
-            block = self._options.block_size if block_size is None else _read_ahead(block_size)
-            return PinnedReader(
-                self, str(location), client, location, pin, details, block, cache_type, cache_options, first
-            )
-        if version_id is not None:
-            raise ValueError("version_id is for reading: versions are never written")
-        location = self._target(path)
+        return pin
+
+    def _open_writer(
+        self,
+        path: Path,
+        mode: str,
+        block_size: int | None,
+        autocommit: bool,
+        if_match: str | None,
+        kwargs: dict[str, Any],
+    ) -> GuardedWriter:
+        location = self._paths.target(path)
         given = Attributes.parse(self._parameters(kwargs, writing=True), "open")
         writer = partial(
             GuardedWriter,
@@ -204,37 +166,35 @@ class Opening(Bulk):
         condition = Condition(create=mode == "xb", if_match=if_match)
         if condition.create and self._looks_taken(location):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
-        return writer(self._new_upload(location, condition, given))
+        return writer(self._headers.new_upload(location, condition, given))
 
     def _looks_taken(self, location: S3Path) -> bool:
         """An early look, which decides nothing: the condition of the write does."""
         try:
-            return self._look(location) is not None
+            return look_before_write(self._client, location) is not None
         except ObjectNotFoundError:
             return False
 
-    def _pin(
-        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
-    ) -> ObjectInfo:
-        """The version that a reader is to read."""
+    def _appending(
+        self,
+        location: S3Path,
+        if_match: str | None,
+        given: Attributes,
+        writer: Callable[..., GuardedWriter],
+    ) -> GuardedWriter:
         Condition(if_match=if_match)  # refuses what is no ETag
+        client = self._headers.client_for(given)
         try:
-            pin = client.reads.head_object(location)
+            info = client.reads.head_object(location)
         except ObjectNotFoundError:
-            if location.version_id is None and self.isdir(str(location)):
-                raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
-            raise
-        if if_match is not None and not same_etag(pin.etag, if_match):
-            raise ObjectChangedError(
-                f"the object has ETag {pin.etag}", bucket=location.bucket, key=location.key
-            )
-        if size is not None and size != pin.size:
-            raise ObjectChangedError(
-                f"the object has {pin.size} bytes, and not {size} as the argument size says",
-                bucket=location.bucket,
-                key=location.key,
-            )
-        return pin
+            if if_match is not None:
+                raise
+            return writer(self._headers.new_upload(location, Condition(create=True), given))
+        if if_match is not None:
+            _check_matches(location, info, if_match)
+        upload = self._headers.next_upload(location, info, given)
+        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
+        return writer(upload, position=info.size, prepare=prepare)
 
     def _parameters(self, kwargs: dict[str, Any], *, writing: bool) -> dict[str, Any]:
         """The parameters of S3 among the keywords of `open`.
@@ -244,7 +204,7 @@ class Opening(Bulk):
         """
         found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
         for name in kwargs.keys() - found.keys() - _TOLERATED - _OF_S3FS:
-            known = [*PARAMETERS, *keywords_of(self.open, self._open), *_TOLERATED]
+            known = [*PARAMETERS, *keywords_of(self.open, self.open_binary), *_TOLERATED]
             if name == "blocksize" and kwargs[name] == 0:  # so fsspec's GenericFileSystem of 2024 says "any"
                 continue
             if writing or meant(name, known):
@@ -255,33 +215,10 @@ class Opening(Bulk):
             found.setdefault("RequestPayer", "requester")
         return found
 
-    def _appending(
-        self,
-        location: S3Path,
-        if_match: str | None,
-        given: Attributes,
-        writer: Callable[..., GuardedWriter],
-    ) -> GuardedWriter:
-        Condition(if_match=if_match)  # refuses what is no ETag
-        client = self._client_for(given)
-        try:
-            info = client.reads.head_object(location)
-        except ObjectNotFoundError:
-            if if_match is not None:
-                raise
-            return writer(self._new_upload(location, Condition(create=True), given))
-        if if_match is not None and not same_etag(info.etag, if_match):
-            raise ObjectChangedError(
-                f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key
-            )
-        headers = self._kept_headers(location, info, given)
-        headers |= self._tagging(location, info, headers)
-        upload = Upload(client, location, Condition(if_match=info.etag), headers)
-        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
-        return writer(upload, position=info.size, prepare=prepare)
 
-    def _new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
-        return Upload(self._client_for(given), location, condition, self._new_headers(location, given))
+def _check_matches(location: S3Path, info: ObjectInfo, if_match: str) -> None:
+    if not same_etag(info.etag, if_match):
+        raise ObjectChangedError(f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key)
 
 
 def _read_ahead(block_size: Any) -> int:

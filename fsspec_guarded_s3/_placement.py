@@ -16,16 +16,12 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import stringify_path
 
 from ._keywords import flag
-from ._selection import MAGIC, Source
+from ._patterns import MAGIC
+from ._selection import Source, is_one
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
 Pairs = list[tuple[Source, str]]
-
-
-def is_one(path: Any) -> bool:
-    """Whether `path` is one path, and not a list of them."""
-    return isinstance(path, (str, os.PathLike))
 
 
 def check_paths(name: str, paths: Any) -> None:
@@ -57,13 +53,6 @@ def _say_left_out(sources: list[Source]) -> None:
     if links:
         others = f" and {len(links) - 1} more" if len(links) > 1 else ""
         logger.warning("%s%s: links to folders are not followed, and left out of the tree", links[0], others)
-
-
-def without_directories(path: Any, sources: list[Source], whole_tree: bool) -> list[Source]:
-    """Directories of one path go along with a whole tree only (fsspec's rule)."""
-    if whole_tree or not is_one(path):
-        return sources
-    return [source for source in sources if source.kind != "directory"]
 
 
 def placed(

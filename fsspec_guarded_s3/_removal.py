@@ -1,4 +1,4 @@
-"""fsspec's verbs that remove: objects, trees, buckets; every key that stayed is told."""
+"""Removing objects, versions, trees and buckets: `rm_file`, `rm`, `rmdir`. Every key that stayed is told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import partial
 from typing import Any
 
 from . import _probe
+from ._batches import batched
+from ._client import S3Client
+from ._directories import has_children, is_object, look_before_write, nothing_at
 from ._errors import (
     DeleteObjectsError,
     DirectoryNotEmptyError,
@@ -14,48 +17,62 @@ from ._errors import (
     ObjectNotFoundError,
     WriteOutcomeUnknownError,
 )
-from ._exact_delete import batches, delete_versions
+from ._exact_delete import delete_versions
+from ._gathering import gather
 from ._keywords import check_depth, flag
-from ._listing import nothing_at
+from ._listing import Lister
 from ._models import Condition, same_etag
 from ._parameters import Path
+from ._path_rules import PathRules
 from ._paths import S3Path
-from ._selection import MAGIC, Selection, Source
+from ._patterns import MAGIC
+from ._selection import Selector, Source
+from ._versions import Versions
 
 _VERSIONS_LEFT = (
     "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
     "deletes them for good, and the bucket"
 )
+Failed = dict[S3Path, GuardedS3Error]
 
 
-class Removal(Selection):
-    """The part of the filesystem that removes. Use `GuardedS3FileSystem`."""
+class Remover:
+    """Removes objects, versions of them, directories and buckets."""
+
+    def __init__(
+        self, client: S3Client, paths: PathRules, lister: Lister, selector: Selector, versions: Versions
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._selector = selector
+        self._versions = versions
+
+    # --- one object ---
 
     def rm_file(self, path: Path, if_match: str | None = None, version_id: str | None = None) -> None:
-        """DeleteObject; FileNotFoundError when there is none, as far as the credentials may look.
+        """DeleteObject of an object, of the version with an ETag, or of a version by its id for good.
 
-        A version that is named is deleted for good, and so is a delete marker, which brings the object back.
-        With `if_match` only the version that has this ETag: ObjectChangedError for another one,
-        WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
+        FileNotFoundError when there is none.
         """
-        location = self._object(path, version_id)
+        location = self._paths.object(path, version_id)
         if location.version_id is not None:
             if if_match is not None:
                 raise ValueError("if_match is for the current version: a version is named by its id alone")
             self._rm_version(location)
         elif if_match is None:
-            self._look(location)
+            look_before_write(self._client, location)
             self._client.deletions.delete_object(location)
         else:
-            self._delete_version(location, if_match)
+            self._rm_matching(location, if_match)
 
-    def _delete_version(self, location: S3Path, if_match: str) -> None:
+    def _rm_matching(self, location: S3Path, if_match: str) -> None:
         Condition(if_match=if_match)  # refuses what is no ETag
         _probe.require(self._client, location, "delete")
         try:
             self._client.deletions.delete_object(location, if_match)
         except GuardedS3Error as error:
-            if not error.maybe_applied or self._is_version(location, if_match):
+            if not error.maybe_applied or self._is_there(location, if_match):
                 raise
             raise WriteOutcomeUnknownError(
                 "the answer to the delete was lost; the version that was to be deleted is gone, and nothing "
@@ -67,33 +84,33 @@ class Removal(Selection):
                 maybe_applied=True,
             ) from error
 
-    def _is_version(self, location: S3Path, etag: str) -> bool:
-        """Whether this version is there still, so that the delete was not applied (yet)."""
+    def _is_there(self, location: S3Path, etag: str) -> bool:
+        """Whether the version with this ETag is there still, so that a delete was not applied (yet)."""
         try:
             return same_etag(self._client.reads.head_object(location).etag, etag)
         except GuardedS3Error:
             return False
 
-    _rm = rm_file
+    def _rm_version(self, location: S3Path) -> None:
+        """DeleteObject of one version, or delete marker, for good."""
+        try:
+            # A store without versions would ignore the id and delete the object.
+            self._client.reads.head_object(location)
+        except ObjectNotFoundError as error:
+            if error.status != 405:  # which says that it is a delete marker
+                raise
+        self._client.deletions.delete_object(location)
+
+    # --- many objects ---
 
     def rm(
-        self,
-        path: Path | Iterable[Path],
-        recursive: bool = False,
-        maxdepth: int | None = None,
-        versions: bool = False,
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
     ) -> None:
-        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
-        buckets that `path` names. ValueError for a pattern in the place of a bucket.
+        """Delete objects, what a glob matches, or trees and the buckets that `path` names.
 
-        DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
-        FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
-        leaves those alone). DeleteObjectsError says which keys could not be deleted, and why.
-
-        In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
-        delete all versions and delete markers, for good.
+        DeleteObjects, 1,000 keys per request; DeleteObjectsError has those that stayed.
         """
-        path = self._in_named_buckets(path, "rm")
+        path = self._selector.in_named_buckets(path, "rm")
         recursive = flag("recursive", recursive)
         if versions:
             self._rm_all_versions(path, recursive, maxdepth)
@@ -101,39 +118,38 @@ class Removal(Selection):
             self._rm_current(path, recursive, maxdepth)
         if recursive and maxdepth is None:
             # A pattern such as "bucket/**" matches the bucket, and does not name it.
-            for name in dict.fromkeys(map(self._strip_protocol, path if isinstance(path, list) else [path])):
-                if not MAGIC.search(name) and not self._location(name)[0].key:
+            for name in dict.fromkeys(map(self._paths.name, path if isinstance(path, list) else [path])):
+                if not MAGIC.search(name) and not self._paths.location(name)[0].key:
                     self.rmdir(name)
 
     def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
         check_depth(maxdepth)
-        sources = self._roots(path, recursive)
+        sources = self._selector.roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
-        found = self._gather(calls, raising=True)
-        locations = [location for some in found for location in some]
+        locations = [location for some in gather(self._client, calls) for location in some]
         for location in locations:
             if location.version_id is not None:
                 self._rm_version(location)
-        keys = dict.fromkeys(location for location in locations if location.version_id is None)
+        keys = [location for location in locations if location.version_id is None]
         if not locations and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
-        self._delete_all(keys)
+        self._delete(keys, self._delete_current)
 
     def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
-        location = self._location(source.name)[0]
+        location = self._paths.location(source.name)[0]
         if source.kind == "file" or location.version_id is not None:
             return [location]
         if not recursive:
             if source.kind == "directory":  # that a glob matched
                 return []
-            if location.key and self._is_object(location):
+            if location.key and is_object(self._client, location):
                 return [location]
-            self.info(source.name + "/")  # FileNotFoundError when there is nothing
+            self._lister.info(source.name + "/")  # FileNotFoundError when there is nothing
             raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
         found = self._keys_below(location, maxdepth)
-        if not source.kind and location.key and self._is_object(location):
+        if not source.kind and location.key and is_object(self._client, location):
             found.append(location)
-        if not found and location.key and not self._has_children(location):
+        if not found and location.key and not has_children(self._client, location):
             raise FileNotFoundError(f"there is nothing at {location}")
         return found
 
@@ -148,61 +164,93 @@ class Removal(Selection):
         ]
         return [location.child(key) for key in keys]
 
-    def _delete_all(self, locations: Iterable[S3Path]) -> None:
-        """Delete the objects, whatever they are by now; raises with those that stayed."""
-        buckets: dict[str, list[str]] = {}
-        for location in locations:
-            buckets.setdefault(location.bucket, []).append(location.key)
-        failed: dict[S3Path, GuardedS3Error] = {}
-        calls: list[Callable[[], None]] = []
-        for bucket, keys in buckets.items():
-            calls += [partial(self._delete_many, bucket, batch, failed) for batch in batches(iter(keys))]
-            others = [S3Path(bucket, key) for key in keys if not key.isprintable()]
-            calls += [partial(self._delete_one, other, failed) for other in others]
-        self._client.scheduler.run(calls)
-        _raise_failed(failed, sum(map(len, buckets.values())))
+    def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
+        """Delete every version and delete marker; with `recursive` of what is below too."""
+        if maxdepth is not None:
+            raise ValueError("versions and maxdepth exclude each other")
+        roots = [self._paths.location(name)[0] for name in self._selector.expand_path(path)]
+        found = [version for location in roots for version in self._all_versions(location, recursive)]
+        self._delete(found, self._delete_versions)
 
-    def _delete_many(self, bucket: str, keys: list[str], failed: dict[S3Path, GuardedS3Error]) -> None:
-        try:
-            errors = self._client.deletions.delete_objects(bucket, dict.fromkeys(keys))
-        except GuardedS3Error as error:
-            errors = dict.fromkeys(keys, error)
-        failed.update({S3Path(bucket, key): error for key, error in errors.items() if not _is_missing(error)})
+    def _all_versions(self, location: S3Path, recursive: bool) -> list[S3Path]:
+        if location.version_id is not None:
+            raise ValueError(f"{location} is one version: leave out versions=True")
+        found = self._versions.of_all_below(location) if recursive else self._versions.of(location)
+        rows = [S3Path(location.bucket, version.key, version.version_id) for version in found]
+        if not rows and (location.key or not recursive):
+            raise ObjectNotFoundError("there is no version", bucket=location.bucket, key=location.key)
+        return rows
 
-    def _delete_one(self, location: S3Path, failed: dict[S3Path, GuardedS3Error]) -> None:
-        try:
-            self._client.deletions.delete_object(location)
-        except GuardedS3Error as error:
-            if not _is_missing(error):
-                failed[location] = error
+    # --- the requests ---
 
-    def _delete_copied(self, etags: Mapping[S3Path, str]) -> None:
+    def _delete(
+        self, paths: Iterable[S3Path], delete_batch: Callable[[list[S3Path]], Mapping[S3Path, GuardedS3Error]]
+    ) -> None:
+        """Delete what is at these paths, whatever it is by now, in batches; raises with those that stayed."""
+        paths = list(dict.fromkeys(paths))
+        found = batched(paths)
+        failed: Failed = {}
+
+        def many(batch: list[S3Path]) -> None:
+            try:
+                errors = delete_batch(batch)
+            except GuardedS3Error as error:
+                errors = dict.fromkeys(batch, error)
+            failed.update({path: error for path, error in errors.items() if not _is_missing(error)})
+
+        def one(path: S3Path) -> None:
+            try:
+                self._client.deletions.delete_object(path)
+            except GuardedS3Error as error:
+                if not _is_missing(error):
+                    failed[path] = error
+
+        calls: list[Callable[[], None]] = [partial(many, batch) for batch in found.together]
+        self._client.scheduler.run([*calls, *(partial(one, path) for path in found.alone)])
+        _raise_failed(failed, len(paths))
+
+    def _delete_current(self, batch: list[S3Path]) -> Failed:
+        bucket = batch[0].bucket
+        errors = self._client.deletions.delete_objects(bucket, dict.fromkeys(path.key for path in batch))
+        return {S3Path(bucket, key): error for key, error in errors.items()}
+
+    def _delete_versions(self, batch: list[S3Path]) -> Failed:
+        bucket = batch[0].bucket
+        versions = [(path.key, path.version_id or "") for path in batch]
+        return {
+            S3Path(bucket, error.key): error
+            for error in self._client.deletions.delete_versions(bucket, versions)
+        }
+
+    def delete_exactly(self, etags: Mapping[S3Path, str]) -> None:
         """Delete the versions that have these ETags, and nothing newer; raises with those that stayed."""
         _raise_failed(delete_versions(self._client, etags), len(etags))
 
-    def rmdir(self, path: Path) -> None:
-        """Delete an empty bucket, or the marker of a directory that has no other key.
+    # --- directories and buckets ---
 
-        DirectoryNotEmptyError when there is more; FileNotFoundError when there is nothing.
-        """
-        location = self._location(path)[0]
+    def rmdir(self, path: Path) -> None:
+        """Delete an empty bucket (DeleteBucket), or the marker of a directory that has no other key."""
+        location = self._paths.location(path)[0]
         if location.key:
-            page = next(self._client.listings.list_objects(location.bucket, location.prefix, max_keys=2))
-            if list(page.keys) == [location.prefix]:
-                self._client.deletions.delete_object(location.child(location.prefix))
-            elif page.keys:
-                raise DirectoryNotEmptyError(
-                    "the directory is not empty", bucket=location.bucket, key=location.key
-                )
-            else:
-                raise nothing_at(location)
+            self._rm_marker(location)
             return
         try:
             self._client.buckets.delete_bucket(location.bucket)
         except DirectoryNotEmptyError as error:
-            if not self._only_versions_left(location.bucket):
+            if not self._versions.are_all_that_is_left(location.bucket):
                 raise
             raise DirectoryNotEmptyError(_VERSIONS_LEFT, bucket=location.bucket, status=409) from error
+
+    def _rm_marker(self, location: S3Path) -> None:
+        page = next(self._client.listings.list_objects(location.bucket, location.prefix, max_keys=2))
+        if list(page.keys) == [location.prefix]:
+            self._client.deletions.delete_object(location.child(location.prefix))
+        elif page.keys:
+            raise DirectoryNotEmptyError(
+                "the directory is not empty", bucket=location.bucket, key=location.key
+            )
+        else:
+            raise nothing_at(location)
 
 
 def _is_missing(error: GuardedS3Error) -> bool:
@@ -216,7 +264,8 @@ def _raise_failed(failed: Mapping[S3Path, GuardedS3Error], count: int) -> None:
     if all(error is first for error in failed.values()):
         raise first
     raise DeleteObjectsError(
-        f"{len(failed)} of {count} objects could not be deleted, the first because: {first.message}",
+        f"{len(failed)} of {count} objects or versions could not be deleted, the first because: "
+        + first.message,
         bucket=first.bucket,
         key=first.key,
         operation="DeleteObjects",

@@ -11,6 +11,8 @@ from ._attributes import told
 from ._models import ListedObject, ObjectInfo, ObjectVersion
 from ._paths import S3Path
 
+Row = dict[str, Any]
+
 
 class _OfBuckets(TypedDict, total=False):
     CreationDate: datetime | None
@@ -104,7 +106,7 @@ class UploadInfo(TypedDict):
     live: bool
 
 
-def directory_row(name: str) -> dict[str, Any]:
+def directory_row(name: str) -> Row:
     """A directory, which S3 tells nothing of but its name."""
     return {
         "name": name,
@@ -116,7 +118,7 @@ def directory_row(name: str) -> dict[str, Any]:
     }
 
 
-def listed_row(bucket: str, item: ListedObject) -> dict[str, Any]:
+def listed_row(bucket: str, item: ListedObject) -> Row:
     """An object, as ListObjectsV2 told of it."""
     name = f"{bucket}/{item.key}"
     return {
@@ -132,7 +134,7 @@ def listed_row(bucket: str, item: ListedObject) -> dict[str, Any]:
     }
 
 
-def object_row(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
+def object_row(location: S3Path, info: ObjectInfo) -> Row:
     """An object, as HeadObject told of it."""
     name = str(location)
     return {
@@ -152,7 +154,7 @@ def object_row(location: S3Path, info: ObjectInfo) -> dict[str, Any]:
     }
 
 
-def version_row(bucket: str, version: ObjectVersion) -> dict[str, Any]:
+def version_row(bucket: str, version: ObjectVersion) -> Row:
     """A version or delete marker, as ListObjectVersions told of it."""
     name = str(S3Path(bucket, version.key, version.version_id))
     return {
@@ -171,6 +173,6 @@ def version_row(bucket: str, version: ObjectVersion) -> dict[str, Any]:
     }
 
 
-def by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def by_name(rows: Iterable[Row]) -> dict[str, Row]:
     """The rows in the order of their names; of a file and a directory of the same name the file's."""
     return {row["name"]: row for row in sorted(rows, key=lambda row: (row["name"], row["type"] == "file"))}

@@ -44,7 +44,7 @@ LISTINGS: dict[str, tuple[str, Callable[[GuardedS3FileSystem], Any]]] = {
     "ListParts": (
         "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>{0}</NextPartNumberMarker>"
         "</ListPartsResult>",
-        lambda fs: fs._client.multipart.list_parts(fs._object("bucket/key"), "upload"),
+        lambda fs: fs._client.multipart.list_parts(fs._paths.object("bucket/key"), "upload"),
     ),
 }
 

@@ -19,6 +19,7 @@ from fsspec_guarded_s3 import (
 )
 from fsspec_guarded_s3._attributes import NONE
 from fsspec_guarded_s3._models import ObjectInfo
+from fsspec_guarded_s3._object_headers import ObjectHeaders
 from fsspec_guarded_s3._paths import S3Path
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -381,10 +382,11 @@ def test_encryption_by_the_store_is_named_where_not_every_bucket_has_it(url: str
     """AWS encrypts every bucket so at least, and a bucket's own default may be stronger."""
     fs = GuardedS3FileSystem(anon=True, region="us-east-1", endpoint_url=url, skip_instance_cache=True)
     info = ObjectInfo('"e"', 3, headers={"x-amz-server-side-encryption": "AES256"})
-    kept = fs._kept_headers(S3Path("bucket", "a"), info, NONE)
+    headers, location = ObjectHeaders(fs._client, NONE), S3Path("bucket", "a")
+    kept = headers.kept(location, info)
     assert ("x-amz-server-side-encryption" in kept) is named
     kms = ObjectInfo('"e"', 3, headers={"x-amz-server-side-encryption": "aws:kms"})
-    assert "x-amz-server-side-encryption" in fs._kept_headers(S3Path("bucket", "a"), kms, NONE)
+    assert "x-amz-server-side-encryption" in headers.kept(location, kms)
 
 
 def test_tags_of_a_write_in_parts_are_given_again() -> None:

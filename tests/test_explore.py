@@ -358,7 +358,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     (
         "a pin is trusted that is not kept",
         "copy, plain, read and sent",
-        "_properties.store_can_copy",
+        "_object_copy.store_can_copy",
         _pin_is_trusted,
         "not the one that was looked at",
     ),

@@ -226,7 +226,7 @@ def test_a_url_carries_the_session_and_lives_no_longer(monkeypatch: pytest.Monke
         signer = fs._client.store.signer
         monkeypatch.setattr(type(signer), "_timestamp", lambda self: date)
         credentials = SessionCredentials(f"SESSION{number}", f"hush-secret-{number}", token, 300)
-        request = signer.request_of("get_object", fs._object(f"{BUCKET}/a b"), {})
+        request = signer.request_of("get_object", fs._paths.object(f"{BUCKET}/a b"), {})
         ours = signer.presign(request, 200, credentials)
         assert urlsplit(ours)[:3] == urlsplit(theirs)[:3]
         assert parse_qs(urlsplit(ours).query) == asked

@@ -37,7 +37,7 @@ ENDS: dict[str, tuple[bytes, Callable[[GuardedS3FileSystem], object]]] = {
     ),
     "no content": (
         b"HTTP/1.1 204 N\r\n\r\n",
-        lambda fs: fs._client.deletions.delete_object(fs._object("bucket/a")),
+        lambda fs: fs._client.deletions.delete_object(fs._paths.object("bucket/a")),
     ),
 }
 

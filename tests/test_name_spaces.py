@@ -138,7 +138,7 @@ def test_an_error_keeps_its_code(way: Callable[[str], str]) -> None:
 
     with ScriptedServer(handler=answer) as server, pytest.raises(ServerError, match="InternalError"):
         fs = filesystem(server.url, max_attempts=1)
-        fs._client.writes.copy_object(fs._object("bucket/a"), fs._object("bucket/b"), "e")
+        fs._client.writes.copy_object(fs._paths.object("bucket/a"), fs._paths.object("bucket/b"), "e")
 
 
 @every_way

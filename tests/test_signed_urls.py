@@ -182,7 +182,7 @@ def test_parts_are_uploaded_by_urls(server: str, request: pytest.FixtureRequest)
     """One URL for each part; the upload is completed by whoever has the credentials."""
     store = new_store(request.getfixturevalue(server))
     fs, path = store.fs, store.path("parts")
-    location = fs._object(path)
+    location = fs._paths.object(path)
     upload = fs._client.multipart.create_multipart_upload(location, {})
     pieces = {1: b"a" * 5 * MIB, 2: b"the end"}
     for number, piece in pieces.items():
@@ -196,7 +196,7 @@ def test_parts_are_uploaded_by_urls(server: str, request: pytest.FixtureRequest)
 
 def test_an_upload_is_aborted_by_a_url(moto: MotoServer) -> None:
     store = new_store(moto)
-    upload = store.fs._client.multipart.create_multipart_upload(store.fs._object(store.path("key")), {})
+    upload = store.fs._client.multipart.create_multipart_upload(store.fs._paths.object(store.path("key")), {})
     assert store.pending() == ["key"]
     assert use(store.fs.sign(store.path("key"), method="DELETE", UploadId=upload), "DELETE")[0] == 204
     assert store.pending() == []

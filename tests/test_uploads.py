@@ -304,7 +304,7 @@ def test_uploads_of_a_real_store_are_found_and_removed(name: str, request: pytes
     fs, bucket = open_on(request.getfixturevalue(name))
     assert fs.list_uploads(bucket) == []
     assert fs.abort_uploads(bucket, 0) == []
-    location = fs._object(f"{bucket}/dir/key")
+    location = fs._paths.object(f"{bucket}/dir/key")
     upload_id = fs._client.multipart.create_multipart_upload(location, {})
     fs._client.multipart.upload_part(location, upload_id, 1, PIECES[0])
     (row,) = fs.list_uploads(f"{bucket}/dir")
@@ -319,9 +319,9 @@ def test_uploads_of_a_real_store_are_found_and_removed(name: str, request: pytes
 @pytest.mark.parametrize("key", ["a b", "ü/ö", "a+b%20c", "a&b<c>"])
 def test_keys_on_moto_are_kept_to_the_byte(key: str, moto: Any) -> None:
     fs, bucket = open_on(moto)
-    upload_id = fs._client.multipart.create_multipart_upload(fs._object(f"{bucket}/{key}"), {})
+    upload_id = fs._client.multipart.create_multipart_upload(fs._paths.object(f"{bucket}/{key}"), {})
     assert [row["name"] for row in fs.list_uploads(bucket)] == [f"{bucket}/{key}"]
-    location = fs._object(f"{bucket}/{key}")
+    location = fs._paths.object(f"{bucket}/{key}")
     fs._client.multipart.abort_multipart_upload(location, upload_id)
     assert fs.list_uploads(bucket) == []
 
@@ -397,9 +397,9 @@ def test_upload_of_a_killed_writer_is_found_by_the_janitor_and_continued(local: 
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, **PARTS)
         upload_id = fs._client.multipart.create_multipart_upload(
-            fs._object(PATH), {"content-type": "text/x-mine"}
+            fs._paths.object(PATH), {"content-type": "text/x-mine"}
         )
-        fs._client.multipart.upload_part(fs._object(PATH), upload_id, 1, PIECES[0])
+        fs._client.multipart.upload_part(fs._paths.object(PATH), upload_id, 1, PIECES[0])
         fake.fault = None
         (row,) = fs.list_uploads(PATH)
         fs.put_file(local, PATH, resume=row["upload_id"])
@@ -647,7 +647,7 @@ def test_progress_adds_up_to_the_size_of_the_file(local: Path, kind: str) -> Non
 @pytest.mark.parametrize("name", ["moto", "rclone"])
 def test_upload_on_a_real_store_is_resumed(name: str, local: Path, request: pytest.FixtureRequest) -> None:
     fs, bucket = open_on(request.getfixturevalue(name))
-    location = fs._object(f"{bucket}/key")
+    location = fs._paths.object(f"{bucket}/key")
     upload_id = fs._client.multipart.create_multipart_upload(location, {})
     fs._client.multipart.upload_part(location, upload_id, 1, PIECES[0])
     fs.put_file(local, f"{bucket}/key", resume=upload_id)

@@ -107,7 +107,7 @@ def test_a_page_in_place_of_the_answer_is_no_success(name: str, call: Call, stra
 
 def fake_upload(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
     """Somebody's upload that was left."""
-    fs._client.multipart.create_multipart_upload(fs._object("bucket/left"), {})
+    fs._client.multipart.create_multipart_upload(fs._paths.object("bucket/left"), {})
     assert fake.uploads
 
 

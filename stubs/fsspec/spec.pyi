@@ -1,0 +1,53 @@
+import io
+from typing import Any, ClassVar
+
+from fsspec.dircache import DirCache
+from fsspec.transaction import Transaction
+
+class AbstractFileSystem:
+    protocol: str | tuple[str, ...]
+    root_marker: str
+    transaction_type: type[Transaction]
+    _cached: bool
+    _intrans: bool
+    _transaction: Transaction | None
+    blocksize: int
+    dircache: DirCache
+    storage_options: dict[str, Any]
+    open: Any  # overloads may override it
+
+    def __init__(self, *args: Any, **storage_options: Any) -> None: ...
+    @property
+    def transaction(self) -> Transaction: ...
+    def start_transaction(self) -> Transaction: ...
+    def end_transaction(self) -> None: ...
+    def invalidate_cache(self, path: Any = ...) -> None: ...
+    def to_dict(self, *, include_password: bool = ...) -> dict[str, Any]: ...
+    def to_json(self, *, include_password: bool = ...) -> str: ...
+    def move(self, path1: Any, path2: Any, **kwargs: Any) -> None: ...
+
+class AbstractBufferedFile(io.IOBase):
+    DEFAULT_BLOCK_SIZE: ClassVar[int]
+    fs: Any
+    path: str
+    mode: str
+    blocksize: int
+    loc: int
+    size: int
+    _details: dict[str, Any] | None
+
+    def __init__(
+        self,
+        fs: Any,
+        path: str,
+        mode: str = ...,
+        block_size: int | str | None = ...,
+        autocommit: bool = ...,
+        cache_type: str = ...,
+        cache_options: dict[str, Any] | None = ...,
+        size: int | None = ...,
+        **kwargs: Any,
+    ) -> None: ...
+    def read(self, length: int | None = ...) -> bytes: ...
+    def readuntil(self, char: bytes = ..., blocks: int | None = ...) -> bytes: ...
+    def close(self) -> None: ...
