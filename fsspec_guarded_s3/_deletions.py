@@ -16,6 +16,8 @@ from ._paths import S3Path, is_directory_bucket
 from ._refusals import refusal_of
 from ._store import Store
 
+_PASSING = (ServerError, ThrottledError)  # of one key: the next attempt may fare better
+
 
 class Deletions:
     """DeleteObject and DeleteObjects. Thread-safe."""
@@ -46,60 +48,67 @@ class Deletions:
         """DeleteObjects of up to 1,000 keys; where an ETag is given only of that version, if the store
         honours it.
 
-        Returns the error of each key that was not deleted; those that may pass are tried again before.
+        Returns the error of each key that was not deleted; those that may pass are tried again before, within
+        the attempts that the request has.
         """
-        left, failed = dict(etags), dict[str, GuardedS3Error]()
+        left, failed, attempts = dict(etags), dict[str, GuardedS3Error](), 0
 
-        def once() -> None:
-            errors = self._delete_once(bucket, left)
+        def attempt(deadline: Deadline) -> None:
+            nonlocal attempts
+            attempts += 1
+            errors = {
+                error.key: error for error in self._delete_once(bucket, _xml.delete_body(left), deadline)
+            }
+            for (
+                error
+            ) in errors.values():  # an attempt before may have deleted it, and somebody written it again
+                error.maybe_applied = attempts > 1
+            passing = {key: error for key, error in errors.items() if isinstance(error, _PASSING)}
             for key in left:
-                before = failed.pop(key, None)
-                if before is not None and key in errors:
-                    errors[key].maybe_applied = True
+                failed.pop(key, None)
             failed.update(errors)
-            passing = [
-                key for key, error in errors.items() if isinstance(error, (ServerError, ThrottledError))
-            ]
-            for key in left.keys() - set(passing):
+            for key in left.keys() - passing.keys():
                 del left[key]
             if passing:
-                raise errors[passing[0]]
+                raise next(iter(passing.values()))
 
         try:
-            self._store.retry.repeat_while(lambda error: error in failed.values(), once)
-        except GuardedS3Error:
+            self._exchange.repeat(_many(bucket, b""), attempt)
+        except GuardedS3Error as error:
             if not failed:  # the request itself, the first time
                 raise
+            for key in left if error.maybe_applied else ():
+                failed[key].maybe_applied = True
         return failed
-
-    def _delete_once(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
-        rows = self._delete(bucket, _xml.delete_body(etags))
-        return {error.key: error for error in rows}
 
     def delete_versions(self, bucket: str, versions: Sequence[tuple[str, str]]) -> list[GuardedS3Error]:
         """DeleteObjects of up to 1,000 (key, version id), for good; returns the error of each that stayed."""
-        return self._delete(bucket, _xml.delete_versions_body(versions))
+        attempts = 0
 
-    def _delete(self, bucket: str, body: bytes) -> list[GuardedS3Error]:
-        headers = {"content-type": "application/xml"}
-        if is_directory_bucket(bucket):  # which knows no MD5
-            headers |= body_crc(body).headers()
-        else:
-            headers |= md5_header(body)
-        request = Request(
-            "DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body
-        )
-        attempts: list[Deadline] = []
+        def attempt(deadline: Deadline) -> list[GuardedS3Error]:
+            nonlocal attempts
+            attempts += 1
+            return self._delete_once(bucket, _xml.delete_versions_body(versions), deadline)
 
-        def attempt(deadline: Deadline) -> list[tuple[str, str, str]]:
-            attempts.append(deadline)
-            return self._exchange.once(request, lambda answer: _xml.parse_deleted(answer.body), deadline)
+        errors = self._exchange.repeat(_many(bucket, b""), attempt)
+        for error in errors:
+            error.maybe_applied = attempts > 1
+        return errors
 
-        rows = self._exchange.repeat(request, attempt)
-        errors = [
+    def _delete_once(self, bucket: str, body: bytes, deadline: Deadline) -> list[GuardedS3Error]:
+        """One attempt of DeleteObjects; the error of each key that stayed."""
+        request = _many(bucket, body)
+        rows = self._exchange.once(request, lambda answer: _xml.parse_deleted(answer.body), deadline)
+        return [
             refusal_of(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
             for key, code, said in rows
         ]
-        for error in errors:  # an attempt before may have deleted it, and somebody written it again
-            error.maybe_applied = len(attempts) > 1
-        return list(errors)
+
+
+def _many(bucket: str, body: bytes) -> Request:
+    headers = {"content-type": "application/xml"}
+    if is_directory_bucket(bucket):  # which knows no MD5
+        headers |= body_crc(body).headers()
+    else:
+        headers |= md5_header(body)
+    return Request("DeleteObjects", "POST", bucket, query=(("delete", ""),), headers=headers, body=body)

@@ -28,12 +28,12 @@ class Early:
         return f"<Early {self.request.operation}{'' if self._sent else ' taken or failed'}>"
 
     def take(self) -> Sent | None:
-        """What was sent, the first time; None when nobody asked for it for so long that it may be lost."""
+        """What was sent, the first time; None when nobody asked for so long that the store hung up."""
         sent, failed = self._sent, self._failed
         self._sent = self._failed = None
         if failed is not None:
             raise failed
-        if sent is not None and time.monotonic() - sent.since > FRESH_SECONDS:
+        if sent is not None and time.monotonic() - sent.since > FRESH_SECONDS and sent.is_lost():
             sent.close()
             return None
         return sent

@@ -103,6 +103,18 @@ class Incoming(io.RawIOBase):
             self._start = end + 4
         return False
 
+    def has_ended(self) -> bool:
+        """Whether the connection has ended, and nothing came before. It does not wait."""
+        if not self.empty:
+            return False
+        self._start = self._stop = 0
+        try:
+            count = self._channel.look(self._view)
+        except OSError:  # a reset
+            return True
+        self._stop = count or 0
+        return count == 0
+
     # --- heads ---
 
     def head(self) -> list[str]:

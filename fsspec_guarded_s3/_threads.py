@@ -43,6 +43,7 @@ from ._work import TURN, Work, Worker, check, current, this_thread
 T = TypeVar("T")
 _MAX_THREADS = 64
 _WINDOW = 0.02  # seconds after which a thread looks whether another one would help
+_SLOW = 0.5  # seconds that one answer takes
 _WAITING = 2.0  # how many times its processor time a run must take, times its threads, to be said to wait
 _EXIT_SECONDS = 1.0  # that a program that ends waits for threads that were told to stop
 _POLL_SECONDS = 0.02
@@ -334,6 +335,8 @@ class _Run:
         try:
             while not self._work.is_over and self._next(asked, ahead):
                 wall = time.perf_counter() - began
+                if wall > _SLOW:  # on a slow line answers come no earlier for having been asked for
+                    ahead = 1
                 if wall > _WINDOW:
                     if wall > _WAITING * self._started * (time.thread_time() - used):
                         self._add()

@@ -154,6 +154,10 @@ class Sent:
                 ) from self.broken
         return body
 
+    def is_lost(self) -> bool:
+        """Whether the store has closed the connection without an answer. It does not wait."""
+        return self._conn.incoming.has_ended()  # type: ignore[attr-defined, no-any-return]
+
     def close(self) -> None:
         """Nobody wants the answer: the connection cannot be used again."""
         self._conn.close()

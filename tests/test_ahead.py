@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -224,11 +225,61 @@ def test_an_object_that_is_replaced_while_its_ranges_are_asked_for(ignore_condit
     )
 
 
-def test_an_answer_that_waited_for_too_long_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store may have closed its connection meanwhile."""
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_an_answer_that_waited_for_long_is_asked_for_once(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow line what was sent ahead waits for the answers before it, and is there."""
     monkeypatch.setattr("fsspec_guarded_s3._early.FRESH_SECONDS", -1.0)
-    with ScriptedServer(handler=store()) as server:
+    with ScriptedServer(handler=store(), tls=tls) as server:
+        bundle = {"ca_bundle": server.ca_path} if tls else {}
+        fs = filesystem(server.url, max_attempts=1, **bundle)
+        assert fs.cat(list(MANY)) == MANY
+        assert fs.cat_ranges(PATHS, STARTS, ENDS, max_gap=0, on_error="raise") == PIECES
+        assert len([request for request in server.requests if request.method == "GET"]) == len(MANY) + len(
+            PATHS
+        )
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_connection_that_was_closed_while_its_answer_waited_is_no_attempt(
+    tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._early.FRESH_SECONDS", -1.0)
+    closed = threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.path == "/bucket/0":  # the first that is taken, when the store has hung up on the next
+            assert closed.wait(20)
+            time.sleep(0.3)
+        elif request.path == "/bucket/1" and not closed.is_set():
+            closed.set()
+            return close()
+        return None
+
+    with ScriptedServer(handler=store(fault), tls=tls) as server:
+        bundle = {"ca_bundle": server.ca_path} if tls else {}
+        fs = filesystem(server.url, max_attempts=1, **bundle)
+        assert fs.cat(["bucket/0", "bucket/1"]) == {path: MANY[path] for path in ("bucket/0", "bucket/1")}
+
+
+def test_nothing_is_asked_for_ahead_of_slow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._threads._SLOW", 0.0)
+    late, lock = sorted(MANY)[8:], threading.Lock()
+    now, most = 0, 0
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        nonlocal now, most
+        if request.path.removeprefix("/") in late:
+            with lock:
+                now += 1
+                most = max(most, now)
+            time.sleep(0.02)
+            with lock:
+                now -= 1
+        return None
+
+    with ScriptedServer(handler=store(fault)) as server:
         assert filesystem(server.url).cat(list(MANY)) == MANY
+    assert most == 1
 
 
 def test_a_store_that_is_not_there_is_a_connect_error_for_each() -> None:

@@ -18,7 +18,7 @@ from fsspec_guarded_s3 import (
 )
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Request, ScriptedServer, s3_error
+from tests.scripted_server import Answer, Request, ScriptedServer, s3_error
 
 
 @dataclass
@@ -336,6 +336,31 @@ def test_keys_that_the_store_was_too_busy_for_are_tried_again(place: Place) -> N
     with pytest.raises(OSError, match="InternalError"):
         place.fs.rm(["bucket/a", "bucket/b"])
     assert place.left() == {"b"}
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+@pytest.mark.parametrize("whole", [1, 2, 3])
+def test_keys_and_requests_that_fail_in_turns_share_their_attempts(
+    attempts: int, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`whole` requests are refused, then one goes through that could not delete a key, and so on."""
+    monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
+    asked: list[Request] = []
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method != "POST":
+            return None
+        asked.append(request)
+        return s3_error(500, "InternalError") if len(asked) % (whole + 1) else None
+
+    fake = FakeS3("bucket", fault=fault)
+    fake.refuse_delete = {"b": "InternalError"}.get
+    for key in "ab":
+        fake.put("bucket", key, b"")
+    with ScriptedServer(handler=fake) as server, pytest.raises(OSError, match="InternalError"):
+        filesystem(server.url, max_attempts=attempts).rm(["bucket/a", "bucket/b"])
+    assert len(asked) == attempts
+    assert ("bucket", "b") in fake.objects
 
 
 def test_a_request_that_is_refused_whole_is_that_error(place: Place) -> None:
