@@ -1,9 +1,11 @@
 """Type checkers, as users run them, find mistakes in a program and nothing in one that is right."""
 
+import ast
 import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,10 +49,10 @@ def pyright(program: Path, cache: Path) -> Lines:
     return {item["range"]["start"]["line"] + 1: item["message"] for item in errors}
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+def _run(command: list[str], folder: Path = PROGRAMS, **variables: str) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "MYPYPATH": ""}
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROGRAMS, env=environment, timeout=500)
+    environment = os.environ | {"PYTHONPATH": path, "MYPYPATH": ""} | variables
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=500)
 
 
 def completeness() -> float:
@@ -61,21 +63,27 @@ def completeness() -> float:
     return float(json.loads(ran.stdout)["typeCompleteness"]["completenessScore"])
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For mypy, which need not read the standard library for each program."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 CHECKERS = pytest.mark.parametrize("check", [mypy, pyright])
 
 
 @CHECKERS
-def test_a_program_that_is_right_has_no_errors(check: Callable[..., Lines], tmp_path: Path) -> None:
-    assert check(PROGRAMS / "right.py", tmp_path) == {}
+def test_a_program_that_is_right_has_no_errors(check: Callable[..., Lines], cache: Path) -> None:
+    assert check(PROGRAMS / "right.py", cache) == {}
 
 
 @CHECKERS
-def test_every_mistake_is_found(check: Callable[..., Lines], tmp_path: Path) -> None:
+def test_every_mistake_is_found(check: Callable[..., Lines], cache: Path) -> None:
     program = PROGRAMS / "wrong.py"
     lines = enumerate(program.read_text().splitlines(), 1)
     mistakes = {number: line for number, line in lines if "# mistake: " in line}
     assert len(mistakes) > 40
-    found = check(program, tmp_path)
+    found = check(program, cache)
     assert not {number: line for number, line in mistakes.items() if number not in found}
     assert not {number: error for number, error in found.items() if number not in mistakes}
 
@@ -83,6 +91,67 @@ def test_every_mistake_is_found(check: Callable[..., Lines], tmp_path: Path) -> 
 def test_the_types_are_complete() -> None:
     """All but the classes that inherit from fsspec's, which say nothing of types."""
     assert completeness() > 0.95
+
+
+def test_what_is_written_down_of_untyped_libraries_is_what_they_have(tmp_path: Path) -> None:
+    """By the versions that are installed; a parameter that is new there is none of ours."""
+    pytest.importorskip("mypy")
+    known = tmp_path / "known"
+    known.write_text(
+        "fsspec.spec._Cached.*\n"
+        "fsspec.spec.AbstractBufferedFile.readlines?\n"  # io.IOBase has a parameter more
+    )
+    options = ["--concise", "--ignore-missing-stub", "--ignore-unused-allowlist", "--allowlist", str(known)]
+    ran = _run(
+        [sys.executable, "-m", "mypy.stubtest", "fsspec", "botocore.auth", *options],
+        MYPYPATH=str(PACKAGE.parent / "stubs"),
+    )
+    assert not [line for line in ran.stdout.splitlines() if "stub does not have parameter" not in line]
+    assert ran.returncode in (0, 1) and not ran.stderr
+
+
+def test_a_misspelt_attribute_is_an_error_in_every_class(tmp_path: Path) -> None:
+    """None inherits from a class that mypy knows nothing of, and that would have every attribute for it."""
+    pytest.importorskip("mypy")
+    copied = tmp_path / PACKAGE.name
+    shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    classes = {(path.name, name) for path in copied.rglob("*.py") for name in _misspell(path)}
+    assert len(classes) > 100
+    options = [
+        "--config-file",
+        str(PACKAGE.parent / "pyproject.toml"),
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    ]
+    ran = _run(
+        [sys.executable, "-m", "mypy", *options, "--hide-error-context", "-p", PACKAGE.name],
+        tmp_path,
+        MYPYPATH=str(PACKAGE.parent / "stubs"),
+    )
+    found = re.findall(r'(\w+\.py):\d+: error: "(\w+).*" has no attribute "_misspelt"', ran.stdout)
+    assert classes == set(found)
+
+
+def _misspell(path: Path) -> list[str]:
+    """Let each class that has methods ask for an attribute that is not there; returns their names.
+
+    `threading.local` has every attribute for typeshed, so what inherits from it is left out.
+    """
+    text = path.read_text()
+    lines = text.splitlines()
+    classes = [
+        item
+        for item in ast.parse(text).body
+        if isinstance(item, ast.ClassDef)
+        and any(isinstance(part, ast.FunctionDef) for part in item.body)
+        and "threading.local" not in map(ast.unparse, item.bases)
+    ]
+    for item in reversed(classes):
+        lines.insert(
+            item.end_lineno or 0, "\n    def misspelt(self) -> None:\n        print(self._misspelt)\n"
+        )
+    path.write_text("\n".join(lines) + "\n")
+    return [item.name for item in classes]
 
 
 # --- what type checkers are told is what the code does ---

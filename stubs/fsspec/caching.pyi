@@ -1,7 +1,6 @@
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-Cache = TypeVar("Cache", bound=type[BaseCache])
 Fetcher = Callable[[int, int], bytes]
 
 class BaseCache:
@@ -27,9 +26,9 @@ class MMapCache(BaseCache):
         size: int,
         location: str | None = ...,
         blocks: set[int] | None = ...,
-        **kwargs: Any,
+        multi_fetcher: Any = ...,
     ) -> None: ...
 
 caches: dict[str | None, type[BaseCache]]
 
-def register_cache(cls: Cache, clobber: bool = ...) -> None: ...
+def register_cache(cls: type[BaseCache], clobber: bool = ...) -> None: ...
