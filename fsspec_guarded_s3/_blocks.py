@@ -19,8 +19,8 @@ from fsspec.caching import MMapCache
 class PinnedBlocks(MMapCache):
     """Blocks that `fetch` has brought, in a temporary file or in one beside `target`.
 
-    On closing a file with all blocks becomes `target`, any other is removed. `told` is where `blockcache::`
-    looks which blocks there are.
+    On closing a file with all blocks becomes `target`, any other is removed. `known_blocks` is a set of their
+    numbers, in which `blockcache::` looks and to which they are added.
     """
 
     def __init__(
@@ -29,10 +29,10 @@ class PinnedBlocks(MMapCache):
         fetch: Callable[[int, int], bytes],
         size: int,
         target: str | None,
-        told: set[int],
+        known_blocks: set[int],
     ) -> None:
         self._target = target
-        self._told = told
+        self._known_blocks = known_blocks
         place = None
         if target is not None:
             with suppress(FileNotFoundError):
@@ -47,11 +47,11 @@ class PinnedBlocks(MMapCache):
         except BaseException:
             self.blocks.intersection_update(before)
             raise
-        self._told.update(self.blocks)
+        self._known_blocks.update(self.blocks)
         return data
 
     def close(self) -> None:
-        """Keep a whole file, remove any other."""
+        """Rename a complete file to `target`, and remove any other."""
         if self._target is None or self.location is None or not os.path.exists(self.location):
             return
         if self.blocks.issuperset(range(-(-self.size // self.blocksize))):

@@ -12,7 +12,7 @@ from typing import Any
 
 from ._attributes import Attributes, check_names
 from ._client import S3Client
-from ._download import ask_whole, read_range, read_whole
+from ._download import ask_object, read_object, read_range
 from ._errors import HOPELESS
 from ._gathering import gather, gather_asked
 from ._keywords import Verb, check_choice, span, whole
@@ -52,7 +52,7 @@ class ContentReader:
         if kwargs:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_file))
         if start in (None, 0) and end is None:
-            return read_whole(client, location)
+            return read_object(client, location)
         info = client.reads.head_object(location)
         first, stop, _ = span(start, end).indices(info.size)
         return read_range(client, location, info, first, stop)
@@ -92,7 +92,7 @@ class ContentReader:
         return rows
 
     def _ask_whole(self, path: Path) -> Callable[[], bytes]:
-        return ask_whole(self._client, self._paths.object(path))
+        return ask_object(self._client, self._paths.object(path))
 
     def cat_ranges(
         self,
@@ -155,7 +155,7 @@ class ContentReader:
 
     def _ask_head(self, client: S3Client, path: Path) -> Callable[[], ObjectInfo]:
         location = self._paths.object(path)
-        early = client.reads.ask_head(location)
+        early = client.reads.send_head_object(location)
 
         def pin() -> ObjectInfo:
             info = client.reads.head_object(location, early)

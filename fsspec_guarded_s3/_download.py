@@ -1,8 +1,15 @@
 """Pinned downloads: to memory and to a file.
 
-The first GET tells the size and the ETag, and brings the first bytes; every other range is asked for under
-that ETag, side by side, and lands straight in its final place. Invariant: bytes of one version, or an error;
-whole objects are compared with the checksum that the store holds.
+Theory of operation. A read has a pin: the ETag and the size of one version of the object, from a HeadObject
+or a listing (`read_range`, `download`), or from the answer that brings the first bytes (`read_object`).
+What is larger than the option `range_size` is read in ranges, in parallel, all under the pin; each goes
+from its socket straight to its final place, in memory or in a file. `_reads.Reads.get_range` compares ETag,
+range and length of each answer, and goes on behind the last byte that came where a body breaks. So there
+are the bytes of one version, or an error. A whole object is compared with the checksum that the store
+holds, and read once more if it differs.
+
+`ask_range` and `ask_object` send their request now, and return the function that reads the answer: one
+thread keeps several small reads under way like that (`_threads.ask_all`).
 """
 
 from __future__ import annotations
@@ -23,7 +30,7 @@ from ._pinned import check_etag
 from ._reads import Cursor, Drain
 from ._target_file import TargetFile
 
-_SLICE = 2**20
+_PIECE = 2**20
 Progress = Callable[[int], None]
 
 
@@ -33,7 +40,7 @@ def _into_memory(view: memoryview, origin: int, progress: Progress, check: Objec
             begin = cursor.position - origin
             # Released on every way out: slices of a BytesIO that an exception keeps crash CPython 3.12.1 in a
             # garbage collection (gh-111049), and make 3.13.0 print (gh-111331).
-            with view[begin : min(begin + _SLICE, cursor.stop - origin)] as piece:
+            with view[begin : min(begin + _PIECE, cursor.stop - origin)] as piece:
                 count = body.readinto(piece)
                 if not count:
                     return
@@ -48,7 +55,7 @@ def _into_memory(view: memoryview, origin: int, progress: Progress, check: Objec
 
 def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
     def drain(body: Body, cursor: Cursor) -> None:
-        buffer = memoryview(bytearray(min(_SLICE, cursor.stop - cursor.position)))
+        buffer = memoryview(bytearray(min(_PIECE, cursor.stop - cursor.position)))
         while cursor.position < cursor.stop:
             count = body.readinto(buffer[: min(len(buffer), cursor.stop - cursor.position)])
             if not count:
@@ -67,17 +74,17 @@ def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None
 def _range_calls(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> list[Callable[[], None]]:
-    """The calls that get [start, stop) in ranges, all pinned to the version `pin`."""
+    """The calls that bring [start, stop) in ranges, all pinned to the version `pin`."""
     check_etag(pin.etag)
     size = client.scheduler.range_size()
     cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
-    return [partial(client.reads.read_range, path, cursor, pin, drain) for cursor in cursors]
+    return [partial(client.reads.get_range, path, cursor, pin, drain) for cursor in cursors]
 
 
 def _fetch_ranges(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> None:
-    """Get [start, stop) in ranges side by side, all pinned to the version `pin`."""
+    """Drain [start, stop) in ranges, in parallel, all pinned to the version `pin`."""
     client.scheduler.run(_range_calls(client, path, pin, start, stop, drain))
 
 
@@ -87,32 +94,34 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     stop = min(stop, info.size)
     if start >= stop:
         return b""
-    return _received(start, stop, partial(_fetch_ranges, client, path, info, start, stop))
+    return _read_into_memory(start, stop, partial(_fetch_ranges, client, path, info, start, stop))
 
 
 def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Callable[[], bytes]:
-    """Ask for the bytes [start, stop), which must exist; the function that this returns reads them."""
+    """Send the request for the bytes [start, stop), which must exist; the result reads the answer."""
     if stop - start > client.options.range_size:
         return partial(read_range, client, path, info, start, stop)
     cursor = Cursor(start, stop)
-    early = client.reads.ask_range(path, cursor, info)
-    return partial(_received, start, stop, partial(client.reads.read_range, path, cursor, info, early=early))
+    early = client.reads.send_get_range(path, cursor, info)
+    return partial(
+        _read_into_memory, start, stop, partial(client.reads.get_range, path, cursor, info, early=early)
+    )
 
 
-def _received(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
-    """The bytes [start, stop), which `fill` drains to where they belong."""
-    buffer = _sized(stop - start)
+def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
+    """The bytes [start, stop), which `fill` reads by the function that it is given."""
+    buffer = _zeros(stop - start)
     with buffer.getbuffer() as view:
         fill(_into_memory(view, start, _no_progress, None))
     return buffer.getvalue()
 
 
-def ask_whole(client: S3Client, path: S3Path) -> Callable[[], bytes]:
-    """Ask for a whole object; the function that this returns reads it, as `read_whole` does."""
-    return partial(read_whole, client, path, client.reads.ask_object(path))
+def ask_object(client: S3Client, path: S3Path) -> Callable[[], bytes]:
+    """Send the request for a whole object; the result reads the answer, as `read_object` does."""
+    return partial(read_object, client, path, client.reads.send_get_object(path))
 
 
-def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
+def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
     """A whole object: one GET up to `range_size`, pinned ranges beside it beyond that.
 
     Compared with the stored checksum, where there is one; what differs is read once more. Raises
@@ -121,13 +130,13 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
 
     def receive(body: Body, deadline: Deadline) -> bytes:
         size = body.length or 0
-        buffer = _sized(size)
+        buffer = _zeros(size)
         check = ObjectChecksum.for_stored(client.reads.stored_checksum(body))
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
             first = Cursor(0, min(client.options.range_size, size))
             pin = client.reads.version_of(body)
-            begin = partial(client.reads.read_range, path, first, pin, drain, deadline, body=body)
+            begin = partial(client.reads.get_range, path, first, pin, drain, deadline, body=body)
             if first.stop == size:
                 begin()
             else:
@@ -138,19 +147,19 @@ def read_whole(client: S3Client, path: S3Path, early: Early | None = None) -> by
         return buffer.getvalue()
 
     try:
-        return client.reads.read_object(path, receive, early)
+        return client.reads.get_object(path, receive, early)
     except ChecksumMismatchError:
-        return client.reads.read_object(path, receive)
+        return client.reads.get_object(path, receive)
 
 
-def _sized(size: int) -> io.BytesIO:
+def _zeros(size: int) -> io.BytesIO:
     """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
     # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
     return io.BytesIO(bytes(size))
 
 
 def _no_progress(count: int) -> None:
-    """Nobody asked."""
+    """A `Progress` for callers that show none."""
 
 
 def download(

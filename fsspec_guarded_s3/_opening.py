@@ -25,7 +25,7 @@ from ._parts import PartBuffer
 from ._path_rules import PathRules
 from ._paths import S3Path
 from ._pinned import check_etag
-from ._prefetch import LEAST, PrefetchCache
+from ._prefetch import MIN_REQUEST, PrefetchCache
 from ._reader import PinnedReader
 from ._rows import object_row
 from ._text_writer import TextWriter
@@ -112,10 +112,14 @@ class Opener:
         client = self._headers.client_for(given)
         check_type("cache_options", cache_options or {}, Mapping)
         cache_type = known_cache(cache_type or self._options.cache_type)
-        early = client.reads.ask_first(location, LEAST) if cache_type == PrefetchCache.name else None
+        early = None
+        if cache_type == PrefetchCache.name:
+            early = client.reads.send_first_range(location, MIN_REQUEST)
         pin = self._pin(client, location, if_match, size)
         check_etag(pin.etag)
-        first = client.reads.take_first(location, LEAST, early, pin) if early is not None else b""
+        first = b""
+        if early is not None:
+            first = client.reads.take_first_range(location, MIN_REQUEST, early, pin)
         details = object_row(location, pin)
         block = self._options.block_size if block_size is None else _read_ahead(block_size)
         return PinnedReader(

@@ -1,10 +1,22 @@
-"""The read cache "prefetch": reads ahead in the background while a file is read from front to back.
+"""Read-ahead: the cache "prefetch", for files that are read from front to back.
 
-Who reads here and there gets what is asked for and little more. Who goes on where the last read ended gets a
-window that doubles whenever half of it is used, however small the reads are, up to a few blocks that are on
-their way at the same time: a distant store is then read as fast as the network brings it, and memory stays
-bounded. Reads of more than a block from a near store come as they are asked for: putting them together from
-blocks would take longer.
+Theory of operation. Small reads and lines come out of the block that was read last, which
+`_reader.PinnedReader` keeps. What is not in there is asked of this cache as [start, stop); what is not here
+is asked of the store by `_download.read_range`, under the pin of the file.
+
+- *A read here and there* gets its bytes and little more: 64 KiB at least, since fewer cost as much.
+- *A read that begins where the last one ended* is sequential, however small, and gets a window of bytes
+  behind it that are on their way before they are read. The window doubles whenever half of it is used, from
+  64 KiB up to four blocks, and is asked for in pieces of half of it, up to one block: so some pieces are on
+  their way while others are read, a distant store is read as fast as the network brings it, and memory
+  stays bounded. `read_until` tells how far the reader has come in a block that it was given.
+- *A read of more than a block from a near store* comes as it is asked for: putting it together from blocks
+  would take longer than the way to the store.
+
+Blocks arrive in order of their start, without gaps. Each is a task in the background (`_threads.Task`), which
+outlives the call that began it. An error of a block is raised when its bytes are read; all blocks are dropped
+then, and a later read asks again. `close` ends what is on its way and takes no lock, since it may run in a
+destructor.
 """
 
 from __future__ import annotations
@@ -19,8 +31,8 @@ from ._forks import PerProcess
 from ._threads import Task
 from ._work import Lock
 
-LEAST = 64 * 1024  # bytes that are asked for at once, since fewer cost as much
-_BLOCKS = 4  # on their way, or waiting to be read
+MIN_REQUEST = 64 * 1024  # bytes
+_WINDOW_BLOCKS = 4
 
 
 class _Block:
@@ -40,7 +52,7 @@ class _Block:
         return self._data
 
     def cancel(self) -> None:
-        """Nobody wants it any more."""
+        """End the task that brings it, if it is under way."""
         if self._task is not None:
             self._task.cancel()
 
@@ -59,7 +71,7 @@ class PrefetchCache(BaseCache):
         super().__init__(blocksize, fetcher, size)
         self._blocks: deque[_Block] = deque()
         self._window = 0
-        self._next = 0  # where a reader goes on that reads from front to back
+        self._expected = 0  # where a sequential read begins
         self._lock = PerProcess(Lock)
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
@@ -70,13 +82,13 @@ class PrefetchCache(BaseCache):
         with self._lock():
             try:
                 self._plan(begin, stop)
-                return self._take(begin, stop)
+                return self._read(begin, stop)
             except BaseException:
                 self._blocks.clear()
                 raise
 
     def block(self, start: int) -> tuple[bytes, int]:
-        """The block that has the byte `start`, and where it begins; nothing at the end of the file."""
+        """The block that has the byte `start`, and where it begins; b"" at the end of the file."""
         if start >= self.size:
             return b"", start
         with self._lock():
@@ -89,38 +101,38 @@ class PrefetchCache(BaseCache):
                 raise
 
     def read_until(self, position: int) -> None:
-        """How far the reader has come, which may have read on in a block that it was given."""
-        self._next = position
+        """Tell how far the reader has come in the block that it was given."""
+        self._expected = position
 
     def _plan(self, start: int, stop: int) -> None:
-        """Have blocks for [start, stop) on their way, and those of the window behind it."""
-        at_once = stop - start > self.blocksize and not self.is_distant()
-        goes_on = 0 < start == self._next and not at_once
-        self._next = stop
+        """Ask for the blocks of [start, stop) that are missing, and for those of the window behind it."""
+        is_large = stop - start > self.blocksize and not self.is_distant()
+        is_sequential = 0 < start == self._expected and not is_large
+        self._expected = stop
         while self._blocks and self._blocks[0].stop <= start:
             self._blocks.popleft()
         if self._blocks and self._blocks[0].start > start:
             self._blocks.clear()
-        if not goes_on:
+        if not is_sequential:
             self._window = 0
         ahead = self._blocks[-1].stop - stop if self._blocks else 0
         if not self._blocks:
-            self._ask(start, max(stop, start + min(LEAST, self.blocksize)))
-        if goes_on and ahead <= self._window // 2:
-            most = _BLOCKS * self.blocksize
-            self._window = min(max(2 * self._window, stop - start, LEAST), most)
-            piece = min(max(self._window // 2, LEAST), self.blocksize)
+            self._request(start, max(stop, start + min(MIN_REQUEST, self.blocksize)))
+        if is_sequential and ahead <= self._window // 2:
+            largest = _WINDOW_BLOCKS * self.blocksize
+            self._window = min(max(2 * self._window, stop - start, MIN_REQUEST), largest)
+            piece = min(max(self._window // 2, MIN_REQUEST), self.blocksize)
             while (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
-                self._ask(end, end + piece)
+                self._request(end, end + piece)
         if self._blocks[-1].stop < min(stop, self.size):
-            self._ask(self._blocks[-1].stop, stop)
+            self._request(self._blocks[-1].stop, stop)
 
-    def _ask(self, start: int, stop: int) -> None:
+    def _request(self, start: int, stop: int) -> None:
         stop = min(stop, self.size)
         self.total_requested_bytes += stop - start
         self._blocks.append(_Block(start, stop, partial(self.fetcher, start, stop)))
 
-    def _take(self, start: int, stop: int) -> bytes:
+    def _read(self, start: int, stop: int) -> bytes:
         """The bytes [start, stop), which the blocks cover; waits for those that are on their way."""
         pieces = []
         for block in self._blocks:
@@ -130,8 +142,8 @@ class PrefetchCache(BaseCache):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
-        """Forget what was read ahead, and end what is on its way."""
-        for block in tuple(self._blocks):  # no lock: one who reads holds it, and this may be a destructor
+        """End what is on its way. The cache cannot be read any more."""
+        for block in tuple(self._blocks):  # without the lock: this may be a destructor
             block.cancel()
 
 

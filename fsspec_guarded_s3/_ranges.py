@@ -12,7 +12,7 @@ from ._paths import S3Path
 
 
 class Wanted(NamedTuple):
-    """The bytes [start, stop), and where in the answer they belong."""
+    """The bytes [start, stop), and their place in the results."""
 
     start: int
     stop: int
@@ -38,15 +38,14 @@ def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Want
 def ask_merged(
     client: S3Client, path: S3Path, info: ObjectInfo, group: list[Wanted], results: list[Any]
 ) -> Callable[[], None]:
-    """Ask for a group by one pinned range; what this returns puts the bytes of each into its place."""
+    """Send the request for a group, one pinned range; the result reads the answer into `results`."""
     start, stop = group[0].start, max(item.stop for item in group)
     read = ask_range(client, path, info, start, stop)
 
     def take() -> None:
         data = read()
-        for (
-            item
-        ) in group:  # a slice that is the whole is `data` itself, any other a copy that does not hold it
+        # A slice of all of it is `data` itself, any other a copy that does not hold it.
+        for item in group:
             results[item.place] = data[item.start - start : item.stop - start]
 
     return take

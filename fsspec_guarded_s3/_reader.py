@@ -22,9 +22,9 @@ from ._client import S3Client
 from ._download import read_range
 from ._models import ObjectInfo
 from ._paths import S3Path
-from ._prefetch import LEAST, PrefetchCache
+from ._prefetch import MIN_REQUEST, PrefetchCache
 
-_PEEKED = 8192  # bytes, as many as a buffered file of Python looks at
+_PEEK_SIZE = 8192  # bytes, as of a buffered file of Python
 
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class PinnedReader(_BufferedFile):
     """
 
     loc: int  # where the next read begins
-    _kept = b""  # the block
-    _kept_at = 0  # where it begins
-    _read_to = 0  # where the last read ended
+    _block = b""  # that was read last
+    _block_start = 0
+    _last_stop = 0  # where the last read ended
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class PinnedReader(_BufferedFile):
         return {name.replace("_", "-"): said(value) for name, value in self._pin.metadata.items()}
 
     def getxattr(self, attr_name: str) -> str | None:
-        """One name of it, None where there is none."""
+        """The value of one name of the user metadata, None where there is none. No request."""
         return self.metadata().get(attr_name.replace("_", "-").lower())
 
     def setxattr(self, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None) -> None:
@@ -130,43 +130,43 @@ class PinnedReader(_BufferedFile):
 
     def read(self, length: int | None = -1) -> bytes:
         """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
-        if length is not None and 0 < length <= min(LEAST, self.blocksize):
-            begin = self.loc - self._kept_at
-            if not 0 <= begin < len(self._kept) and isinstance(self.cache, PrefetchCache):
-                self._keep()
-                begin = self.loc - self._kept_at
-            data = self._kept[begin : begin + length] if begin >= 0 else b""
+        if length is not None and 0 < length <= min(MIN_REQUEST, self.blocksize):
+            begin = self.loc - self._block_start
+            if not 0 <= begin < len(self._block) and isinstance(self.cache, PrefetchCache):
+                self._load_block()
+                begin = self.loc - self._block_start
+            data = self._block[begin : begin + length] if begin >= 0 else b""
             if len(data) == length:
-                self.loc = self._read_to = self.loc + length
+                self.loc = self._last_stop = self.loc + length
                 return data
-        self._tell()
+        self._report_position()
         found: bytes = super().read(length)
-        self._read_to = self.loc
+        self._last_stop = self.loc
         return found
 
     def read1(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, as many as can be had without a second request."""
-        if size == 0 or not (self._has(self.loc) or self._keep()):
+        if size == 0 or not (self._is_in_block(self.loc) or self._load_block()):
             return b""
-        begin = self.loc - self._kept_at
+        begin = self.loc - self._block_start
         stop = None if size is None or size < 0 else begin + size
-        return self._taken(self._kept[begin:stop])
+        return self._advance(self._block[begin:stop])
 
     def peek(self, size: int = 0) -> bytes:
         """Bytes from here on, without moving: at least one, except at the end of the file."""
-        if not (self._has(self.loc) or self._keep()):
+        if not (self._is_in_block(self.loc) or self._load_block()):
             return b""
-        begin = self.loc - self._kept_at
-        return self._kept[begin : begin + min(max(size, _PEEKED), LEAST)]
+        begin = self.loc - self._block_start
+        return self._block[begin : begin + min(max(size, _PEEK_SIZE), MIN_REQUEST)]
 
     def readline(self, size: int | None = -1) -> bytes:
         """The next line with its line feed, at most `size` bytes of it."""
         left = sys.maxsize if size is None or size < 0 else size
         pieces: list[bytes] = []
-        while left > 0 and (self._has(self.loc) or self._keep()):
-            begin = self.loc - self._kept_at
-            end = self._kept.find(b"\n", begin, begin + left) + 1
-            piece = self._taken(self._kept[begin : end or begin + left])
+        while left > 0 and (self._is_in_block(self.loc) or self._load_block()):
+            begin = self.loc - self._block_start
+            end = self._block.find(b"\n", begin, begin + left) + 1
+            piece = self._advance(self._block[begin : end or begin + left])
             if end:
                 return b"".join([*pieces, piece]) if pieces else piece
             pieces.append(piece)
@@ -174,11 +174,11 @@ class PinnedReader(_BufferedFile):
         return b"".join(pieces)
 
     def __next__(self) -> bytes:
-        begin = self.loc - self._kept_at
-        end = self._kept.find(b"\n", begin) + 1 if begin >= 0 else 0
+        begin = self.loc - self._block_start
+        end = self._block.find(b"\n", begin) + 1 if begin >= 0 else 0
         if end:
-            self.loc = self._read_to = self._kept_at + end
-            return self._kept[begin:end]
+            self.loc = self._last_stop = self._block_start + end
+            return self._block[begin:end]
         line = self.readline()
         if not line:
             raise StopIteration
@@ -190,33 +190,33 @@ class PinnedReader(_BufferedFile):
 
     def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
         """What is before the next `char`, and that; `blocks` is how many bytes are looked at in one go."""
-        found: bytes = super().readuntil(char, blocks or LEAST)
+        found: bytes = super().readuntil(char, blocks or MIN_REQUEST)
         return found
 
-    def _has(self, position: int) -> bool:
-        return 0 <= position - self._kept_at < len(self._kept)
+    def _is_in_block(self, position: int) -> bool:
+        return 0 <= position - self._block_start < len(self._block)
 
-    def _keep(self) -> bool:
-        """Get the block that has the next byte; False at the end of the file."""
+    def _load_block(self) -> bool:
+        """Have the block that has the next byte in `_block`; False at the end of the file."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if self.loc >= self.size:
             return False
-        self._tell()
+        self._report_position()
         cache = self.cache
         if isinstance(cache, PrefetchCache):
-            self._kept, self._kept_at = cache.block(self.loc)
+            self._block, self._block_start = cache.block(self.loc)
         else:
-            self._kept = cache._fetch(self.loc, min(self.loc + LEAST, self.size))
-            self._kept_at = self.loc
-        return bool(self._kept)
+            self._block = cache._fetch(self.loc, min(self.loc + MIN_REQUEST, self.size))
+            self._block_start = self.loc
+        return bool(self._block)
 
-    def _tell(self) -> None:
+    def _report_position(self) -> None:
         if isinstance(self.cache, PrefetchCache):
-            self.cache.read_until(self._read_to)
+            self.cache.read_until(self._last_stop)
 
-    def _taken(self, data: bytes) -> bytes:
-        self.loc = self._read_to = self.loc + len(data)
+    def _advance(self, data: bytes) -> bytes:
+        self.loc = self._last_stop = self.loc + len(data)
         return data
 
     @property
@@ -234,7 +234,7 @@ class PinnedReader(_BufferedFile):
 
     def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""
-        self._kept = b""
+        self._block = b""
         cache = getattr(self, "_cache", None)
         if isinstance(cache, (PinnedBlocks, PrefetchCache)):
             cache.close()

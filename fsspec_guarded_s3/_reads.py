@@ -62,7 +62,7 @@ class Reads:
 
         return self._exchange.ask(self._head_request(path), parse, early)
 
-    def ask_head(self, path: S3Path) -> Early:
+    def send_head_object(self, path: S3Path) -> Early:
         """Send the request of `head_object` now."""
         return self._exchange.ahead(self._head_request(path))
 
@@ -84,17 +84,17 @@ class Reads:
         return info if self._checks.verifies else replace(info, checksum=None)
 
     def version_of(self, body: Body) -> ObjectInfo:
-        """What the answer of `read_object` tells about the object."""
+        """What the answer of `get_object` tells about the object."""
         return self._info(body.headers, body.length or 0)
 
     def stored_checksum(self, body: Body) -> tuple[str, str] | None:
-        """The checksum of the whole object that `read_object` was told, where it is to be checked."""
+        """The checksum of the whole object that `get_object` was told, where it is to be checked."""
         return whole_checksum(body.headers) if self._checks.verifies else None
 
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self._checks.verifies else {}
 
-    def read_object(
+    def get_object(
         self, path: S3Path, receive: Callable[[Body, Deadline], T], early: Early | None = None
     ) -> T:
         """GetObject without knowing the size: `receive` gets the body and the deadline.
@@ -122,14 +122,14 @@ class Reads:
                 raise IncompleteBodyError("the object was replaced before its size was known")
             return told_size(head.headers)
 
-    def ask_object(self, path: S3Path) -> Early:
-        """Send the request of `read_object` now."""
+    def send_get_object(self, path: S3Path) -> Early:
+        """Send the request of `get_object` now."""
         return self._exchange.ahead(self._object_request(path))
 
     def _object_request(self, path: S3Path) -> Request:
         return Request("GetObject", "GET", path.bucket, path.key, path.version_query, self._checksum_mode())
 
-    def read_range(
+    def get_range(
         self,
         path: S3Path,
         cursor: Cursor,
@@ -172,11 +172,11 @@ class Reads:
             self._check_unchanged(path, pin)
             raise
 
-    def ask_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
-        """Send the request of `read_range` now."""
+    def send_get_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
+        """Send the request of `get_range` now."""
         return self._exchange.ahead(_range_request(self.pinned(path, pin), cursor.position, cursor.stop, pin))
 
-    def ask_first(self, path: S3Path, size: int) -> Early | None:
+    def send_first_range(self, path: S3Path, size: int) -> Early | None:
         """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
 
         None on a near store, where that saves little time and costs a request.
@@ -185,8 +185,8 @@ class Reads:
             return None
         return self._exchange.ahead(_range_request(path, 0, size))
 
-    def take_first(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
-        """What `ask_first` brought if it is of the version `pin`; nothing when anything is amiss.
+    def take_first_range(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
+        """What `send_first_range` brought if it is of the version `pin`; nothing when anything is amiss.
 
         It is not asked for again: whoever needs the bytes does so, under the pin.
         """

@@ -296,7 +296,7 @@ class Trial:
             cursor.position += body.readinto(memoryview(bytearray(8)))
 
         try:
-            self._client.reads.read_range(key, Cursor(0, 1), ObjectInfo(etag, len(_DATA)), drain)
+            self._client.reads.get_range(key, Cursor(0, 1), ObjectInfo(etag, len(_DATA)), drain)
         except PreconditionFailedError as error:
             if error.status != 412:
                 raise PreconditionUnsupportedError("If-Match was ignored by a GET") from error

@@ -289,7 +289,7 @@ def test_a_reader_does_not_wait_for_what_it_read_ahead(
         store.silent = lambda request: False
         file.read(MIB)
     store.silent = lambda request: request.method == "GET"
-    file.cache._ask(20 * MIB, 21 * MIB)
+    file.cache._request(20 * MIB, 21 * MIB)
     assert store.asked.wait(30)
 
     def give_up() -> None:
@@ -351,7 +351,7 @@ def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServ
         one._upload._tasks[0].wait()
     print("ready", flush=True)
     sys.stdin.readline()
-    file.cache._ask(20 * MIB, 21 * MIB)
+    file.cache._request(20 * MIB, 21 * MIB)
     print("end", flush=True)
     """
     options = SLOW | PARTS
@@ -478,7 +478,7 @@ def test_a_reader_goes_on_in_a_child_and_in_its_parent(store: Store, server: Scr
     file = fs.open("bucket/key", block_size=MIB)
     for _ in range(4):
         file.read(MIB)
-    file.cache._ask(file.cache._blocks[-1].stop, file.cache._blocks[-1].stop + MIB)  # on its way
+    file.cache._request(file.cache._blocks[-1].stop, file.cache._blocks[-1].stop + MIB)  # on its way
     assert in_child(lambda: file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]) == 0
     assert file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]
 

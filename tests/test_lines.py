@@ -16,7 +16,7 @@ from fsspec.caching import caches
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsspec_guarded_s3._prefetch import LEAST
+from fsspec_guarded_s3._prefetch import MIN_REQUEST
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -168,7 +168,10 @@ WHOLE: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
     "readline(n)": (lambda file: all(iter(lambda: file.readline(10), b"")), {}),
     "read1": (lambda file: all(iter(lambda: file.read1(8192), b"")), {}),
     "pickle": (lambda file: pickle.load(file), {"path": "bucket/pickle"}),
-    **{f"read({size})": (reads(size), {}) for size in (100, 1024, 8192, 10_000, LEAST, LEAST + 1, 100_000)},
+    **{
+        f"read({size})": (reads(size), {})
+        for size in (100, 1024, 8192, 10_000, MIN_REQUEST, MIN_REQUEST + 1, 100_000)
+    },
 }
 
 
@@ -216,7 +219,7 @@ def test_small_reads_here_and_there_ask_for_little_more(server: ScriptedServer) 
             file.seek(50, io.SEEK_CUR)
             file.read(100)
 
-    assert asked(server, here_and_there, "bucket/text") == 10 * LEAST
+    assert asked(server, here_and_there, "bucket/text") == 10 * MIN_REQUEST
 
 
 def test_members_of_a_zip_file_ask_for_little_more() -> None:
@@ -233,10 +236,10 @@ def test_members_of_a_zip_file_ask_for_little_more() -> None:
                 assert archive.read(f"{number}.bin") == period_free(50_000, seed=number)
 
     with ScriptedServer(handler=fake) as server:
-        assert asked(server, some, "bucket/zip") <= 5 * LEAST
+        assert asked(server, some, "bucket/zip") <= 5 * MIN_REQUEST
 
 
-@pytest.mark.parametrize("size", [1000, 8192, LEAST, 100_000, MIB])
+@pytest.mark.parametrize("size", [1000, 8192, MIN_REQUEST, 100_000, MIB])
 def test_memory_is_bounded(size: int) -> None:
     """Six blocks at most, the one that lines come out of included."""
     block = 200_000
@@ -248,5 +251,5 @@ def test_memory_is_bounded(size: int) -> None:
     ):
         while file.read(size):
             held = {(held.start, held.stop) for held in file.cache._blocks}
-            held.add((file._kept_at, file._kept_at + len(file._kept)))
-            assert sum(stop - start for start, stop in held) <= 6 * max(block, LEAST) + size
+            held.add((file._block_start, file._block_start + len(file._block)))
+            assert sum(stop - start for start, stop in held) <= 6 * max(block, MIN_REQUEST) + size
