@@ -199,12 +199,12 @@ def _failed_write(root: str, options: dict[str, Any]) -> None:
     fs.pipe_file(f"{root}/old", b"old")
     open_before = 0
     for name in ("half", "old"):
-        bucket, _, key = fs._strip_protocol(f"{root}/{name}").partition("/")
+        bucket, key, _ = fs.split_path(f"{root}/{name}")
         with suppress(KeyError), fs.open(f"{root}/{name}", "wb") as file:
             file.write(b"x" * 12_000_000)
             open_before += len(client.multipart.list_multipart_uploads(bucket, key))
             raise KeyError("the program failed here")
-    bucket, _, prefix = fs._strip_protocol(root).partition("/")
+    bucket, prefix, _ = fs.split_path(root)
     uploads = client.multipart.list_multipart_uploads(bucket, f"{prefix}/")
     there = fs.exists(f"{root}/half")
     old = fs.cat_file(f"{root}/old")

@@ -1,0 +1,6 @@
+from typing import Any
+
+class FSMap:
+    fs: Any
+    root: str
+    getitems: Any

@@ -1,0 +1,83 @@
+"""mypy finds a misspelt attribute wherever one is read: of `self`, and of what `self` holds.
+
+All are misspelt at once, in a copy of the package. Classes that inherit from a library without type information
+would hide each of theirs: `stubs/` says what such a library has.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import fsspec_guarded_s3
+
+PACKAGE = Path(fsspec_guarded_s3.__file__).parent
+ROOT = PACKAGE.parent
+Line = tuple[str, int]
+
+# Objects of libraries that have no types, held under these names; and the pickled `fs` of a reader, a filesystem.
+UNTYPED = {"_sock", "_compressor", "_thread", "_credentials", "credentials", "fs"}
+
+
+def of_self(node: ast.Attribute) -> bool:
+    """`self.name`, where it is read."""
+    return isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def of_what_self_holds(node: ast.Attribute) -> bool:
+    """`self.held.name`."""
+    return isinstance(node.value, ast.Attribute) and of_self(node.value) and node.value.attr not in UNTYPED
+
+
+@pytest.mark.parametrize("kind", [of_self, of_what_self_holds])
+def test_a_misspelt_attribute_is_an_error(
+    kind: Callable[[ast.Attribute], bool], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    pytest.importorskip("mypy")
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "stubs", tmp_path / "stubs")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    modules = sorted((tmp_path / PACKAGE.name).rglob("*.py"))
+    misspelt = {line for module in modules for line in misspell(module, kind)}
+    assert len(misspelt) > 500
+    kept = getattr(request.config, "cache", None)  # not with -p no:cacheprovider
+    cache = kept.mkdir(f"mypy_{kind.__name__}") if kept else tmp_path / "cache"
+    assert misspelt - errors(tmp_path, cache) == set()
+
+
+def misspell(module: Path, kind: Callable[[ast.Attribute], bool]) -> Iterator[Line]:
+    """Change the names in a module; the lines where that was done."""
+    text = module.read_text(encoding="utf-8")
+    lines = text.split("\n")
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and kind(node)]
+    for node in sorted(nodes, key=lambda node: (node.end_lineno, node.end_col_offset), reverse=True):
+        at = (node.end_lineno or 0) - 1
+        if not is_checked(lines, at):
+            continue
+        line = lines[at].encode()  # columns count bytes
+        lines[at] = (line[: node.end_col_offset] + b"_misspelt" + line[node.end_col_offset or 0 :]).decode()
+        yield module.name, at + 1
+    module.write_text("\n".join(lines), encoding="utf-8")
+
+
+def is_checked(lines: list[str], at: int) -> bool:
+    """Whether mypy looks at a line: not where it is told to pass it, or the line is for another system."""
+    above = "\n".join(lines[max(0, at - 3) : at])
+    of_another_system = 'sys.platform == "darwin"' in above
+    return "type: ignore[attr-defined]" not in lines[at] and not of_another_system
+
+
+def errors(root: Path, cache: Path) -> set[Line]:
+    """Where mypy finds an attribute that is not there."""
+    command = [sys.executable, "-m", "mypy", "--platform", "linux", "--cache-dir", str(cache)]
+    environment = os.environ | {"MYPYPATH": "", "PYTHONPATH": "", "NO_COLOR": "1"}
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, timeout=500)
+    assert ran.returncode == 1, ran.stdout[-500:] + ran.stderr[-500:]
+    found = re.findall(r"([\w.]+\.py):(\d+): error: .*_misspelt", ran.stdout)
+    return {(name, int(line)) for name, line in found}
