@@ -18,7 +18,7 @@ from ._object_copy import Copier
 from ._object_headers import ObjectHeaders
 from ._path_rules import PathRules, refuse_version
 from ._paths import S3Path
-from ._placement import check_apart, check_distinct, check_paths, placed
+from ._placement import check_paths, meeting, overwriting, placed, refuse
 from ._removal import Remover
 from ._selection import Selector, Source, is_one
 
@@ -101,8 +101,8 @@ class ManyCopier:
         pairs = placed(path1, self._paths.name, sources, stripped, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
         names = [(self._paths.name(source), self._paths.name(target)) for source, target in files]
-        check_distinct(target for _, target in names)
-        check_apart(names)
+        refuse(meeting([target for _, target in names]))
+        refuse(overwriting(names))
         return files
 
     def _copy(

@@ -22,7 +22,7 @@ from ._listing import Lister
 from ._object_headers import ObjectHeaders
 from ._parameters import Path
 from ._path_rules import PathRules
-from ._placement import check_inside, check_local, check_paths, placed
+from ._placement import check_paths, meeting_here, outside, placed, refuse
 from ._selection import Selector, Source, is_one
 from ._target_file import refuse_stream, write_whole
 from ._transfer import counting, transfer
@@ -135,8 +135,8 @@ class Downloads:
         into = partial(_is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        check_inside([target for _, target in pairs], lpath)
-        check_local([target for _, target in files])
+        refuse(outside([target for _, target in pairs], lpath))
+        refuse(meeting_here([target for _, target in files]))
         for _, target in files:
             refuse_stream(target)
         for source, target in pairs:

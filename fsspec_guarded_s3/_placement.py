@@ -1,7 +1,8 @@
 """Where each source of a bulk verb goes, by fsspec's rules ("Copying files and directories" in its docs).
 
 Invariant: no two sources go to one place, and none of a tree goes outside of its target. All of that is known
-before the first byte moves.
+before the first byte moves. The command line has other rules for where a source goes, and these for where
+nothing does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -22,6 +24,7 @@ from ._selection import Source, is_one
 logger = logging.getLogger("fsspec_guarded_s3")
 
 Pairs = list[tuple[Source, str]]
+Misplaced = Iterator[tuple[str, str]]
 
 
 def check_paths(name: str, paths: Any) -> None:
@@ -100,25 +103,30 @@ def _join(directory: str, name: str) -> str:
     return f"{directory}{name}" if directory.endswith("/") else f"{directory}/{name}"
 
 
-def check_distinct(targets: Iterable[str]) -> None:
-    """Raise ValueError when two sources would be written to one place, where the last would win by chance."""
-    seen: set[str] = set()
-    for target in targets:
-        if target in seen:
-            raise ValueError(f"two of the sources would both become {target!r}")
-        seen.add(target)
+# --- where nothing is to be written: each such place, and why ---
 
 
-def check_apart(pairs: Iterable[tuple[str, str]]) -> None:
-    """Raise ValueError when a source of one copy is the target of another: which comes first is chance."""
+def refuse(misplaced: Misplaced) -> None:
+    """Raise ValueError for the first place where nothing is to be written."""
+    for _, why in misplaced:
+        raise ValueError(why)
+
+
+def meeting(targets: Sequence[str]) -> Misplaced:
+    """Objects that two of the sources would become, where the last would win by chance."""
+    counts = Counter(targets)
+    return ((target, _both_become(target)) for target in counts if counts[target] > 1)
+
+
+def overwriting(pairs: Iterable[tuple[str, str]]) -> Misplaced:
+    """Targets that are a source of another copy too: which comes first is chance."""
     pairs = [(source, target) for source, target in pairs if source != target]
     overwritten = {source for source, _ in pairs} & {target for _, target in pairs}
-    if overwritten:
-        raise ValueError(f"{min(overwritten)!r} is a source and a target at once: copy step by step")
+    return ((name, f"{name!r} is a source and a target at once: copy step by step") for name in overwritten)
 
 
-def check_inside(targets: Iterable[str], root: Any) -> None:
-    """Raise ValueError when a place in a tree is outside of `root`, by its name or by a link that is there.
+def outside(targets: Iterable[str], root: Any) -> Misplaced:
+    """Places in a tree that are outside of `root`, by their name or by a link that is there.
 
     `root` itself is what the caller named: it may be a link, and lead anywhere.
     """
@@ -132,26 +140,35 @@ def check_inside(targets: Iterable[str], root: Any) -> None:
         if os.path.normcase(place) == top:
             continue
         if not _is_below(place, top):
-            raise ValueError(f"a key with '..' in it would be written to {target!r}, outside of {root!r}")
+            yield target, f"a key with '..' in it would be written to {target!r}, outside of {root!r}"
+            continue
         folder, name = os.path.split(place)
         if folder not in folders:
             folders[folder] = os.path.realpath(folder)
         real = os.path.realpath(place) if os.path.islink(place) else os.path.join(folders[folder], name)
         if real != real_top and not _is_below(real, real_top):
-            raise ValueError(f"{target!r} is behind a link that leads out of {root!r}, to {real!r}")
+            yield target, f"{target!r} is behind a link that leads out of {root!r}, to {real!r}"
 
 
 def _is_below(place: str, top: str) -> bool:
     return os.path.normcase(place).startswith(os.path.normcase(top).rstrip(os.sep) + os.sep)
 
 
-def check_local(targets: list[str]) -> None:
-    """Raise ValueError when files would be written to one place, or one below another."""
-    places = {os.path.normcase(os.path.abspath(target)): target for target in targets}
-    check_distinct(os.path.normcase(os.path.abspath(target)) for target in targets)
-    for place in places:
+def meeting_here(targets: Sequence[str]) -> Misplaced:
+    """Local files that two of the sources would become, or one a folder that another one is in."""
+    places: dict[str, list[str]] = {}
+    for target in targets:
+        places.setdefault(os.path.normcase(os.path.abspath(target)), []).append(target)
+    for place, names in places.items():
+        if len(names) > 1:
+            yield from ((name, _both_become(place)) for name in names)
         above = os.path.dirname(place)
         while len(above) > 1 and above not in places and above != os.path.dirname(above):
             above = os.path.dirname(above)
         if above in places:
-            raise ValueError(f"{places[above]!r} would have to be a file and a folder")
+            why = f"{places[above][0]!r} would have to be a file and a folder"
+            yield from ((name, why) for name in (*places[above], *names))
+
+
+def _both_become(target: str) -> str:
+    return f"two of the sources would both become {target!r}"

@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from fsspec.callbacks import Callback
 
 from . import _paths
 from ._filesystem import GuardedS3FileSystem
+from ._placement import meeting, meeting_here, outside, overwriting
 from ._source_file import is_special
 from ._target_file import is_stream, write_whole
 from ._threads import run_all
@@ -105,7 +107,27 @@ def plan(fs: GuardedS3FileSystem, sources: Sequence[Place], target: Place, recur
     if not isinstance(target, S3Url) and not all(isinstance(source, S3Url) for source in sources):
         raise ValueError("source or target must be in S3, like s3://bucket/key")
     one = _tree if recursive else _single
-    return [copy for source in sources for copy in one(fs, source, target)]
+    copies = [copy for source in sources for copy in one(fs, source, target)]
+    _note_misplaced([copy for copy in copies if copy.error is None], target)
+    return copies
+
+
+def _note_misplaced(copies: Sequence[Copy], target: Place) -> None:
+    """Give an error to each copy that would meet another one, or leave the folder that was named."""
+    if isinstance(target, S3Url):
+        pairs = [(_path(copy.source), _path(copy.target)) for copy in copies]
+        remote = [pair for pair, copy in zip(pairs, copies, strict=True) if isinstance(copy.source, S3Url)]
+        misplaced = dict(chain(overwriting(remote), meeting([place for _, place in pairs])))
+    else:
+        places = [_path(copy.target) for copy in copies if copy.target != STANDARD]
+        misplaced = dict(chain(outside(places, target), meeting_here(places)))
+    for copy in copies:
+        why = misplaced.get(_path(copy.target))
+        copy.error = ValueError(why) if why else None
+
+
+def _path(place: Place) -> str:
+    return place.path if isinstance(place, S3Url) else place
 
 
 def _is_folder(place: Place) -> bool:
@@ -197,8 +219,7 @@ def _raise(error: OSError) -> None:
 
 def _name(place: Place) -> str:
     """The last part of a path, "" where it ends in a slash or means a folder by its contents."""
-    text = place.path if isinstance(place, S3Url) else place
-    name = text.replace(os.sep, "/").rpartition("/")[2]
+    name = _path(place).replace(os.sep, "/").rpartition("/")[2]
     return "" if name in (".", "..") else name
 
 

@@ -16,7 +16,7 @@ from ._listing import Lister
 from ._object_headers import ObjectHeaders, write_condition
 from ._parameters import Path
 from ._path_rules import PathRules
-from ._placement import check_distinct, check_paths, local_sources, placed
+from ._placement import check_paths, local_sources, meeting, placed, refuse
 from ._resume import resume_file
 from ._selection import Source, is_one, without_directories
 from ._source_file import SourceFile, refuse_special
@@ -98,7 +98,7 @@ class Uploads:
         stripped = self._paths.name(rpath) if is_one(rpath) else rpath
         pairs = placed(lpath, LocalFileSystem._strip_protocol, sources, stripped, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        check_distinct(self._paths.name(target) for _, target in files)
+        refuse(meeting([self._paths.name(target) for _, target in files]))
         for source, _ in files:
             refuse_special(source)
         transfer(self._client, files, put_file, callback, kwargs)

@@ -241,6 +241,40 @@ def test_cp_key_does_not_lead_out_of_the_folder(store: Store, tmp_path: Path) ->
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["fine"]
 
 
+def test_cp_copies_nothing_to_where_two_sources_meet(store: Store, tmp_path: Path) -> None:
+    """The last would win by chance. Others are copied."""
+    for key in ("a/x", "b/x", "c/y", "both/k", "both/k/x"):
+        store.fake.put("bucket", key, key.encode())
+    sources = ["s3://bucket/a/x", "s3://bucket/b/x", "s3://bucket/c/y"]
+    said = store.fails(2, "cp", *sources, "s3://bucket/into/")
+    assert said.count("would both become") == 2
+    assert "into/x" not in store.bodies() and store.bodies()["into/y"] == b"c/y"
+    said = store.fails(2, "cp", *sources, str(tmp_path))
+    assert said.count("would both become") == 2
+    said = store.fails(2, "cp", "-r", "s3://bucket/both", str(tmp_path / "down"))
+    assert said.count("would have to be a file and a folder") == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["y"]
+
+
+def test_cp_does_not_overwrite_what_it_is_still_to_copy(store: Store) -> None:
+    for key in ("t/f", "t/t/f"):
+        store.fake.put("bucket", key, key.encode())
+    said = store.fails(2, "cp", "-r", "s3://bucket/t/", "s3://bucket/t/t")
+    assert "is a source and a target at once" in said
+    assert store.bodies() == {"t/f": b"t/f", "t/t/f": b"t/t/f", "t/t/t/f": b"t/t/f"}
+
+
+def test_cp_tree_is_not_written_through_a_link_out_of_its_folder(store: Store, tmp_path: Path) -> None:
+    for key in ("t/link/x", "t/fine"):
+        store.fake.put("bucket", key, b"x")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "in" / "link").symlink_to("../elsewhere")
+    said = store.fails(2, "cp", "-r", "s3://bucket/t/", str(tmp_path / "in"))
+    assert said.count("behind a link that leads out of") == 1
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["fine"]
+
+
 def test_cp_links(store: Store, tmp_path: Path) -> None:
     """Links are followed, a circle of them is an error; a link as target stays one."""
     tree = tmp_path / "tree"

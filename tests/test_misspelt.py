@@ -1,7 +1,7 @@
 """mypy finds a misspelt attribute wherever one is read: of `self`, and of what `self` holds.
 
-All are misspelt at once, in a copy of the package. Classes that inherit from a library without type information
-would hide each of theirs: `stubs/` says what such a library has.
+All are misspelt at once, in a copy of the package. A class that inherits from a library without type
+information would hide each of its own: `stubs/` says what such a library has.
 """
 
 import ast
@@ -21,7 +21,7 @@ PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 ROOT = PACKAGE.parent
 Line = tuple[str, int]
 
-# Objects of libraries that have no types, held under these names; and the pickled `fs` of a reader, a filesystem.
+# What objects of libraries that have no types are held as; and `fs` of a reader, which may be any filesystem.
 UNTYPED = {"_sock", "_compressor", "_thread", "_credentials", "credentials", "fs"}
 
 
