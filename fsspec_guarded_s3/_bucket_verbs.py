@@ -12,6 +12,7 @@ from ._keywords import check_type, refuse
 from ._parameters import Path
 from ._path_rules import PathRules
 from ._paths import S3Path
+from ._setting import put_versioning
 
 _REGION = re.compile(r"[A-Za-z0-9-]+")
 
@@ -89,7 +90,7 @@ class Buckets:
         """Switch versioning on, or suspend it: versions that are there stay. PutBucketVersioning."""
         check_type("versioned", versioned, bool)
         status = "Enabled" if versioned else "Suspended"
-        self._client.buckets.put_bucket_versioning(self._paths.bucket(bucket), status)
+        put_versioning(self._client, self._paths.bucket(bucket), status)
 
     def bucket_region(self, bucket: str) -> str:
         """The region of a bucket, wherever it is. HeadBucket; FileNotFoundError without such a bucket."""

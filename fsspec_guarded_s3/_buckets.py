@@ -61,6 +61,11 @@ class Buckets:
         finally:
             self._store.facts(bucket).change()
 
+    def get_bucket_acl(self, bucket: str) -> None:
+        """GetBucketAcl; raises ProtocolError unless the answer is an access control list."""
+        request = Request("GetBucketAcl", "GET", bucket, query=(("acl", ""),))
+        self._exchange.ask(request, lambda answer: _xml.check_acl(answer.body))
+
     def put_bucket_acl(self, bucket: str, acl: str) -> None:
         """PutBucketAcl with a canned ACL."""
         self._exchange.send(Request("PutBucketAcl", "PUT", bucket, "", (("acl", ""),), {"x-amz-acl": acl}))

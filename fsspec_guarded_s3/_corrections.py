@@ -84,7 +84,8 @@ class Corrections:
         error.operation = error.operation or request.operation
         error.bucket = error.bucket or request.bucket
         error.key = error.key or request.key
-        self._ambiguous = error.maybe_applied = error.maybe_applied or self._ambiguous
+        changes = request.method not in ("GET", "HEAD")
+        self._ambiguous = error.maybe_applied = changes and (error.maybe_applied or self._ambiguous)
         if self._leave_out(error):
             return True
         if not isinstance(error, ResponseError) or error.status not in CORRECTABLE:

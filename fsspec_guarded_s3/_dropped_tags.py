@@ -14,6 +14,7 @@ from ._client import S3Client
 from ._errors import GuardedS3Error
 from ._models import Written, same_etag
 from ._paths import S3Path
+from ._setting import put_tags
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -35,7 +36,7 @@ def put_dropped_tags(client: S3Client, path: S3Path, headers: Mapping[str, str],
     if found.tag_count >= len(wanted) or not same_etag(found.etag, written.etag):
         return
     try:
-        client.subresources.put_object_tagging(S3Path(path.bucket, path.key, written.version_id), wanted)
+        put_tags(client, S3Path(path.bucket, path.key, written.version_id), wanted)
     except GuardedS3Error as error:
         error.message = f"the object was written, but the store dropped its tags: {error.message}"
         error.maybe_applied = True

@@ -25,7 +25,7 @@ class GuardedS3Error(OSError):
     status : int or None
         HTTP status, None when there was no response.
     maybe_applied : bool
-        True when some attempt of this request may have taken effect although it failed.
+        True when some attempt of this request may have taken effect although it failed. Never of a read.
     """
 
     default_errno: ClassVar[int] = _errno.EIO
@@ -249,6 +249,15 @@ class PreconditionUnsupportedError(GuardedS3Error):
     """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
+
+
+class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
+    """The store does not know the operation: it ignores the name of what is to be changed or told.
+
+    Such a store takes PutObjectTagging, say, for a PutObject, which would replace the object by its tags.
+    """
+
+    default_errno = _errno.ENOTSUP
 
 
 class EncryptionUnsupportedError(GuardedS3Error):

@@ -17,8 +17,9 @@ learned is kept if the repetition shows that the store took it, and forgotten ot
 
 An attempt is *ambiguous* if S3 may have applied it although it failed: the request had been sent and no
 answer came, or one that a proxy may have given (5xx, 429). Every error of the same request then leaves with
-`maybe_applied` set, a later refusal too: what is in the way may be our own doing. Nothing is decided about
-it here; whoever writes asks the store what became of it (`Upload`).
+`maybe_applied` set, a later refusal too: what is in the way may be our own doing. Reads, which change
+nothing, never have it. Nothing is decided about it here; whoever writes asks the store what became of it
+(`Upload`).
 
 A request that may have changed something is told to `Store.changed` at its end, also after an error.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from . import _attribute_values as values
@@ -16,6 +15,7 @@ from ._object_copy import Copier
 from ._object_headers import ObjectHeaders
 from ._parameters import Path
 from ._path_rules import PathRules
+from ._setting import put_bucket_acl, put_object_acls, put_tags
 from ._trees import Trees
 
 
@@ -79,7 +79,7 @@ class Metadata:
         if mode == "m":
             before = self._client.subresources.get_object_tagging(location)
             wanted = values.tags("tags", dict(before) | wanted)
-        self._client.subresources.put_object_tagging(location, wanted)
+        put_tags(self._client, location, wanted)
 
     # --- access ---
 
@@ -92,12 +92,11 @@ class Metadata:
             found = [self._paths.object(name) for name in self._trees.find(path)]
             if not found:
                 raise FileNotFoundError(f"there is nothing below {path}")
-            put_acl = self._client.subresources.put_object_acl
-            self._client.scheduler.run(partial(put_acl, item, acl) for item in found)
+            put_object_acls(self._client, found, acl)
         elif location.key:
-            self._client.subresources.put_object_acl(location, acl)
+            put_object_acls(self._client, [location], acl)
         else:
-            self._client.buckets.put_bucket_acl(location.bucket, acl)
+            put_bucket_acl(self._client, location.bucket, acl)
 
 
 def _changed(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

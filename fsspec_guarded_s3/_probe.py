@@ -13,7 +13,12 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, fields, replace
 
 from ._client import S3Client
-from ._errors import AccessDeniedError, GuardedS3Error, PreconditionUnsupportedError
+from ._errors import (
+    AccessDeniedError,
+    GuardedS3Error,
+    OperationUnsupportedError,
+    PreconditionUnsupportedError,
+)
 from ._models import Condition
 from ._paths import S3Path
 from ._store_facts import StoreFacts
@@ -82,6 +87,18 @@ def require(client: S3Client, path: S3Path, name: str) -> None:
         )
 
 
+def require_operation(client: S3Client, path: S3Path, operation: str) -> None:
+    """Raise OperationUnsupportedError when the store takes `operation` for one on the object itself."""
+    if not _known(client, path, operation):
+        raise OperationUnsupportedError(
+            f"the store does not know {operation}, as a probe found out: nothing was sent, since it would "
+            "have replaced or deleted the object",
+            bucket=path.bucket,
+            key=path.key,
+            operation=operation,
+        )
+
+
 def honours(client: S3Client, path: S3Path, name: str) -> bool | None:
     """Whether the store honours the guard `name`, for callers that have another way where it does not.
 
@@ -95,9 +112,14 @@ def honours(client: S3Client, path: S3Path, name: str) -> bool | None:
         return None
 
 
-def _known(client: S3Client, path: S3Path, name: str) -> bool:
+def trusts(client: S3Client, bucket: str) -> bool:
+    """Whether nothing is to be tried: the option `probe` says so."""
     mode = client.options.probe
-    if mode == "never" or (mode == "auto" and client.store.is_aws(path.bucket)):
+    return mode == "never" or (mode == "auto" and client.store.is_aws(bucket))
+
+
+def _known(client: S3Client, path: S3Path, name: str) -> bool:
+    if trusts(client, path.bucket):
         return True
     facts = client.store.facts(path.bucket)
     found = facts.guards.get(name)

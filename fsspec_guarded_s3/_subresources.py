@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import _xml
+from ._errors import OperationUnsupportedError
 from ._exchange import Exchange
-from ._models import Request
+from ._models import Request, Response
 from ._optional_headers import md5_header
 from ._paths import S3Path
 
@@ -22,7 +23,7 @@ class Subresources:
         request = Request(
             "GetObjectTagging", "GET", path.bucket, path.key, (("tagging", ""), *path.version_query)
         )
-        return self._exchange.ask(request, lambda answer: _xml.parse_tags(answer.body))
+        return self._exchange.ask(request, _tags)
 
     def put_object_tagging(self, path: S3Path, tags: Mapping[str, str]) -> None:
         """PutObjectTagging: these tags and no others; DeleteObjectTagging when there are none."""
@@ -50,3 +51,11 @@ class Subresources:
         """PutObjectAcl with a canned ACL."""
         query = (("acl", ""), *path.version_query)
         self._exchange.send(Request("PutObjectAcl", "PUT", path.bucket, path.key, query, {"x-amz-acl": acl}))
+
+
+def _tags(answer: Response) -> list[tuple[str, str]]:
+    if {"etag", "last-modified"} <= answer.headers.keys():  # tags have neither
+        raise OperationUnsupportedError(
+            "the store does not know GetObjectTagging: it answered with the object"
+        )
+    return _xml.parse_tags(answer.body)

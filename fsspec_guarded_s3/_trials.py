@@ -188,6 +188,30 @@ class Trial:
         self._put(key, headers={f"x-amz-meta-{WRITE_TOKEN}": token})
         return self._client.reads.head_object(key).write_token == token
 
+    # An object that was changed has other bytes: those of the tags, or none.
+
+    def put_object_tagging(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_tagging(key, {"gs3": "probe"}))
+
+    def delete_object_tagging(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_tagging(key, {}))
+
+    def put_object_acl(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_acl(key, "private"))
+
+    def _spares(self, change: Callable[[S3Path], None]) -> bool:
+        """Whether an object has its bytes after a `change` of what is beside them, refused or not."""
+        key = self._fresh()
+        self._put(key)
+        self._made[key].unsure = True
+        self._outcome(lambda: change(key))
+        try:
+            spared = self._client.reads.head_object(key).size == len(_DATA)
+        except ObjectNotFoundError:
+            return False
+        self._made[key].unsure = not spared
+        return spared
+
     def _swaps(self, etag: str, write: Callable[[Condition], object]) -> bool:
         """Whether `write` needs the right ETag; RGW knows it without its quotes only."""
         for unquoted in (False, True):
@@ -403,4 +427,7 @@ _TRIALS: dict[str, Callable[[Trial], bool]] = {
     "copy_create": Trial.copy_create,
     "copy_swap": Trial.copy_swap,
     "token": Trial.token,
+    "PutObjectTagging": Trial.put_object_tagging,
+    "DeleteObjectTagging": Trial.delete_object_tagging,
+    "PutObjectAcl": Trial.put_object_acl,
 }

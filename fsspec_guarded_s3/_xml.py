@@ -256,6 +256,13 @@ def parse_versioning(body: bytes) -> str:
     return _text(root, "Status")
 
 
+def check_acl(body: bytes) -> None:
+    """GetBucketAcl: raises ProtocolError for any other document."""
+    root = _root(body)
+    if root.tag not in ("AccessControlPolicy", "GetBucketAclResponse"):
+        raise ProtocolError(f"the store answered <{root.tag}> where <AccessControlPolicy> was expected")
+
+
 def parse_upload_id(body: bytes) -> str:
     """CreateMultipartUpload: the id. Raises ProtocolError when there is none."""
     upload_id = _text(_root(body), "UploadId")

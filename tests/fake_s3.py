@@ -165,6 +165,7 @@ class FakeS3:
         self.tells_date = True
         self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
+        self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
         self._opaque = itertools.count(1)
@@ -198,6 +199,8 @@ class FakeS3:
             if name in request.headers:
                 raise error
         self._ignoring = self.ignore_conditions or self.ignores(request)
+        known = {name: value for name, value in request.query.items() if name not in self.unknown_names}
+        request = replace(request, query=known)
         reply = self._operate(request)
         if self.tells_versions and request.method == "PUT" and not request.query:
             return replace(reply, headers={**reply.headers, "x-amz-version-id": f"v{next(self._versions)}"})
@@ -230,6 +233,8 @@ class FakeS3:
             self.buckets[bucket] = now()
             return respond(200, headers={"Location": f"/{bucket}"})
         self._need_bucket(bucket)
+        if method == "GET" and "acl" in query:
+            return _xml("AccessControlPolicy", [])
         if method == "PUT" and "acl" in query:
             self.bucket_acls[bucket] = request.headers["x-amz-acl"]
             return respond(200)
@@ -245,7 +250,7 @@ class FakeS3:
             return _xml("LocationConstraint", [])
         if method == "GET" and "uploads" in query:
             return self._list_uploads(request, bucket)
-        if method == "GET" and query.get("list-type") == "2":
+        if method == "GET" and (query.get("list-type") == "2" or not query):
             return self._list_objects(request, bucket)
         raise S3Error(501, "NotImplemented")
 
