@@ -38,6 +38,9 @@ def put_dropped_tags(client: S3Client, path: S3Path, headers: Mapping[str, str],
     try:
         put_tags(client, S3Path(path.bucket, path.key, written.version_id), wanted)
     except GuardedS3Error as error:
-        error.message = f"the object was written, but the store dropped its tags: {error.message}"
+        error.message = (
+            "the object was written, but the store dropped its tags, and they could not be put again: "
+            f"{error.message}"
+        )
         error.maybe_applied = True
         raise

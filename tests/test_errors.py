@@ -33,6 +33,7 @@ BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "ObjectChangedError": (OSError, errno.ESTALE),
     "ObjectExistsError": (FileExistsError, errno.EEXIST),
     "ObjectNotFoundError": (FileNotFoundError, errno.ENOENT),
+    "OperationUnsupportedError": (NotImplementedError, errno.ENOTSUP),
     "PreconditionFailedError": (OSError, errno.ESTALE),
     "PreconditionUnsupportedError": (OSError, errno.ENOTSUP),
     "ChecksumMismatchError": (OSError, errno.EBADMSG),
