@@ -75,8 +75,11 @@ __all__ = [
     "TransactionError",
     "TransportError",
     "WriteOutcomeUnknownError",
+    "__version__",
     "register",
 ]
+
+__version__ = "0.1.0"
 
 
 _S3FS = ("s3", "s3a")  # its protocols
