@@ -322,18 +322,80 @@ class GuardedS3FileSystem(AbstractFileSystem):
         ) -> bytes: ...
         def size(self, path: Path) -> int | None: ...
         def sizes(self, paths: Iterable[Path]) -> list[int | None]: ...
-        def stat(self, path: Path, **kwargs: Any) -> Info: ...
-        def lexists(self, path: Path, **kwargs: Any) -> bool: ...
-        def listdir(self, path: Path, detail: bool = True, **kwargs: Any) -> list[Any]: ...
+        def stat(self, path: Path, version_id: str | None = None, refresh: bool = False) -> Info: ...
+        def lexists(self, path: Path) -> bool: ...
+        @overload
+        def listdir(self, path: Path, detail: Literal[True] = True) -> list[ListedInfo]: ...
+        @overload
+        def listdir(self, path: Path, detail: Literal[False]) -> list[str]: ...
+        def listdir(self, path: Path, detail: bool = True) -> list[Any]: ...
+        @overload
+        def disk_usage(self, path: Path, total: Literal[True] = True, maxdepth: int | None = None) -> int: ...
+        @overload
+        def disk_usage(
+            self, path: Path, total: Literal[False], maxdepth: int | None = None
+        ) -> dict[str, int]: ...
         def disk_usage(self, path: Path, total: bool = True, maxdepth: int | None = None) -> Any: ...
-        def makedir(self, path: Path, create_parents: bool = True, **kwargs: Any) -> None: ...
+        def makedir(
+            self,
+            path: Path,
+            create_parents: bool = True,
+            *,
+            acl: BucketAcl | None = None,
+            region_name: str | None = None,
+        ) -> None: ...
         def mkdirs(self, path: Path, exist_ok: bool = False) -> None: ...
-        def cp(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
-        def move(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
-        def rename(self, path1: Paths, path2: Paths, **kwargs: Any) -> None: ...
-        def delete(self, path: Paths, recursive: bool = False, maxdepth: int | None = None) -> None: ...
-        def download(self, rpath: Paths, lpath: Paths, recursive: bool = False, **kwargs: Any) -> None: ...
-        def upload(self, lpath: Paths, rpath: Paths, recursive: bool = False, **kwargs: Any) -> None: ...
+        def cp(
+            self,
+            path1: Paths,
+            path2: Paths,
+            *,
+            recursive: bool = False,
+            maxdepth: int | None = None,
+            on_error: Literal["raise", "ignore"] | None = None,
+            **kwargs: Unpack[CopyEach],
+        ) -> None: ...
+        def move(
+            self,
+            path1: Paths,
+            path2: Paths,
+            *,
+            recursive: bool = False,
+            maxdepth: int | None = None,
+            **kwargs: Unpack[CopyEach],
+        ) -> None: ...
+        def rename(
+            self,
+            path1: Paths,
+            path2: Paths,
+            *,
+            recursive: bool = False,
+            maxdepth: int | None = None,
+            **kwargs: Unpack[CopyEach],
+        ) -> None: ...
+        def delete(
+            self, path: Path | Iterable[Path], recursive: bool = False, maxdepth: int | None = None
+        ) -> None: ...
+        def download(
+            self,
+            rpath: Paths,
+            lpath: Paths,
+            recursive: bool = False,
+            *,
+            callback: Any = DEFAULT_CALLBACK,
+            maxdepth: int | None = None,
+            **kwargs: Unpack[GetEach],
+        ) -> None: ...
+        def upload(
+            self,
+            lpath: Paths,
+            rpath: Paths,
+            recursive: bool = False,
+            *,
+            callback: Any = DEFAULT_CALLBACK,
+            maxdepth: int | None = None,
+            **kwargs: Unpack[PutEach],
+        ) -> None: ...
         def tree(self, path: str = "/", recursion_limit: int = 2, max_display: int = 25) -> str: ...
     else:  # type checkers would take every name for one that is there
 
@@ -424,7 +486,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
 
     def ls(
         self, path: Path, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
-    ) -> Any:
+    ) -> list[str] | list[ListedInfo] | list[VersionInfo]:
         """The entries directly below `path`, or the object itself; buckets for the root.
 
         Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them. With
@@ -478,14 +540,17 @@ class GuardedS3FileSystem(AbstractFileSystem):
         prefix: str | None = None,
         refresh: bool = False,
         **kwargs: Any,
-    ) -> Any:
+    ) -> list[str] | dict[str, ListedInfo]:
         """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
 
         In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
         begin with; `path` itself is none of them. With a listing cache as they were when they were listed;
         `refresh` asks the store. ValueError for the root, which is all of S3, unless `maxdepth` is 1.
         """
-        return self._trees.find(path, maxdepth, withdirs, detail, prefix, refresh, **kwargs)
+        found: list[str] | dict[str, ListedInfo] = self._trees.find(
+            path, maxdepth, withdirs, detail, prefix, refresh, **kwargs
+        )
+        return found
 
     @overload
     def du(
@@ -525,9 +590,10 @@ class GuardedS3FileSystem(AbstractFileSystem):
         withdirs: bool = False,
         refresh: bool = False,
         **kwargs: Any,
-    ) -> Any:
+    ) -> int | dict[str, int]:
         """Bytes used below `path`, from the listing alone; by name when `total` is False."""
-        return self._trees.du(path, total, maxdepth, withdirs, refresh, **kwargs)
+        found: int | dict[str, int] = self._trees.du(path, total, maxdepth, withdirs, refresh, **kwargs)
+        return found
 
     @overload
     def walk(
@@ -619,14 +685,17 @@ class GuardedS3FileSystem(AbstractFileSystem):
         detail: bool = False,
         refresh: bool = False,
         **kwargs: Any,
-    ) -> Any:
+    ) -> list[str] | dict[str, ListedInfo]:
         """Names that match a pattern of `*`, `?`, `[...]` and `**`; with a slash at its end directories only.
 
         In one listing below the last directory that is written out; of buckets, only those that match are
         listed. `maxdepth` bounds `**`. `glob.escape` of the standard library writes a name as a pattern.
         With a listing cache as it was when it was listed; `refresh` asks the store.
         """
-        return self._patterns.glob(path, maxdepth, detail, refresh, **kwargs)
+        found: list[str] | dict[str, ListedInfo] = self._patterns.glob(
+            path, maxdepth, detail, refresh, **kwargs
+        )
+        return found
 
     def expand_path(
         self,
@@ -1090,8 +1159,6 @@ class GuardedS3FileSystem(AbstractFileSystem):
         `recursive`, ValueError for a pattern in the place of a bucket.
         """
         self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, **kwargs)
-
-    move = AbstractFileSystem.move
 
     # --- removing ----------------------------------------------------------------------------------------
 

@@ -199,12 +199,15 @@ def inherited(path: str) -> None:
     data: bytes = fs.read_bytes(path)
     fs.write_bytes(path, data)
     size: int | None = fs.size(path)
-    fs.rename(path, f"{path}{size}")
-    fs.cp(path, path)
-    fs.move(path, path)
+    fs.rename(path, f"{path}{size}", recursive=True)
+    fs.cp(path, path, on_error="ignore", StorageClass="STANDARD_IA")
+    fs.move(path, path, maxdepth=1)
     fs.delete(path)
-    fs.download(path, "/tmp/file")
-    fs.upload("/tmp/file", path)
+    fs.download(path, "/tmp/file", recursive=True)
+    fs.upload("/tmp/file", path, ContentType="text/csv")
+    when: datetime = fs.created(path)
+    used: int = fs.disk_usage(path) + fs.stat(path)["size"] + when.year
+    print([row["name"] for row in fs.listdir(path)], fs.listdir(path, detail=False), used)
     with fs.transaction:
         fs.pipe_file(path, b"data")
     fs.get_mapper(path)["key"] = b"value"

@@ -54,3 +54,7 @@ fs.get(path, "/tmp/file", recursiv=True)  # mistake: a misspelt keyword
 fs.cp_file(path, path, MetadataDirective="replace")  # mistake: upper case in S3
 fs.chmod(path, "public")  # mistake: no canned ACL
 fs.abort_uploads(path)  # mistake: how old?
+fs.cp(path, path, recursiv=True)  # mistake: a misspelt keyword
+fs.upload("/tmp/file", path, ContentTyp="text/csv")  # mistake: a misspelt attribute
+fs.write_bytes(path, "text")  # mistake: text where bytes belong
+fs.read_bytes(path).split(",")  # mistake: bytes are split by bytes
