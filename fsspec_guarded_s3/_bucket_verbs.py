@@ -63,7 +63,7 @@ class Buckets:
         Asked first, since AWS answers 200 in us-east-1 for a bucket of ours, and resets its ACL. HeadBucket.
         """
         try:
-            self._client.buckets.head_bucket(location.bucket)
+            self._client.buckets.bucket_headers(location.bucket)
         except ObjectNotFoundError:
             if location.key and not create_parents:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import _xml
+from ._errors import ObjectNotFoundError
 from ._exchange import Exchange
 from ._models import Request
 from ._optional_headers import md5_header
@@ -20,9 +21,18 @@ class Buckets:
         self._exchange = exchange
 
     def head_bucket(self, bucket: str) -> str:
-        """HeadBucket; the region, as the store or else the endpoint tells. Raises ObjectNotFoundError."""
-        region = self.bucket_headers(bucket).get("x-amz-bucket-region")
-        return region or self._store.signer.endpoint(bucket).region
+        """HeadBucket; the region, as the store or else the endpoint tells. Raises ObjectNotFoundError.
+
+        ProtocolError where a portal or a gateway answers in the place of a store.
+        """
+        try:
+            headers = self.bucket_headers(bucket)
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
+        if not any(name.startswith("x-amz-") for name in headers):  # of nothing that only a store says
+            self._exchange.check_store(bucket)
+        return headers.get("x-amz-bucket-region") or self._store.signer.endpoint(bucket).region
 
     def bucket_headers(self, bucket: str) -> Mapping[str, str]:
         """HeadBucket; the headers of the answer, which tell the store's time and the bucket's region."""

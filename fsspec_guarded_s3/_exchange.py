@@ -38,7 +38,13 @@ from ._corrections import Corrections
 from ._deadline import Deadline
 from ._early import Early
 from ._encryption import KEY_MD5, SSE, confirm
-from ._errors import ConfigurationError, EncryptionUnsupportedError, GuardedS3Error
+from ._errors import (
+    ConfigurationError,
+    EncryptionUnsupportedError,
+    GuardedS3Error,
+    ObjectNotFoundError,
+    ResponseError,
+)
 from ._http import HTTPBody
 from ._models import Request, Response, SessionCredentials, WireRequest
 from ._optional_headers import leave_out
@@ -139,6 +145,28 @@ class Exchange:
                 if corrections is not None:
                     corrections.keep()
                 return result
+
+    def doubt(self, error: ObjectNotFoundError) -> None:
+        """Look into a 404 without a code, until a request was granted: raises what else it may have meant.
+
+        versitygw says so to an access key that it does not know, gateways to a path that they do not.
+        """
+        if not error.code and not self._store.welcome:
+            self.check_store(error.bucket)
+
+    def check_store(self, bucket: str) -> None:
+        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's."""
+        try:
+            self.ask(
+                Request("ListObjectsV2", "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
+                lambda answer: _xml.parse_list(answer.body),
+            )
+        except ObjectNotFoundError:
+            pass
+        except ResponseError as error:
+            if error.status == 404:
+                raise
+            self._store.welcome = bool(error.code)  # it is a store, which knows who asks
 
     def _look(self, deadline: Deadline, request: Request) -> None:
         with self.attempt(request, deadline):

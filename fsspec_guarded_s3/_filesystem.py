@@ -641,8 +641,8 @@ class GuardedS3FileSystem(AbstractFileSystem):
     ) -> Iterator[tuple[str, Any, Any]]:
         """Like `os.walk`: (directory, names of directories, names of files), level by level.
 
-        `on_error` is "omit", "raise" or a function of the OSError; a wrong configuration, and a store
-        that cannot be reached, are always raised.
+        `on_error` is "omit" (directories that are gone, and those below that may not be listed), "raise" or a
+        function of the OSError; a wrong configuration, and a store that cannot be reached, are always raised.
         With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
         removed from the second are not walked into.
         With a listing cache as it was when it was listed; `refresh` asks the store. ValueError for the root,

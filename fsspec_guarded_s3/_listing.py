@@ -46,11 +46,7 @@ class Lister:
         if known is not None:
             return known
         if not location.key:
-            try:
-                self._client.buckets.head_bucket(location.bucket)
-            except ObjectNotFoundError:
-                self._client.listings.check_welcome(location.bucket)
-                raise
+            self._client.buckets.head_bucket(location.bucket)
             return directory_row(location.bucket)
         missing = nothing_at(location)
         if not only_directory:
@@ -77,10 +73,7 @@ class Lister:
             location = self._paths.object(path)
         except (IsADirectoryError, ValueError):  # no valid path is no file; a 400 of the store is an error
             return False
-        found = is_object(self._client, location)
-        if not found:
-            self._client.listings.check_welcome(location.bucket)
-        return found
+        return is_object(self._client, location)
 
     def isdir(self, path: Path) -> bool:
         """Whether `path` is a bucket (HeadBucket) or a prefix of keys (ListObjectsV2)."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from . import _xml
-from ._errors import ObjectNotFoundError, ProtocolError, ResponseError
+from ._errors import ProtocolError
 from ._exchange import Exchange
 from ._models import ListPage, Request, VersionPage
 from ._pages import Markers
@@ -164,21 +164,6 @@ class Listings:
                 return
             markers.check(following)
             token = following
-
-    def check_welcome(self, bucket: str) -> None:
-        """To be called after a 404 to HEAD, which has no code: raises what else it may have meant.
-
-        versitygw says 404 to an access key that it does not know. It asks only until a request was granted.
-        """
-        if self._store.welcome:
-            return
-        try:
-            next(self.list_objects(bucket, max_keys=1))
-        except ObjectNotFoundError:
-            pass
-        except ResponseError as error:
-            if error.status == 404:
-                raise
 
 
 def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:

@@ -60,7 +60,11 @@ class Reads:
             check_version(path, answer.headers)
             return self._info(answer.headers, told_size(answer.headers))
 
-        return self._exchange.ask(self._head_request(path), parse, early)
+        try:
+            return self._exchange.ask(self._head_request(path), parse, early)
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
 
     def send_head_object(self, path: S3Path) -> Early:
         """Send the request of `head_object` now."""
@@ -113,7 +117,11 @@ class Reads:
                     body.promise(self._size_of(path, body.headers["etag"], deadline))
                 return receive(body, deadline)
 
-        return self._exchange.repeat(request, attempt)
+        try:
+            return self._exchange.repeat(request, attempt)
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
 
     def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
         """What HeadObject tells, by one attempt, of the version that is on its way."""

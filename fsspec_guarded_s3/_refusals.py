@@ -15,9 +15,23 @@ _LONGEST = 2**20  # bytes of a document that is read
 
 
 def refusal(request: Request, body: HTTPBody) -> ResponseError:
-    """The exception for an answer with a status of 300 and above."""
+    """The exception for an answer with a status of 300 and above.
+
+    A 404 with a page or a text is of whoever answers in place of the store: it says nothing of the object.
+    So it is without a body, where S3 has one that names the bucket.
+    """
     data = b"" if request.method == "HEAD" else body.read(_LONGEST)
-    return refusal_of(request, body.status, _xml.parse_error(data), body.headers)
+    fields = _xml.parse_error(data)
+    if body.status == 404 and not fields and (data.strip() or not (request.key or request.method == "HEAD")):
+        return ResponseError(
+            "not found, says an answer that is not S3's: look at endpoint_url, and at gateways on the way",
+            bucket=request.bucket,
+            key=request.key,
+            operation=request.operation,
+            status=404,
+            request_id=body.headers.get("x-amz-request-id", ""),
+        )
+    return refusal_of(request, body.status, fields, body.headers)
 
 
 def refusal_of(

@@ -111,15 +111,29 @@ class Trees:
             raise ValueError(f"on_error must be omit, raise or a function, not {on_error!r}")
         name = self._paths.name(path)
         refuse_everything(name, maxdepth)
+        yield from self._levels(path, maxdepth, topdown, on_error, detail, refresh, is_root=True)
+
+    def _levels(
+        self,
+        path: Path,
+        maxdepth: int | None,
+        topdown: bool,
+        on_error: OnError,
+        detail: bool,
+        refresh: bool,
+        *,
+        is_root: bool,
+    ) -> Iterator[tuple[str, Any, Any]]:
+        name = self._paths.name(path)
         try:
             rows = self._lister.ls(path, detail=True, refresh=refresh)
         except (*HOPELESS, ConnectError):
             raise
         except OSError as error:
-            if on_error == "raise":
-                raise
             if callable(on_error):
                 on_error(error)
+            elif on_error == "raise" or not _is_left_out(error, is_root):
+                raise
             return
         base = len(f"{name}/") - name.endswith("/") if name else 0
         known = {row["name"][base:].removesuffix("/"): row for row in rows if row["type"] == "directory"}
@@ -130,7 +144,8 @@ class Trees:
         if maxdepth is None or maxdepth > 1:
             deeper = None if maxdepth is None else maxdepth - 1
             for child in [child for child in level[1] if child in known]:
-                yield from self.walk(known[child]["name"], deeper, topdown, on_error, detail, refresh)
+                below = known[child]["name"]
+                yield from self._levels(below, deeper, topdown, on_error, detail, refresh, is_root=False)
         if not topdown:
             yield level
 
@@ -196,3 +211,8 @@ class Trees:
 
 def _shown(rows: dict[str, Row], detail: bool) -> Any:
     return rows if detail else list(rows)
+
+
+def _is_left_out(error: OSError, is_root: bool) -> bool:
+    """Whether a walk goes on without a directory: one that is gone, or one below that may not be listed."""
+    return isinstance(error, FileNotFoundError) or (isinstance(error, PermissionError) and not is_root)

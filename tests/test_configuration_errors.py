@@ -14,6 +14,7 @@ from fsspec_guarded_s3 import (
     CredentialsError,
     GuardedS3FileSystem,
     ObjectNotFoundError,
+    ProtocolError,
     ResponseError,
 )
 from tests.fake_s3 import FakeS3
@@ -40,6 +41,15 @@ LOOKS: dict[str, Look] = {
     "open xb": lambda fs: fs.open("bucket/key", "xb"),
     "put_if_absent": lambda fs: fs.put_if_absent("bucket/key", b"1"),
     "rm": lambda fs: fs.rm("bucket/key"),
+    "cat slice": lambda fs: fs.cat_file("bucket/key", 0, 5),
+    "cat_ranges": lambda fs: fs.cat_ranges(["bucket/key"], [0], [5], on_error="raise"),
+    "get_file": lambda fs: fs.get_file("bucket/key", "never-there"),
+    "get": lambda fs: fs.get("bucket/key", "never-there"),
+    "metadata": lambda fs: fs.metadata("bucket/key"),
+    "get_tags": lambda fs: fs.get_tags("bucket/key"),
+    "cp": lambda fs: fs.cp_file("bucket/key", "bucket/copy"),
+    "update": lambda fs: fs.update("bucket/key", lambda old: old),
+    "modified": lambda fs: fs.modified("bucket/key"),
     "walk": lambda fs: list(fs.walk("bucket")),
     "walk with a function": lambda fs: list(fs.walk("bucket", on_error=lambda error: None)),
 }
@@ -137,11 +147,22 @@ def _answers(code: str) -> Callable[[Request], Answer]:
     return answer
 
 
-@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", ""])
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion"])
 def test_404_of_an_object_is_not_found(code: str) -> None:
-    answer = respond(404) if not code else s3_error(404, code)
+    answer = s3_error(404, code)
     with ScriptedServer(handler=lambda request: answer) as server, pytest.raises(ObjectNotFoundError):
         filesystem(server.url).cat_file("bucket/key")
+
+
+def test_404_without_a_document_is_not_found_where_the_store_lists() -> None:
+    fake = FakeS3(
+        "bucket", fault=lambda request, fake: respond(404) if request.path == "/bucket/key" else None
+    )
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(ObjectNotFoundError):
+            fs.cat_file("bucket/key")
+        assert not fs.exists("bucket/key")
 
 
 @pytest.mark.parametrize(
@@ -153,9 +174,7 @@ def test_404_of_an_object_is_not_found(code: str) -> None:
     [
         pytest.param(look, id=name)
         for name, look in LOOKS.items()
-        if "omit" not in name
-        and not name.startswith("walk")
-        and name not in ("mapper getitems", "open ab", "open xb")  # the write is refused
+        if name not in ("open xb", "walk with a function")  # the write is refused; the function is told
     ],
 )
 def test_404_of_something_else_is_told(look: Look, code: str, kind: type[ResponseError]) -> None:
@@ -166,3 +185,77 @@ def test_404_of_something_else_is_told(look: Look, code: str, kind: type[Respons
             look(fs)
         assert not isinstance(caught.value, FileNotFoundError)
         assert caught.value.code == code
+
+
+PAGES = {
+    "html": b"<!doctype html><html><body>Not found</body></html>",
+    "text": b"default backend - 404",
+    "json": b'{"message": "no Route matched with those values"}',
+    "xml": b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"/>',
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize(
+    ("look", "page"),
+    [
+        pytest.param(look, page, id=f"{name}-{page}")
+        for name, look in LOOKS.items()
+        for page in PAGES
+        if name not in ("open xb", "walk with a function")
+        and (page, name) not in (("nothing", "put_if_absent"), ("nothing", "get_tags"))  # not found, an error
+    ],
+)
+def test_404_of_a_gateway_is_told(look: Look, page: str) -> None:
+    """Of a wrong path in the URL, say: no answer of it is S3's."""
+
+    def answer(request: Request) -> Answer:
+        return respond(404, b"" if request.method == "HEAD" else PAGES[page])
+
+    with ScriptedServer(handler=answer) as server:
+        with pytest.raises(ResponseError, match=r"not S3's") as caught:
+            look(filesystem(server.url + "/wrong"))
+        assert type(caught.value) is ResponseError
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_200_of_a_gateway_is_no_bucket(page: str) -> None:
+    def answer(request: Request) -> Answer:
+        return respond(200, b"" if request.method == "HEAD" else PAGES[page])
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        for look in (fs.exists, fs.isdir, fs.info):
+            with pytest.raises(ProtocolError):
+                look("bucket")
+
+
+@pytest.mark.parametrize("listed", [None, s3_error(403, "AccessDenied"), s3_error(404, "NoSuchBucket")])
+def test_a_store_that_says_little_of_a_bucket_is_one(listed: Answer | None) -> None:
+    """Whatever it answers to a listing, as long as it is of a store; one without a bucket has none."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return respond(200) if request.method == "HEAD" else listed
+
+    with ScriptedServer(handler=FakeS3("bucket", fault=fault)) as server:
+        assert filesystem(server.url).exists("bucket")
+
+
+def test_a_walk_leaves_out_what_may_not_be_listed_below_and_nothing_else() -> None:
+    refused: dict[str, Answer] = {}
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return refused.get(request.query.get("prefix", ""))
+
+    fake = FakeS3("bucket", fault=fault)
+    for key in ("a/b/1", "a/c/2"):
+        fake.put("bucket", key, b"")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        refused["a/b/"] = denied = s3_error(403, "AccessDenied")
+        assert [name for name, _, _ in fs.walk("bucket/a")] == ["bucket/a", "bucket/a/c"]
+        for where, answer in (("a/b/", s3_error(503, "SlowDown")), ("a/b/", respond(404)), ("a/", denied)):
+            refused[where] = answer
+            with pytest.raises(ResponseError):
+                list(fs.walk("bucket/a"))
+        assert list(fs.walk("bucket/missing")) == []
