@@ -130,6 +130,10 @@ class TemporaryObjects:
             part = ByteRange(0, len(DATA))
             self._client.multipart.upload_part_copy(target, upload_id, 1, source, part, etag)
 
+    def set_unsure(self, key: S3Path, unsure: bool) -> None:
+        """Note whether another request may have left something at `key`."""
+        self._made[key].unsure = unsure
+
     def get(self, key: S3Path, etag: str) -> None:
         """GetObject under If-Match; the client compares ETags itself, so the status decides here."""
 

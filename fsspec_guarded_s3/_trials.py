@@ -194,15 +194,15 @@ class Trial:
 
     def _spares(self, change: Callable[[S3Path], None]) -> bool:
         """Whether an object has its bytes after a `change` of what is beside them, refused or not."""
-        key = self._fresh()
-        self._put(key)
-        self._made[key].unsure = True
+        key = self._objects.fresh()
+        self._objects.put(key)
+        self._objects.set_unsure(key, True)
         self._outcome(lambda: change(key))
         try:
-            spared = self._client.reads.head_object(key).size == len(_DATA)
+            spared = self._client.reads.head_object(key).size == len(DATA)
         except ObjectNotFoundError:
             return False
-        self._made[key].unsure = not spared
+        self._objects.set_unsure(key, not spared)
         return spared
 
     def _swaps(self, etag: str, write: Callable[[Condition], object]) -> bool:
