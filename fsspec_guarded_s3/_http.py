@@ -36,6 +36,7 @@ ALTERED = (
     "the store, or a proxy, changes the object on its way. Some decompress what has a Content-Encoding: "
     "store it without one, or with CacheControl no-transform"
 )
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
 
@@ -199,6 +200,16 @@ class _Chunked(http.client.HTTPResponse):
         super().__init__(incoming)  # type: ignore[arg-type]
         self.chunked, self.chunk_left, self.length = True, None, None
         self.will_close = False
+
+    def _read_next_chunk_size(self) -> int:
+        """1*HEXDIG and nothing else: `int` takes a sign, 0x and underscores too, and -1 would never come."""
+        line = self.fp.readline(_MAX_LINE + 1)
+        if len(line) > _MAX_LINE:
+            raise http.client.LineTooLong("chunk size")
+        size = line.partition(b";")[0].strip()  # without extensions
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise http.client.HTTPException(f"the size of a chunk is {size[:40]!r}")
+        return int(size, 16)
 
 
 class HTTPBody:

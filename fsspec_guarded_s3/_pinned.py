@@ -77,11 +77,14 @@ def check_range(body: HTTPBody, start: int, stop: int, pin: ObjectInfo) -> None:
         raise ProtocolError(f"the store did not answer the range {start} to {stop}, but the whole object")
 
 
-def told_size(headers: Mapping[str, str]) -> int:
-    """The size of an object, as the answer to HeadObject tells it, in bytes."""
+def told_size(headers: Mapping[str, str]) -> int | None:
+    """The size of an object in bytes, as the answer to HeadObject tells it; None where it does not.
+
+    A proxy that might compress a body leaves the length out, also where there is none.
+    """
     text = headers.get("content-length", "")
     if text.isdecimal():
         return int(text)
     if headers.get("x-goog-stored-content-encoding", "identity") != "identity":  # of Google Cloud Storage
         raise PreconditionUnsupportedError(f"HeadObject was answered without a size: {ALTERED}")
-    raise ProtocolError("HeadObject was answered without a size")
+    return None

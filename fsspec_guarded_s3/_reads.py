@@ -22,6 +22,7 @@ from ._errors import (
 )
 from ._exchange import Exchange
 from ._headers import content_range, object_info, whole_checksum
+from ._http import HTTPBody
 from ._models import Body, ObjectInfo, Request, Response, quoted, same_etag
 from ._paths import S3Path
 from ._pinned import check_etag, check_head, check_pin, check_range, check_version, replaced, told_size
@@ -53,18 +54,37 @@ class Reads:
         self._scheduler = scheduler
 
     def head_object(self, path: S3Path, early: Early | None = None) -> ObjectInfo:
-        """HeadObject. Raises ObjectNotFoundError, AccessDeniedError and the transport's errors."""
+        """HeadObject; where that tells no size, GetObject of the first byte too.
 
-        def parse(answer: Response) -> ObjectInfo:
+        Raises ObjectNotFoundError, AccessDeniedError and the transport's errors.
+        """
+
+        def parse(answer: Response) -> tuple[Mapping[str, str], int | None]:
             check_head(answer.headers)
             check_version(path, answer.headers)
-            return self._info(answer.headers, told_size(answer.headers))
+            return answer.headers, told_size(answer.headers)
 
         try:
-            return self._exchange.ask(self._head_request(path), parse, early)
+            headers, size = self._exchange.ask(self._head_request(path), parse, early)
+            return self._info(headers, size) if size is not None else self._by_first_byte(path, headers)
         except ObjectNotFoundError as error:
             self._exchange.doubt(error)
             raise
+
+    def _by_first_byte(self, path: S3Path, head: Mapping[str, str]) -> ObjectInfo:
+        """What `head` told of an object, with the size that the Content-Range of its first byte tells."""
+        request = _range_request(path, 0, 1)
+
+        def attempt(deadline: Deadline) -> ObjectInfo:
+            with self._exchange.attempt(request, deadline) as body:
+                check_version(path, body.headers)
+                same = same_etag(body.headers.get("etag", ""), head.get("etag", ""))
+                return self._info(head if same else body.headers, _whole_size(body))
+
+        try:
+            return self._exchange.repeat(request, attempt)
+        except RangeNotSatisfiableError:  # an empty object has no first byte
+            return self._info(head, 0)
 
     def send_head_object(self, path: S3Path) -> Early:
         """Send the request of `head_object` now."""
@@ -126,9 +146,13 @@ class Reads:
     def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
         """What HeadObject tells, by one attempt, of the version that is on its way."""
         with self._exchange.attempt(self._head_request(path), deadline) as head:
-            if not same_etag(head.headers.get("etag", ""), etag):
-                raise IncompleteBodyError("the object was replaced before its size was known")
-            return told_size(head.headers)
+            info, size = self._info(head.headers, 0), told_size(head.headers)
+        if size is None:
+            info = self._by_first_byte(path, head.headers)
+            size = info.size
+        if not same_etag(info.etag, etag):
+            raise IncompleteBodyError("the object was replaced before its size was known")
+        return size
 
     def send_get_object(self, path: S3Path) -> Early:
         """Send the request of `get_object` now."""
@@ -220,6 +244,17 @@ class Reads:
             return
         if not same_etag(now.etag, pin.etag):
             raise replaced(path, pin.etag, now.etag, 416)
+
+
+def _whole_size(body: HTTPBody) -> int:
+    """The size of the object whose first byte was asked for."""
+    if body.status == 206 or "content-range" in body.headers:
+        size = content_range(body.headers)[2]
+    else:  # ranges are ignored: it is the whole object, which is not read
+        size = body.length
+    if size is None:
+        raise ProtocolError("neither HeadObject nor GetObject of the first byte was answered with a size")
+    return size
 
 
 def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:

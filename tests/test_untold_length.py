@@ -16,7 +16,7 @@ from fsspec_guarded_s3 import (
 )
 from tests.data import period_free
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, raw, respond
+from tests.scripted_server import Answer, Request, ScriptedServer, raw, respond, s3_error
 
 DATA = period_free(300_000, seed=9)
 READS: dict[str, Callable[[GuardedS3FileSystem], bytes]] = {
@@ -162,6 +162,93 @@ def test_an_object_that_is_replaced_before_its_size_is_known_is_read_anew() -> N
 
     with ScriptedServer(handler=answer) as server:
         assert filesystem(server.url).cat_file("bucket/key") == b"new"
+
+
+# --- HEAD without a length ---
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_size_that_head_does_not_tell_is_that_of_a_get(
+    read: Callable[[GuardedS3FileSystem], bytes], ranges: bool
+) -> None:
+    """Proxies leave the length out of what they might compress."""
+
+    def answer(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return raw(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nx-amz-meta-a: b\r\n\r\n', close=False)
+        first, _, last = request.headers.get("range", "").removeprefix("bytes=").partition("-")
+        if not last or not ranges:
+            return respond(200, DATA, etag="e")
+        piece = DATA[int(first) : int(last) + 1]
+        return respond(206, piece, etag="e", headers={"content-range": f"bytes {first}-{last}/{len(DATA)}"})
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url)
+        info = fs.info("bucket/key")
+        assert (info["size"], info["ETag"]) == (len(DATA), '"e"')
+        assert fs.metadata("bucket/key") == {"a": "b"}
+        if ranges or read is READS["cat_file"] or read is READS["cat"]:
+            assert read(fs) == DATA
+
+
+def test_an_empty_object_whose_size_head_does_not_tell() -> None:
+    def answer(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return raw(b'HTTP/1.1 200 OK\r\nETag: "e"\r\n\r\n', close=False)
+        if "range" in request.headers:
+            return s3_error(416, "InvalidRange")
+        return respond(200, b"", etag="e")
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url)
+        assert fs.info("bucket/key")["size"] == 0
+        assert fs.cat_file("bucket/key") == fs.open("bucket/key").read() == b""
+
+
+def test_an_object_that_is_replaced_before_its_size_is_told_is_the_new_one() -> None:
+    def answer(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return raw(b'HTTP/1.1 200 OK\r\nETag: "old"\r\n\r\n', close=False)
+        return respond(206, b"n", etag="new", headers={"content-range": "bytes 0-0/3"})
+
+    with ScriptedServer(handler=answer) as server:
+        info = filesystem(server.url).info("bucket/key")
+        assert (info["ETag"], info["size"]) == ('"new"', 3)
+
+
+def test_a_size_that_nobody_tells_is_an_error() -> None:
+    def answer(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return raw(b'HTTP/1.1 200 OK\r\nETag: "e"\r\n\r\n', close=False)
+        return in_chunks(b'200 OK\r\nETag: "e"\r\n', DATA)
+
+    with ScriptedServer(handler=answer) as server, pytest.raises(ProtocolError, match="size"):
+        filesystem(server.url, max_attempts=1).info("bucket/key")
+
+
+# --- chunks ---
+
+
+@pytest.mark.parametrize(
+    "size", [b"-1", b"-0", b"+5", b"0x5", b"1_0", b"", b" ", b"5 5", b"g", b"f" * 17, b"-f" * 9]
+)
+@pytest.mark.parametrize("verb", ["cat_file", "ls"])
+def test_a_chunk_whose_size_is_no_number_is_a_broken_answer(verb: str, size: bytes) -> None:
+    """At once: nobody waits for what cannot come."""
+    document = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+    def answer(request: Request) -> Answer:
+        if request.method == "HEAD":
+            return respond(200, headers={"content-length": "10"}, etag="e")
+        begin = document if verb == "ls" else b"12345"
+        whole = b"%x\r\n%b\r\n%b\r\n12345\r\n0\r\n\r\n" % (len(begin), begin, size)
+        head = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nTransfer-Encoding: chunked\r\n\r\n'
+        return raw(head + whole, close=False)
+
+    with ScriptedServer(handler=answer) as server, pytest.raises(ProtocolError, match="chunk"):
+        fs = filesystem(server.url, max_attempts=1, read_timeout=20)
+        fs.cat_file("bucket/key") if verb == "cat_file" else fs.ls("bucket")
 
 
 # --- transfer codings ---
