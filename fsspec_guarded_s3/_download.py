@@ -135,11 +135,11 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
             first = Cursor(0, min(client.options.range_size, size))
-            pin = client.reads.version_of(body)
-            begin = partial(client.reads.get_range, path, first, pin, drain, deadline, body=body)
+            begin = partial(client.reads.finish_range, path, body, first, drain, deadline)
             if first.stop == size:
                 begin()
             else:
+                pin = client.reads.version_of(body)
                 rest = _range_calls(client, path, pin, first.stop, size, drain)
                 client.scheduler.run([begin, *rest])
         if check:

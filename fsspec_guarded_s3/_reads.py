@@ -162,44 +162,65 @@ class Reads:
         return Request("GetObject", "GET", path.bucket, path.key, path.version_query, self._checksum_mode())
 
     def get_range(
-        self,
-        path: S3Path,
-        cursor: Cursor,
-        pin: ObjectInfo,
-        drain: Drain,
-        deadline: Deadline | None = None,
-        early: Early | None = None,
-        body: Body | None = None,
+        self, path: S3Path, cursor: Cursor, pin: ObjectInfo, drain: Drain, early: Early | None = None
     ) -> None:
         """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
 
-        A body that breaks is resumed at the cursor, under the same pin. The first attempt is `early`, where
-        that was sent before, or `body`, where that has been checked and has the range next.
+        A body that breaks is resumed at the cursor, under the same pin. `early` is the first attempt, where
+        that was sent before.
         Raises ObjectChangedError when the object is another version by now.
         """
         path = self.pinned(path, pin)
         begin = cursor.position
         asked = early.request if early is not None else _range_request(path, begin, cursor.stop, pin)
 
-        at_hand = [] if body is None else [body]
-
         def attempt(deadline: Deadline) -> None:
+            same = cursor.position == begin
+            request = asked if same else _range_request(path, cursor.position, cursor.stop, pin)
+            self._fill(request, path, cursor, pin, drain, deadline, early)
+
+        with self._store.lanes.enter(cursor.stop - begin, lambda: cursor.position - begin):
+            self._exchange.repeat(asked, attempt)
+
+    def finish_range(
+        self, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: Deadline
+    ) -> None:
+        """The range at `cursor`, from `body`, an answer of `get_object` that has it next.
+
+        Within `receive`, whose deadline it takes. A body that breaks is resumed at the cursor, pinned to its
+        version. It is in no lane: what has begun goes on.
+        """
+        at_hand = [body]
+
+        def attempt() -> None:
             if at_hand:
                 _drain_to_end(at_hand.pop(), cursor, drain)
                 return
-            start, stop, request = cursor.position, cursor.stop, asked
-            if start > begin:
-                request = _range_request(path, start, stop, pin)
-            with self._exchange.attempt(request, deadline, early) as answer:
-                check_pin(answer, pin.etag, path)
-                check_range(answer, start, stop, pin)
-                answer.promise(stop - start)
-                _drain_to_end(answer, cursor, drain)
+            pin = self.version_of(body)
+            pinned = self.pinned(path, pin)
+            request = _range_request(pinned, cursor.position, cursor.stop, pin)
+            self._fill(request, pinned, cursor, pin, drain, deadline)
 
+        self._store.retry.call(attempt, deadline=deadline)
+
+    def _fill(
+        self,
+        request: Request,
+        path: S3Path,
+        cursor: Cursor,
+        pin: ObjectInfo,
+        drain: Drain,
+        deadline: Deadline,
+        early: Early | None = None,
+    ) -> None:
+        """One attempt at the range at `cursor`."""
+        start, stop = cursor.position, cursor.stop
         try:
-            size = 0 if body is not None else cursor.stop - begin  # what has begun waits for no lane
-            with self._store.lanes.enter(size, lambda: cursor.position - begin):
-                self._exchange.repeat(asked, attempt, deadline)
+            with self._exchange.attempt(request, deadline, early) as body:
+                check_pin(body, pin.etag, path)
+                check_range(body, start, stop, pin)
+                body.promise(stop - start)
+                _drain_to_end(body, cursor, drain)
         except RangeNotSatisfiableError:  # the version that is pinned has this range
             self._check_unchanged(path, pin)
             raise
