@@ -73,7 +73,7 @@ def test_no_slice_outlives_a_failed_read(
         made.append(io.BytesIO(bytes(size)))
         return made[-1]
 
-    monkeypatch.setattr(_download, "_sized", sized)
+    monkeypatch.setattr(_download, "_zeros", sized)
 
     def answer(request: Request) -> Answer:
         if request.method == "HEAD":
