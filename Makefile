@@ -17,7 +17,7 @@ test: $(VENV)/.test
 # Four faults and a rival at every step, also where there are parts: some ten minutes.
 .PHONY: explore
 explore: $(VENV)/.test
-	GUARDED_S3_EXPLORE=all $(PY) -m pytest -n 2 --dist worksteal tests/test_explore.py
+	GUARDED_S3_EXPLORE=all $(PY) -m pytest -n 2 --dist worksteal tests/explore/test_explore.py
 
 check: $(VENV)/.test
 	$(PY) -m ruff check .

@@ -6,9 +6,10 @@ import fsspec
 
 # First, because they load botocore and urllib3: at the end of a long chain of imports CPython 3.11 maps and
 # unmaps a piece of its stack for every call that crosses its border, thousands of times, a fifth of all.
-from . import _session, _transport  # noqa: F401
-from ._bodies import FileChangedError
-from ._errors import (
+from ._auth import session as _session  # noqa: F401
+from ._http import transport as _transport  # noqa: F401
+from ._values.bodies import FileChangedError
+from .errors import (
     AccessDeniedError,
     BucketExistsError,
     ChecksumMismatchError,
@@ -40,7 +41,7 @@ from ._errors import (
     TransportError,
     WriteOutcomeUnknownError,
 )
-from ._filesystem import GuardedS3FileSystem
+from .filesystem import GuardedS3FileSystem
 
 __all__ = [
     "AccessDeniedError",

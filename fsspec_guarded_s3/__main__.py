@@ -9,7 +9,7 @@ import sys
 def main() -> int:
     """Run the command line, or say what it needs."""
     try:
-        from ._cli import main as run
+        from ._cli.commands import main as run
     except ModuleNotFoundError as error:
         if error.name not in ("click", "tqdm"):
             raise

@@ -13,7 +13,7 @@ over when any work around it is. What sets the flag:
 - `close()` and `del` of readers and writers end the blocks and parts on their way: whoever drops a
   `_threads.Task` gives it up;
 - the end of the process ends what is done in the background (`_threads.end_background`), and bounds the
-  aborts of uploads (`_aborting.finish`);
+  aborts of uploads (`_write.aborting.finish`);
 - a time limit (`Work.limit`).
 
 Whoever ends work waits until no thread uses what is the caller's any more. A few calls of the system cannot

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fsspec_guarded_s3 import _aborting, _store_facts
+from fsspec_guarded_s3._s3 import store_facts
+from fsspec_guarded_s3._write import aborting
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
 
 _in_main_thread = threading.current_thread() is threading.main_thread()
@@ -48,13 +49,13 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 @pytest.fixture(autouse=True)
 def nothing_is_known_of_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found out is kept by host, port and bucket, and the system gives a port out again."""
-    monkeypatch.setattr(_store_facts, "_all", {})
+    monkeypatch.setattr(store_facts, "_all", {})
 
 
 @pytest.fixture(autouse=True)
 def uploads_are_aborted_before_the_test_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is. test_ended_work.py tests how long it is waited for."""
-    monkeypatch.setattr(_aborting, "PATIENCE", 10.0)
+    monkeypatch.setattr(aborting, "PATIENCE", 10.0)
 
 
 @pytest.fixture(scope="session")

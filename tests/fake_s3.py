@@ -113,8 +113,8 @@ class FakeS3:
     `fault(request, fake)` is asked before a request is applied, `after(request, reply)` when it was: an
     answer of theirs goes out instead, so `after=lambda request, reply: close()` loses a response.
     `ignore_conditions` and `ignore_range` make a store that answers 200 and does as it likes; `ignored` are
-    the guards that it ignores, by their names in `_probe.Guards`. `drops_tags` makes one that loses the tags
-    of copies with other metadata and of uploads in parts.
+    the guards that it ignores, by their names in `_write.guards.Guards`. `drops_tags` makes one that loses
+    the tags of copies with other metadata and of uploads in parts.
     `etag_override` is the ETag that GET responses (not HEAD's) claim. `replay_ok` answers a repeated
     Complete as AWS does, instead of with NoSuchUpload. `min_part_size` is the least size of a part
     that is not the last. `refuse_delete(key)` is the code with which DeleteObjects answers for a key.

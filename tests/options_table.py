@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._attributes import NONE
-from fsspec_guarded_s3._options import MIB, About, Options
-from fsspec_guarded_s3._s3fs_options import CLIENT, CONFIG, OPTIONS, RETRIES, S3, Rule
-from fsspec_guarded_s3._settings import SETTINGS
+from fsspec_guarded_s3._auth.settings import SETTINGS
+from fsspec_guarded_s3._values.attributes import NONE
+from fsspec_guarded_s3._values.s3fs_options import CLIENT, CONFIG, OPTIONS, RETRIES, S3, Rule
+from fsspec_guarded_s3.options import MIB, About, Options
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "options.md"
 FACADE = Path(inspect.getfile(GuardedS3FileSystem))

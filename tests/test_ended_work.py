@@ -22,10 +22,13 @@ from typing import Any
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import AccessDeniedError, _aborting, _listing_cache, _upload, _work
+from fsspec_guarded_s3 import AccessDeniedError, _work
 from fsspec_guarded_s3._forks import PerProcess
-from fsspec_guarded_s3._models import Condition
-from fsspec_guarded_s3._paths import S3Path
+from fsspec_guarded_s3._fs import listing_cache
+from fsspec_guarded_s3._values.models import Condition
+from fsspec_guarded_s3._values.paths import S3Path
+from fsspec_guarded_s3._write import aborting
+from fsspec_guarded_s3._write import upload as _upload
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, delay, eventually, s3_error, stall, trickle
@@ -38,7 +41,7 @@ PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 
 @pytest.fixture(autouse=True)
 def as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_aborting, "PATIENCE", 0.5)
+    monkeypatch.setattr(aborting, "PATIENCE", 0.5)
 
 
 class Store:
@@ -539,10 +542,10 @@ def _locks_of(found: list[Any]) -> Iterator[Any]:
 def test_there_is_one_registry_of_what_a_fork_renews() -> None:
     """And each lock that outlives a call is made by what that registry calls."""
     folder = Path(fsspec_guarded_s3.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert ("register_at_fork" in text) == (path.name == "_forks.py"), path.name
-        if "renew_after_fork(" in text or path.name in ("_demo.py", "_aborting.py"):
+        if "renew_after_fork(" in text or path.name in ("demo.py", "aborting.py"):
             continue
         for node in ast.walk(ast.parse(text)):
             made = isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("threading.")
@@ -631,7 +634,7 @@ def test_writes_drop_listings_while_filesystems_come_and_go() -> None:
         for _ in range(10):
             filesystem("http://127.0.0.1:9", use_listings_cache=True)
 
-    _churned(change, lambda: _listing_cache.forget("bucket", "key"))
+    _churned(change, lambda: listing_cache.forget("bucket", "key"))
 
 
 # --- the flag itself ---

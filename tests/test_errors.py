@@ -11,8 +11,8 @@ import botocore.session
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3Error, ResponseError, ServerError, ThrottledError, _errors
-from fsspec_guarded_s3._error_codes import BY_CODE, error_class, error_message
+from fsspec_guarded_s3 import GuardedS3Error, ResponseError, ServerError, ThrottledError, errors
+from fsspec_guarded_s3._s3.error_codes import BY_CODE, error_class, error_message
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, close, s3_error
@@ -66,7 +66,7 @@ def test_every_error_is_public_and_listed_here() -> None:
     names = {kind.__name__ for kind in KINDS}
     assert names == set(BUILTINS)
     assert names <= set(fsspec_guarded_s3.__all__)
-    assert names == {name for name in vars(_errors) if name.endswith("Error") and name[0] != "_"}
+    assert names == {name for name in vars(errors) if name.endswith("Error") and name[0] != "_"}
 
 
 @every_error
@@ -240,7 +240,7 @@ def test_no_secret_is_in_the_repr_of_a_request() -> None:
     fake = FakeS3("bucket")
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, token="SESSIONTOKEN")
-        from fsspec_guarded_s3._models import Request
+        from fsspec_guarded_s3._values.models import Request
 
         wire = fs._client.store.signer.sign(Request("GetObject", "GET", "bucket", "key"))
     assert wire.headers["x-amz-security-token"] == "SESSIONTOKEN"

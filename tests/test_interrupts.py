@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fsspec_guarded_s3 import _threads, _work
-from fsspec_guarded_s3._lanes import AT_FIRST, LARGE, Lanes
+from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem

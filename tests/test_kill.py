@@ -18,9 +18,9 @@ import pytest
 
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
+from tests.file_systems import offers_nameless
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, eventually
-from tests.test_local_files import offers_nameless
 
 OLD, NEW = period_free(7 * MIB, seed=1), period_free(12 * MIB, seed=2)
 # Create, 3 parts, Complete; HEAD, 7 ranges; of each of two files: Create, 2 parts; then part 3 and Complete.

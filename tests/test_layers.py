@@ -1,6 +1,8 @@
-"""The layers: imports go downward only, and each foreign library has one importer."""
+"""The architecture: imports go downward by folder and in no circle, and a library has its few importers."""
 
 import ast
+import graphlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,451 +10,161 @@ import pytest
 import fsspec_guarded_s3
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
-LAYERS = (
-    {
-        "_paths",
-        "_keywords",
-        "_options",
-        "_parameters",
-        "_s3fs_options",
-        "_s3fs_names",
-        "_attributes",
-        "_attribute_values",
-        "_models",
-        "_errors",
-        "_error_codes",
-        "_bodies",
-        "_checksums",
-        "_deadline",
-        "_work",
-        "_forks",
-    },
-    {
-        "_xml",
-        "_encryption",
-        "_headers",
-        "_session",
-        "_settings",
-        "_endpoints",
-        "_sigv4",
-        "_sigv4a",
-        "_operations",
-        "_signing",
-        "_channel",
-        "_connect",
-        "_http",
-        "_lanes",
-        "_sending",
-        "_transport",
-        "_trust",
-        "_retry",
-    },
-    {
-        "_client",
-        "_checks",
-        "_deletions",
-        "_early",
-        "_listings",
-        "_reads",
-        "_refusals",
-        "_scheduler",
-        "_store",
-        "_writes",
-        "_multipart",
-        "_pages",
-        "_pinned",
-        "_buckets",
-        "_corrections",
-        "_exchange",
-        "_express",
-        "_subresources",
-        "_threads",
-        "_store_facts",
-        "_optional_headers",
-    },
-    {
-        "_reader",
-        "_prefetch",
-        "_blocks",
-        "_download",
-        "_writer",
-        "_endings",
-        "_compressed_writer",
-        "_text_writer",
-        "_upload",
-        "_dropped_tags",
-        "_outcome",
-        "_aborting",
-        "_parts",
-        "_sources",
-        "_resume",
-        "_copy_in_parts",
-        "_copying",
-        "_exact_delete",
-        "_batches",
-        "_path_rules",
-        "_ranges",
-        "_probe",
-        "_setting",
-        "_trials",
-        "_temporary_objects",
-        "_transaction",
-        "_source_file",
-        "_spool",
-        "_target_file",
-    },
-    {
-        "_filesystem",
-        "_opening",
-        "_bucket_verbs",
-        "_content_reader",
-        "_content_writer",
-        "_copy_many",
-        "_directories",
-        "_downloads",
-        "_gathering",
-        "_metadata",
-        "_object_copy",
-        "_object_headers",
-        "_patterns",
-        "_signed_urls",
-        "_transfer",
-        "_trees",
-        "_uploads",
-        "_janitor",
-        "_placement",
-        "_removal",
-        "_selection",
-        "_versions",
-        "_listing",
-        "_listing_cache",
-        "_mapping",
-        "_rows",
-    },
-    {"__init__", "__main__", "_cli", "_arguments", "_failures", "_transfers", "_demo", "_doctor", "_upath"},
+# From top to bottom. A folder or a module of the root imports what stands in a line below its own.
+ORDER = (
+    {"__main__"},
+    {"_cli", "integrations"},
+    {"__init__"},
+    {"filesystem"},
+    {"_fs"},
+    {"_read", "_write"},
+    {"_s3"},
+    {"_auth", "_http"},
+    {"options"},
+    {"_values"},
+    {"errors", "_threads"},
+    {"_work"},
+    {"_forks"},
 )
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-WITHIN = {
-    ("_buckets", "_optional_headers"),
-    ("_buckets", "_store"),
-    ("_checks", "_optional_headers"),
-    ("_checks", "_store"),
-    ("_checks", "_store_facts"),
-    ("_client", "_checks"),
-    ("_client", "_deletions"),
-    ("_client", "_listings"),
-    ("_client", "_reads"),
-    ("_client", "_scheduler"),
-    ("_client", "_store"),
-    ("_client", "_writes"),
-    ("_corrections", "_optional_headers"),
-    ("_corrections", "_store"),
-    ("_deletions", "_exchange"),
-    ("_deletions", "_optional_headers"),
-    ("_deletions", "_refusals"),
-    ("_deletions", "_store"),
-    ("_exchange", "_early"),
-    ("_exchange", "_refusals"),
-    ("_exchange", "_store"),
-    ("_listings", "_exchange"),
-    ("_listings", "_pages"),
-    ("_listings", "_scheduler"),
-    ("_listings", "_store"),
-    ("_listings", "_threads"),
-    ("_multipart", "_checks"),
-    ("_reads", "_checks"),
-    ("_reads", "_early"),
-    ("_reads", "_exchange"),
-    ("_reads", "_pinned"),
-    ("_reads", "_scheduler"),
-    ("_reads", "_store"),
-    ("_scheduler", "_store"),
-    ("_scheduler", "_threads"),
-    ("_store", "_express"),
-    ("_store", "_store_facts"),
-    ("_subresources", "_optional_headers"),
-    ("_writes", "_checks"),
-    ("_writes", "_exchange"),
-    ("_writes", "_optional_headers"),
-    ("_models", "_errors"),
-    ("_work", "_forks"),
-    ("_models", "_bodies"),
-    ("_models", "_checksums"),
-    ("_attribute_values", "_checksums"),
-    ("_checksums", "_bodies"),
-    ("_checksums", "_errors"),
-    ("_error_codes", "_errors"),
-    ("_options", "_s3fs_options"),
-    ("_attribute_values", "_models"),
-    ("_attributes", "_attribute_values"),
-    ("_attributes", "_keywords"),
-    ("_options", "_attributes"),
-    ("_subresources", "_exchange"),
-    ("_client", "_subresources"),
-    ("_endpoints", "_session"),
-    ("_endpoints", "_settings"),
-    ("_session", "_settings"),
-    ("_signing", "_settings"),
-    ("_sigv4", "_endpoints"),
-    ("_signing", "_session"),
-    ("_signing", "_endpoints"),
-    ("_signing", "_sigv4"),
-    ("_signing", "_sigv4a"),
-    ("_signing", "_operations"),
-    ("_sigv4a", "_endpoints"),
-    ("_sigv4a", "_sigv4"),
-    ("_operations", "_session"),
-    ("_exchange", "_corrections"),
-    ("_exchange", "_store_facts"),
-    ("_exchange", "_optional_headers"),
-    ("_transport", "_http"),
-    ("_transport", "_channel"),
-    ("_transport", "_connect"),
-    ("_transport", "_lanes"),
-    ("_transport", "_sending"),
-    ("_transport", "_trust"),
-    ("_connect", "_channel"),
-    ("_connect", "_http"),
-    ("_sending", "_channel"),
-    ("_sending", "_http"),
-    ("_http", "_channel"),
-    ("_multipart", "_exchange"),
-    ("_buckets", "_exchange"),
-    ("_multipart", "_pages"),
-    ("_client", "_multipart"),
-    ("_client", "_exchange"),
-    ("_client", "_buckets"),
-    ("_reader", "_download"),
-    ("_reader", "_prefetch"),
-    ("_reader", "_blocks"),
-    ("_upload", "_probe"),
-    ("_upload", "_dropped_tags"),
-    ("_upload", "_outcome"),
-    ("_outcome", "_probe"),
-    ("_outcome", "_aborting"),
-    ("_dropped_tags", "_setting"),
-    ("_probe", "_trials"),
-    ("_setting", "_probe"),
-    ("_trials", "_temporary_objects"),
-    ("_parts", "_upload"),
-    ("_upload", "_aborting"),
-    ("_copying", "_download"),
-    ("_copying", "_parts"),
-    ("_copying", "_probe"),
-    ("_copying", "_upload"),
-    ("_exact_delete", "_probe"),
-    ("_parts", "_spool"),
-    ("_sources", "_parts"),
-    ("_sources", "_source_file"),
-    ("_sources", "_upload"),
-    ("_resume", "_parts"),
-    ("_resume", "_source_file"),
-    ("_resume", "_sources"),
-    ("_resume", "_upload"),
-    ("_copy_in_parts", "_download"),
-    ("_copy_in_parts", "_spool"),
-    ("_copy_in_parts", "_upload"),
-    ("_copying", "_copy_in_parts"),
-    ("_target_file", "_source_file"),
-    ("_download", "_target_file"),
-    ("_writer", "_parts"),
-    ("_writer", "_upload"),
-    ("_writer", "_endings"),
-    ("_compressed_writer", "_endings"),
-    ("_compressed_writer", "_writer"),
-    ("_text_writer", "_compressed_writer"),
-    ("_text_writer", "_endings"),
-    ("_text_writer", "_writer"),
-    ("_transaction", "_endings"),
-    ("_transaction", "_writer"),
-    ("_transaction", "_upload"),
-    ("_ranges", "_download"),
-    ("__main__", "_cli"),
-    ("_cli", "_arguments"),
-    ("_cli", "_failures"),
-    ("_cli", "_transfers"),
-    ("_cli", "_demo"),
-    ("_cli", "_doctor"),
-    ("_arguments", "_transfers"),
-    ("_content_reader", "_gathering"),
-    ("_content_reader", "_object_headers"),
-    ("_content_reader", "_selection"),
-    ("_content_writer", "_gathering"),
-    ("_content_writer", "_object_headers"),
-    ("_copy_many", "_listing"),
-    ("_copy_many", "_object_copy"),
-    ("_copy_many", "_object_headers"),
-    ("_copy_many", "_placement"),
-    ("_copy_many", "_removal"),
-    ("_copy_many", "_selection"),
-    ("_downloads", "_content_reader"),
-    ("_downloads", "_directories"),
-    ("_downloads", "_listing"),
-    ("_downloads", "_object_headers"),
-    ("_downloads", "_placement"),
-    ("_downloads", "_selection"),
-    ("_downloads", "_transfer"),
-    ("_filesystem", "_bucket_verbs"),
-    ("_filesystem", "_content_reader"),
-    ("_filesystem", "_content_writer"),
-    ("_filesystem", "_copy_many"),
-    ("_filesystem", "_downloads"),
-    ("_filesystem", "_janitor"),
-    ("_filesystem", "_listing"),
-    ("_filesystem", "_listing_cache"),
-    ("_filesystem", "_mapping"),
-    ("_filesystem", "_metadata"),
-    ("_filesystem", "_object_copy"),
-    ("_filesystem", "_object_headers"),
-    ("_filesystem", "_opening"),
-    ("_filesystem", "_patterns"),
-    ("_filesystem", "_removal"),
-    ("_filesystem", "_rows"),
-    ("_filesystem", "_selection"),
-    ("_filesystem", "_signed_urls"),
-    ("_filesystem", "_trees"),
-    ("_filesystem", "_uploads"),
-    ("_filesystem", "_versions"),
-    ("_janitor", "_rows"),
-    ("_listing", "_directories"),
-    ("_listing", "_listing_cache"),
-    ("_listing", "_rows"),
-    ("_listing", "_versions"),
-    ("_listing_cache", "_rows"),
-    ("_metadata", "_object_copy"),
-    ("_metadata", "_object_headers"),
-    ("_metadata", "_trees"),
-    ("_object_copy", "_directories"),
-    ("_object_copy", "_listing"),
-    ("_object_copy", "_object_headers"),
-    ("_opening", "_directories"),
-    ("_opening", "_listing"),
-    ("_opening", "_object_headers"),
-    ("_opening", "_rows"),
-    ("_patterns", "_listing"),
-    ("_patterns", "_rows"),
-    ("_patterns", "_trees"),
-    ("_placement", "_patterns"),
-    ("_placement", "_selection"),
-    ("_removal", "_directories"),
-    ("_removal", "_gathering"),
-    ("_removal", "_listing"),
-    ("_removal", "_patterns"),
-    ("_removal", "_selection"),
-    ("_removal", "_versions"),
-    ("_selection", "_directories"),
-    ("_selection", "_gathering"),
-    ("_selection", "_listing"),
-    ("_selection", "_patterns"),
-    ("_selection", "_rows"),
-    ("_selection", "_trees"),
-    ("_trees", "_directories"),
-    ("_trees", "_listing"),
-    ("_trees", "_listing_cache"),
-    ("_trees", "_rows"),
-    ("_uploads", "_listing"),
-    ("_uploads", "_object_headers"),
-    ("_uploads", "_placement"),
-    ("_uploads", "_selection"),
-    ("_uploads", "_transfer"),
-    ("_versions", "_rows"),
-    ("_exact_delete", "_batches"),
+RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
+FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+# Foreign libraries, and the folders or modules that import them.
+IMPORTERS = {
+    "botocore": {"_auth", "_http.trust"},
+    "urllib3": {"_http"},
+    "tenacity": {"_s3.retry"},
+    "awscrt": {"_values.checksums", "_auth.sigv4a"},
+    "isal": {"_values.checksums"},
+    "fsspec": {"__init__", "filesystem", "_fs", "_read", "_write.compressed_writer", "_cli", "integrations"},
+    "upath": {"integrations.upath"},
+    "click": {"_cli"},
+    # The doctor tries the steps before HTTP one by one, with sockets of its own.
+    "socket": {"_http", "_cli.doctor"},
+    "ssl": {"_http", "_cli.doctor"},
+    "select": {"_http"},
+    "http": {"_http"},
 }
-ONLY = {
-    "botocore": {"_session", "_endpoints", "_sigv4", "_signing", "_trust"},
-    "urllib3": {"_transport", "_connect"},
-    "tenacity": {"_retry"},
-    "awscrt": {"_checksums", "_sigv4a"},
-    "isal": {"_checksums"},
-    "fsspec": {
-        "__init__",
-        "_blocks",
-        "_cli",
-        "_compressed_writer",
-        "_demo",
-        "_downloads",
-        "_filesystem",
-        "_listing",
-        "_listing_cache",
-        "_mapping",
-        "_opening",
-        "_path_rules",
-        "_patterns",
-        "_placement",
-        "_prefetch",
-        "_reader",
-        "_selection",
-        "_transaction",
-        "_transfers",
-        "_upath",
-        "_uploads",
-    },
-    "upath": {"_upath"},
-    "click": {"_cli", "_arguments", "_failures"},
-}
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+NOT_USED = {"requests", "httpx", "aiohttp", "boto3", "s3transfer"}
+WIRE = {"_auth", "_http", "_s3.xml", "_s3.headers", "_s3.encryption", "_s3.retry"}
 
 
-def imports(module: str) -> tuple[set[str], set[str]]:
-    """What a module imports, anywhere in it: from this package, and the packages of the rest."""
+def _name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = sorted(map(_name_of, PACKAGE.rglob("*.py")))
+
+
+def unit(module: str) -> str:
+    """The folder of a module, or itself where it is in the root."""
+    return module.partition(".")[0]
+
+
+def is_in(module: str, names: set[str]) -> bool:
+    """Whether a module, or its folder, is among `names`."""
+    return module in names or unit(module) in names
+
+
+@cache
+def imports(module: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What a module imports, anywhere in it: modules of this package, and the roots of the rest.
+
+    That includes what is imported for type checkers only: a circle of types is a circle for a reader.
+    """
     own: set[str] = set()
     foreign: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             foreign |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            own |= {node.module} if node.module else {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            foreign.add(node.module or "")
-    roots = {name.partition(".")[0] for name in foreign}
-    absolute = {name for name in foreign if name.partition(".")[0] == PACKAGE.name}
-    own |= {name.partition(".")[2] or "__init__" for name in absolute}
-    return own, roots
+            origin = _origin(module, node)
+            if origin is None:
+                foreign.add(node.module or "")
+            else:
+                own |= {_module_at(f"{origin}.{alias.name}".lstrip("."), origin) for alias in node.names}
+    assert not [name for name in foreign if name.partition(".")[0] == PACKAGE.name], "by its full name"
+    return frozenset(own - {module}), frozenset(name.partition(".")[0] for name in foreign)
+
+
+def _origin(module: str, node: ast.ImportFrom) -> str | None:
+    """Where `from ... import` looks, within the package ("" is its root); None outside of it."""
+    if not node.level:
+        return None
+    base = module.split(".")[: -node.level]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _module_at(name: str, origin: str) -> str:
+    """The module of a name: a module itself, or that which defines it."""
+    if name in MODULES:
+        return name
+    return origin if origin in MODULES else f"{origin}.__init__".lstrip(".")
 
 
 def test_modules_are_found() -> None:
     """The tests below would hold for no modules too."""
-    assert {"_client", "_transport", "_filesystem", "__init__"} <= set(MODULES)
-    assert "_errors" in imports("_reads")[0]
+    assert {"_s3.client", "_http.transport", "filesystem", "__init__", "_s3.__init__"} <= set(MODULES)
+    assert {"options", "errors", "_values.models", "_http.timed_socket"} <= imports("_http.transport")[0]
+    assert "botocore" in imports("_auth.session")[1]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_module_has_a_layer(module: str) -> None:
-    assert module in LEVEL
+def test_each_folder_and_each_module_of_the_root_has_its_place() -> None:
+    assert {unit(module) for module in MODULES} == set(RANK)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_downward_only(module: str) -> None:
-    own, _ = imports(module)
-    upward = {
-        name
-        for name in own
-        if LEVEL[name] > LEVEL[module] or (LEVEL[name] == LEVEL[module] and (module, name) not in WITHIN)
-    }
-    assert not upward
+    here = unit(module)
+    others = {name for name in imports(module)[0] if unit(name) != here}
+    assert {name for name in others if RANK[unit(name)] <= RANK[here]} == set()
 
 
-@pytest.mark.parametrize("module", sorted((LAYERS[3] | LAYERS[4]) & set(MODULES)))
-def test_upper_layers_do_not_import_the_wire(module: str) -> None:
-    """Files and verbs know the client, and nothing of XML, signatures, sockets and retries."""
-    assert not imports(module)[0] & LAYERS[1]
+def test_no_circle_of_modules() -> None:
+    graphlib.TopologicalSorter({module: imports(module)[0] for module in MODULES}).prepare()
 
 
-@pytest.mark.parametrize("library", sorted(ONLY))
-def test_library_is_imported_where_it_belongs_only(library: str) -> None:
+def test_the_longest_path_through_folders_is_six() -> None:
+    below: dict[str, set[str]] = {name: set() for name in RANK}
+    for module in MODULES:
+        below[unit(module)] |= {unit(name) for name in imports(module)[0]} - {unit(module)}
+
+    @cache
+    def longest(name: str) -> int:
+        return (name in FOLDERS) + max(map(longest, below[name]), default=0)
+
+    assert max(map(longest, below)) <= 6
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if RANK[unit(name)] in (3, 4, 5)])
+def test_verbs_and_files_do_not_import_the_wire(module: str) -> None:
+    """They know the client, and nothing of XML, signatures, sockets and retries."""
+    assert {name for name in imports(module)[0] if is_in(name, WIRE)} == set()
+
+
+@pytest.mark.parametrize("library", sorted(IMPORTERS))
+def test_a_library_is_imported_where_it_belongs_only(library: str) -> None:
     importers = {module for module in MODULES if library in imports(module)[1]}
     assert importers
-    assert importers <= ONLY[library]
+    assert {module for module in importers if not is_in(module, IMPORTERS[library])} == set()
+    unused = {name for name in IMPORTERS[library] if not any(is_in(module, {name}) for module in importers)}
+    assert unused == set()
 
 
-def test_no_module_does_http_beside_the_transport() -> None:
-    """The doctor tries the steps before HTTP one by one, with sockets of its own."""
-    clients = {"http", "socket", "ssl", "select", "requests", "httpx", "aiohttp", "boto3"}
-    assert {module for module in MODULES if imports(module)[1] & clients} == {
-        "_channel",
-        "_connect",
-        "_http",
-        "_transport",
-        "_trust",
-        "_doctor",
-    }
+def test_other_clients_are_not_imported() -> None:
+    assert {module for module in MODULES if imports(module)[1] & NOT_USED} == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_says_what_it_is_for(folder: str) -> None:
+    """In 5 to 20 lines, with its neighbours; and importing it runs nothing."""
+    tree = ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))
+    said = ast.get_docstring(tree) or ""
+    assert 5 <= len(said.splitlines()) <= 20
+    assert [word for word in ("Imported by:", "Imports:", "Never imports:") if word not in said] == []
+    assert len(tree.body) == 1
+
+
+def test_the_root_is_public_but_for_what_works() -> None:
+    """And within a folder, which is private itself, no name begins with an underscore."""
+    private = {module for module in MODULES if module.rpartition(".")[2].startswith("_")}
+    assert {module for module in private if not module.endswith("__")} == {"_forks", "_threads", "_work"}

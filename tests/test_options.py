@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._options import (
+from fsspec_guarded_s3._values.s3fs_options import OPTIONS
+from fsspec_guarded_s3.options import (
     FSSPEC_OPTIONS,
     MAX_PART_SIZE,
     MAX_PARTS,
@@ -17,7 +18,6 @@ from fsspec_guarded_s3._options import (
     OtherOptions,
     part_size_for,
 )
-from fsspec_guarded_s3._s3fs_options import OPTIONS
 from tests import options_table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from fsspec_guarded_s3._options import Options
+from fsspec_guarded_s3.options import Options
 from tests import documents, options_table
 from tests.servers import MotoServer
 from tests.stores import new_store

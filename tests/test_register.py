@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, register
-from fsspec_guarded_s3._paths import PROTOCOLS
+from fsspec_guarded_s3._values.paths import PROTOCOLS
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import ScriptedServer
 

@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._options import Options
+from fsspec_guarded_s3.options import Options
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, close, s3_error

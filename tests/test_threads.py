@@ -9,11 +9,11 @@ from types import FrameType
 import pytest
 
 from fsspec_guarded_s3 import _threads
-from fsspec_guarded_s3._client import S3Client
-from fsspec_guarded_s3._options import Options
-from fsspec_guarded_s3._store import Store
+from fsspec_guarded_s3._s3.client import S3Client
+from fsspec_guarded_s3._s3.store import Store
 from fsspec_guarded_s3._threads import Task, run_all
 from fsspec_guarded_s3._work import Work, check
+from fsspec_guarded_s3.options import Options
 
 
 def client(round_trip: float) -> S3Client:

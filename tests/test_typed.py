@@ -16,11 +16,13 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3FileSystem, _parameters, _rows
-from fsspec_guarded_s3._attribute_values import BUCKET_ACLS, CANNED_ACLS, ENCRYPTIONS
-from fsspec_guarded_s3._attributes import _TOLD, PARAMETERS
-from fsspec_guarded_s3._models import ListedObject, ObjectInfo, ObjectVersion
-from fsspec_guarded_s3._paths import S3Path
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._fs import rows
+from fsspec_guarded_s3._values import parameters
+from fsspec_guarded_s3._values.attribute_values import BUCKET_ACLS, CANNED_ACLS, ENCRYPTIONS
+from fsspec_guarded_s3._values.attributes import _TOLD, PARAMETERS
+from fsspec_guarded_s3._values.models import ListedObject, ObjectInfo, ObjectVersion
+from fsspec_guarded_s3._values.paths import S3Path
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 PROGRAMS = Path(__file__).parent / "typed"
@@ -161,12 +163,12 @@ def test_the_parameters_of_s3_are_those_that_are_checked() -> None:
     access = {name for name, item in PARAMETERS.items() if item.kind == "access"}
     of_copies = {name for name, item in PARAMETERS.items() if item.kind == "copy"}
     of_copies |= {name for name in access if name.startswith(("CopySource", "ExpectedSource"))}
-    assert set(_parameters.Reading.__annotations__) == access - of_copies
-    assert set(_parameters.Writing.__annotations__) == set(PARAMETERS) - of_copies
-    assert set(_parameters.Copying.__annotations__) == set(PARAMETERS)
+    assert set(parameters.Reading.__annotations__) == access - of_copies
+    assert set(parameters.Writing.__annotations__) == set(PARAMETERS) - of_copies
+    assert set(parameters.Copying.__annotations__) == set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name, hint", get_type_hints(_parameters.Copying).items())
+@pytest.mark.parametrize("name, hint", get_type_hints(parameters.Copying).items())
 def test_the_words_of_a_parameter_are_those_that_are_accepted(name: str, hint: Any) -> None:
     words = _words(hint)
     for word in words:
@@ -177,9 +179,9 @@ def test_the_words_of_a_parameter_are_those_that_are_accepted(name: str, hint: A
 
 
 def test_all_words_are_there() -> None:
-    hints = get_type_hints(_parameters.Writing)
+    hints = get_type_hints(parameters.Writing)
     assert set(_words(hints["ACL"])) == set(CANNED_ACLS)
-    assert set(_words(_parameters.BucketAcl)) == set(BUCKET_ACLS)
+    assert set(_words(parameters.BucketAcl)) == set(BUCKET_ACLS)
     assert set(_words(hints["ServerSideEncryption"])) == set(ENCRYPTIONS)
 
 
@@ -191,11 +193,11 @@ def _words(hint: Any) -> list[str]:
 @pytest.mark.parametrize(
     "each, verb",
     [
-        (_parameters.CatEach, GuardedS3FileSystem.cat_file),
-        (_parameters.GetEach, GuardedS3FileSystem.get_file),
-        (_parameters.PipeEach, GuardedS3FileSystem.pipe_file),
-        (_parameters.PutEach, GuardedS3FileSystem.put_file),
-        (_parameters.CopyEach, GuardedS3FileSystem.cp_file),
+        (parameters.CatEach, GuardedS3FileSystem.cat_file),
+        (parameters.GetEach, GuardedS3FileSystem.get_file),
+        (parameters.PipeEach, GuardedS3FileSystem.pipe_file),
+        (parameters.PutEach, GuardedS3FileSystem.put_file),
+        (parameters.CopyEach, GuardedS3FileSystem.cp_file),
     ],
 )
 def test_a_verb_for_many_hands_on_what_the_verb_for_one_takes(each: Any, verb: Callable[..., Any]) -> None:
@@ -206,13 +208,13 @@ def test_a_verb_for_many_hands_on_what_the_verb_for_one_takes(each: Any, verb: C
 
 
 def test_rows_have_the_keys_that_are_declared() -> None:
-    listed = _rows.listed_row("bucket", ListedObject("key", 1, '"e"', datetime.now(), "STANDARD"))
-    assert set(listed) == _rows.ListedInfo.__required_keys__
-    assert set(_rows.directory_row("bucket")) < _rows.ListedInfo.__required_keys__
+    listed = rows.listed_row("bucket", ListedObject("key", 1, '"e"', datetime.now(), "STANDARD"))
+    assert set(listed) == rows.ListedInfo.__required_keys__
+    assert set(rows.directory_row("bucket")) < rows.ListedInfo.__required_keys__
     version = ObjectVersion("key", "id", True, 1, '"e"', datetime.now(), "STANDARD", False)
-    assert set(_rows.version_row("bucket", version)) == _rows.VersionInfo.__required_keys__
-    assert set(version.details()) == _rows.VersionDetails.__required_keys__
+    assert set(rows.version_row("bucket", version)) == rows.VersionInfo.__required_keys__
+    assert set(version.details()) == rows.VersionDetails.__required_keys__
     headers = {header: "1" for header in _TOLD}
-    row = _rows.object_row(S3Path("bucket", "key"), ObjectInfo('"e"', 1, headers=headers))
-    assert _rows.Info.__required_keys__ <= set(row)
-    assert set(row) | {"CreationDate"} == set(_rows.Info.__annotations__)
+    row = rows.object_row(S3Path("bucket", "key"), ObjectInfo('"e"', 1, headers=headers))
+    assert rows.Info.__required_keys__ <= set(row)
+    assert set(row) | {"CreationDate"} == set(rows.Info.__annotations__)

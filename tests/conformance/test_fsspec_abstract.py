@@ -1,6 +1,6 @@
 """The filesystem must pass fsspec's abstract tests, none of which is skipped; S3 has no empty directories.
 
-That of mv tries the local filesystem only: ours is in tests/test_bulk.py and tests/test_directories.py.
+That of mv tries the local filesystem only: ours is in tests/fs/test_bulk.py and tests/fs/test_directories.py.
 """
 
 from fsspec.tests import abstract

@@ -4,7 +4,7 @@ A fingerprint covers every frame of the call - the code, the place in it, all lo
 lead to - and the exceptions that are being handled. Whatever is not known here is an error and not ignored.
 Left out is what cannot make a difference: the client with its options, locks, loggers, and the retry budget,
 which lasts for a hundred retries. Out of sight is the interpreter's own stack of intermediate values, such
-as the iterator of a `for`; its loop variable is seen. tests/test_explore.py proves that it is enough.
+as the iterator of a `for`; its loop variable is seen. tests/explore/test_explore.py proves that it is enough.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from typing import Any
 from fsspec.callbacks import Callback
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._checks import Checks
-from fsspec_guarded_s3._client import S3Client
-from fsspec_guarded_s3._deletions import Deletions
-from fsspec_guarded_s3._exchange import Exchange
-from fsspec_guarded_s3._listings import Listings
-from fsspec_guarded_s3._multipart import Multipart
-from fsspec_guarded_s3._reads import Reads
-from fsspec_guarded_s3._retry import RetryPolicy
-from fsspec_guarded_s3._scheduler import Scheduler
-from fsspec_guarded_s3._store import Store
-from fsspec_guarded_s3._subresources import Subresources
-from fsspec_guarded_s3._writes import Writes
+from fsspec_guarded_s3._s3.checks import Checks
+from fsspec_guarded_s3._s3.client import S3Client
+from fsspec_guarded_s3._s3.deletions import Deletions
+from fsspec_guarded_s3._s3.exchange import Exchange
+from fsspec_guarded_s3._s3.listings import Listings
+from fsspec_guarded_s3._s3.multipart import Multipart
+from fsspec_guarded_s3._s3.reads import Reads
+from fsspec_guarded_s3._s3.retry import RetryPolicy
+from fsspec_guarded_s3._s3.scheduler import Scheduler
+from fsspec_guarded_s3._s3.store import Store
+from fsspec_guarded_s3._s3.subresources import Subresources
+from fsspec_guarded_s3._s3.writes import Writes
 
 from .liveness import alive
 

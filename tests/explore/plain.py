@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._models import WireRequest
-from fsspec_guarded_s3._retry import RetryPolicy
+from fsspec_guarded_s3._s3.retry import RetryPolicy
+from fsspec_guarded_s3._values.models import WireRequest
 
 from .program import Outcome, SimulatedBody, Tokens, deliver, outcome_of
 from .search import Bounds, Found, Judge

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._errors import ConnectError, IncompleteBodyError, ReadTimeoutError
-from fsspec_guarded_s3._models import WireRequest
-from fsspec_guarded_s3._retry import RetryPolicy
+from fsspec_guarded_s3._s3.retry import RetryPolicy
+from fsspec_guarded_s3._values.models import WireRequest
+from fsspec_guarded_s3.errors import ConnectError, IncompleteBodyError, ReadTimeoutError
 
 from .fingerprint import fingerprint
 from .store import LATE, REFUSED, Answer, Asked, Reply, parse

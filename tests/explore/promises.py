@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fsspec_guarded_s3._errors import (
+from fsspec_guarded_s3.errors import (
     GuardedS3Error,
     ObjectChangedError,
     PreconditionFailedError,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree
 
-from fsspec_guarded_s3._bodies import body_chunks
-from fsspec_guarded_s3._models import WRITE_TOKEN, WireRequest
+from fsspec_guarded_s3._values.bodies import body_chunks
+from fsspec_guarded_s3._values.models import WRITE_TOKEN, WireRequest
 
 from .facts import Facts, Ledger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fsspec_guarded_s3 import _errors as errors
+from fsspec_guarded_s3 import errors
 from tests.faults.operations import OPERATIONS, Operation
 from tests.faults.promises import FAULTS, GROUPS
 

@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from fsspec_guarded_s3 import TransactionError
-from fsspec_guarded_s3._channel import Channel
-from fsspec_guarded_s3._endpoints import Endpoints
-from fsspec_guarded_s3._http import Incoming
-from fsspec_guarded_s3._models import WRITE_TOKEN
-from fsspec_guarded_s3._options import Options
-from fsspec_guarded_s3._session import Session
+from fsspec_guarded_s3._auth.endpoints import Endpoints
+from fsspec_guarded_s3._auth.session import Session
+from fsspec_guarded_s3._http.response import Incoming
+from fsspec_guarded_s3._http.timed_socket import Channel
+from fsspec_guarded_s3._values.models import WRITE_TOKEN
+from fsspec_guarded_s3.options import Options
 from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag, now
 from tests.faults.inject import STALLED, TRICKLING, Injector, unreachable
 from tests.faults.operations import LARGE, OLD, SMALL, STALE, Objects, World
@@ -40,8 +40,8 @@ WAITS: dict[str, dict[str, Any]] = {  # a turn of waiting is as long as the wind
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries wait, but not for long."""
-    monkeypatch.setattr("fsspec_guarded_s3._retry.BASE_SECONDS", 0.001)
-    monkeypatch.setattr("fsspec_guarded_s3._retry.THROTTLED_BASE_SECONDS", 0.001)
+    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.BASE_SECONDS", 0.001)
+    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.THROTTLED_BASE_SECONDS", 0.001)
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +151,7 @@ def run(cell: Cell, server: ScriptedServer, folder: Path, monkeypatch: pytest.Mo
     """Make the call; its result."""
     operation = cell.operation
     if operation.copy_limit is not None:
-        monkeypatch.setattr("fsspec_guarded_s3._copying.MAX_SINGLE_PUT", operation.copy_limit)
+        monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", operation.copy_limit)
     attempts = 3 if not cell.lasting else 1 if cell.fault in WAITS else 2
     options = {"max_attempts": attempts, **operation.options, **WAITS.get(cell.fault, {})}
     fs = filesystem(server.url, **options)

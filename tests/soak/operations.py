@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._errors import (
+from fsspec_guarded_s3.errors import (
     ConflictError,
     GuardedS3Error,
     ObjectChangedError,

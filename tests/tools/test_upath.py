@@ -12,7 +12,7 @@ import pytest
 from upath import UPath
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._upath import GuardedS3Path
+from fsspec_guarded_s3.integrations.upath import GuardedS3Path
 from tests.stores import Store
 
 

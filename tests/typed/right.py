@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError
-from fsspec_guarded_s3._reader import PinnedReader
-from fsspec_guarded_s3._rows import Info, ListedInfo
-from fsspec_guarded_s3._text_writer import TextWriter
-from fsspec_guarded_s3._writer import GuardedWriter
+from fsspec_guarded_s3._fs.rows import Info, ListedInfo
+from fsspec_guarded_s3._read.reader import PinnedReader
+from fsspec_guarded_s3._write.text_writer import TextWriter
+from fsspec_guarded_s3._write.writer import GuardedWriter
 
 fs = GuardedS3FileSystem(
     endpoint_url="http://127.0.0.1:9000",

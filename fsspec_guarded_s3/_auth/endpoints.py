@@ -1,0 +1,261 @@
+"""Where the buckets are: botocore's endpoint rules, evaluated once per bucket.
+
+Invariant: no endpoint is plain http to another host unless that is allowed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
+
+import botocore.configprovider
+import botocore.endpoint_provider
+import botocore.exceptions
+from botocore.utils import ensure_boolean
+
+from .._values.paths import is_loopback
+from ..errors import ConfigurationError
+from ..options import Options, choices_of
+from .session import Session
+from .settings import variable
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+
+# Buckets of which the rules know nothing: no ARN, and no suffix such as that of directory buckets.
+_PLAIN = re.compile(r"(?!.*--)[a-z0-9][a-z0-9.-]*")
+_LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
+_REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
+# A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
+# here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
+_HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+|%[A-Za-z0-9._~-]+)?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_RULES = "s3/2006-03-01/endpoint-rule-set-1"  # S3's API has had one version
+
+
+class Endpoint(NamedTuple):
+    """Where a bucket is reached, for which region requests to it are signed, and how.
+
+    `host` and `port` are where to connect to, `netloc` is the Host header, `base_path` is encoded as SigV4
+    has it. `signature` is botocore's name of the scheme: sigv4, sigv4-s3express, or sigv4a with region "*".
+    """
+
+    scheme: str
+    host: str
+    port: int
+    netloc: str
+    base_path: str
+    region: str
+    service: str
+    signature: str = "sigv4"
+
+
+class Endpoints:
+    """The endpoint of each bucket, and the regions that were learned. Thread-safe."""
+
+    def __init__(self, options: Options, session: Session) -> None:
+        self._options = options
+        self._session = session
+        self._rules: Any = None
+        self._endpoints: dict[str, Endpoint] = {}
+        self._regions: dict[str, str] = {}  # learned
+        self._proven: dict[str, str] = {}  # those of them by which a request was taken
+
+    def __repr__(self) -> str:
+        return f"<Endpoints {len(self._endpoints)}>"
+
+    def of(self, bucket: str) -> Endpoint:
+        """The endpoint of `bucket` ("" for the service itself), resolved once."""
+        found = self._endpoints.get(bucket)
+        if found is None:
+            with self._session.lock:
+                found = self._endpoints[bucket] = self._resolve(bucket)
+        return found
+
+    def is_aws(self, bucket: str) -> bool:
+        """Whether the host of `bucket` is of one of the partitions of AWS, as botocore knows them."""
+        outputs = [partition["outputs"] for partition in self._load("partitions")["partitions"]]
+        suffixes = [output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")]
+        return self.of(bucket).host.endswith(tuple(f".{suffix}" for suffix in suffixes))
+
+    def learn(self, bucket: str, region: str) -> bool:
+        """Remember that `bucket` is in `region`, on trial. Returns whether a retry makes sense."""
+        if not _LEARNABLE.fullmatch(region):
+            return False
+        with self._session.lock:
+            before = self._regions.get(bucket)
+            if region == before:
+                return True  # another thread learned it while this request was under way
+            if self.of(bucket).region == region:
+                return False
+            self._regions[bucket] = region
+            try:
+                self._endpoints[bucket] = self._resolve(bucket)
+            except ValueError:  # no region at all: the old endpoint stays
+                self._put_back(bucket, before)
+                return False
+            logger.info("bucket %s is in region %s; requests go there from now on", bucket, region)
+            return True
+
+    def settle(self, bucket: str, region: str, proven: bool) -> None:
+        """Keep the region of `bucket` that was learned; or forget it, where no request was taken by it."""
+        with self._session.lock:
+            if self._regions.get(bucket) != region:
+                return
+            if proven:
+                self._proven[bucket] = region
+            elif self._proven.get(bucket) != region:
+                logger.info("bucket %s is not in region %s", bucket, region)
+                self._put_back(bucket, self._proven.get(bucket))
+                self._endpoints.pop(bucket, None)
+
+    def _put_back(self, bucket: str, region: str | None) -> None:
+        self._regions.pop(bucket, None)
+        if region:
+            self._regions[bucket] = region
+
+    def _resolve(self, bucket: str) -> Endpoint:
+        options, session = self._options, self._session.botocore()
+        custom, prefix = _checked_url(options.endpoint_url or self._configured_endpoint())
+        region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
+        # Every SDK but boto3 reads AWS_REGION, and some machines set that alone.
+        region = region or os.environ.get("AWS_REGION") or "us-east-1"
+        if not _SCOPE.fullmatch(region):
+            raise ConfigurationError(f"region must be a name such as us-east-1, not {region!r}")
+        profile = variable(session, "s3") or {}
+        style = options.addressing_style
+        if style == "auto":
+            style = profile.get("addressing_style", "auto")
+            styles = choices_of("addressing_style")
+            if style not in styles:
+                raise ConfigurationError(
+                    f"addressing_style of the profile must be one of {', '.join(styles)}"
+                )
+        dual = (
+            options.use_dualstack
+            or bool(session.get_config_variable("use_dualstack_endpoint"))
+            or bool(profile.get("use_dualstack_endpoint"))
+        )
+        fips = options.use_fips or bool(session.get_config_variable("use_fips_endpoint"))
+        plain = style != "virtual" and not options.use_accelerate and _PLAIN.fullmatch(bucket)
+        if custom and plain and _REGION.fullmatch(region):
+            # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
+            return self._checked(f"{custom}{prefix}/{bucket}", region, {"name": "sigv4"})
+        parameters: dict[str, Any] = {
+            "Region": region,
+            "UseFIPS": fips and not custom,
+            "UseDualStack": dual and not custom,
+            "ForcePathStyle": (style != "virtual") if custom else (style == "path"),
+            "Accelerate": options.use_accelerate
+            or (bool(profile.get("use_accelerate_endpoint")) and not custom),
+            "UseGlobalEndpoint": False,
+            "UseArnRegion": profile.get("use_arn_region", True),
+            "DisableMultiRegionAccessPoints": profile.get("s3_disable_multiregion_access_points", False),
+            "DisableS3ExpressSessionAuth": ensure_boolean(
+                session.get_config_variable("s3_disable_express_session_auth") or False
+            ),
+        }
+        if bucket:
+            parameters["Bucket"] = bucket
+        if custom:
+            parameters["Endpoint"] = custom
+        try:
+            rule = self._provider().resolve_endpoint(**parameters)
+        except botocore.exceptions.BotoCoreError as error:
+            raise ConfigurationError(f"no endpoint for bucket {bucket!r}: {error}") from error
+        schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
+        named = {scheme["name"]: scheme for scheme in reversed(schemes)}
+        # SigV4 wherever it will do: Outposts offer SigV4A first, which costs more and needs awscrt.
+        scheme = named.get("sigv4") or named.get("sigv4-s3express") or named.get("sigv4a")
+        if scheme is None:
+            raise ConfigurationError(
+                f"bucket {bucket!r} wants {', '.join(named)} signatures, which nobody here knows"
+            )
+        signing_region = ",".join(scheme.get("signingRegionSet", ())) or scheme.get("signingRegion")
+        parts = urlsplit(rule.url)
+        url = f"{parts.scheme}://{parts.netloc}{prefix}{parts.path}"
+        return self._checked(url, signing_region or parameters["Region"], scheme)
+
+    def _checked(self, url: str, region: str, scheme: dict[str, Any]) -> Endpoint:
+        parts = urlsplit(url)
+        host, netloc = _authority(parts)
+        if parts.scheme == "http" and not (is_loopback(host) or self._options.allow_http):
+            raise ConfigurationError(
+                f"endpoint_url is plain http to {host}: requests could be read on the way. "
+                "Use https, or pass allow_http=True where the network is trusted"
+            )
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        service = scheme.get("signingName", "s3")
+        base_path = _canonical(parts.path.rstrip("/"))
+        return Endpoint(parts.scheme, host, port, netloc, base_path, region, service, scheme["name"])
+
+    def _configured_endpoint(self) -> str | None:
+        """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""
+        session = self._session.botocore()
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        provider = botocore.configprovider.ConfiguredEndpointProvider(
+            full_config=session.full_config,
+            scoped_config=session.get_scoped_config(),
+            client_name="s3",
+        )
+        url: str | None = provider.provide()
+        return url
+
+    def _provider(self) -> Any:
+        if self._rules is None:
+            # By its name: `load_service_model` looks through the folders of all services first.
+            rules, partitions = self._load(_RULES), self._load("partitions")
+            self._rules = botocore.endpoint_provider.EndpointProvider(rules, partitions)
+        return self._rules
+
+    def _load(self, name: str) -> Any:
+        """A file of botocore's data; it keeps what it has read."""
+        return self._session.botocore().get_component("data_loader").load_data(name)
+
+
+def _checked_url(url: str | None) -> tuple[str, str]:
+    """The endpoint that somebody configured: scheme and host, and its path, which the rules would encode.
+
+    It is not shown before it is known to hold no password.
+    """
+    if url is None:
+        return "", ""
+    if "@" in url:
+        raise ConfigurationError("endpoint_url must not hold a user name or password: pass key and secret")
+    if "?" in url or "#" in url:
+        raise ConfigurationError("endpoint_url must not have a query or a fragment")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address in them, or a port that is none
+        good = None
+    if not good or not url.isprintable():
+        raise ConfigurationError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+
+
+def _authority(parts: SplitResult) -> tuple[str, str]:
+    """The host to connect to, and the Host header: what a proxy or a server would make of it is signed.
+
+    As botocore has it: in lower case, without the port of the scheme. A dot at the end, which stops the
+    resolver from trying other domains, and an IPv6 zone (RFC 6874, 1) are for this machine alone.
+    """
+    host = (parts.hostname or "").replace("%25", "%")
+    named = host.partition("%")[0].removesuffix(".")
+    if ":" in named:
+        named = f"[{named}]"
+    if parts.port not in (None, _DEFAULT_PORTS[parts.scheme]):
+        named = f"{named}:{parts.port}"
+    if parts.scheme == "http" and host.removesuffix(".").endswith(".localhost"):
+        host = "localhost"  # RFC 6761, 6.3; a resolver that asks the network would leak plain requests
+    return host, named
+
+
+def _canonical(path: str) -> str:
+    """`path` as SigV4 encodes it, whichever way it was written: "/a b" and "/a%20b" are one."""
+    return "/".join(quote(unquote_to_bytes(segment), safe="~") for segment in path.split("/"))

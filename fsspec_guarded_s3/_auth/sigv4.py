@@ -1,0 +1,174 @@
+"""SigV4 by botocore's algorithm, without its cost per request and without its debug log."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import botocore.auth
+
+from .._values.bodies import wire_bytes
+from .endpoints import Endpoint
+
+EMPTY = hashlib.sha256().hexdigest()  # of no bytes: what a request without a body signs
+_NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
+# A hop may change these without changing what is asked for: Google's front end appends to Accept-Encoding,
+# caches rewrite or drop Range (the answer says what was sent, and is checked), and a body may be framed anew.
+# botocore signs no Accept-Encoding and no Content-Length either, since it adds them after it has signed.
+_OF_A_HOP = frozenset({"accept-encoding", "content-length", "range"})
+
+TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
+_IN_QUERY = {TOKEN: "X-Amz-Security-Token", SESSION_TOKEN: "X-Amz-S3session-Token"}
+
+
+@lru_cache(maxsize=4)
+def timestamp_of(second: int) -> str:
+    """X-Amz-Date of a Unix time."""
+    return datetime.fromtimestamp(second, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+class _Signable:
+    """What botocore's algorithm asks of a request once its canonical form is there."""
+
+    def __init__(self, timestamp: str) -> None:
+        self.context = {"timestamp": timestamp}
+
+
+class _Signed:
+    """All of a request's signature but its target, for one second."""
+
+    __slots__ = ("_begin", "_canonical", "_headers", "_key", "_last", "_method", "_to_sign")
+
+    def __init__(
+        self, method: str, headers: dict[str, str], canonical: str, to_sign: str, key: bytes, begin: str
+    ) -> None:
+        self._method = method
+        self._headers = headers
+        self._canonical = canonical  # of the headers and the payload
+        self._to_sign = to_sign
+        self._key = key
+        self._begin = begin
+        self._last = ("", "")
+
+    def signature(self, target: str) -> str:
+        """In hexadecimal digits. Requests for the same target, such as ranges of one object, share it."""
+        last, signature = self._last
+        if last != target:
+            path, _, query = target.partition("?")
+            canonical = f"{self._method}\n{path}\n{query}\n{self._canonical}"
+            to_sign = self._to_sign + hashlib.sha256(wire_bytes(canonical)).hexdigest()
+            signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+            self._last = (target, signature)
+        return signature
+
+    def headers(self, target: str) -> dict[str, str]:
+        """All headers, with that which carries the signature."""
+        return {**self._headers, "authorization": self._begin + self.signature(target)}
+
+
+class QuietAuth(botocore.auth.S3SigV4Auth):
+    """botocore's SigV4 without its debug log, which shows tokens and signatures, and with our clock.
+
+    Header names are lower-case and single, and path and query of a target are canonical already, which makes
+    the canonical form cheap: botocore's takes an email message and a parsed URL. The signing key is derived
+    once a day, region and credential: `keys` holds the last one.
+    """
+
+    def __init__(
+        self,
+        credentials: Any,
+        endpoint: Endpoint,
+        payload: str,
+        timestamp: str,
+        keys: dict[Any, bytes],
+        token_name: str = TOKEN,
+    ) -> None:
+        super().__init__(credentials, endpoint.service, endpoint.region)
+        self._token_name = token_name
+        self._payload = payload
+        self._keys = keys
+        self._request = _Signable(timestamp)
+
+    def signed(self, method: str, headers: dict[str, str]) -> Callable[[str], dict[str, str]]:
+        """Given a target: `headers`, and those that carry the signature."""
+        timestamp = self._request.context["timestamp"]
+        headers = {**headers, "x-amz-date": timestamp, "x-amz-content-sha256": self._payload}
+        if self.credentials.token:
+            headers[self._token_name] = self.credentials.token
+        return self._signed(method, headers, is_signed).headers
+
+    def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
+        """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
+        carried = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": self.scope(self._request),
+            "X-Amz-Date": self._request.context["timestamp"],
+            "X-Amz-Expires": str(expires),
+            "X-Amz-SignedHeaders": ";".join(_sorted(headers, is_signed_in_a_url)),
+        }
+        if self.credentials.token:
+            carried[_IN_QUERY[self._token_name]] = self.credentials.token
+        path, _, query = target.partition("?")
+        pieces = query.split("&") if query else []
+        pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
+        target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')))}"
+        return (
+            f"{target}&X-Amz-Signature={self._signed(method, headers, is_signed_in_a_url).signature(target)}"
+        )
+
+    def _signed(self, method: str, headers: dict[str, str], chosen: Callable[[str], bool]) -> _Signed:
+        signed = _sorted(headers, chosen)
+        names = ";".join(signed)
+        scope = self.scope(self._request)
+        rows = [f"{name}:{_collapsed(headers[name])}" for name in signed]
+        return _Signed(
+            method,
+            headers,
+            canonical="\n".join([*rows, "", names, self._payload]),
+            # The digest of the canonical request comes at the end.
+            to_sign=self.string_to_sign(self._request, "").removesuffix(EMPTY),
+            key=self._key(),
+            begin=f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature=",
+        )
+
+    def _key(self) -> bytes:
+        secret, day = self.credentials.secret_key, self._request.context["timestamp"][:8]
+        name = (secret, day, self._region_name, self._service_name)
+        key = self._keys.get(name)
+        if key is None:
+            key = f"AWS4{secret}".encode()
+            for step in (day, self._region_name, self._service_name, "aws4_request"):
+                key = self._sign(key, step)
+            self._keys.clear()
+            self._keys[name] = key
+        return key
+
+
+def is_signed(name: str) -> bool:
+    """Whether the signature of a request covers the header `name`, in lower case.
+
+    Host, x-amz-*, what describes the object (Content-Type, Content-MD5, Cache-Control ...) and the conditions
+    of a write: whoever strips If-None-Match on the way must not turn a create into an overwrite.
+    """
+    return name not in _NEVER_SIGNED and name not in _OF_A_HOP
+
+
+def is_signed_in_a_url(name: str) -> bool:
+    """The same for a presigned URL, by which its maker may bind a range or a length too."""
+    return name not in _NEVER_SIGNED
+
+
+def _collapsed(value: str) -> str:
+    """A value whose spaces are single and not at its ends; bytes that are not ASCII are no spaces."""
+    if value.isascii():
+        return " ".join(value.split())
+    return " ".join(filter(None, value.replace("\t", " ").split(" ")))
+
+
+def _sorted(headers: Iterable[str], chosen: Callable[[str], bool]) -> list[str]:
+    return [name for name in sorted(headers) if chosen(name)]

@@ -1,0 +1,109 @@
+"""What the command line takes: kinds of arguments, and the options that say where the store is."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from ..options import Options, without_secrets
+from .transfers import S3Url
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class Url(click.ParamType):
+    """A URL of S3."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return S3Url.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Location(Url):
+    """A URL of S3, a local path, or - for standard input or output."""
+
+    name = "location"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) if "://" in value else value
+
+
+class Age(click.ParamType):
+    """A number of seconds, or one with a unit: 90s, 30m, 12h, 1d, 2w."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        number, unit = (value[:-1], value[-1]) if value[-1:] in _SECONDS else (value, "s")
+        try:
+            age = timedelta(seconds=float(number) * _SECONDS[unit])
+        except (ValueError, OverflowError):
+            age = timedelta(-1)
+        if age < timedelta(0):
+            self.fail(f"{value!r} is no age, like 90s, 30m, 12h, 1d or 2w", param, ctx)
+        return age
+
+
+class StorageOption(click.ParamType):
+    """name=value of a storage option, with the type that `Options` gives it."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        name, mark, text = value.partition("=")
+        if not mark:
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        if not without_secrets({name: text}):
+            self.fail(
+                f"{name} is not taken from the command line, where others could see it: "
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a profile",
+                param,
+                ctx,
+            )
+        return name, Options.from_text(name, text)
+
+
+def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `command` the options that say where the store is; it gets them, checked, as `options`."""
+
+    @functools.wraps(command)
+    def call(*, storage: tuple[tuple[str, Any], ...], **given: Any) -> Any:
+        options = {name: value for name in _FLAGS if (value := given.pop(name)) not in (None, False)}
+        options |= dict(storage)
+        try:
+            Options.parse(options)
+        except (ValueError, TypeError) as error:
+            raise click.UsageError(str(error)) from error
+        return command(options=options, **given)
+
+    decorated: Callable[..., Any] = call
+    for decorate in reversed((*_FLAGS.values(), _STORAGE)):
+        decorated = decorate(decorated)
+    return decorated
+
+
+_FLAGS = {
+    "endpoint_url": click.option("--endpoint-url", metavar="URL", help="The store, where it is not AWS."),
+    "profile": click.option("--profile", metavar="NAME", help="A profile of the AWS configuration."),
+    "region": click.option("--region", metavar="NAME", help="The region of the bucket."),
+    "anon": click.option("--anon", is_flag=True, help="Do not sign, for public buckets."),
+    "addressing_style": click.option(
+        "--addressing-style",
+        type=click.Choice(["auto", "path", "virtual"]),
+        help="The bucket in the path, or in the name of the host.",
+    ),
+    "allow_http": click.option("--allow-http", is_flag=True, help="Allow plain http to another machine."),
+}
+_STORAGE = click.option(
+    "-o", "storage", type=StorageOption(), multiple=True, help="Any other storage option; may be repeated."
+)

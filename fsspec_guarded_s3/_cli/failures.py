@@ -1,0 +1,115 @@
+"""How a command of the command line fails: one line on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ..errors import (
+    ConfigurationError,
+    ConflictError,
+    ObjectChangedError,
+    ObjectExistsError,
+    PreconditionFailedError,
+    ServerError,
+    ThrottledError,
+    TransportError,
+    WriteOutcomeUnknownError,
+)
+
+OK, FAILED, USAGE, NOT_FOUND, REFUSED, DENIED, UNKNOWN, UNAVAILABLE = range(8)
+# As shells report what a signal ended.
+INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
+_CODES: tuple[tuple[tuple[type[Exception], ...], int], ...] = (  # the first that fits
+    ((ConfigurationError,), USAGE),
+    ((WriteOutcomeUnknownError,), UNKNOWN),
+    ((PreconditionFailedError, FileExistsError), REFUSED),
+    ((FileNotFoundError,), NOT_FOUND),
+    ((PermissionError,), DENIED),
+    ((TransportError, ServerError, ThrottledError, ConflictError), UNAVAILABLE),
+    ((OSError,), FAILED),
+    ((ValueError,), USAGE),
+)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that stands for an expected failure."""
+    if _is_doubt(error):
+        return UNKNOWN
+    return next(code for classes, code in _CODES if isinstance(error, classes))
+
+
+class Command(click.Command):
+    """A command whose expected failures become a line and an exit code; with `--json` an object too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again
+            ctx.exit(BROKEN_PIPE)
+        except KeyboardInterrupt:
+            click.echo("guarded-s3: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except (OSError, ValueError) as error:
+            if ctx.params.get("as_json"):
+                print_json({"ok": False, "error": facts(error)})
+            complain(error)
+            ctx.exit(exit_code(error))
+
+
+def complain(error: Exception) -> None:
+    """Say what went wrong on standard error."""
+    click.echo(f"guarded-s3: {shown(_message(error))}", err=True)
+    if exit_code(error) in (DENIED, UNAVAILABLE):
+        click.echo("guarded-s3: to find out why: guarded-s3 doctor URL, with the same options", err=True)
+
+
+def facts(error: Exception) -> dict[str, Any]:
+    """The same for programs."""
+    names = ("operation", "bucket", "key", "status", "code", "request_id")
+    known = {name: value for name in names if (value := getattr(error, name, None))}
+    return {"type": type(error).__name__, "message": _message(error), "exit_code": exit_code(error), **known}
+
+
+def _is_doubt(error: Exception) -> bool:
+    """Whether a condition failed at last, and an attempt before may have been applied."""
+    return isinstance(error, PreconditionFailedError) and error.maybe_applied
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:  # of the local disk
+        return f"{error.filename}: {error.strerror}"
+    if _is_doubt(error):
+        return f"{error}; an answer was lost before, so ours may have been there, too"
+    if isinstance(error, ObjectExistsError):
+        return f"s3://{error.bucket}/{error.key} exists already"
+    if isinstance(error, ObjectChangedError) and error.code == "PreconditionFailed":
+        return f"s3://{error.bucket}/{error.key} is another version by now: its ETag is a different one"
+    return str(error)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON object on standard output; times in UTC as ISO 8601."""
+    click.echo(json.dumps(document, indent=2, default=_jsonable))
+
+
+def _jsonable(value: Any) -> Any:
+    return time_text(value) if isinstance(value, datetime) else str(value)
+
+
+def time_text(moment: datetime | None) -> str:
+    """UTC as ISO 8601, to the second; "-" where there is none."""
+    return "-" if moment is None else moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def shown(text: object) -> str:
+    """On one line and without escape sequences: a key, or what a store says, may hold any character."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))

@@ -1,0 +1,132 @@
+"""Writing objects as a whole: `pipe_file`, `pipe`, and what is built on a condition: `update`, `touch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .._read.download import read_range
+from .._s3.client import S3Client
+from .._values.attributes import Attributes, check_names
+from .._values.keywords import Verb, check_bytes, check_type, whole
+from .._values.parameters import Path
+from .._write.sources import upload_bytes
+from ..errors import (
+    ObjectChangedError,
+    ObjectExistsError,
+    PreconditionFailedError,
+    WriteOutcomeUnknownError,
+)
+from .gathering import gather
+from .object_headers import ObjectHeaders, write_condition
+from .path_rules import PathRules
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class ContentWriter:
+    """Writes the bytes of objects; `pipe_file` is the verb for each, a subclass's where it has one."""
+
+    def __init__(self, client: S3Client, paths: PathRules, headers: ObjectHeaders) -> None:
+        self._client = client
+        self._paths = paths
+        self._headers = headers
+
+    def pipe_file(
+        self,
+        opening: Verb | None,
+        /,
+        path: Path,
+        value: Any,
+        mode: str = "overwrite",
+        if_match: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write bytes under a condition. PutObject, or a multipart upload.
+
+        In a transaction by the file that `opening` opens, which is published with the others.
+        """
+        check_bytes("value", value)
+        condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, self.pipe_file)
+        if opening is not None:
+            with opening(path, "xb" if condition.create else "wb", if_match=if_match, **kwargs) as file:
+                file.write(value)
+            return
+        location = self._paths.target(path)
+        upload_bytes(self._client, self._headers.new_upload(location, condition, given), value)
+
+    def pipe(self, pipe_file: Verb, /, path: Any, value: Any = None, **kwargs: Any) -> None:
+        """Write bytes to one path, or each value of a dict to its path; side by side."""
+        check_names(kwargs, self.pipe, pipe_file)
+        if isinstance(path, str):
+            pipe_file(self._paths.name(path), value, **kwargs)
+        elif isinstance(path, dict):
+            calls = [partial(pipe_file, name, data, **kwargs) for name, data in path.items()]
+            gather(self._client, calls)
+        else:
+            raise ValueError("path must be str or dict")
+
+    def put_if_absent(self, pipe_file: Verb, /, path: Path, data: Buffer, **kwargs: Any) -> bool:
+        """Create an object. True when it was created, False when the key was taken."""
+        try:
+            pipe_file(path, data, mode="create", **kwargs)
+        except ObjectExistsError as error:
+            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
+            return False
+        return True
+
+    def touch(self, pipe_file: Verb, /, path: Path, truncate: bool = True, **kwargs: Any) -> None:
+        """Write an empty object; with truncate=False only when there is none, else NotImplementedError."""
+        Attributes.parse(kwargs, self.touch)
+        check_type("truncate", truncate, bool)
+        try:
+            pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
+        except ObjectExistsError as error:
+            _refuse_doubt(error, "the answer to the create was lost and another object is there now")
+            raise NotImplementedError(
+                "S3 cannot change the time of an object: truncate=True replaces it"
+            ) from None
+
+    def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
+        """Replace the content by `fn(content)` under If-Match, anew on a conflict; returns the new ETag."""
+        whole("max_attempts", max_attempts, 1)
+        location = self._paths.target(path)
+        failed: dict[str, BaseException] = {}
+
+        def once() -> str:
+            info = self._client.reads.head_object(location)
+            old = read_range(self._client, location, info, 0, info.size)
+            try:
+                new = fn(old)
+            except BaseException as error:
+                failed["fn"] = error
+                raise
+            if not isinstance(new, (bytes, bytearray, memoryview)):
+                raise TypeError(f"fn must return bytes, not {type(new).__name__}; nothing was written")
+            upload = self._headers.next_upload(location, info)
+            try:
+                return upload_bytes(self._client, upload, new).etag
+            except ObjectChangedError as error:
+                _refuse_doubt(error, "the answer to the swap was lost and another version is there now")
+                raise
+
+        def conflict(error: BaseException) -> bool:
+            return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
+
+        return self._client.store.retry.repeat_while(conflict, once, max_attempts)
+
+
+def _refuse_doubt(error: PreconditionFailedError, said: str) -> None:
+    """Raise WriteOutcomeUnknownError where our write may have been applied before, and built upon."""
+    if error.maybe_applied:
+        raise WriteOutcomeUnknownError(
+            f"{said}, which may have come after it",
+            bucket=error.bucket,
+            key=error.key,
+            operation=error.operation,
+            status=error.status,
+            maybe_applied=True,
+        ) from error

@@ -1,0 +1,142 @@
+"""Copying and moving files, globs and trees inside S3: `copy`, `mv`; side by side."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from .._s3.client import S3Client
+from .._values.attributes import Attributes, check_names
+from .._values.keywords import Verb, check_choice
+from .._values.models import ObjectInfo
+from .._values.paths import S3Path
+from ..errors import ObjectNotFoundError
+from .listing import Lister
+from .object_copy import Copier
+from .object_headers import ObjectHeaders
+from .path_rules import PathRules, refuse_version
+from .placement import check_paths, meeting, overwriting, placed, refuse
+from .removal import Remover
+from .selection import Selector, Source, is_one
+
+Pairs = list[tuple[str, str]]
+
+
+class ManyCopier:
+    """Copies and moves many objects. `own` is the `cp_file` of a subclass, which is called for each."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        paths: PathRules,
+        lister: Lister,
+        selector: Selector,
+        headers: ObjectHeaders,
+        copier: Copier,
+        remover: Remover,
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._selector = selector
+        self._headers = headers
+        self._copier = copier
+        self._remover = remover
+
+    def copy(
+        self,
+        own: Verb | None,
+        /,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        on_error: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy files, globs or trees; `on_error` is "raise", or "ignore" for sources that vanished."""
+        check_names(kwargs, self.copy, own or self._copier.cp_file)
+        on_error = on_error or ("ignore" if recursive else "raise")
+        check_choice("on_error", on_error, ("raise", "ignore"))
+        self._copy(own, self._pairs(path1, path2, recursive, maxdepth), on_error, kwargs)
+
+    def mv(
+        self,
+        own: Verb | None,
+        /,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer."""
+        check_names(kwargs, self.mv, own or self._copier.cp_file)
+        path1 = self._selector.in_named_buckets(path1, "mv")
+        pairs = self._pairs(path1, path2, recursive, maxdepth)
+        if path1 and not pairs and not recursive:
+            raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
+        moved = [pair for pair in pairs if self._paths.name(pair[0]) != self._paths.name(pair[1])]
+        for source, _ in moved:
+            refuse_version(self._paths.location(source)[0])
+        etags: dict[S3Path, str] = {}
+        for source, info in self._copy(own, moved, "raise", kwargs).items():
+            if info is None:
+                raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", source)
+            etags[self._paths.object(source)] = info.etag
+        self._remover.delete_exactly(etags)
+
+    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> Pairs:
+        """Each source with its place; nothing is overwritten before it was read."""
+        check_paths("path2", path2)
+        if isinstance(path1, list) and isinstance(path2, list):
+            sources = [Source(os.fspath(p), "") for p in path1]
+        else:
+            sources = self._selector.sources(path1, recursive, maxdepth)
+        stripped = self._paths.name(path2) if is_one(path2) else path2
+        into = partial(self._lister.is_directory, path2)
+        pairs = placed(path1, self._paths.name, sources, stripped, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        names = [(self._paths.name(source), self._paths.name(target)) for source, target in files]
+        refuse(meeting([target for _, target in names]))
+        refuse(overwriting(names))
+        return files
+
+    def _copy(
+        self,
+        own: Verb | None,
+        pairs: Sequence[tuple[str, str]],
+        on_error: str,
+        kwargs: Mapping[str, Any],
+    ) -> dict[str, ObjectInfo | None]:
+        """Copy side by side; returns what each source was when it was copied, None for a directory."""
+        copied: dict[str, ObjectInfo | None] = {}
+        copy = partial(self._copy_by, own) if own else self._copier.cp_file
+
+        def one(source: str, target: str) -> None:
+            try:
+                copied[source] = copy(source, target, **kwargs)
+            except FileNotFoundError:
+                if on_error == "raise":
+                    raise
+
+        self._client.scheduler.run(partial(one, *pair) for pair in pairs)
+        return copied
+
+    def _copy_by(self, cp_file: Verb, source: str, target: str, **kwargs: Any) -> ObjectInfo | None:
+        """Call a subclass's verb; returns what the source was before, so that `mv` deletes nothing newer."""
+        location, only_directory = self._paths.location(source)
+        parameters = {name: value for name, value in kwargs.items() if name[:1].isupper()}
+        client = self._headers.client_for(Attributes.parse(parameters, cp_file).of_source())
+        info = None
+        if not only_directory and location.key:
+            try:
+                info = client.reads.head_object(location)
+            except ObjectNotFoundError:
+                if not self._lister.isdir(source):
+                    raise
+        cp_file(source, target, **kwargs)
+        return info

@@ -1,0 +1,150 @@
+"""From S3 to files here: `get_file`, `get`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+from typing import Any
+
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import make_path_posix
+from fsspec.utils import isfilelike
+
+from .._read.download import download
+from .._read.target_file import refuse_stream, write_whole
+from .._s3.client import S3Client
+from .._values.attributes import Attributes, check_names
+from .._values.keywords import Verb, check_local_path
+from .._values.parameters import Path
+from ..errors import ObjectNotFoundError
+from .content_reader import ContentReader
+from .directories import nothing_at
+from .listing import Lister
+from .object_headers import ObjectHeaders
+from .path_rules import PathRules
+from .placement import check_paths, meeting_here, outside, placed, refuse
+from .selection import Selector, Source, is_one
+from .transfer import counting, transfer
+
+
+class Downloads:
+    """Downloads objects, each to a temporary file that is renamed when it is complete."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        paths: PathRules,
+        lister: Lister,
+        selector: Selector,
+        headers: ObjectHeaders,
+        contents: ContentReader,
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._selector = selector
+        self._headers = headers
+        self._contents = contents
+
+    def get_file(
+        self,
+        cat_file: Verb,
+        /,
+        rpath: Path,
+        lpath: Any = None,
+        callback: Any = DEFAULT_CALLBACK,
+        outfile: Any = None,
+        version_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Download an object to a file, or by `cat_file` into the open `outfile`; a directory is a folder."""
+        outfile = lpath if outfile is None and isfilelike(lpath) else outfile
+        if outfile is not None:
+            data = cat_file(rpath, version_id=version_id, **kwargs)
+            callback.set_size(len(data))
+            write_whole(outfile, data)
+            callback.relative_update(len(data))
+            return
+        if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
+            os.makedirs(lpath, exist_ok=True)
+
+    def _get_object(
+        self,
+        rpath: Path,
+        lpath: Any,
+        callback: Any = DEFAULT_CALLBACK,
+        version_id: str | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Download an object; False when `rpath` is no object, but a directory.
+
+        The folder of `lpath` is made when the object is known to be there. IsADirectoryError for a `lpath`
+        that is a folder itself.
+        """
+        check_local_path("lpath", lpath)
+        local = os.fspath(lpath)
+        client = self._client
+        if kwargs:
+            client = self._headers.client_for(Attributes.parse_reading(kwargs, self.get_file))
+
+        def begin(size: int) -> None:
+            if os.path.isdir(local):
+                raise IsADirectoryError(errno.EISDIR, "the target is a folder: name a file in it", local)
+            os.makedirs(os.path.dirname(os.path.abspath(local)), exist_ok=True)
+            # First: where it begins anew, since the object was replaced meanwhile, this one may be smaller.
+            callback.absolute_update(0)
+            callback.set_size(size)
+
+        location, only_directory = self._paths.location(rpath, version_id)
+        if location.key and not only_directory:
+            try:
+                download(client, location, local, begin, counting(callback))
+            except ObjectNotFoundError:
+                if location.version_id is not None or not self._lister.isdir(rpath):
+                    raise
+            else:
+                return True
+        elif not self._lister.isdir(rpath):
+            raise nothing_at(location)
+        return False
+
+    def get(
+        self,
+        own: Verb | None,
+        /,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Download files, globs or trees; side by side. All places are checked before the first is written.
+
+        `own` is the `get_file` of a subclass, which is called for each object.
+        """
+        check_names(kwargs, self.get, own or self.get_file)
+        check_paths("lpath", lpath)
+        if isinstance(rpath, list) and isinstance(lpath, list):
+            sources = [Source(os.fspath(p), "") for p in rpath]
+        else:
+            sources = self._selector.sources(rpath, recursive, maxdepth)
+        if is_one(lpath):
+            lpath = make_path_posix(os.fspath(lpath))
+        into = partial(_is_local_directory, lpath)
+        pairs = placed(rpath, self._paths.name, sources, lpath, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        refuse(outside([target for _, target in pairs], lpath))
+        refuse(meeting_here([target for _, target in files]))
+        for _, target in files:
+            refuse_stream(target)
+        for source, target in pairs:
+            if source.kind == "directory":
+                os.makedirs(target, exist_ok=True)
+        each = own or (self._get_object if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
+        transfer(self._client, files, each, callback, kwargs)
+
+
+def _is_local_directory(path: str) -> bool:
+    return path.endswith("/") or os.path.isdir(path)

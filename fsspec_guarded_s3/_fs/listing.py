@@ -1,0 +1,165 @@
+"""One name, or the entries of one directory: `info`, `exists`, `ls` and what is read off them.
+
+With a listing cache as it was when it was listed. `directories` says what a directory is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fsspec.utils import tokenize
+
+from .._s3.client import S3Client
+from .._values.keywords import refuse
+from .._values.parameters import Path
+from .._values.paths import S3Path
+from ..errors import ObjectNotFoundError
+from .directories import has_children, is_object, nothing_at
+from .listing_cache import ListingCache
+from .path_rules import PathRules
+from .rows import Row, directory_row, listed_row, object_row
+from .versions import Versions
+
+
+class Lister:
+    """Tells what is there, from the listing cache or from the store."""
+
+    def __init__(
+        self, client: S3Client, paths: PathRules, listings: ListingCache, versions: Versions
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._listings = listings
+        self._versions = versions
+
+    def info(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> Row:
+        """The row of one name: of a bucket (HeadBucket), an object (HeadObject), or a directory.
+
+        FileNotFoundError where there is neither.
+        """
+        refuse(self.info, kwargs)
+        if not self._paths.name(path):
+            return directory_row("")
+        location, only_directory = self._paths.location(path, version_id)
+        known = None if refresh else self._listings.entry(location, only_directory)
+        if known is not None:
+            return known
+        if not location.key:
+            self._client.buckets.head_bucket(location.bucket)
+            return directory_row(location.bucket)
+        missing = nothing_at(location)
+        if not only_directory:
+            try:
+                return object_row(location, self._client.reads.head_object(location))
+            except ObjectNotFoundError as error:
+                missing = error
+        if location.version_id is None and has_children(self._client, location):
+            return directory_row(str(location))
+        raise missing
+
+    def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
+        """Whether `info` finds anything; its other errors are raised."""
+        refuse(self.exists, kwargs)
+        try:
+            self.info(path, version_id=version_id, refresh=refresh)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def isfile(self, path: Path) -> bool:
+        """Whether `path` is an object. HeadObject."""
+        try:
+            location = self._paths.object(path)
+        except (IsADirectoryError, ValueError):  # no valid path is no file; a 400 of the store is an error
+            return False
+        return is_object(self._client, location)
+
+    def isdir(self, path: Path) -> bool:
+        """Whether `path` is a bucket (HeadBucket) or a prefix of keys (ListObjectsV2)."""
+        try:
+            location = self._paths.location(path)[0] if self._paths.name(path) else None
+        except ValueError:
+            return False
+        try:
+            if location is not None and self._listings.entry(location, only_directory=True) is not None:
+                return True
+            if location is not None and location.key:
+                return location.version_id is None and has_children(self._client, location)
+            return bool(self.info(path)["type"] == "directory")
+        except FileNotFoundError:
+            return False
+
+    def is_directory(self, path: Path) -> bool:
+        """Whether `path` says by a slash at its end that it is a directory, or is one."""
+        return self._paths.location(path)[1] or self.isdir(path)
+
+    def ls(
+        self, path: Path, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
+    ) -> list[Any]:
+        """The names directly below `path`, or with `detail` their rows. ListObjectsV2, ListBuckets.
+
+        With `versions` every version of each object. FileNotFoundError where there is nothing.
+        """
+        refuse(self.ls, kwargs)
+        if not self._paths.name(path):
+            rows = self.buckets()
+        elif versions:
+            rows = self._versions.ls(path)
+        else:
+            rows = self._directory_or_object(path, refresh)
+        return rows if detail else [row["name"] for row in rows]
+
+    def buckets(self) -> list[Row]:
+        """The buckets of the account. ListBuckets."""
+        return [
+            directory_row(name) | {"StorageClass": "BUCKET", "CreationDate": made}
+            for name, made in self._client.listings.list_buckets()
+        ]
+
+    def _directory_or_object(self, path: Path, refresh: bool) -> list[Row]:
+        location, only_directory = self._paths.location(path)
+        entries = None if location.version_id is not None else self.entries(location, refresh=refresh)
+        if entries is not None:
+            return entries
+        if only_directory:
+            raise nothing_at(location)
+        return [object_row(location, self._client.reads.head_object(location))]
+
+    def entries(self, location: S3Path, prefix: str = "", refresh: bool = False) -> list[Row] | None:
+        """What is directly in a directory and begins with `prefix`; None when there is no such directory."""
+        known = None if refresh else self._listings.directory(location)
+        if known is not None:
+            return beginning(known, location, prefix)
+        began = self._listings.begin()
+        rows: dict[str, Row] = {}
+        found = not location.key
+        for page in self._client.listings.list_objects(location.bucket, location.prefix + prefix, "/"):
+            found = found or bool(page.keys or page.prefixes)
+            for item in page.objects():
+                if not item.key.endswith("/"):
+                    rows[item.key] = listed_row(location.bucket, item)
+            for child in page.prefixes:
+                rows[child] = directory_row(location.directory(child))
+        entries = [rows[name] for name in sorted(rows)]
+        if self._listings.enabled and found and not prefix:
+            self._listings.keep(location.directory(location.prefix), entries, began)
+        return entries if found else None
+
+    def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
+        """When a version was written, in UTC. HeadObject; IsADirectoryError for a directory."""
+        found = self.info(path, version_id=version_id, refresh=True).get("LastModified")
+        if not isinstance(found, datetime):
+            raise IsADirectoryError(f"{path} is a directory and has no time")
+        return found
+
+    def ukey(self, path: Path) -> str:
+        """A hash of name, ETag and size, of what is there now. HeadObject."""
+        info = self.info(path, refresh=True)
+        return str(tokenize(info["name"], info.get("ETag"), info["size"]))
+
+
+def beginning(rows: list[Row], location: S3Path, prefix: str) -> list[Row]:
+    """The rows of what is in a directory, whose names in it begin with `prefix`."""
+    start = f"{location.bucket}/{location.prefix}{prefix}"
+    return [row for row in rows if row["name"].startswith(start)] if prefix else rows

@@ -1,0 +1,109 @@
+"""Copying one object inside S3, pinned to its version: `cp_file`, `restore_version`.
+
+`copying` publishes the bytes; here is what a copy has beside them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._s3.client import S3Client
+from .._values.attributes import NONE, Attributes
+from .._values.models import Condition, ObjectInfo, Written, same_etag
+from .._values.parameters import Path
+from .._values.paths import S3Path
+from .._write.upload import Upload
+from ..errors import ObjectChangedError, ObjectNotFoundError
+from .copying import condition_onto_itself, copy_version, is_single, store_can_copy
+from .directories import nothing_at
+from .listing import Lister
+from .object_headers import ObjectHeaders, write_condition
+from .path_rules import PathRules
+
+
+class Copier:
+    """Copies one object."""
+
+    def __init__(self, client: S3Client, paths: PathRules, lister: Lister, headers: ObjectHeaders) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._headers = headers
+
+    def cp_file(
+        self, path1: Path, path2: Path, mode: str = "overwrite", if_match: str | None = None, **kwargs: Any
+    ) -> ObjectInfo | None:
+        """Copy one object; returns which version was copied, None for a directory, which needs no copying.
+
+        FileNotFoundError where there is neither.
+        """
+        condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, self.cp_file)
+        source, only_directory = self._paths.location(path1)
+        if only_directory or not source.key:
+            if not self._lister.isdir(path1):
+                raise nothing_at(source)
+            return None  # fsspec's trees name directories too
+        target = self._paths.target(path2)
+        try:
+            info = self._headers.client_for(given.of_source()).reads.head_object(source)
+        except ObjectNotFoundError:
+            if self._lister.isdir(path1):
+                return None
+            raise
+        if source == target and not condition and not given:
+            return info  # S3 refuses a copy that changes nothing
+        if source != target:  # onto itself the pin is that of the current version
+            source = self._client.reads.pinned(source, info)
+        self.publish(source, info, target, condition, given, self._headers.copied(target, info, given))
+        return info
+
+    def publish(
+        self,
+        source: S3Path,
+        info: ObjectInfo,
+        target: S3Path,
+        condition: Condition,
+        given: Attributes,
+        headers: dict[str, str],
+    ) -> Written:
+        """Write the version `info` of `source` to `target`, with `headers` and the tags of the source.
+
+        CopyObject, UploadPartCopy above 5 GiB, or GetObject and PutObject where the store keeps no pin.
+        """
+        onto_itself = source == target
+        if onto_itself and not condition:
+            condition = condition_onto_itself(self._client, target, info)
+        by_store = store_can_copy(self._client, target, condition, info)
+        if not (by_store and is_single(info) and self._client.store.is_aws(target.bucket)):
+            headers = headers | self._headers.tagging(source, info, headers)
+        client = self._headers.client_for(given)
+        upload = Upload(client, target, condition, headers, same_content=onto_itself)
+        return copy_version(self._headers.client_for(given.of_source()), upload, source, info, by_store)
+
+    def restore_version(
+        self, path: Path, version_id: str | None = None, if_match: str | None = None
+    ) -> str | None:
+        """Copy an old version onto its key; returns the id of the version that is the current one then."""
+        location = self._paths.object(path, version_id)
+        if location.version_id is None:
+            raise ValueError("restore_version needs version_id, or a path that names a version")
+        condition = Condition(if_match=if_match)
+        info = self._client.reads.head_object(location)
+        target = S3Path(location.bucket, location.key)
+        current = self._current(target)
+        if if_match is not None and (current is None or not same_etag(current.etag, if_match)):
+            raise ObjectChangedError(
+                "the current version is another one", bucket=target.bucket, key=target.key
+            )
+        if current is not None and current.version_id == location.version_id:
+            return location.version_id
+        headers = self._headers.copied(target, info, NONE)
+        return self.publish(location, info, target, condition, NONE, headers).version_id
+
+    def _current(self, location: S3Path) -> ObjectInfo | None:
+        """The current version; None when the object is deleted."""
+        try:
+            return self._client.reads.head_object(location)
+        except ObjectNotFoundError:
+            return None

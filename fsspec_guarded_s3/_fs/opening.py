@@ -1,0 +1,241 @@
+"""Opening files: readers that are pinned, writers that are guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from fsspec.caching import caches
+from fsspec.core import get_compression
+
+from .._read.read_ahead import MIN_REQUEST, PrefetchCache
+from .._read.reader import PinnedReader
+from .._s3.client import S3Client
+from .._s3.pinned import check_etag
+from .._values.attributes import PARAMETERS, Attributes
+from .._values.keywords import Verb, check_type, keywords_of, meant, unknown, whole
+from .._values.models import Condition, ObjectInfo, same_etag
+from .._values.parameters import Path
+from .._values.paths import S3Path
+from .._write.compressed_writer import adopt_compressors
+from .._write.parts import PartBuffer
+from .._write.text_writer import TextWriter
+from .._write.writer import GuardedWriter
+from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
+from ..options import Options
+from .copying import prepare_append
+from .directories import look_before_write
+from .listing import Lister
+from .object_headers import ObjectHeaders
+from .path_rules import PathRules
+from .rows import object_row
+from .transaction import GuardedTransaction
+
+_READ_MODES = ("rb", "r", "rt")
+# What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
+_TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "newline"})
+_OF_S3FS = frozenset({"acl", "requester_pays"})
+
+
+class Opener:
+    """Opens objects for reading and for writing."""
+
+    def __init__(
+        self, client: S3Client, options: Options, paths: PathRules, lister: Lister, headers: ObjectHeaders
+    ) -> None:
+        self._client = client
+        self._options = options
+        self._paths = paths
+        self._lister = lister
+        self._headers = headers
+
+    def open(
+        self,
+        opening: Verb,
+        transaction: GuardedTransaction | None,
+        /,
+        path: Path,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """A file, as text and compressed where that is asked for.
+
+        `opening` is fsspec's `open`, which opens binary files by `open_binary`, decompresses what is read
+        and adds to a transaction; `transaction` is the one that is under way.
+        """
+        self._paths.object(path)  # fsspec would drop a slash at the end, which names no object
+        check_type("mode", mode, str)
+        plain = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
+        if plain not in ("r", "w", "x", "a"):
+            raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
+        if plain == "r":
+            return opening(path, mode, block_size, cache_options, compression, **kwargs)
+        if transaction is not None:
+            transaction.refuse_child()
+        text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
+        get_compression(self._paths.name(path), compression)  # ValueError for one that is not known
+        adopt_compressors()
+        file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
+        return file if "b" in mode else TextWriter(file, **text)
+
+    def open_binary(
+        self,
+        owner: object,
+        /,
+        path: Path,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: dict[str, Any] | None = None,
+        cache_type: str | None = None,
+        if_match: str | None = None,
+        version_id: str | None = None,
+        size: int | None = None,
+        **kwargs: Any,
+    ) -> PinnedReader | GuardedWriter:
+        """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
+
+        HeadObject pins a reader. A writer that may not overwrite looks first, and that decides nothing.
+        """
+        if size is not None:
+            whole("size", size, 0)
+        if mode not in _READ_MODES:
+            if version_id is not None:
+                raise ValueError("version_id is for reading: versions are never written")
+            return self._open_writer(path, mode, block_size, autocommit, if_match, kwargs)
+        location = self._paths.object(path, version_id)
+        given = Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
+        client = self._headers.client_for(given)
+        check_type("cache_options", cache_options or {}, Mapping)
+        cache_type = known_cache(cache_type or self._options.cache_type)
+        early = None
+        if cache_type == PrefetchCache.name:
+            early = client.reads.send_first_range(location, MIN_REQUEST)
+        pin = self._pin(client, location, if_match, size)
+        check_etag(pin.etag)
+        first = b""
+        if early is not None:
+            first = client.reads.take_first_range(location, MIN_REQUEST, early, pin)
+        details = object_row(location, pin)
+        block = self._options.block_size if block_size is None else _read_ahead(block_size)
+        return PinnedReader(
+            owner, str(location), client, location, pin, details, block, cache_type, cache_options, first
+        )
+
+    def _pin(
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
+    ) -> ObjectInfo:
+        """The version that a reader is to read."""
+        Condition(if_match=if_match)  # refuses what is no ETag
+        try:
+            pin = client.reads.head_object(location)
+        except ObjectNotFoundError:
+            if location.version_id is None and self._lister.isdir(str(location)):
+                raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
+            raise
+        if if_match is not None:
+            _check_matches(location, pin, if_match)
+        if size is not None and size != pin.size:
+            raise ObjectChangedError(
+                f"the object has {pin.size} bytes, and not {size} as the argument size says",
+                bucket=location.bucket,
+                key=location.key,
+            )
+        return pin
+
+    def _open_writer(
+        self,
+        path: Path,
+        mode: str,
+        block_size: int | None,
+        autocommit: bool,
+        if_match: str | None,
+        kwargs: dict[str, Any],
+    ) -> GuardedWriter:
+        location = self._paths.target(path)
+        given = Attributes.parse(self._parameters(kwargs, writing=True), "open")
+        writer = partial(
+            GuardedWriter,
+            options=self._options if block_size is None else self._options.with_part_size(block_size),
+            path=str(location),
+            mode=mode,
+            autocommit=autocommit,
+        )
+        if mode == "ab":
+            return self._appending(location, if_match, given, writer)
+        condition = Condition(create=mode == "xb", if_match=if_match)
+        if condition.create and self._looks_taken(location):
+            raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
+        return writer(self._headers.new_upload(location, condition, given))
+
+    def _looks_taken(self, location: S3Path) -> bool:
+        """An early look, which decides nothing: the condition of the write does."""
+        try:
+            return look_before_write(self._client, location) is not None
+        except ObjectNotFoundError:
+            return False
+
+    def _appending(
+        self,
+        location: S3Path,
+        if_match: str | None,
+        given: Attributes,
+        writer: Callable[..., GuardedWriter],
+    ) -> GuardedWriter:
+        Condition(if_match=if_match)  # refuses what is no ETag
+        client = self._headers.client_for(given)
+        try:
+            info = client.reads.head_object(location)
+        except ObjectNotFoundError:
+            if if_match is not None:
+                raise
+            return writer(self._headers.new_upload(location, Condition(create=True), given))
+        if if_match is not None:
+            _check_matches(location, info, if_match)
+        upload = self._headers.next_upload(location, info, given)
+        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
+        return writer(upload, position=info.size, prepare=prepare)
+
+    def _parameters(self, kwargs: dict[str, Any], *, writing: bool) -> dict[str, Any]:
+        """The parameters of S3 among the keywords of `open`.
+
+        TypeError for others when writing, since something would get lost. Libraries pass more of them to
+        readers, where only those are refused that look like one of ours.
+        """
+        found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
+        for name in kwargs.keys() - found.keys() - _TOLERATED - _OF_S3FS:
+            known = [*PARAMETERS, *keywords_of(self.open, self.open_binary), *_TOLERATED]
+            if name == "blocksize" and kwargs[name] == 0:  # so fsspec's GenericFileSystem of 2024 says "any"
+                continue
+            if writing or meant(name, known):
+                raise unknown("open", name, known)
+        if kwargs.get("acl"):
+            found.setdefault("ACL", kwargs["acl"])
+        if kwargs.get("requester_pays"):
+            found.setdefault("RequestPayer", "requester")
+        return found
+
+
+def _check_matches(location: S3Path, info: ObjectInfo, if_match: str) -> None:
+    if not same_etag(info.etag, if_match):
+        raise ObjectChangedError(f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key)
+
+
+def _read_ahead(block_size: Any) -> int:
+    if not isinstance(block_size, int):
+        raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
+    if block_size < 1:  # fsspec's caches would read nothing, and say nothing
+        raise ValueError(f"block_size must be at least 1 byte, not {block_size}")
+    return block_size
+
+
+def known_cache(cache_type: str) -> str:
+    """`cache_type`, which must be one of fsspec's, or "prefetch". ValueError otherwise."""
+    if cache_type not in caches:
+        names = ", ".join(sorted(name for name in caches if name))
+        raise ValueError(f"cache_type must be one of {names}, not {cache_type!r}")
+    return cache_type

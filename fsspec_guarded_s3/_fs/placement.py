@@ -1,0 +1,174 @@
+"""Where each source of a bulk verb goes, by fsspec's rules ("Copying files and directories" in its docs).
+
+Invariant: no two sources go to one place, and none of a tree goes outside of its target. All of that is known
+before the first byte moves. The command line has other rules for where a source goes, and these for where
+nothing does.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import stringify_path
+
+from .._values.keywords import flag
+from .patterns import MAGIC
+from .selection import Source, is_one
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+Pairs = list[tuple[Source, str]]
+Misplaced = Iterator[tuple[str, str]]
+
+
+def check_paths(name: str, paths: Any) -> None:
+    """Raise TypeError when an argument is neither a path nor a list of them."""
+    if not is_one(paths) and (isinstance(paths, bytes) or not isinstance(paths, Collection)):
+        raise TypeError(f"{name} must be a path or a list of them, not {type(paths).__name__}")
+
+
+def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
+    """The local files and folders that a path, a glob or a list of them stands for.
+
+    A path that is there is no pattern. FileNotFoundError when nothing matches.
+    """
+    recursive = flag("recursive", recursive)
+    paths = [stringify_path(p) for p in ([path] if is_one(path) else path)]
+    patterns = [glob.escape(p) if MAGIC.search(p) and os.path.lexists(p) else p for p in paths]
+    names = LocalFileSystem().expand_path(patterns, recursive=recursive, maxdepth=maxdepth)
+    sources = [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
+    if recursive and maxdepth is None:
+        _say_left_out(sources)
+    return sources
+
+
+def _say_left_out(sources: list[Source]) -> None:
+    """Log which links to folders of a tree were not followed."""
+    parents = {os.path.dirname(source.name) for source in sources}
+    folders = (source.name for source in sources if source.kind == "directory")
+    links = [name for name in folders if os.path.islink(name) and name not in parents and os.listdir(name)]
+    if links:
+        others = f" and {len(links) - 1} more" if len(links) > 1 else ""
+        logger.warning("%s%s: links to folders are not followed, and left out of the tree", links[0], others)
+
+
+def placed(
+    path: Any, strip: Callable[[Any], Any], sources: list[Source], target: Any, into: Callable[[], bool]
+) -> Pairs:
+    """Each source with its place at `target`.
+
+    `path` is what the caller gave for the sources, `strip` takes its protocol off; `into` tells whether the
+    target is a directory, and is asked only where that matters.
+    """
+    names = [source.name for source in sources]
+    if not is_one(target):
+        if len(target) != len(names):
+            raise ValueError(
+                f"{len(names)} sources, but {len(target)} targets: the lists must be equally long"
+            )
+        return list(zip(sources, target, strict=True))
+    if not names:
+        return []
+    if not is_one(path):
+        return [(source, _join(target, source.name.rpartition("/")[2])) for source in sources]
+    common = _common(names)
+    if MAGIC.search(strip(path)) and strip(path) not in names:  # it was taken as a pattern
+        within = len(set(names)) == 1
+    else:
+        within = not stringify_path(path).endswith("/") and into()
+    if within:
+        common = common.rpartition("/")[0]
+    return [(source, _join(target, source.name[len(common) :].removeprefix("/"))) for source in sources]
+
+
+def _common(names: list[str]) -> str:
+    """The path that all names have in common, whole segments only."""
+    shared: list[str] = []
+    for column in zip(*(name.split("/") for name in names), strict=False):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return "/".join(shared)
+
+
+def _join(directory: str, name: str) -> str:
+    if not name:
+        return directory
+    return f"{directory}{name}" if directory.endswith("/") else f"{directory}/{name}"
+
+
+# --- where nothing is to be written: each such place, and why ---
+
+
+def refuse(misplaced: Misplaced) -> None:
+    """Raise ValueError for the first place where nothing is to be written."""
+    for _, why in misplaced:
+        raise ValueError(why)
+
+
+def meeting(targets: Sequence[str]) -> Misplaced:
+    """Objects that two of the sources would become, where the last would win by chance."""
+    counts = Counter(targets)
+    return ((target, _both_become(target)) for target in counts if counts[target] > 1)
+
+
+def overwriting(pairs: Iterable[tuple[str, str]]) -> Misplaced:
+    """Targets that are a source of another copy too: which comes first is chance."""
+    pairs = [(source, target) for source, target in pairs if source != target]
+    overwritten = {source for source, _ in pairs} & {target for _, target in pairs}
+    return ((name, f"{name!r} is a source and a target at once: copy step by step") for name in overwritten)
+
+
+def outside(targets: Iterable[str], root: Any) -> Misplaced:
+    """Places in a tree that are outside of `root`, by their name or by a link that is there.
+
+    `root` itself is what the caller named: it may be a link, and lead anywhere.
+    """
+    if not is_one(root):
+        return
+    top = os.path.normcase(os.path.abspath(root))
+    real_top = os.path.realpath(root)
+    folders: dict[str, str] = {}
+    for target in targets:
+        place = os.path.abspath(target)
+        if os.path.normcase(place) == top:
+            continue
+        if not _is_below(place, top):
+            yield target, f"a key with '..' in it would be written to {target!r}, outside of {root!r}"
+            continue
+        folder, name = os.path.split(place)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(place) if os.path.islink(place) else os.path.join(folders[folder], name)
+        if real != real_top and not _is_below(real, real_top):
+            yield target, f"{target!r} is behind a link that leads out of {root!r}, to {real!r}"
+
+
+def _is_below(place: str, top: str) -> bool:
+    return os.path.normcase(place).startswith(os.path.normcase(top).rstrip(os.sep) + os.sep)
+
+
+def meeting_here(targets: Sequence[str]) -> Misplaced:
+    """Local files that two of the sources would become, or one a folder that another one is in."""
+    places: dict[str, list[str]] = {}
+    for target in targets:
+        places.setdefault(os.path.normcase(os.path.abspath(target)), []).append(target)
+    for place, names in places.items():
+        if len(names) > 1:
+            yield from ((name, _both_become(place)) for name in names)
+        above = os.path.dirname(place)
+        while len(above) > 1 and above not in places and above != os.path.dirname(above):
+            above = os.path.dirname(above)
+        if above in places:
+            why = f"{places[above][0]!r} would have to be a file and a folder"
+            yield from ((name, why) for name in (*places[above], *names))
+
+
+def _both_become(target: str) -> str:
+    return f"two of the sources would both become {target!r}"

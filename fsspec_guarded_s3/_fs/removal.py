@@ -1,0 +1,274 @@
+"""Removing objects, versions, trees and buckets: `rm_file`, `rm`, `rmdir`. Every key that stayed is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from .._s3.client import S3Client
+from .._values.keywords import check_depth, flag
+from .._values.models import Condition, same_etag
+from .._values.parameters import Path
+from .._values.paths import S3Path
+from .._write import guards
+from .._write.batches import batched
+from .._write.exact_delete import delete_versions
+from ..errors import (
+    DeleteObjectsError,
+    DirectoryNotEmptyError,
+    GuardedS3Error,
+    ObjectNotFoundError,
+    WriteOutcomeUnknownError,
+)
+from .directories import has_children, is_object, look_before_write, nothing_at
+from .gathering import gather
+from .listing import Lister
+from .path_rules import PathRules
+from .patterns import MAGIC
+from .selection import Selector, Source
+from .versions import Versions
+
+_VERSIONS_LEFT = (
+    "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
+    "deletes them for good, and the bucket"
+)
+Failed = dict[S3Path, GuardedS3Error]
+
+
+class Remover:
+    """Removes objects, versions of them, directories and buckets."""
+
+    def __init__(
+        self, client: S3Client, paths: PathRules, lister: Lister, selector: Selector, versions: Versions
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._selector = selector
+        self._versions = versions
+
+    # --- one object ---
+
+    def rm_file(self, path: Path, if_match: str | None = None, version_id: str | None = None) -> None:
+        """DeleteObject of an object, of the version with an ETag, or of a version by its id for good.
+
+        FileNotFoundError when there is none.
+        """
+        location = self._paths.object(path, version_id)
+        if location.version_id is not None:
+            if if_match is not None:
+                raise ValueError("if_match is for the current version: a version is named by its id alone")
+            self._rm_version(location)
+        elif if_match is None:
+            look_before_write(self._client, location)
+            self._client.deletions.delete_object(location)
+        else:
+            self._rm_matching(location, if_match)
+
+    def _rm_matching(self, location: S3Path, if_match: str) -> None:
+        Condition(if_match=if_match)  # refuses what is no ETag
+        guards.require(self._client, location, "delete")
+        try:
+            self._client.deletions.delete_object(location, if_match)
+        except GuardedS3Error as error:
+            if not error.maybe_applied or self._is_there(location, if_match):
+                raise
+            raise WriteOutcomeUnknownError(
+                "the answer to the delete was lost; the version that was to be deleted is gone, and nothing "
+                "proves who removed it",
+                bucket=location.bucket,
+                key=location.key,
+                operation=error.operation,
+                status=error.status,
+                maybe_applied=True,
+            ) from error
+
+    def _is_there(self, location: S3Path, etag: str) -> bool:
+        """Whether the version with this ETag is there still, so that a delete was not applied (yet)."""
+        try:
+            return same_etag(self._client.reads.head_object(location).etag, etag)
+        except GuardedS3Error:
+            return False
+
+    def _rm_version(self, location: S3Path) -> None:
+        """DeleteObject of one version, or delete marker, for good."""
+        try:
+            # A store without versions would ignore the id and delete the object.
+            self._client.reads.head_object(location)
+        except ObjectNotFoundError as error:
+            if error.status != 405:  # which says that it is a delete marker
+                raise
+        self._client.deletions.delete_object(location)
+
+    # --- many objects ---
+
+    def rm(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
+    ) -> None:
+        """Delete objects, what a glob matches, or trees and the buckets that `path` names.
+
+        DeleteObjects, 1,000 keys per request; DeleteObjectsError has those that stayed.
+        """
+        path = self._selector.in_named_buckets(path, "rm")
+        recursive = flag("recursive", recursive)
+        if versions:
+            self._rm_all_versions(path, recursive, maxdepth)
+        else:
+            self._rm_current(path, recursive, maxdepth)
+        if recursive and maxdepth is None:
+            # A pattern such as "bucket/**" matches the bucket, and does not name it.
+            for name in dict.fromkeys(map(self._paths.name, path if isinstance(path, list) else [path])):
+                if not MAGIC.search(name) and not self._paths.location(name)[0].key:
+                    self.rmdir(name)
+
+    def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
+        check_depth(maxdepth)
+        sources = self._selector.roots(path, recursive)
+        calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
+        locations = [location for some in gather(self._client, calls) for location in some]
+        for location in locations:
+            if location.version_id is not None:
+                self._rm_version(location)
+        keys = [location for location in locations if location.version_id is None]
+        if not locations and not recursive:
+            raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
+        self._delete(keys, self._delete_current)
+
+    def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
+        location = self._paths.location(source.name)[0]
+        if source.kind == "file" or location.version_id is not None:
+            return [location]
+        if not recursive:
+            if source.kind == "directory":  # that a glob matched
+                return []
+            if location.key and is_object(self._client, location):
+                return [location]
+            self._lister.info(source.name + "/")  # FileNotFoundError when there is nothing
+            raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
+        found = self._keys_below(location, maxdepth)
+        if not source.kind and location.key and is_object(self._client, location):
+            found.append(location)
+        if not found and location.key and not has_children(self._client, location):
+            raise FileNotFoundError(f"there is nothing at {location}")
+        return found
+
+    def _keys_below(self, location: S3Path, maxdepth: int | None) -> list[S3Path]:
+        """The keys in a directory, markers included: its own, and those of directories."""
+        base = len(location.prefix)
+        keys = [
+            key
+            for page in self._client.listings.list_tree(location.bucket, location.prefix)
+            for key in page.keys
+            if maxdepth is None or key.removesuffix("/").count("/", base) < maxdepth
+        ]
+        return [location.child(key) for key in keys]
+
+    def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
+        """Delete every version and delete marker; with `recursive` of what is below too."""
+        if maxdepth is not None:
+            raise ValueError("versions and maxdepth exclude each other")
+        roots = [self._paths.location(name)[0] for name in self._selector.expand_path(path)]
+        found = [version for location in roots for version in self._all_versions(location, recursive)]
+        self._delete(found, self._delete_versions)
+
+    def _all_versions(self, location: S3Path, recursive: bool) -> list[S3Path]:
+        if location.version_id is not None:
+            raise ValueError(f"{location} is one version: leave out versions=True")
+        found = self._versions.of_all_below(location) if recursive else self._versions.of(location)
+        rows = [S3Path(location.bucket, version.key, version.version_id) for version in found]
+        if not rows and (location.key or not recursive):
+            raise ObjectNotFoundError("there is no version", bucket=location.bucket, key=location.key)
+        return rows
+
+    # --- the requests ---
+
+    def _delete(
+        self, paths: Iterable[S3Path], delete_batch: Callable[[list[S3Path]], Mapping[S3Path, GuardedS3Error]]
+    ) -> None:
+        """Delete what is at these paths, whatever it is by now, in batches; raises with those that stayed."""
+        paths = list(dict.fromkeys(paths))
+        found = batched(paths)
+        failed: Failed = {}
+
+        def many(batch: list[S3Path]) -> None:
+            try:
+                errors = delete_batch(batch)
+            except GuardedS3Error as error:
+                errors = dict.fromkeys(batch, error)
+            failed.update({path: error for path, error in errors.items() if not _is_missing(error)})
+
+        def one(path: S3Path) -> None:
+            try:
+                self._client.deletions.delete_object(path)
+            except GuardedS3Error as error:
+                if not _is_missing(error):
+                    failed[path] = error
+
+        calls: list[Callable[[], None]] = [partial(many, batch) for batch in found.together]
+        self._client.scheduler.run([*calls, *(partial(one, path) for path in found.alone)])
+        _raise_failed(failed, len(paths))
+
+    def _delete_current(self, batch: list[S3Path]) -> Failed:
+        bucket = batch[0].bucket
+        errors = self._client.deletions.delete_objects(bucket, dict.fromkeys(path.key for path in batch))
+        return {S3Path(bucket, key): error for key, error in errors.items()}
+
+    def _delete_versions(self, batch: list[S3Path]) -> Failed:
+        bucket = batch[0].bucket
+        versions = [(path.key, path.version_id or "") for path in batch]
+        return {
+            S3Path(bucket, error.key): error
+            for error in self._client.deletions.delete_versions(bucket, versions)
+        }
+
+    def delete_exactly(self, etags: Mapping[S3Path, str]) -> None:
+        """Delete the versions that have these ETags, and nothing newer; raises with those that stayed."""
+        _raise_failed(delete_versions(self._client, etags), len(etags))
+
+    # --- directories and buckets ---
+
+    def rmdir(self, path: Path) -> None:
+        """Delete an empty bucket (DeleteBucket), or the marker of a directory that has no other key."""
+        location = self._paths.location(path)[0]
+        if location.key:
+            self._rm_marker(location)
+            return
+        try:
+            self._client.buckets.delete_bucket(location.bucket)
+        except DirectoryNotEmptyError as error:
+            if not self._versions.are_all_that_is_left(location.bucket):
+                raise
+            raise DirectoryNotEmptyError(_VERSIONS_LEFT, bucket=location.bucket, status=409) from error
+
+    def _rm_marker(self, location: S3Path) -> None:
+        page = next(self._client.listings.list_objects(location.bucket, location.prefix, max_keys=2))
+        if list(page.keys) == [location.prefix]:
+            self._client.deletions.delete_object(location.child(location.prefix))
+        elif page.keys:
+            raise DirectoryNotEmptyError(
+                "the directory is not empty", bucket=location.bucket, key=location.key
+            )
+        else:
+            raise nothing_at(location)
+
+
+def _is_missing(error: GuardedS3Error) -> bool:
+    return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
+
+
+def _raise_failed(failed: Mapping[S3Path, GuardedS3Error], count: int) -> None:
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if all(error is first for error in failed.values()):
+        raise first
+    raise DeleteObjectsError(
+        f"{len(failed)} of {count} objects or versions could not be deleted, the first because: "
+        + first.message,
+        bucket=first.bucket,
+        key=first.key,
+        operation="DeleteObjects",
+        code=first.code,
+        errors={str(location): error for location, error in failed.items()},
+    ) from first

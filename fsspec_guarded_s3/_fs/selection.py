@@ -1,0 +1,177 @@
+"""What a path, a glob or a list of them means to the verbs for many objects, and `expand_path`.
+
+A path that names an existing object is that object, also where it has `*`, `?` or `[`. What a listing has
+told about a name goes along with it, so that nobody asks for it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+from fsspec.utils import stringify_path
+
+from .._s3.client import S3Client
+from .._values import paths as _paths
+from .._values.keywords import check_depth, flag, refuse
+from .._values.paths import S3Path
+from .directories import has_children, is_object, nothing_at
+from .gathering import gather
+from .listing import Lister
+from .path_rules import PathRules
+from .patterns import MAGIC, Patterns
+from .rows import directory_row
+from .trees import Trees
+
+
+class Source(NamedTuple):
+    """A name that a bulk verb is to work on; `kind` is "file", "directory", or "" where nobody asked yet."""
+
+    name: str
+    kind: str
+
+
+def is_one(path: Any) -> bool:
+    """Whether `path` is one path, and not a list of them."""
+    return isinstance(path, (str, os.PathLike))
+
+
+def without_directories(path: Any, sources: list[Source], whole_tree: bool) -> list[Source]:
+    """Directories of one path go along with a whole tree only (fsspec's rule)."""
+    if whole_tree or not is_one(path):
+        return sources
+    return [source for source in sources if source.kind != "directory"]
+
+
+class Selector:
+    """Finds what a verb for many objects is to work on."""
+
+    def __init__(
+        self, client: S3Client, paths: PathRules, lister: Lister, trees: Trees, patterns: Patterns
+    ) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._trees = trees
+        self._patterns = patterns
+
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        assume_literal: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
+
+        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into.
+        """
+        refuse(self.expand_path, kwargs)
+        return sorted({source.name for source in self.select(path, recursive, maxdepth)})
+
+    def select(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> list[Source]:
+        """The names of `expand_path`, with what each is where that was seen; both, where it is both."""
+        check_depth(maxdepth)
+        recursive = flag("recursive", recursive)
+        return sorted(set(self._each(path, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))))
+
+    def sources(self, path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
+        """The names that `get` and `copy` transfer: directories are among them for a whole tree."""
+        found = self.select(path, recursive, maxdepth)
+        return without_directories(path, found, recursive and maxdepth is None)
+
+    def roots(self, path: Any, recursive: bool) -> list[Source]:
+        """The names that a path, a glob or a list stands for, without what is below them.
+
+        `recursive` tells whether directories are asked for.
+        """
+        recursive = flag("recursive", recursive)
+        return sorted(set(self._each(path, lambda p, alone: self._root(p, recursive, None, alone)[0])))
+
+    def in_named_buckets(self, path: Any, verb: str) -> Any:
+        """`path`, as a list where it is several. ValueError for a pattern in the place of a bucket.
+
+        Whoever writes f"{bucket}/*" and has no name in `bucket` does not mean the whole account.
+        """
+        alone = is_one(path)
+        if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
+            return path  # a TypeError where it is looked at
+        paths = [path] if alone else list(path)
+        for name in map(self._paths.name, paths):
+            if MAGIC.search(name.partition("/")[0]):
+                raise ValueError(
+                    f"{name!r} has a pattern in the place of the bucket: {verb} takes buckets by name only"
+                )
+        return path if alone else paths
+
+    def _each(self, path: Any, find: Callable[[str, bool], list[Source]]) -> list[Source]:
+        alone = is_one(path)
+        if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
+            raise TypeError(f"path must be a str, os.PathLike or a list of them, not {type(path).__name__}")
+        calls = [partial(find, stringify_path(p), alone) for p in ([path] if alone else path)]
+        found = [source for sources in gather(self._client, calls) for source in sources]
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
+        return found
+
+    def _select_one(self, path: str, recursive: bool, maxdepth: int | None, alone: bool) -> list[Source]:
+        roots, matched = self._root(path, recursive, maxdepth, alone)
+        if not recursive or (matched and maxdepth == 1):
+            return roots
+        if matched:  # a pattern is the first level of its trees
+            deeper = None if maxdepth is None else maxdepth - 1
+            trees = [_paths.parse(root.name) for root in roots if root.kind == "directory"]
+            below = gather(self._client, [partial(self._tree, tree, deeper) for tree in trees])
+            return roots + [source for sources in below for source in sources]
+        location, only_directory = self._paths.location(path)
+        if location.version_id is not None:
+            return roots
+        found = self._tree(location, maxdepth)
+        if location.key and not only_directory and is_object(self._client, location):
+            found.append(Source(str(location), "file"))
+        if not found:
+            raise nothing_at(location)
+        return found
+
+    def _root(
+        self, path: str, recursive: bool, maxdepth: int | None, alone: bool
+    ) -> tuple[list[Source], bool]:
+        """What a path is itself, or matches; and whether it was taken as a pattern."""
+        name = self._paths.name(path)
+        if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
+            return [Source(row["name"], row["type"]) for row in self._patterns.matching(path, maxdepth)], True
+        if not self._paths.says_directory(path):
+            return [Source(name, "")], False
+        if not recursive:  # else the tree tells
+            self._lister.info(path)  # FileNotFoundError where there is no such directory
+        return [Source(name, "directory")], False
+
+    def _tree(self, location: S3Path, maxdepth: int | None) -> list[Source]:
+        """A directory and what is below it; empty when there is none."""
+        rows = self._trees.below(location, maxdepth, True)
+        if rows is None:
+            return []
+        return [Source(row["name"], row["type"]) for row in [*rows, directory_row(str(location))]]
+
+    def _is_literal(self, path: str, name: str, recursive: bool, alone: bool) -> bool:
+        """Whether a name that could be a pattern is that of an object, or of a directory to recurse into."""
+        if MAGIC.search(name.partition("/")[0]):
+            return False
+        location, only_directory = self._paths.location(path)
+        if location.version_id is not None:
+            return True
+        is_file = not only_directory and bool(location.key) and is_object(self._client, location)
+        if not is_file and not ((recursive or only_directory) and has_children(self._client, location)):
+            return False
+        matching = self._patterns.matching(path, None) if alone else []
+        others = [row["name"] for row in matching if row["name"] != name]
+        if others:
+            raise ValueError(
+                f"{name!r} is there, and as a pattern it matches {others[0]!r} too: pass a list, or "
+                "glob.escape(path), for the name alone"
+            )
+        return True

@@ -1,0 +1,138 @@
+"""fsspec's transactions: all files are published at the end, or none after an exception."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+from fsspec.transaction import Transaction
+
+from .._write.endings import UNSEEN, being_handled, failure, is_success
+from .._write.upload import State
+from .._write.writer import GuardedWriter
+from ..errors import TransactionError
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+
+class GuardedTransaction(Transaction):
+    """Collects the files that are written in `with fs.transaction:`.
+
+    S3 has no way to publish several objects in one step. When one of them cannot be published, those after
+    it are discarded, and TransactionError says which ones are there already. What is published when an
+    exception is around, and what is logged, is as for a writer (`_write.endings`). It belongs to the process
+    that began it, as a writer does to the one that opened it.
+    """
+
+    fs: Any
+    files: deque[GuardedWriter]
+
+    def __init__(self, fs: Any, **kwargs: Any) -> None:
+        super().__init__(fs, **kwargs)
+        self._known = being_handled()
+        self._is_entered = False
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Begin. ValueError inside of another one: its files would be published apart from these."""
+        if self._is_entered or self.files:
+            raise under_way()
+        super().start()
+        self._is_entered = True
+        self._known = being_handled()
+        self._pid = os.getpid()
+
+    @property
+    def _is_inherited(self) -> bool:
+        return self._pid != os.getpid()
+
+    def refuse_child(self) -> None:
+        """RuntimeError in a child of the process that began: its copy of the list of files ends with it."""
+        if self._is_inherited:
+            raise RuntimeError(
+                f"the transaction belongs to process {self._pid}, which began it: a child of that neither "
+                "writes in it nor publishes it; fs.transaction.complete(commit=False) leaves it"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.fs is None:  # ended inside of the block
+            return
+        is_clean = error is None or not self.is_spoilt_by(error)
+        if error is not None and not is_clean and isinstance(error, UNSEEN):
+            self._say_lost(error)
+        self._end(is_clean)
+
+    def complete(self, commit: bool = True) -> None:
+        """Publish all files, or discard all: so too, with a warning, while an exception is on its way."""
+        error = failure(self._known, self) if commit else None
+        if error is not None:
+            self._say_lost(error)
+        self._end(commit and error is None)
+
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether nothing is to be published where `error` ends it."""
+        return self._is_inherited or not is_success(error, self._known)
+
+    def _say_lost(self, error: BaseException) -> None:
+        if self._is_inherited:  # nothing of it is lost, as long as the parent goes on
+            return
+        paths = [file.path for file in self.files if file.state != State.ABORTED.value]
+        if paths:
+            logger.warning(
+                "a transaction ended while %s was being handled: nothing was published of %s",
+                type(error).__name__,
+                ", ".join(paths),
+            )
+
+    def _end(self, commit: bool) -> None:
+        self._known = []
+        files, self.files = list(self.files), deque()
+        fs, self.fs = self.fs, None
+        fs._intrans = False
+        fs._transaction = None
+        published: list[str] = []
+        try:
+            if commit:
+                self.refuse_child()
+                self._publish(files, published)
+        finally:
+            for file in files:
+                file.discard()  # does nothing to those that are published
+
+    @staticmethod
+    def _publish(files: list[GuardedWriter], published: list[str]) -> None:
+        failed = next((file.failure for file in files if file.failure is not None), None)
+        if failed is not None:
+            raise failed
+        wanted = [file for file in files if file.state != State.ABORTED.value]  # discarded on purpose
+        still_open = [file.path for file in wanted if not file.closed]
+        if still_open:
+            raise ValueError(f"nothing was published: not closed at the end: {', '.join(still_open)}")
+        for at, file in enumerate(wanted):
+            try:
+                file.commit()
+            except Exception as error:
+                if not published:
+                    raise
+                left = [other.path for other in wanted[at:]]
+                raise TransactionError(
+                    f"{file.path} could not be published ({error}); published before it: "
+                    f"{', '.join(published)}; not published: {', '.join(left)}",
+                    published=tuple(published),
+                    unpublished=tuple(left),
+                    maybe_applied=getattr(error, "maybe_applied", False),
+                ) from error
+            published.append(file.path)
+
+
+def under_way() -> ValueError:
+    """The error of who begins a transaction inside of another."""
+    return ValueError(
+        "a transaction of this filesystem is under way: fs.end_transaction() publishes it, "
+        "fs.transaction.complete(commit=False) gives it up"
+    )

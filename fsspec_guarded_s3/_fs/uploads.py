@@ -1,0 +1,104 @@
+"""From files here to S3: `put_file`, `put`."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.implementations.local import LocalFileSystem
+
+from .._s3.client import S3Client
+from .._values.attributes import Attributes, check_names
+from .._values.keywords import Verb, check_local_path
+from .._values.parameters import Path
+from .._write.resume import resume_file
+from .._write.source_file import SourceFile, refuse_special
+from .._write.sources import copy_file, upload_file
+from .listing import Lister
+from .object_headers import ObjectHeaders, write_condition
+from .path_rules import PathRules
+from .placement import check_paths, local_sources, meeting, placed, refuse
+from .selection import Source, is_one, without_directories
+from .transfer import counting, transfer
+
+
+class Uploads:
+    """Uploads local files."""
+
+    def __init__(self, client: S3Client, paths: PathRules, lister: Lister, headers: ObjectHeaders) -> None:
+        self._client = client
+        self._paths = paths
+        self._lister = lister
+        self._headers = headers
+
+    def put_file(
+        self,
+        opening: Verb | None,
+        /,
+        lpath: Any,
+        rpath: Path,
+        callback: Any = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        if_match: str | None = None,
+        resume: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Upload a local file under a condition, or the rest of it to the upload `resume`. A folder: nothing.
+
+        In a transaction by the file that `opening` opens, which is published with the others.
+        """
+        check_local_path("lpath", lpath)
+        condition = write_condition(mode, if_match)
+        given = Attributes.parse(kwargs, self.put_file)
+        if os.path.isdir(lpath):
+            return
+        location = self._paths.target(rpath)
+        with SourceFile(lpath) as file:
+            callback.set_size(file.size)
+            progress = counting(callback)
+            if opening is not None:
+                if resume is not None:
+                    raise ValueError("resume is not possible in a transaction")
+                writing = "xb" if condition.create else "wb"
+                with opening(rpath, writing, if_match=if_match, **kwargs) as target:
+                    copy_file(file, target.write, progress)
+                return
+            upload = self._headers.new_upload(location, condition, given)
+            if resume is not None:
+                resume_file(self._headers.client_for(given), upload, location, resume, file, progress)
+            else:
+                upload_file(self._client, upload, file, progress)
+
+    def put(
+        self,
+        put_file: Verb,
+        /,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Upload files, globs or trees by `put_file`; side by side. All keys are known before any is sent.
+
+        ValueError when two files would become the same object.
+        """
+        check_names(kwargs, self.put, put_file)
+        check_paths("lpath", lpath)
+        check_paths("rpath", rpath)
+        if isinstance(lpath, list) and isinstance(rpath, list):
+            sources = [Source(os.fspath(p), "") for p in lpath]
+        else:
+            found = local_sources(lpath, recursive, maxdepth)
+            sources = without_directories(lpath, found, recursive and maxdepth is None)
+        into = partial(self._lister.is_directory, rpath)
+        stripped = self._paths.name(rpath) if is_one(rpath) else rpath
+        pairs = placed(lpath, LocalFileSystem._strip_protocol, sources, stripped, into)
+        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        refuse(meeting([self._paths.name(target) for _, target in files]))
+        for source, _ in files:
+            refuse_special(source)
+        transfer(self._client, files, put_file, callback, kwargs)

@@ -1,0 +1,291 @@
+"""How a connection is made: name, TCP, proxy, TLS. Each wait has a deadline of its own and goes by turns.
+
+`connect_timeout` bounds TCP and TLS, for each address that the name has; the deadline of the request bounds
+them all, and the answers of resolver and proxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import queue
+import socket
+import ssl
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from urllib3.util.ssltransport import SSLTransport
+from urllib3.util.wait import wait_for_read, wait_for_write
+
+from .._values.deadline import Deadline
+from .._values.paths import is_loopback
+from .._work import TURN, check
+from ..errors import ConfigurationError
+from ..options import Options
+from .response import HTTPBody, Incoming
+from .timed_socket import Channel, Pace, channel_of
+
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
+_PORTS = {"http": 80, "https": 443}
+
+
+class Proxy(NamedTuple):
+    """A proxy, and what it wants to be told. Its `repr` and `shown` hold no password."""
+
+    scheme: str
+    host: str
+    port: int
+    authorization: str  # the value of Proxy-Authorization, or ""
+
+    @property
+    def shown(self) -> str:
+        """The URL, without user and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"<Proxy {self.shown}>"
+
+
+def proxy_for(scheme: str, host: str) -> Proxy | None:
+    """The proxy to `host` that the environment or the system names.
+
+    A URL without a scheme is one of http, as botocore has it. Raises ConfigurationError for what is none.
+    """
+    if is_loopback(host) or urllib.request.proxy_bypass(host):
+        return None
+    url = urllib.request.getproxies().get(scheme)
+    if not url:
+        return None
+    parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
+    with suppress(ValueError):  # a port that is none
+        if parts.hostname and parts.scheme in _PORTS:
+            port = parts.port or _PORTS[parts.scheme]
+            return Proxy(parts.scheme, parts.hostname, port, _basic(parts.username, parts.password))
+    name = f"{scheme.upper()}_PROXY"
+    raise ConfigurationError(
+        f"{name} must be http://host:port or https://host:port, with user and password if it wants them"
+    )
+
+
+def _basic(user: str | None, password: str | None) -> str:
+    """Basic authentication (RFC 7617) of what a URL has, where it is escaped."""
+    if user is None:
+        return ""
+    plain = f"{unquote(user)}:{unquote(password or '')}"
+    return f"Basic {base64.b64encode(plain.encode()).decode()}"
+
+
+class Route(NamedTuple):
+    """Where a connection goes, and by which proxy."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: Proxy | None
+
+    def __str__(self) -> str:
+        by = f" by the proxy {self.proxy.shown}" if self.proxy else ""
+        return f"{self.host}:{self.port}{by}"
+
+
+def connected(
+    route: Route,
+    options: Options,
+    socket_options: list[tuple[int, int, int]],
+    context: Callable[[], ssl.SSLContext],
+    deadline: Deadline,
+) -> Channel:
+    """A connection to speak HTTP on. Raises OSError, and ConfigurationError for certificates."""
+    proxy = route.proxy
+    sock: Any = dial(*(proxy[1:3] if proxy else route[1:3]), options, socket_options, deadline)
+    turn = TURN
+    try:
+        if proxy is not None and proxy.scheme == "https":
+            sock = secure(sock, proxy.host, context(), options, deadline)
+        if route.scheme == "https":
+            if proxy is not None:
+                _tunnel(sock, route, proxy, options, deadline)
+            if isinstance(sock, ssl.SSLSocket):  # TLS in TLS
+                turn = float("inf")  # a send that is broken off would lose a part of a record
+                sock.settimeout(_seconds(options, deadline))
+                sock = SSLTransport(sock, context(), _name(route.host))
+            else:
+                sock = secure(sock, route.host, context(), options, deadline)
+        return channel_of(sock, options, turn)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _seconds(options: Options, deadline: Deadline) -> float:
+    """What a step of connecting may take."""
+    seconds = min(options.connect_timeout, deadline.left())
+    if seconds <= 0:
+        raise TimeoutError("the deadline of the request has passed")
+    return seconds
+
+
+def _wait(ready: Callable[[Any, float], bool], sock: Any, until: float) -> None:
+    """Wait until `sock` is `ready`, or raise TimeoutError at the `time.monotonic()` value `until`."""
+    while (left := until - time.monotonic()) > 0:
+        if ready(sock, min(left, TURN)):
+            return
+        check()
+    raise TimeoutError("timed out")
+
+
+# --- TCP ---
+
+
+def dial(
+    host: str,
+    port: int,
+    options: Options,
+    socket_options: list[tuple[int, int, int]],
+    deadline: Deadline,
+) -> socket.socket:
+    """A TCP connection to the first address of `host` that takes one."""
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in _addresses(host, port, deadline):
+        try:
+            return _dial(family, kind, protocol, address, options, socket_options, deadline)
+        except OSError as error:
+            failure = error
+            if deadline.left() <= 0:
+                break
+    raise failure or OSError(f"the name {host} has no address")
+
+
+def _dial(
+    family: int,
+    kind: int,
+    protocol: int,
+    address: Any,
+    options: Options,
+    socket_options: list[tuple[int, int, int]],
+    deadline: Deadline,
+) -> socket.socket:
+    until = time.monotonic() + _seconds(options, deadline)
+    sock = socket.socket(family, kind, protocol)
+    try:
+        for option in socket_options:
+            sock.setsockopt(*option)
+        sock.setblocking(False)
+        code = sock.connect_ex(address)
+        if code in _UNDER_WAY:
+            _wait(wait_for_write, sock, until)
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))  # Python makes it a ConnectionRefusedError, for example
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
+    """What the resolver knows. It has no time-out, so a thread of its own waits for it."""
+    if _is_address(host):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    answers: queue.SimpleQueue[list[Any] | BaseException] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except BaseException as error:
+            answers.put(error)
+
+    try:
+        threading.Thread(target=ask, name="gs3-resolver", daemon=True).start()
+    except RuntimeError:  # the interpreter is going down: no new threads
+        ask()
+    while (left := deadline.left()) > 0:
+        check()
+        with suppress(queue.Empty):
+            answer = answers.get(timeout=min(left, TURN))
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+    raise TimeoutError(f"the name {host} was not resolved before the deadline of the request")
+
+
+def _is_address(host: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
+# --- TLS ---
+
+
+def secure(
+    sock: socket.socket, host: str, context: ssl.SSLContext, options: Options, deadline: Deadline
+) -> ssl.SSLSocket:
+    """TLS on a connected socket, which it takes over. Raises ssl.SSLError."""
+    until = time.monotonic() + _seconds(options, deadline)
+    tls = context.wrap_socket(sock, server_hostname=_name(host), do_handshake_on_connect=False)
+    try:
+        tls.setblocking(False)
+        while True:
+            try:
+                tls.do_handshake()
+                return tls
+            except ssl.SSLWantReadError:
+                ready = wait_for_read
+            except ssl.SSLWantWriteError:
+                ready = wait_for_write
+            _wait(ready, tls, until)
+    except BaseException:
+        tls.close()
+        raise
+
+
+def _name(host: str) -> str:
+    """The name that a certificate has: without the dot of a rooted name, and the zone of an address."""
+    return host.rstrip(".").partition("%")[0]
+
+
+# --- a tunnel through a proxy ---
+
+
+def _tunnel(sock: Any, route: Route, proxy: Proxy, options: Options, deadline: Deadline) -> None:
+    """CONNECT (RFC 9110, 9.3.6). Raises OSError when the proxy refuses."""
+    host = f"[{route.host}]" if ":" in route.host else route.host
+    lines = [f"CONNECT {host}:{route.port} HTTP/1.1", f"Host: {host}:{route.port}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    channel = channel_of(sock, options)
+    view = memoryview("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    pace = Pace(options, options.send_timeout, deadline, patient=False)
+    while view:
+        view = view[channel.send(view, pace) :]
+    incoming = Incoming(channel)
+    incoming.expect(Pace(options, options.read_timeout, deadline, patient=False))
+    answer = HTTPBody(incoming, "HEAD", lambda clean, status: None)  # what follows 2xx is the tunnel
+    if not 200 <= answer.status < 300:
+        why = ": it wants user and password in its URL" if answer.status == 407 else ""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"the proxy answered {answer.status}{why}")
+    if not incoming.empty:
+        raise ConnectionAbortedError(errno.ECONNABORTED, "the proxy sent more than an answer to CONNECT")
+
+
+def socket_options_of(options: Options) -> list[tuple[int, int, int]]:
+    """What every socket is made with: no delay, keep-alive, and an end to waiting for a peer that is gone."""
+    found = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            found.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    if sys.platform == "linux":
+        # Bounds a send to a peer that died without a word (RFC 5482); milliseconds.
+        found.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.send_timeout * 1000)))
+    return found

@@ -1,0 +1,106 @@
+"""How a request is sent, and what is told when that ends early.
+
+Invariants: every send is bounded; an answer that comes before the whole request is sent is found; what the
+local file says is never taken for what the network says.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from .._values.bodies import Buffer, FileChangedError, FileSlice, WatchedSlice, body_chunks
+from .._values.models import WireRequest
+from ..errors import SendTimeoutError
+from .response import Incoming
+from .timed_socket import Channel, EarlyAnswerError, Pace
+
+_SLICE = 256 * 1024
+
+
+class _BrokenOffError(Exception):
+    """The connection broke, or is not to be used for more of the request."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Sender:
+    """Sends one request on one connection."""
+
+    def __init__(self, channel: Channel, incoming: Incoming, pace: Pace) -> None:
+        self._channel = channel
+        self._incoming = incoming
+        self._pace = pace
+
+    def send(self, head: bytes, wire: WireRequest) -> OSError | None:
+        """Send `head` and the body of `wire`. Returns what broke the connection: an answer may be there.
+
+        Raises SendTimeoutError where none is, FileChangedError, and the OSError of a local file that cannot
+        be read.
+        """
+        try:
+            self._buffer(head)
+            # The kernel sends from its page cache, so a file that is watched goes through our memory.
+            by_kernel = self._channel.sends_files and not isinstance(wire.body, WatchedSlice)
+            if isinstance(wire.body, FileSlice) and by_kernel:
+                self._file(wire.body)
+            else:
+                self._pieces(wire.body)
+        except _BrokenOffError as broken:
+            error = broken.error
+            if isinstance(error, TimeoutError) and not self._is_answered():
+                message = f"the store stopped taking the request: {error}"
+                raise SendTimeoutError(message, request_sent=False) from error
+            return error
+        return None
+
+    def _buffer(self, data: Buffer) -> None:
+        view = memoryview(data)
+        while True:
+            try:
+                count = self._channel.send(view[:_SLICE], self._pace, self._incoming.answered)
+            except OSError as error:
+                raise _BrokenOffError(error) from error
+            view = view[count:]
+            if not view.nbytes:
+                return
+            self._look()
+
+    def _look(self) -> None:
+        """Between two pieces: a store that refuses need not get the rest."""
+        try:
+            early = not self._channel.is_quiet() and self._incoming.answered()
+        except OSError as error:  # a reset, say: it is the connection's, not the local file's
+            raise _BrokenOffError(error) from error
+        if early:
+            raise _BrokenOffError(EarlyAnswerError("the store answered before it had the whole request"))
+
+    def _is_answered(self) -> bool:
+        try:
+            return self._incoming.answered()
+        except OSError:  # the connection has ended
+            return True
+
+    def _pieces(self, body: Buffer | FileSlice) -> None:
+        for piece in body_chunks(body):  # reads the file: its errors are its own
+            self._buffer(piece)
+
+    def _file(self, body: FileSlice) -> None:
+        position = body.start
+        while position < body.stop:
+            try:
+                count = self._channel.send_file(
+                    body.descriptor, position, body.stop - position, self._pace, self._incoming.answered
+                )
+            except OSError as error:
+                if isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.ETIMEDOUT:
+                    raise _BrokenOffError(error) from error
+                # This file system has no sendfile(2), or the file cannot be read, which read(2) will tell.
+                self._pieces(FileSlice(body.descriptor, position, body.stop))
+                return
+            if not count:
+                raise FileChangedError("the local file became shorter while it was uploaded")
+            position += count
+            if position < body.stop:
+                self._look()

@@ -1,0 +1,369 @@
+"""The socket of a connection: every call on it ends in time.
+
+A call waits by turns, each with a deadline of its own: signals may come as often as they like. After each
+turn it is looked whether anybody still waits, and whether the peer has taken of what was sent before: bytes
+that the kernel holds are on their way, and a transfer that moves is not one that stands.
+
+On Linux a plain socket is blocking, with a time-out that the kernel keeps (SO_RCVTIMEO and SO_SNDTIMEO,
+socket(7)): so recv() can wait for all of a large piece, and need not come back for every segment. Those
+time-outs begin anew after every signal, which is why poll() waits for the first byte.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import socket
+import ssl
+import struct
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from .._values.deadline import Deadline
+from .._work import TURN, check
+from ..options import Options
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_SENDFILE_SLICE = 2**20
+_SO_NWRITE = 0x1024  # macOS: <sys/socket.h>
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class EarlyAnswerError(ConnectionError):
+    """The store answered before it had the whole request."""
+
+
+def _nothing_heard() -> bool:
+    return False
+
+
+class Pace:
+    """Bounds one direction of one exchange: a time-out per call, a minimum rate, a deadline.
+
+    A body that moves at `min_rate` is not ended by the deadline, which it puts off. A patient request has no
+    minimum rate, so that the deadline is its only bound.
+    """
+
+    __slots__ = (
+        "_began",
+        "_deadline",
+        "_moved",
+        "_rate",
+        "_since",
+        "_timeout",
+        "_waited",
+        "_window",
+        "in_body",
+    )
+
+    def __init__(self, options: Options, timeout: float, deadline: Deadline, patient: bool) -> None:
+        self._timeout = timeout
+        self._deadline = deadline
+        self._rate = 0.0 if patient else options.min_rate
+        self._window = options.min_rate_window
+        self._began = self._waited = 0.0
+        self._since: float | None = None  # when the window began; None until something has moved
+        self._moved = 0
+        self.in_body = True
+
+    def allowance(self) -> float:
+        """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
+        check()
+        self._began = now = time.monotonic()
+        left = self._deadline.at - now
+        if left <= 0:
+            if not (self.in_body and self._is_fast(self._moved, self._waited)):
+                raise TimeoutError("the deadline of the request has passed")
+            self._next_window(now)
+            left = self._deadline.left()
+        return self._timeout if self._timeout < left else left
+
+    def moved(self, count: int) -> None:
+        """The call ended. Only time spent waiting for the peer counts, not the time the caller takes.
+
+        How long the first byte takes is a matter of the time-out, not of the rate.
+        """
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            self._moved = count
+            return
+        self._moved += count
+        self._waited += now - self._began
+        if self._waited < self._window:
+            return
+        if self._moved < self._rate * self._window:
+            raise TimeoutError(f"only {self._moved} bytes in {self._waited:.0f} s, slower than min_rate")
+        self._next_window(now)
+
+    def _is_fast(self, count: int, seconds: float) -> bool:
+        return self._rate > 0 and count > 0 and count >= self._rate * seconds
+
+    def _next_window(self, now: float) -> None:
+        if self.in_body and self._rate > 0 and self._since is not None:
+            self._deadline.put_off(now - self._since)
+        self._since, self._waited, self._moved = now, 0.0, 0
+
+    def overtime(self) -> float:
+        """The allowance of a call is used up: more seconds where the deadline had cut it short and what moved
+        before was fast enough, else TimeoutError.
+        """
+        now = time.monotonic()
+        waited = now - self._began
+        fast = self.in_body and self._is_fast(self._moved, self._waited + waited)
+        if waited >= self._timeout or not fast:
+            raise TimeoutError("timed out")
+        self._next_window(now)
+        return self.allowance()
+
+    def keeps_up(self, count: int, seconds: float) -> bool:
+        """Whether `count` bytes of what was sent before went out in `seconds`, and so the peer lives."""
+        if self._is_fast(count, seconds):
+            self._deadline.put_off(seconds)
+            return True
+        return not self._rate and count > 0
+
+
+class Channel:
+    """A connected socket, TLS or not. Calls take the pace that bounds them, or raise TimeoutError."""
+
+    def __init__(self, sock: Any, turn: float = TURN) -> None:
+        self.sock = self._sock = sock
+        self._turn = turn
+        self._news = select.poll() if hasattr(select, "poll") else None
+        if self._news is not None:
+            self._news.register(sock, select.POLLIN)
+        self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
+        self.holds = _held_by(sock)  # whether bytes have been received that no poll() would show
+
+    def _limit(self, seconds: float) -> None:
+        if self._sock.gettimeout() != seconds:  # setting it is a system call
+            self._sock.settimeout(seconds)
+
+    def is_quiet(self) -> bool:
+        """Whether neither a byte nor the end of the connection has come."""
+        if self.holds():
+            return False
+        if self._news is None:
+            return not select.select((self._sock,), (), (), 0)[0]
+        return not self._news.poll(0)
+
+    def look(self, view: memoryview) -> int | None:
+        """Receive what there is already; None where that is nothing, 0 at the end of the connection."""
+        if self.is_quiet():
+            return None
+        self._limit(0)
+        with suppress(*_NOTHING_YET):  # TLS: a message that is not for us
+            count: int = self._sock.recv_into(view)
+            return count
+        return None
+
+    def send(self, view: memoryview, pace: Pace, heard: Callable[[], bool] = _nothing_heard) -> int:
+        """Send some bytes of `view`; returns how many. EarlyAnswerError when `heard()` while it waits."""
+
+        def turn(seconds: float) -> int | None:
+            self._limit(seconds)
+            try:
+                count: int = self._sock.send(view)
+            except TimeoutError:
+                return None
+            return count
+
+        return self._in_turns(pace, turn, heard)
+
+    def receive(self, view: memoryview, pace: Pace) -> int:
+        """Receive what there is, once there is something; 0 at the end of the connection."""
+
+        def turn(seconds: float) -> int | None:
+            self._limit(seconds)
+            try:
+                count: int = self._sock.recv_into(view)
+            except TimeoutError:
+                return None
+            return count
+
+        return self._in_turns(pace, turn)
+
+    def fill(self, view: memoryview, pace: Pace) -> int:
+        """The same where all of `view` is to come: waiting for more of it is allowed."""
+        return self.receive(view, pace)
+
+    def send_file(
+        self,
+        descriptor: int,
+        position: int,
+        count: int,
+        pace: Pace,
+        heard: Callable[[], bool] = _nothing_heard,
+    ) -> int:
+        """Send some bytes of an open file without bringing them to user space; 0 at its end."""
+        self._limit(0)
+        count = min(count, _SENDFILE_SLICE)
+        ready = select.poll()  # select() knows no descriptor above 1,023
+        ready.register(self._sock, select.POLLOUT)
+
+        def turn(seconds: float) -> int | None:
+            with suppress(BlockingIOError):
+                return os.sendfile(self._sock.fileno(), descriptor, position, count)
+            ready.poll(seconds * 1000)
+            with suppress(BlockingIOError):
+                return os.sendfile(self._sock.fileno(), descriptor, position, count)
+            return None
+
+        return self._in_turns(pace, turn, heard)
+
+    def _in_turns(
+        self, pace: Pace, turn: Callable[[float], int | None], heard: Callable[[], bool] = _nothing_heard
+    ) -> int:
+        """Call `turn` with the seconds that it may take until it has moved something."""
+        seconds = pace.allowance()
+        count = turn(seconds if seconds < self._turn else self._turn)
+        if count is None:
+            count = self._later(pace, seconds, turn, heard)
+        pace.moved(count)
+        return count
+
+    def _later(
+        self, pace: Pace, seconds: float, turn: Callable[[float], int | None], heard: Callable[[], bool]
+    ) -> int:
+        """Nothing moved in the first turn."""
+        since, queued = time.monotonic(), self._queued()
+        until = since + seconds - self._turn
+        while not heard():
+            check()
+            left = until - time.monotonic()
+            if left <= 0:
+                left = pace.overtime()
+                until = time.monotonic() + left
+            count = turn(min(left, self._turn))
+            if count is not None:
+                return count
+            now, there = time.monotonic(), self._queued()
+            if pace.keeps_up(queued - there, now - since):
+                since, queued, until = now, there, now + pace.allowance()
+        raise EarlyAnswerError("the store answered before it had the whole request")
+
+    def _queued(self) -> int:
+        """Bytes that were sent and that the peer has not confirmed (tcp(7), SIOCOUTQ); 0 where unknown."""
+        with suppress(OSError):
+            if sys.platform == "linux":
+                answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
+                return int(struct.unpack("i", answer)[0])
+            if sys.platform == "darwin":
+                count: int = self._sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+                return count
+        return 0
+
+
+class KernelTimed(Channel):
+    """A plain socket on Linux."""
+
+    def __init__(self, sock: Any, turn: float = TURN) -> None:
+        super().__init__(sock, turn)
+        sock.settimeout(None)
+        whole, fraction = divmod(turn, 1)
+        timeval = struct.pack("ll", int(whole), int(fraction * 1e6))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._room = select.poll()
+        self._room.register(sock, select.POLLOUT)
+
+    def look(self, view: memoryview) -> int | None:
+        with suppress(BlockingIOError):
+            count: int = self._sock.recv_into(view, 0, socket.MSG_DONTWAIT)
+            return count
+        return None
+
+    def send(self, view: memoryview, pace: Pace, heard: Callable[[], bool] = _nothing_heard) -> int:
+        sock = self._sock
+        pace.allowance()
+        try:
+            sent: int = sock.send(view, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        else:  # mostly: what is sent is small
+            pace.moved(sent)
+            return sent
+
+        def turn(seconds: float) -> int | None:
+            if self._room.poll(seconds * 1000):
+                with suppress(BlockingIOError):
+                    count: int = sock.send(view)
+                    return count
+            return None
+
+        return self._in_turns(pace, turn, heard)
+
+    def receive(self, view: memoryview, pace: Pace, flags: int = 0) -> int:
+        sock, news = self._sock, self._news
+        assert news is not None
+        seconds = pace.allowance()
+        if news.poll(1000 * (seconds if seconds < self._turn else self._turn)):  # mostly, and at once
+            try:
+                received: int = sock.recv_into(view, 0, flags)
+            except BlockingIOError:
+                pass
+            else:
+                pace.moved(received)
+                return received
+
+        def turn(seconds: float) -> int | None:
+            if not news.poll(seconds * 1000):
+                return None
+            try:
+                count: int = sock.recv_into(view, 0, flags)
+            except BlockingIOError:
+                return None
+            return count
+
+        return self._in_turns(pace, turn)
+
+    def fill(self, view: memoryview, pace: Pace) -> int:
+        return self.receive(view, pace, socket.MSG_WAITALL)
+
+    def send_file(
+        self,
+        descriptor: int,
+        position: int,
+        count: int,
+        pace: Pace,
+        heard: Callable[[], bool] = _nothing_heard,
+    ) -> int:
+        # The kernel would allow the time for each of the pieces that it moves.
+        try:
+            return super().send_file(descriptor, position, count, pace, heard)
+        finally:
+            self._sock.settimeout(None)
+
+
+def _held_by(sock: Any) -> Callable[[], bool]:
+    """Tells whether a layer of TLS has received more than was read: the rest of a record (SSL_pending(3))."""
+    if isinstance(getattr(sock, "incoming", None), ssl.MemoryBIO):  # urllib3's TLS within the TLS of a proxy
+        inner, incoming, outer = sock.sslobj, sock.incoming, _held_by(sock.socket)
+        return lambda: inner.pending() > 0 or incoming.pending > 0 or outer()
+    pending = getattr(sock, "pending", None)
+    if pending is None:
+        return lambda: False
+    return lambda: pending() > 0
+
+
+def _is_plain(sock: Any) -> bool:
+    """Neither TLS nor a socket of gevent's or the like, which are another thing to the kernel."""
+    return type(sock).recv_into is _socket.socket.recv_into
+
+
+def channel_of(sock: Any, options: Options, turn: float = TURN) -> Channel:
+    """What is best for the connected socket `sock`, whose calls may be broken off every `turn` seconds."""
+    turn = min(turn, options.min_rate_window)
+    if sys.platform == "linux" and _is_plain(sock):
+        return KernelTimed(sock, turn)
+    return Channel(sock, turn)

@@ -1,0 +1,343 @@
+"""Connections, and one HTTP exchange on them: `WireRequest` -> `HTTPBody`. The only importer of urllib3.
+
+urllib3 keeps the connections, TLS and proxies. The exchange itself is ours, because urllib3 sends under
+the connect time-out, copies bodies, and parses heads with `email.parser` (half of the cost of a small GET).
+
+Invariants:
+
+- no connection that was idle for longer than `idle_timeout` is reused;
+- every `send` and every `recv` is bounded: by its time-out, by `min_rate` and by the deadline;
+- a connection goes back to the pool only after its response was read to the end;
+- after a fork the child starts with an empty pool.
+"""
+
+from __future__ import annotations
+
+import atexit
+import http.client
+import queue
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .._forks import PerProcess, renew_after_fork
+from .._values.bodies import wire_bytes
+from .._values.deadline import Deadline
+from .._values.models import WireRequest
+from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
+from ..options import Options
+from .connect import Proxy, Route, connected, proxy_for, socket_options_of
+from .lanes import Lanes
+from .response import HTTPBody, Incoming, translated
+from .sending import Sender
+from .timed_socket import Pace
+from .trust import ssl_context
+
+# By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
+# connection that is surely younger.
+FRESH_SECONDS = 4.0
+
+
+class _Idle:
+    """Idle connections, last in, first out: `queue.LifoQueue` takes three locks where a list needs none."""
+
+    def __init__(self, maxsize: int) -> None:
+        self._maxsize = maxsize
+        self.queue: list[Any] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if len(self.queue) >= self._maxsize:
+            raise queue.Full
+        self.queue.append(item)
+
+    def qsize(self) -> int:
+        return len(self.queue)
+
+
+class _IdleEviction:
+    """Mixed into urllib3's pools. Both methods are private there; test_transport.py would notice a change.
+
+    urllib3's own `_get_conn` makes a poll object to learn whether the store has hung up.
+    """
+
+    idle_timeout: float = 30.0
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.idle_since = time.monotonic()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        try:
+            conn = self.pool.get()  # type: ignore[attr-defined]
+        except queue.Empty:
+            conn = None
+        if conn is None:
+            return self._new_conn()  # type: ignore[attr-defined]
+        if not (conn.sock is None or conn.channel.is_quiet()):
+            conn.close()
+        self.close_if_older(conn, self.idle_timeout)
+        return conn
+
+    @staticmethod
+    def close_if_older(conn: Any, seconds: float) -> None:
+        if conn.sock is not None and time.monotonic() - getattr(conn, "idle_since", 0.0) > seconds:
+            conn.close()
+
+
+class GuardedHTTPConnectionPool(_IdleEviction, HTTPConnectionPool):
+    """urllib3's pool with idle eviction."""
+
+    QueueCls = _Idle  # type: ignore[assignment]
+
+
+class GuardedHTTPSConnectionPool(_IdleEviction, HTTPSConnectionPool):
+    """urllib3's TLS pool with idle eviction."""
+
+    QueueCls = _Idle  # type: ignore[assignment]
+
+
+class Sent:
+    """A request on its way, on a connection of its own. Take its answer, or close it."""
+
+    __slots__ = ("_conn", "_options", "_pool", "_wire", "broken", "since")
+
+    def __init__(self, options: Options, pool: Any, conn: HTTPConnection, wire: WireRequest) -> None:
+        self._options = options
+        self._pool = pool
+        self._conn = conn
+        self._wire = wire
+        self.since = time.monotonic()
+        self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
+
+    def answer(self, deadline: Deadline) -> HTTPBody:
+        """Read the head of the answer and hand out its body."""
+        options, wire = self._options, self._wire
+        incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
+        timeout = options.read_timeout
+        if wire.patient:  # a store may work for minutes before it says a word: at most two attempts fit in
+            timeout = max(timeout, options.request_deadline / 2)
+        incoming.expect(Pace(options, timeout, deadline, wire.patient))
+        try:
+            body = HTTPBody(incoming, wire.method, partial(_release, self._pool, self._conn, wire))
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, (OSError, http.client.HTTPException, ValueError)):
+                raise
+            if self.broken is None:
+                raise translated(error) from error
+            # Nothing was answered: what broke the sending is the cause. Part of the request is missing, so
+            # it cannot have been applied (RFC 9112, 8).
+            raise IncompleteBodyError(
+                f"the connection broke while sending: {self.broken}", request_sent=False
+            ) from self.broken
+        if self.broken is not None:
+            body.will_close = True
+            if body.status < 300:
+                self.close()
+                raise IncompleteBodyError(
+                    f"the store answered {body.status} to a part of the request: {self.broken}"
+                ) from self.broken
+        return body
+
+    def is_lost(self) -> bool:
+        """Whether the store has closed the connection without an answer. It does not wait."""
+        return self._conn.incoming.has_ended()  # type: ignore[attr-defined, no-any-return]
+
+    def close(self) -> None:
+        """Nobody wants the answer: the connection cannot be used again."""
+        self._conn.close()
+
+
+class Transport:
+    """A pool of connections for one `Options`, shared by threads."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._socket_options = socket_options_of(options)
+        self._renew()
+        renew_after_fork(self._renew)
+        self._context: ssl.SSLContext | None = None
+        self.bundle_of_profile: Callable[[], str | None] = lambda: None
+        self.lanes = Lanes()
+        self.round_trip = float("inf")  # seconds, as the last answers tell
+        self.answers = 0  # that told it
+
+    def _renew(self) -> None:
+        # The sockets are the parent's. Dropping a reference closes this process's copy of the descriptor
+        # only: no shutdown, no TLS close_notify, so the parent's connection goes on.
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[str, str, int], Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Transport pools={len(self._pools)}>"
+
+    def exchange(self, wire: WireRequest, deadline: Deadline) -> HTTPBody:
+        """Send `wire`, read the head, hand out the body. `deadline` is put off while a body moves.
+
+        The connection is reused when the body was read to its end, else closed. After an error answer only
+        when the request had no body, of which the store may have left a part unread.
+        """
+        sent = self.send(wire, deadline)
+        began = time.monotonic()
+        body = sent.answer(deadline)
+        self._learn_round_trip(time.monotonic() - began)
+        return body
+
+    def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
+        """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
+        pool = self._pool(wire.scheme, wire.host, wire.port)
+        conn = self._connected(pool, wire, deadline)
+        sent = Sent(self._options, pool, conn, wire)
+        try:
+            sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
+        except BaseException:
+            sent.close()
+            raise
+        return sent
+
+    def close(self) -> None:
+        """Close all idle connections. What is under way goes on, and later requests connect anew."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():  # not closed, since another thread may be about to use it
+            with suppress(queue.Empty):
+                while True:
+                    conn = pool.pool.get(block=False)
+                    if conn is not None:
+                        conn.close()
+
+    # --- connections ---
+
+    def _pool(self, scheme: str, host: str, port: int) -> Any:
+        pool = self._pools.get((scheme, host, port))
+        if pool is None:
+            with self._lock:
+                pool = self._pools.get((scheme, host, port))
+                if pool is None:
+                    pool = self._pools[(scheme, host, port)] = self._new_pool(scheme, host, port)
+        return pool
+
+    def _new_pool(self, scheme: str, host: str, port: int) -> Any:
+        keywords: dict[str, Any] = {"maxsize": max(32, self._options.max_concurrency * 4), "retries": False}
+        cls: Any = GuardedHTTPConnectionPool
+        if scheme == "https":
+            cls = GuardedHTTPSConnectionPool
+            keywords["ssl_context"] = self.ssl_context()
+        pool = cls(host, port, **keywords)
+        pool.idle_timeout = self._options.idle_timeout
+        pool.route = Route(scheme, host, port, self.proxy(scheme, host))
+        return pool
+
+    @staticmethod
+    def proxy(scheme: str, host: str) -> Proxy | None:
+        """The proxy to `host` that the environment names. Raises ConfigurationError for what is none."""
+        return proxy_for(scheme, host)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
+        if self._context is None:
+            self._context = ssl_context(self._options, self.bundle_of_profile)
+        return self._context
+
+    def _connected(self, pool: Any, wire: WireRequest, deadline: Deadline) -> HTTPConnection:
+        conn = pool._get_conn()
+        if wire.fresh:
+            pool.close_if_older(conn, FRESH_SECONDS)
+        if conn.sock is not None:
+            return conn  # type: ignore[no-any-return]
+        failure: BaseException | None = None
+        try:
+            channel = connected(pool.route, self._options, self._socket_options, self.ssl_context, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            failure = error
+        if failure is not None:
+            hopeless = isinstance(failure, ssl.SSLCertVerificationError)
+            raise ConnectError(
+                f"no connection to {pool.route}: {_told(failure)}", given_up=hopeless
+            ) from failure
+        conn.sock = channel.sock
+        conn.channel = channel
+        conn.incoming = Incoming(channel)
+        return conn  # type: ignore[no-any-return]
+
+    # --- one exchange ---
+
+    def _learn_round_trip(self, waited: float) -> None:
+        self.answers += 1
+        # An answer may take the store longer than the way, never shorter: down at once, up slowly.
+        if waited < self.round_trip:
+            self.round_trip = waited
+        else:
+            self.round_trip += (waited - self.round_trip) * 0.1
+
+    def _send(
+        self, conn: HTTPConnection, proxy: Proxy | None, wire: WireRequest, deadline: Deadline
+    ) -> OSError | None:
+        """Send head and body. Returns what broke the connection."""
+        target = wire.target
+        lines = [f"{name}: {value}" for name, value in wire.headers.items()]
+        if proxy is not None and wire.scheme == "http":  # RFC 9112, 3.2.2: absolute form
+            target = f"http://{wire.headers['host']}{target}"
+            lines += [f"proxy-authorization: {proxy.authorization}"] if proxy.authorization else []
+        lines.insert(0, f"{wire.method} {target} HTTP/1.1")
+        text = "\r\n".join([*lines, "", ""])
+        if not text.count("\n") == text.count("\r") == len(lines) + 1:
+            raise ValueError("a header value must not hold a line break")
+        data = wire_bytes(text)
+        pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
+        return Sender(conn.channel, conn.incoming, pace).send(data, wire)  # type: ignore[attr-defined]
+
+
+def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, status: int) -> None:
+    if clean and not (wire.body and status >= 300):
+        pool._put_conn(conn)
+    else:
+        conn.close()
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+# --- one transport per process and options ---------------------------------------------------------
+
+# Weak: when the last filesystem and reader with these options are gone, so are their connections.
+_shared: weakref.WeakValueDictionary[Options, Transport] = weakref.WeakValueDictionary()
+_shared_lock = PerProcess(threading.Lock)
+
+
+def shared_transport(options: Options) -> Transport:
+    """The transport of this process for these options, made on first use."""
+    with _shared_lock():
+        transport = _shared.get(options)
+        if transport is None:
+            transport = _shared[options] = Transport(options)
+        return transport
+
+
+def _close_all() -> None:
+    with _shared_lock():
+        transports = list(_shared.values())
+    for transport in transports:
+        with suppress(Exception):
+            transport.close()
+
+
+atexit.register(_close_all)

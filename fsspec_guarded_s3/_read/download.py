@@ -1,0 +1,198 @@
+"""Pinned downloads: to memory and to a file.
+
+Theory of operation. A read has a pin: the ETag and the size of one version of the object, from a HeadObject
+or a listing (`read_range`, `download`), or from the answer that brings the first bytes (`read_object`).
+What is larger than the option `range_size` is read in ranges, in parallel, all under the pin; each goes
+from its socket straight to its final place, in memory or in a file. `_s3.reads.Reads.get_range` compares
+ETag, range and length of each answer, and goes on behind the last byte that came where a body breaks. So
+there are the bytes of one version, or an error. A whole object is compared with the checksum that the store
+holds, and read once more if it differs.
+
+`ask_range` and `ask_object` send their request now, and return the function that reads the answer: one
+thread keeps several small reads under way like that (`_threads.ask_all`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from functools import partial
+
+from .._s3.client import S3Client
+from .._s3.early import Early
+from .._s3.pinned import check_etag
+from .._s3.reads import Cursor, Drain
+from .._values.checksums import ObjectChecksum
+from .._values.deadline import Deadline
+from .._values.models import Body, ObjectInfo
+from .._values.paths import S3Path
+from ..errors import ChecksumMismatchError, ObjectChangedError
+from .target_file import TargetFile
+
+_PIECE = 2**20
+Progress = Callable[[int], None]
+
+
+def _into_memory(view: memoryview, origin: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
+    def drain(body: Body, cursor: Cursor) -> None:
+        while cursor.position < cursor.stop:
+            begin = cursor.position - origin
+            # Released on every way out: slices of a BytesIO that an exception keeps crash CPython 3.12.1 in a
+            # garbage collection (gh-111049), and make 3.13.0 print (gh-111331).
+            with view[begin : min(begin + _PIECE, cursor.stop - origin)] as piece:
+                count = body.readinto(piece)
+                if not count:
+                    return
+                if check:
+                    with piece[:count] as got:
+                        check.add(cursor.position, got)
+            cursor.position += count
+            progress(count)
+
+    return drain
+
+
+def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
+    def drain(body: Body, cursor: Cursor) -> None:
+        buffer = memoryview(bytearray(min(_PIECE, cursor.stop - cursor.position)))
+        while cursor.position < cursor.stop:
+            count = body.readinto(buffer[: min(len(buffer), cursor.stop - cursor.position)])
+            if not count:
+                return
+            written = 0
+            while written < count:
+                written += os.pwrite(descriptor, buffer[written:count], cursor.position + written)
+            if check:
+                check.add(cursor.position, buffer[:count])
+            cursor.position += count
+            progress(count)
+
+    return drain
+
+
+def _range_calls(
+    client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
+) -> list[Callable[[], None]]:
+    """The calls that bring [start, stop) in ranges, all pinned to the version `pin`."""
+    check_etag(pin.etag)
+    size = client.scheduler.range_size()
+    cursors = (Cursor(begin, min(begin + size, stop)) for begin in range(start, stop, size))
+    return [partial(client.reads.get_range, path, cursor, pin, drain) for cursor in cursors]
+
+
+def _fetch_ranges(
+    client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
+) -> None:
+    """Drain [start, stop) in ranges, in parallel, all pinned to the version `pin`."""
+    client.scheduler.run(_range_calls(client, path, pin, start, stop, drain))
+
+
+def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of the version that `info` names, clipped to its size."""
+    check_etag(info.etag)
+    stop = min(stop, info.size)
+    if start >= stop:
+        return b""
+    return _read_into_memory(start, stop, partial(_fetch_ranges, client, path, info, start, stop))
+
+
+def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Callable[[], bytes]:
+    """Send the request for the bytes [start, stop), which must exist; the result reads the answer."""
+    if stop - start > client.options.range_size:
+        return partial(read_range, client, path, info, start, stop)
+    cursor = Cursor(start, stop)
+    early = client.reads.send_get_range(path, cursor, info)
+    return partial(
+        _read_into_memory, start, stop, partial(client.reads.get_range, path, cursor, info, early=early)
+    )
+
+
+def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
+    """The bytes [start, stop), which `fill` reads by the function that it is given."""
+    buffer = _zeros(stop - start)
+    with buffer.getbuffer() as view:
+        fill(_into_memory(view, start, _no_progress, None))
+    return buffer.getvalue()
+
+
+def ask_object(client: S3Client, path: S3Path) -> Callable[[], bytes]:
+    """Send the request for a whole object; the result reads the answer, as `read_object` does."""
+    return partial(read_object, client, path, client.reads.send_get_object(path))
+
+
+def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> bytes:
+    """A whole object: one GET up to `range_size`, pinned ranges beside it beyond that.
+
+    Compared with the stored checksum, where there is one; what differs is read once more. Raises
+    ChecksumMismatchError.
+    """
+
+    def receive(body: Body, deadline: Deadline) -> bytes:
+        size = body.length or 0
+        buffer = _zeros(size)
+        check = ObjectChecksum.for_stored(client.reads.stored_checksum(body))
+        with buffer.getbuffer() as view:
+            drain = _into_memory(view, 0, _no_progress, check)
+            first = Cursor(0, min(client.options.range_size, size))
+            begin = partial(client.reads.finish_range, path, body, first, drain, deadline)
+            if first.stop == size:
+                begin()
+            else:
+                pin = client.reads.version_of(body)
+                rest = _range_calls(client, path, pin, first.stop, size, drain)
+                client.scheduler.run([begin, *rest])
+        if check:
+            check.verify()
+        return buffer.getvalue()
+
+    try:
+        return client.reads.get_object(path, receive, early)
+    except ChecksumMismatchError:
+        return client.reads.get_object(path, receive)
+
+
+def _zeros(size: int) -> io.BytesIO:
+    """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
+    # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
+    return io.BytesIO(bytes(size))
+
+
+def _no_progress(count: int) -> None:
+    """A `Progress` for callers that show none."""
+
+
+def download(
+    client: S3Client,
+    path: S3Path,
+    local: str,
+    begin: Callable[[int], None] = _no_progress,
+    progress: Progress = _no_progress,
+) -> None:
+    """Write the object to the local file `local`, which keeps its old content until all is there.
+
+    `begin` gets the size in bytes, `progress` the bytes that arrived. Replaced while it is read: one new
+    start with a fresh HEAD, then ObjectChangedError.
+    """
+    info = client.reads.head_object(path)
+    try:
+        _download_version(client, path, info, local, begin, progress)
+    except (ObjectChangedError, ChecksumMismatchError):
+        info = client.reads.head_object(path)
+        _download_version(client, path, info, local, begin, progress)
+
+
+def _download_version(
+    client: S3Client, path: S3Path, info: ObjectInfo, local: str, begin: Progress, progress: Progress
+) -> None:
+    check_etag(info.etag)
+    begin(info.size)
+    with TargetFile(local) as file:
+        if info.size:
+            os.truncate(file.descriptor, info.size)
+            check = ObjectChecksum.for_stored(info.checksum)
+            drain = _into_file(file.descriptor, progress, check)
+            _fetch_ranges(client, path, info, 0, info.size, drain)
+            if check:
+                check.verify()
+        file.publish(client.options.fsync)

@@ -1,0 +1,195 @@
+"""What a refused request teaches: region, clock, credentials, and headers that the store does not take.
+
+Region, clock and credentials are learned once per request and on trial: unless the repetition shows that the
+store took it, what was learned is forgotten again, so that one wrong answer, of a proxy say, does not spoil
+the requests after it. Headers are left out one group after the other; there only success is proof.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from .._auth.signer import MINUTE, Outset
+from .._values.models import Request
+from ..errors import ConnectError, CredentialsError, GuardedS3Error, InvalidRequestError, ResponseError
+from .optional_headers import leave_out, refused_headers
+from .store import Store
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+_REFUSED = (400, 401, 403)
+CORRECTABLE = (301, 307, *_REFUSED)  # statuses of answers that may teach something
+_SUSPICIOUS = 4 * MINUTE  # stores take requests that are off by up to 15 minutes, some by up to 5
+_SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+_EXPIRED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",  # the key was replaced, or the store forgets those that have expired
+        "InvalidToken",
+        "InvalidTokenId",
+        "TokenRefreshRequired",
+    }
+)
+# By these a store says that it could not make sense of who asks; other codes come after that.
+_NO_PROOF = frozenset(
+    {
+        "",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "InvalidRegion",
+        "PermanentRedirect",
+        "SignatureDoesNotMatch",
+        "TemporaryRedirect",
+        *_SKEWED,
+    }
+)
+
+
+class Corrections:
+    """What was learned from the refusals of one request."""
+
+    def __init__(
+        self,
+        store: Store,
+        request: Request,
+        outset: Outset,
+        names_algorithm: bool,
+        look: Callable[[Request], None],
+    ) -> None:
+        """`outset` is the state in which the request began; `look` makes one attempt at another request.
+
+        `names_algorithm` says that the user chose the algorithm of the checksums, which then is kept.
+        """
+        self._store = store
+        self._signer = store.signer
+        self._request = request
+        self._outset = outset
+        self._names_algorithm = names_algorithm
+        self._look = look
+        self._tried: set[str] = set()
+        self._settle: list[Callable[[bool], None]] = []
+        self._left_out = frozenset[str]()
+        self._ambiguous = False
+        self._reason: ResponseError | None = None  # why a HEAD was refused, where that was found out
+
+    def __repr__(self) -> str:
+        return f"<Corrections {sorted(self._tried | self._left_out)}>"
+
+    def learn(self, error: GuardedS3Error) -> bool:
+        """Whether `error` taught something by which a repetition may succeed. It is told what failed."""
+        request = self._request
+        error.operation = error.operation or request.operation
+        error.bucket = error.bucket or request.bucket
+        error.key = error.key or request.key
+        changes = request.method not in ("GET", "HEAD")
+        self._ambiguous = error.maybe_applied = changes and (error.maybe_applied or self._ambiguous)
+        if self._leave_out(error):
+            return True
+        if not isinstance(error, ResponseError) or error.status not in CORRECTABLE:
+            return False
+        ways: Mapping[str, Callable[[ResponseError], bool]] = {
+            "clock": self._learn_clock,
+            "region": self._learn_region,
+            "credentials": self._renew,
+        }
+        for name, way in ways.items():
+            if name not in self._tried and way(error):
+                self._tried.add(name)
+                return True
+        return False
+
+    def keep(self) -> None:
+        """The request succeeded: what was learned holds for those that follow."""
+        for settle in self._settle:
+            settle(True)
+        if self._left_out:
+            request = self._request
+            logger.info("%s goes without %s here", request.operation, ", ".join(sorted(self._left_out)))
+            self._store.facts(request.bucket).leave_out(request.operation, self._left_out)
+
+    def settle(self, error: GuardedS3Error) -> ResponseError | None:
+        """The request failed by `error`: what that does not prove is forgotten.
+
+        Returns why a HEAD was refused, where that was found out: it says more than `error`.
+        """
+        if isinstance(error, ResponseError):
+            proven = error.status not in CORRECTABLE or error.code not in _NO_PROOF
+        else:
+            proven = not isinstance(error, ConnectError)
+        for settle in self._settle:
+            settle(proven)
+        return self._reason
+
+    # --- the ways ---
+
+    def _leave_out(self, error: GuardedS3Error) -> bool:
+        if not isinstance(error, InvalidRequestError):
+            return False
+        names = refused_headers(self._request, error, self._names_algorithm)
+        if names:
+            leave_out(self._request, names)
+            self._left_out |= names
+        return bool(names)
+
+    def _learn_clock(self, error: ResponseError) -> bool:
+        least = MINUTE
+        if error.code not in _SKEWED:
+            if error.code or error.status not in _REFUSED:
+                return False
+            least = _SUSPICIOUS  # a HEAD, which does not tell; other reasons are more likely
+        before = self._signer.clock
+        if not self._signer.learn_clock(error.server_date, self._outset.clock, least):
+            return False
+        learned = self._signer.clock
+        self._settle.append(lambda proven: None if proven else self._signer.forget_clock(learned, before))
+        return True
+
+    def _learn_region(self, error: ResponseError) -> bool:
+        bucket, region = self._request.bucket, error.region
+        if not region or not self._signer.learn_region(bucket, region):
+            return False
+        self._settle.append(lambda proven: self._signer.settle_region(bucket, region, proven))
+        return True
+
+    def _renew(self, error: ResponseError) -> bool:
+        if error.code not in _EXPIRED and not self._is_expired_head(error):
+            return False
+        if self._request.operation != "CreateSession" and self._store.sessions.forget(self._request.bucket):
+            return True
+        try:
+            return self._signer.renew(self._outset)
+        except CredentialsError as failed:
+            logger.warning("the store says %s, and no others were found: %s", error.code or "400", failed)
+            return False
+
+    def _is_expired_head(self, error: ResponseError) -> bool:
+        """Only credentials with a token expire; of others a HEAD that is refused says all there is to say."""
+        head = self._request.method == "HEAD" and not error.code and error.status in _REFUSED
+        if not head or not self._signer.is_temporary():
+            return False
+        reason = self._reason_of()
+        if reason is None:
+            return False
+        expired = reason.code in _EXPIRED
+        if expired or reason.status == error.status:
+            self._reason = reason
+        return expired
+
+    def _reason_of(self) -> ResponseError | None:
+        """Why a HEAD was refused: its answer has no body, and that of a GET has one with an error code."""
+        head = self._request
+        request = replace(head, operation="GetObject", method="GET", unsigned={"range": "bytes=0-0"})
+        if not head.key:
+            query = (("list-type", "2"), ("max-keys", "0"))
+            request = replace(head, operation="ListObjectsV2", method="GET", query=query)
+        try:
+            self._look(request)
+        except ResponseError as error:
+            error.operation = head.operation
+            return error
+        except GuardedS3Error:
+            pass
+        return None

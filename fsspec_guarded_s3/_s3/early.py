@@ -1,0 +1,43 @@
+"""A request that is sent before its turn, so that the store works on it while other answers are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from .._http.transport import FRESH_SECONDS, Sent
+from .._values.models import Request
+
+
+class Early:
+    """The first attempt of a request, already sent.
+
+    What went wrong with it is raised when its answer is wanted. Dropped, it closes its connection.
+    """
+
+    def __init__(self, request: Request, send: Callable[[], Sent]) -> None:
+        self.request = request
+        self._sent: Sent | None = None
+        self._failed: Exception | None = None
+        try:
+            self._sent = send()
+        except Exception as error:
+            self._failed = error
+
+    def __repr__(self) -> str:
+        return f"<Early {self.request.operation}{'' if self._sent else ' taken or failed'}>"
+
+    def take(self) -> Sent | None:
+        """What was sent, the first time; None when nobody asked for so long that the store hung up."""
+        sent, failed = self._sent, self._failed
+        self._sent = self._failed = None
+        if failed is not None:
+            raise failed
+        if sent is not None and time.monotonic() - sent.since > FRESH_SECONDS and sent.is_lost():
+            sent.close()
+            return None
+        return sent
+
+    def __del__(self) -> None:
+        if self._sent is not None:  # another error came first, and nobody wants the answer any more
+            self._sent.close()

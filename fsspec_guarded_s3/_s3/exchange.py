@@ -1,0 +1,256 @@
+"""The crossing point: every request of this package is signed, sent, checked and retried here.
+
+Theory of operation
+-------------------
+
+A *request* says what S3 is asked for, and what a repetition of it would mean. An *attempt* at it is: sign
+for now, send, read status and headers, raise for a status of 300 and above. Whoever asks adds what else
+belongs to an attempt: to read the body, to parse it, to compare the ETag. An answer that cannot be
+understood is one that got lost, and is retried like one.
+
+Around the attempts stand two loops. The inner one, `RetryPolicy.call`, waits and tries again what may pass
+by itself: within one deadline, one number of attempts, and one budget of the filesystem. The outer one,
+`Exchange.repeat`, tries again at once what failed for a reason that can be mended (`Corrections`): the
+region of the bucket, the clock of this machine, credentials that have ended, and headers that this store
+does not know and that the request can do without. Each reason is tried once per request, on trial: what was
+learned is kept if the repetition shows that the store took it, and forgotten otherwise.
+
+An attempt is *ambiguous* if S3 may have applied it although it failed: the request had been sent and no
+answer came, or one that a proxy may have given (5xx, 429). Every error of the same request then leaves with
+`maybe_applied` set, a later refusal too: what is in the way may be our own doing. Reads, which change
+nothing, never have it. Nothing is decided about it here; whoever writes asks the store what became of it
+(`Upload`).
+
+A request that may have changed something is told to `Store.changed` at its end, also after an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from .._http.response import HTTPBody
+from .._values.attributes import CUSTOMER_KEY, Attributes
+from .._values.bodies import body_size
+from .._values.deadline import Deadline
+from .._values.models import Request, Response, SessionCredentials, WireRequest
+from .._values.paths import is_loopback
+from .._work import check
+from ..errors import (
+    ConfigurationError,
+    EncryptionUnsupportedError,
+    GuardedS3Error,
+    ObjectNotFoundError,
+    ResponseError,
+)
+from . import xml
+from .corrections import Corrections
+from .early import Early
+from .encryption import KEY_MD5, SSE, confirm
+from .optional_headers import leave_out
+from .refusals import refusal, refusal_of
+from .store import Store
+from .store_facts import is_any_refusing
+
+T = TypeVar("T")
+MAX_SESSION = 300  # seconds that a session of a directory bucket lives
+
+
+class Exchange:
+    """Requests to one store, each with the headers that `attributes` ask for. Thread-safe."""
+
+    def __init__(self, store: Store, attributes: Attributes) -> None:
+        self._store = store
+        self._standing = attributes.standing()  # headers of every request of an operation
+        self._key_md5 = self._standing.get("HeadObject", {}).get(KEY_MD5, "")
+        self._names_algorithm = "ChecksumAlgorithm" in attributes.names
+
+    def __repr__(self) -> str:
+        return f"<Exchange with {self._store!r}>"
+
+    # --- operations ---
+
+    def send(self, request: Request) -> Response:
+        """An operation whose answer has no document that matters: sent, retried, and its body read."""
+
+        def look(answer: Response) -> Response:
+            xml.refuse_page(answer.body, request.operation)
+            return answer
+
+        return self.ask(request, look)
+
+    def ask(self, request: Request, parse: Callable[[Response], T], early: Early | None = None) -> T:
+        """An operation whose answer is small: sent, retried, read and parsed.
+
+        `early` is its first attempt, where that was sent before.
+        """
+        with self._store.lanes.enter(body_size(request.body)):
+            return self.repeat(request, lambda deadline: self.once(request, parse, deadline, early))
+
+    def ahead(self, request: Request) -> Early:
+        """Send `request` now; an attempt takes its answer later."""
+        deadline = Deadline(self._store.options.request_deadline)
+        self._leave_out_refused(request)
+        return Early(request, lambda: self._store.transport.send(self._wire(request), deadline))
+
+    def presign(self, request: Request, expires: int) -> str:
+        """A URL that carries the signature of `request` in its query, valid for `expires` seconds."""
+        signer = self._store.signer
+        if signer.needs_session(request.bucket) and expires > MAX_SESSION:
+            raise ValueError(
+                f"expiration must be at most {MAX_SESSION} seconds in a directory bucket, whose sessions end "
+                f"then, not {expires}"
+            )
+        return signer.presign(request, expires, self._session_of(request, expires))
+
+    # --- around the attempts ---
+
+    def repeat(
+        self, request: Request, attempt: Callable[[Deadline], T], deadline: Deadline | None = None
+    ) -> T:
+        """Run `attempt` under the retry policy, and again after what a refusal taught.
+
+        `deadline` is that of something that this is a part of.
+        """
+        try:
+            return self._repeat(request, attempt, deadline or Deadline(self._store.options.request_deadline))
+        finally:
+            if self._store.changed is not None and request.method not in ("GET", "HEAD"):
+                self._store.changed(request.bucket, request.key)  # after an error it may have been applied
+
+    def _repeat(self, request: Request, attempt: Callable[[Deadline], T], deadline: Deadline) -> T:
+        store = self._store
+        self._leave_out_refused(request)
+        outset = store.signer.outset()
+        self._session_of(request)  # here, so that its failure is none of the request, which was not sent
+        corrections: Corrections | None = None
+        while True:
+            try:
+                result = store.retry.call(
+                    lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
+                )
+            except GuardedS3Error as error:
+                if corrections is None:
+                    look = partial(self._look, deadline)
+                    corrections = Corrections(store, request, outset, self._names_algorithm, look)
+                if corrections.learn(error):
+                    continue
+                reason = corrections.settle(error)
+                if reason is not None:
+                    raise reason from error
+                raise
+            else:
+                if corrections is not None:
+                    corrections.keep()
+                return result
+
+    def doubt(self, error: ObjectNotFoundError) -> None:
+        """Look into a 404 without a code, until a request was granted: raises what else it may have meant.
+
+        versitygw says so to an access key that it does not know, gateways to a path that they do not.
+        """
+        if not error.code and not self._store.welcome:
+            self.check_store(error.bucket)
+
+    def check_store(self, bucket: str) -> None:
+        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's."""
+        try:
+            self.ask(
+                Request("ListObjectsV2", "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
+                lambda answer: xml.parse_list(answer.body),
+            )
+        except ObjectNotFoundError:
+            pass
+        except ResponseError as error:
+            if error.status == 404:
+                raise
+            self._store.welcome = bool(error.code)  # it is a store, which knows who asks
+
+    def _look(self, deadline: Deadline, request: Request) -> None:
+        with self.attempt(request, deadline):
+            pass
+
+    def _leave_out_refused(self, request: Request) -> None:
+        """Leave out what the store of `request` does not take, where there is such a store at all."""
+        if is_any_refusing() and not self._names_algorithm:
+            names = self._store.facts(request.bucket).refused.get(request.operation)
+            if names:
+                leave_out(request, names)
+
+    # --- one attempt ---
+
+    def once(
+        self,
+        request: Request,
+        parse: Callable[[Response], T],
+        deadline: Deadline,
+        early: Early | None = None,
+    ) -> T:
+        """One attempt whose answer is read and parsed."""
+        with self.attempt(request, deadline, early) as body:
+            answer = Response(body.status, body.headers, body.read())
+            # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
+            fields = xml.parse_error(answer.body)
+            if fields:
+                status = 500 if fields.get("Code") == "InternalError" else 200
+                raise refusal_of(request, status, fields, {})
+            return parse(answer)
+
+    def attempt(self, request: Request, deadline: Deadline, early: Early | None = None) -> HTTPBody:
+        """One attempt, up to the head of the answer. Every request of this package passes here."""
+        check()
+        store = self._store
+        sent = early.take() if early is not None else None
+        body = sent.answer(deadline) if sent else store.transport.exchange(self._wire(request), deadline)
+        if body.status >= 300:
+            with body:
+                raise refusal(request, body)
+        if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
+            self._confirm(request, body)
+        store.welcome = True
+        if "x-amz-version-id" in body.headers:
+            store.facts(request.bucket).see_version()
+        return body
+
+    def confirm(self, request: Request, headers: Mapping[str, str]) -> None:
+        """Raises EncryptionUnsupportedError unless the answer's `headers` confirm what was asked for."""
+        confirm(request, self._key_md5, headers)
+
+    def _confirm(self, request: Request, body: HTTPBody) -> None:
+        try:
+            self.confirm(request, body.headers)
+        except EncryptionUnsupportedError:
+            with body:  # which is not read
+                raise
+
+    def _wire(self, request: Request) -> WireRequest:
+        standing = self._standing.get(request.operation)
+        if standing:
+            request = replace(request, headers={**standing, **request.headers})
+        wire = self._store.signer.sign(request, self._session_of(request))
+        if standing:
+            _keep_keys_private(wire)
+        return wire
+
+    def _session_of(self, request: Request, least: float | None = None) -> SessionCredentials | None:
+        """The session that signs a request to a directory bucket, good for `least` seconds."""
+        store = self._store
+        if request.operation == "CreateSession" or not store.signer.needs_session(request.bucket):
+            return None
+        if least is None:
+            return store.sessions.of(request.bucket, self.create_session)
+        return store.sessions.of(request.bucket, self.create_session, least)
+
+    def create_session(self, bucket: str) -> SessionCredentials:
+        """CreateSession of a directory bucket."""
+        request = Request("CreateSession", "GET", bucket, query=(("session", ""),))
+        return self.ask(
+            request, lambda answer: xml.parse_session(answer.body, answer.headers.get("date", ""))
+        )
+
+
+def _keep_keys_private(wire: WireRequest) -> None:
+    if wire.scheme == "http" and not is_loopback(wire.host) and CUSTOMER_KEY & wire.headers.keys():
+        raise ConfigurationError(f"a customer's key would be readable on the way to {wire.host}: use https")

@@ -1,0 +1,82 @@
+"""Response and request headers <-> models, no I/O. Header names are lower-case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from .._values.models import WRITE_TOKEN, ObjectInfo, Written, quoted
+from .._values.paths import S3Path
+from ..errors import ProtocolError
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_META = "x-amz-meta-"
+_CHECKSUM = "x-amz-checksum-"
+
+
+def copy_source(source: S3Path, etag: str) -> dict[str, str]:
+    """The headers of a copy from the version `etag` of `source`."""
+    version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
+    bucket = f"{source.bucket}/object" if source.bucket.startswith("arn:") else f"/{source.bucket}"
+    where = f"{quote(bucket, safe='/:')}/{quote(source.key, safe='/~')}{version}"
+    return {"x-amz-copy-source": where, "x-amz-copy-source-if-match": quoted(etag)}
+
+
+def seconds(text: str) -> float:
+    """Retry-After in seconds; the date form is not used by S3 and counts as none."""
+    return float(text) if text.isdecimal() else 0.0
+
+
+def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
+    """(start, stop, size) of a 206 (RFC 9110, 14.4); stop is exclusive."""
+    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    if not match:
+        raise ProtocolError("a 206 came without a usable Content-Range")
+    size = None if match[3] == "*" else int(match[3])
+    return int(match[1]), int(match[2]) + 1, size
+
+
+def told_etag(headers: Mapping[str, str], operation: str) -> str:
+    """The ETag of the answer to a write. An answer without one is not S3's: ProtocolError."""
+    etag = headers.get("etag", "")
+    if not etag:
+        raise ProtocolError(f"{operation} was answered without an ETag: that is no answer of a store")
+    return etag
+
+
+def written(headers: Mapping[str, str], etag: str) -> Written:
+    """The answer to a write."""
+    return Written(etag, headers.get("x-amz-version-id"))
+
+
+def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
+    """What HeadObject or GetObject told."""
+    # Some stores change the case of the names, so does HTTP.
+    metadata = {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)}
+    token = metadata.pop(WRITE_TOKEN, "")
+    tags = headers.get("x-amz-tagging-count", "")
+    return ObjectInfo(
+        etag=headers.get("etag", ""),
+        size=size,
+        modified=headers.get("last-modified", ""),
+        content_type=headers.get("content-type", ""),
+        version_id=headers.get("x-amz-version-id"),
+        storage_class=headers.get("x-amz-storage-class", "STANDARD"),
+        metadata=metadata,
+        headers=headers,
+        tag_count=int(tags) if tags.isdecimal() else 0,
+        checksum=whole_checksum(headers),
+        write_token=token,
+    )
+
+
+def whole_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
+    """The checksum of the whole object; a COMPOSITE one ("...-3") is one of checksums, not of bytes."""
+    if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
+        return None
+    for algorithm in ("crc64nvme", "crc32", "crc32c"):
+        value = headers.get(_CHECKSUM + algorithm, "")
+        if value and "-" not in value:
+            return algorithm, value
+    return None

@@ -1,0 +1,178 @@
+"""Multipart uploads: their parts, and those that were neither completed nor aborted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from urllib.parse import unquote_plus
+
+from .._values.bodies import RequestBody, body_size
+from .._values.checksums import combined_crc
+from .._values.models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
+from .._values.paths import S3Path, is_directory_bucket
+from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
+from . import xml
+from .checks import Checks
+from .exchange import Exchange
+from .headers import copy_source, told_etag, written
+from .pages import Markers
+
+
+class Multipart:
+    """The operations of multipart uploads. Thread-safe."""
+
+    def __init__(self, exchange: Exchange, checks: Checks) -> None:
+        self._exchange = exchange
+        self._checks = checks
+
+    def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
+        """CreateMultipartUpload; returns the upload id."""
+        request = Request(
+            "CreateMultipartUpload",
+            "POST",
+            path.bucket,
+            path.key,
+            (("uploads", ""),),
+            {**headers, **self._checks.of_upload()},
+            idempotent=False,
+        )
+
+        def parse(answer: Response) -> tuple[str, Mapping[str, str]]:
+            self._checks.learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
+            return xml.parse_upload_id(answer.body), answer.headers
+
+        upload_id, told = self._exchange.ask(request, parse)
+        try:
+            self._exchange.confirm(request, told)
+        except EncryptionUnsupportedError:  # before a byte of it is sent
+            with suppress(GuardedS3Error):
+                self.abort_multipart_upload(path, upload_id)
+            raise
+        return upload_id
+
+    def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
+        """UploadPart, with its CRC."""
+        crc, checked = self._checks.of_body("UploadPart", path.bucket, data)
+        query = (("partNumber", str(number)), ("uploadId", upload_id))
+        request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
+        etag = self._exchange.ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
+        if crc is not None and not crc.headers().keys() <= request.headers.keys():
+            crc = None  # the store took none, and must not be told of one on Complete
+        return Part(number, etag, body_size(data), crc)
+
+    def upload_part_copy(
+        self, path: S3Path, upload_id: str, number: int, source: S3Path, part: ByteRange, etag: str
+    ) -> Part:
+        """UploadPartCopy of a range of `source`, pinned to its `etag`; the CRC is the store's own.
+
+        Some stores (versitygw, S3Proxy) want the CRC of every part on Complete, of copied ones too.
+        """
+        headers = copy_source(source, etag)
+        headers["x-amz-copy-source-range"] = part.header()
+        query = (("partNumber", str(number)), ("uploadId", upload_id))
+        request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
+        # rclone answers 200, says nothing and stores an empty part: ProtocolError
+        copied, crc = self._exchange.ask(request, lambda answer: xml.parse_copied_part(answer.body))
+        if (
+            crc is not None and crc.algorithm != self._checks.algorithm
+        ):  # that of the source, not of the upload
+            crc = None
+        return Part(number, copied, part.stop - part.start, crc)
+
+    def complete_multipart_upload(
+        self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
+    ) -> Written:
+        """CompleteMultipartUpload, with the size and, where it is known and compared, the CRC."""
+        ordered = sorted(parts, key=lambda part: part.number)
+        headers = {
+            **condition.headers(),
+            "content-type": "application/xml",
+            "x-amz-mp-object-size": str(sum(part.size for part in ordered)),
+        }
+        crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
+        whole = combined_crc(crcs) if len(crcs) == len(ordered) else None
+        headers |= self._checks.of_whole(path.bucket, whole)
+        request = Request(
+            "CompleteMultipartUpload",
+            "POST",
+            path.bucket,
+            path.key,
+            (("uploadId", upload_id),),
+            headers,
+            xml.complete_body(ordered),
+            idempotent=False,
+            patient=True,
+            precondition_error=condition.failure,
+        )
+
+        def parse(answer: Response) -> Written:
+            return written(answer.headers, xml.parse_etag(answer.body, request.operation))
+
+        return self._exchange.ask(request, parse)
+
+    def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
+        """AbortMultipartUpload."""
+        query = (("uploadId", upload_id),)
+        self._exchange.send(Request("AbortMultipartUpload", "DELETE", path.bucket, path.key, query))
+
+    def list_parts(self, path: S3Path, upload_id: str) -> list[Part]:
+        """ListParts, all pages."""
+        parts: list[Part] = []
+        marker: str | None = "0"
+        markers = Markers("the list of parts")
+        while marker is not None:
+            markers.check(marker)
+            query = (("part-number-marker", marker), ("uploadId", upload_id))
+            request = Request("ListParts", "GET", path.bucket, path.key, query)
+            page, marker, checksum_type = self._exchange.ask(
+                request, lambda answer: xml.parse_parts(answer.body)
+            )
+            parts += page
+            if checksum_type:  # of an upload that another process began
+                self._checks.learn(path.bucket, checksum_type)
+        return parts
+
+    def list_multipart_uploads(self, bucket: str, prefix: str) -> list[PendingUpload]:
+        """ListMultipartUploads, all pages."""
+        # A directory bucket takes prefixes that end with a slash only.
+        asked = prefix[: prefix.rfind("/") + 1] if is_directory_bucket(bucket) else prefix
+        uploads: list[PendingUpload] = []
+        markers: tuple[str, str] | None = ("", "")
+        came = Markers("the list of uploads")
+        while markers is not None:
+            came.check(markers)
+            query = [("uploads", ""), ("prefix", asked), ("encoding-type", "url")]
+            if markers[0]:
+                query += [("key-marker", markers[0])]
+                query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
+            request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
+            (page, following, told), now = self._exchange.ask(request, _parse_uploads)
+            if not told and self._are_encoded(bucket, page):
+                page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
+                following = (unquote_plus(following[0]), following[1]) if following else None
+            if following is not None and not following[0]:
+                raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
+            markers = following
+            uploads += [upload._replace(listed=now) for upload in page if upload.key.startswith(prefix)]
+        return uploads
+
+    def _are_encoded(self, bucket: str, page: Sequence[PendingUpload]) -> bool:
+        """Whether keys are encoded although the answer does not say so, as Ceph RGW's: the uploads tell.
+
+        Asked by the key as it stands first: moto finds uploads by their ids, whatever the key.
+        """
+        for upload in page:
+            decoded = unquote_plus(upload.key)
+            for key in (upload.key, decoded) if decoded != upload.key else ():
+                try:
+                    self.list_parts(S3Path(bucket, key), upload.upload_id)
+                except ObjectNotFoundError:
+                    continue  # a wrong key, or completed since
+                return key != upload.key
+        return False
+
+
+def _parse_uploads(answer: Response) -> tuple[xml.UploadPage, datetime | None]:
+    """A page of uploads, and when the store sent it."""
+    return xml.parse_uploads(answer.body), http_time(answer.headers.get("date", ""))

@@ -1,0 +1,71 @@
+"""Headers that a request can do without, left out for stores that do not implement them.
+
+Invariant: what a user asked for is not left out (tags, encryption, ACL, an algorithm that was named), and a
+body that was checked stays checked: Content-MD5 takes the place of a CRC.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+
+from .._values.bodies import RequestBody, body_chunks
+from .._values.models import Request
+from ..errors import InvalidRequestError
+
+_CRCS = frozenset(f"x-amz-checksum-{name}" for name in ("crc32", "crc32c", "crc64nvme"))
+_SENT_WITH_BODY = (frozenset({"x-amz-sdk-checksum-algorithm"}), _CRCS | {"x-amz-sdk-checksum-algorithm"})
+_ASKED = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-type"})
+_MODE = frozenset({"x-amz-checksum-mode"})
+# By operation, in the order in which they are left out where the store does not say which it means; those of
+# a set make no sense without each other.
+_GROUPS: Mapping[str, tuple[frozenset[str], ...]] = {
+    "PutObject": _SENT_WITH_BODY,
+    "UploadPart": _SENT_WITH_BODY,
+    "CopyObject": (frozenset({"content-md5"}),),
+    "CreateMultipartUpload": (_ASKED,),
+    "CompleteMultipartUpload": (
+        frozenset({"x-amz-mp-object-size"}),
+        _CRCS | {"x-amz-checksum-type"},
+    ),
+    "HeadObject": (_MODE,),
+    "GetObject": (_MODE,),
+}
+_UNCLEAR = ("InvalidArgument", "InvalidRequest", "UnsupportedArgument")
+
+
+def refused_headers(request: Request, error: InvalidRequestError, named: bool) -> frozenset[str]:
+    """The optional headers that `request` may be sent without, now that it was refused by `error`.
+
+    501 and NotImplemented mean them even where the text names none; other codes only where it does. `named`
+    says that the user chose the algorithm of the checksums.
+    """
+    sent = [group & request.headers.keys() for group in _GROUPS.get(request.operation, ())]
+    sent = [group for group in sent if group and not (named and any("checksum" in name for name in group))]
+    text = f"{error.message} {error.argument}".lower()
+    meant = [group for group in sent if any(name in text for name in group)]
+    if error.status == 501 or error.code == "NotImplemented":
+        return next(iter(meant or sent), frozenset())
+    # On Complete InvalidRequest may mean that size or CRC do not fit: no reason to do without.
+    if error.code not in _UNCLEAR or request.operation == "CompleteMultipartUpload":
+        return frozenset()
+    if request.operation == "CreateMultipartUpload":  # MinIO #20944; nothing is compared here
+        meant = sent
+    return frozenset().union(*meant)
+
+
+def leave_out(request: Request, names: frozenset[str]) -> None:
+    """Take the headers `names` from `request`."""
+    left = {name: value for name, value in request.headers.items() if name not in names}
+    if request.method == "PUT" and _CRCS & names & request.headers.keys():
+        left |= md5_header(request.body)
+    request.headers = left
+
+
+def md5_header(body: RequestBody) -> dict[str, str]:
+    """Content-MD5 (RFC 1864) of what a request carries; S3 compares it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in body_chunks(body):
+        digest.update(chunk)
+    return {"content-md5": base64.b64encode(digest.digest()).decode()}

@@ -1,0 +1,292 @@
+"""HeadObject and GetObject: what is known of an object, and its bytes, as a whole or in pinned ranges.
+
+What came back is verified, not only its status: a pinned read compares the ETag of every answer, because some
+stores ignore If-Match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from .._http.response import HTTPBody
+from .._values.deadline import Deadline
+from .._values.models import Body, ObjectInfo, Request, Response, quoted, same_etag
+from .._values.paths import S3Path
+from ..errors import (
+    GuardedS3Error,
+    IncompleteBodyError,
+    ObjectNotFoundError,
+    ProtocolError,
+    RangeNotSatisfiableError,
+)
+from .checks import Checks
+from .early import Early
+from .exchange import Exchange
+from .headers import content_range, object_info, whole_checksum
+from .pinned import check_etag, check_head, check_pin, check_range, check_version, replaced, told_size
+from .scheduler import Scheduler
+from .store import Store
+
+T = TypeVar("T")
+_CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far a ranged read has come: the next byte wanted, and where to stop."""
+
+    position: int
+    stop: int
+
+
+Drain = Callable[[Body, Cursor], None]  # takes what has come, and moves the cursor
+
+
+class Reads:
+    """HeadObject and GetObject. Thread-safe."""
+
+    def __init__(self, store: Store, exchange: Exchange, checks: Checks, scheduler: Scheduler) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._checks = checks
+        self._scheduler = scheduler
+
+    def head_object(self, path: S3Path, early: Early | None = None) -> ObjectInfo:
+        """HeadObject; where that tells no size, GetObject of the first byte too.
+
+        Raises ObjectNotFoundError, AccessDeniedError and the transport's errors.
+        """
+
+        def parse(answer: Response) -> tuple[Mapping[str, str], int | None]:
+            check_head(answer.headers)
+            check_version(path, answer.headers)
+            return answer.headers, told_size(answer.headers)
+
+        try:
+            headers, size = self._exchange.ask(self._head_request(path), parse, early)
+            return self._info(headers, size) if size is not None else self._by_first_byte(path, headers)
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
+
+    def _by_first_byte(self, path: S3Path, head: Mapping[str, str]) -> ObjectInfo:
+        """What `head` told of an object, with the size that the Content-Range of its first byte tells."""
+        request = _range_request(path, 0, 1)
+
+        def attempt(deadline: Deadline) -> ObjectInfo:
+            with self._exchange.attempt(request, deadline) as body:
+                check_version(path, body.headers)
+                same = same_etag(body.headers.get("etag", ""), head.get("etag", ""))
+                return self._info(head if same else body.headers, _whole_size(body))
+
+        try:
+            return self._exchange.repeat(request, attempt)
+        except RangeNotSatisfiableError:  # an empty object has no first byte
+            return self._info(head, 0)
+
+    def send_head_object(self, path: S3Path) -> Early:
+        """Send the request of `head_object` now."""
+        return self._exchange.ahead(self._head_request(path))
+
+    def _head_request(self, path: S3Path) -> Request:
+        return Request("HeadObject", "HEAD", path.bucket, path.key, path.version_query, self._checksum_mode())
+
+    def pinned(self, path: S3Path, info: ObjectInfo) -> S3Path:
+        """`path` at the version `info`, where the option `version_aware` asks for that and there are any.
+
+        A version can be read after it was replaced. Without the option its ETag alone is the pin, since
+        reading by version takes a permission of its own (s3:GetObjectVersion).
+        """
+        if self._store.options.version_aware and info.version_id:
+            return S3Path(path.bucket, path.key, info.version_id)
+        return path
+
+    def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
+        info = object_info(headers, size)
+        return info if self._checks.verifies else replace(info, checksum=None)
+
+    def version_of(self, body: Body) -> ObjectInfo:
+        """What the answer of `get_object` tells about the object."""
+        return self._info(body.headers, body.length or 0)
+
+    def stored_checksum(self, body: Body) -> tuple[str, str] | None:
+        """The checksum of the whole object that `get_object` was told, where it is to be checked."""
+        return whole_checksum(body.headers) if self._checks.verifies else None
+
+    def _checksum_mode(self) -> Mapping[str, str]:
+        return _CHECKSUM_MODE if self._checks.verifies else {}
+
+    def get_object(
+        self, path: S3Path, receive: Callable[[Body, Deadline], T], early: Early | None = None
+    ) -> T:
+        """GetObject without knowing the size: `receive` gets the body and the deadline.
+
+        Asked for as a whole, since only then S3 tells the stored checksum; `receive` may stop early.
+        """
+        request = self._object_request(path)
+
+        def attempt(deadline: Deadline) -> T:
+            with self._exchange.attempt(request, deadline, early) as body:
+                check_etag(body.headers.get("etag", ""))
+                check_version(path, body.headers)
+                if body.status != 200 or "content-range" in body.headers:
+                    raise ProtocolError("the store answered a part where the whole object was asked for")
+                if body.length is None:  # it comes in chunks, or ends with the connection
+                    body.promise(self._size_of(path, body.headers["etag"], deadline))
+                return receive(body, deadline)
+
+        try:
+            return self._exchange.repeat(request, attempt)
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
+
+    def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
+        """What HeadObject tells, by one attempt, of the version that is on its way."""
+        with self._exchange.attempt(self._head_request(path), deadline) as head:
+            info, size = self._info(head.headers, 0), told_size(head.headers)
+        if size is None:
+            info = self._by_first_byte(path, head.headers)
+            size = info.size
+        if not same_etag(info.etag, etag):
+            raise IncompleteBodyError("the object was replaced before its size was known")
+        return size
+
+    def send_get_object(self, path: S3Path) -> Early:
+        """Send the request of `get_object` now."""
+        return self._exchange.ahead(self._object_request(path))
+
+    def _object_request(self, path: S3Path) -> Request:
+        return Request("GetObject", "GET", path.bucket, path.key, path.version_query, self._checksum_mode())
+
+    def get_range(
+        self, path: S3Path, cursor: Cursor, pin: ObjectInfo, drain: Drain, early: Early | None = None
+    ) -> None:
+        """GetObject of a range, pinned to the version `pin`. `drain` moves the cursor as bytes come.
+
+        A body that breaks is resumed at the cursor, under the same pin. `early` is the first attempt, where
+        that was sent before.
+        Raises ObjectChangedError when the object is another version by now.
+        """
+        path = self.pinned(path, pin)
+        begin = cursor.position
+        asked = early.request if early is not None else _range_request(path, begin, cursor.stop, pin)
+
+        def attempt(deadline: Deadline) -> None:
+            same = cursor.position == begin
+            request = asked if same else _range_request(path, cursor.position, cursor.stop, pin)
+            self._fill(request, path, cursor, pin, drain, deadline, early)
+
+        with self._store.lanes.enter(cursor.stop - begin, lambda: cursor.position - begin):
+            self._exchange.repeat(asked, attempt)
+
+    def finish_range(
+        self, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: Deadline
+    ) -> None:
+        """The range at `cursor`, from `body`, an answer of `get_object` that has it next.
+
+        Within `receive`, whose deadline it takes. A body that breaks is resumed at the cursor, pinned to its
+        version. It is in no lane: what has begun goes on.
+        """
+        at_hand = [body]
+
+        def attempt() -> None:
+            if at_hand:
+                _drain_to_end(at_hand.pop(), cursor, drain)
+                return
+            pin = self.version_of(body)
+            pinned = self.pinned(path, pin)
+            request = _range_request(pinned, cursor.position, cursor.stop, pin)
+            self._fill(request, pinned, cursor, pin, drain, deadline)
+
+        self._store.retry.call(attempt, deadline=deadline)
+
+    def _fill(
+        self,
+        request: Request,
+        path: S3Path,
+        cursor: Cursor,
+        pin: ObjectInfo,
+        drain: Drain,
+        deadline: Deadline,
+        early: Early | None = None,
+    ) -> None:
+        """One attempt at the range at `cursor`."""
+        start, stop = cursor.position, cursor.stop
+        try:
+            with self._exchange.attempt(request, deadline, early) as body:
+                check_pin(body, pin.etag, path)
+                check_range(body, start, stop, pin)
+                body.promise(stop - start)
+                _drain_to_end(body, cursor, drain)
+        except RangeNotSatisfiableError:  # the version that is pinned has this range
+            self._check_unchanged(path, pin)
+            raise
+
+    def send_get_range(self, path: S3Path, cursor: Cursor, pin: ObjectInfo) -> Early:
+        """Send the request of `get_range` now."""
+        return self._exchange.ahead(_range_request(self.pinned(path, pin), cursor.position, cursor.stop, pin))
+
+    def send_first_range(self, path: S3Path, size: int) -> Early | None:
+        """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
+
+        None on a near store, where that saves little time and costs a request.
+        """
+        if not self._scheduler.is_surely_distant():
+            return None
+        return self._exchange.ahead(_range_request(path, 0, size))
+
+    def take_first_range(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
+        """What `send_first_range` brought if it is of the version `pin`; nothing when anything is amiss.
+
+        It is not asked for again: whoever needs the bytes does so, under the pin.
+        """
+        wanted = (0, min(size, pin.size), pin.size)
+        data = bytearray(wanted[1])
+        try:
+            deadline = Deadline(self._store.options.request_deadline)
+            with self._exchange.attempt(early.request, deadline, early) as body:
+                check_pin(body, pin.etag, path)
+                if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
+                    return bytes(data)
+        except GuardedS3Error:
+            pass
+        return b""
+
+    def _check_unchanged(self, path: S3Path, pin: ObjectInfo) -> None:
+        """Raises ObjectChangedError, or ObjectNotFoundError, unless the object is the version `pin` still."""
+        try:
+            now = self.head_object(path)
+        except ObjectNotFoundError:
+            raise
+        except GuardedS3Error:
+            return
+        if not same_etag(now.etag, pin.etag):
+            raise replaced(path, pin.etag, now.etag, 416)
+
+
+def _whole_size(body: HTTPBody) -> int:
+    """The size of the object whose first byte was asked for."""
+    if body.status == 206 or "content-range" in body.headers:
+        size = content_range(body.headers)[2]
+    else:  # ranges are ignored: it is the whole object, which is not read
+        size = body.length
+    if size is None:
+        raise ProtocolError("neither HeadObject nor GetObject of the first byte was answered with a size")
+    return size
+
+
+def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:
+    drain(body, cursor)
+    if cursor.position < cursor.stop:
+        raise IncompleteBodyError("the body ended before the range did")
+
+
+def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:
+    """GetObject of the bytes [start, stop). The answer tells which bytes it has, and of which version."""
+    headers = {"range": f"bytes={start}-{stop - 1}"}
+    if pin is not None:
+        headers["if-match"] = quoted(pin.etag)
+    return Request("GetObject", "GET", path.bucket, path.key, path.version_query, unsigned=headers)

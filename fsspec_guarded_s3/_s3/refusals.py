@@ -1,0 +1,64 @@
+"""A request that was refused -> the exception that its caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._http.response import HTTPBody
+from .._values.models import Request
+from ..errors import ObjectNotFoundError, PreconditionFailedError, ResponseError
+from . import xml
+from .error_codes import error_class, error_message, missing_permission
+from .headers import seconds
+
+_LONGEST = 2**20  # bytes of a document that is read
+
+
+def refusal(request: Request, body: HTTPBody) -> ResponseError:
+    """The exception for an answer with a status of 300 and above.
+
+    A 404 with a page or a text is of whoever answers in place of the store: it says nothing of the object.
+    So it is without a body, where S3 has one that names the bucket.
+    """
+    data = b"" if request.method == "HEAD" else body.read(_LONGEST)
+    fields = xml.parse_error(data)
+    if body.status == 404 and not fields and (data.strip() or not (request.key or request.method == "HEAD")):
+        return ResponseError(
+            "not found, says an answer that is not S3's: look at endpoint_url, and at gateways on the way",
+            bucket=request.bucket,
+            key=request.key,
+            operation=request.operation,
+            status=404,
+            request_id=body.headers.get("x-amz-request-id", ""),
+        )
+    return refusal_of(request, body.status, fields, body.headers)
+
+
+def refusal_of(
+    request: Request, status: int, fields: Mapping[str, str], headers: Mapping[str, str]
+) -> ResponseError:
+    """The exception for the `fields` of S3's error document, {} where there was none.
+
+    A 412 becomes what the request says about it.
+    """
+    code = fields.get("Code", "")
+    kind = error_class(status, code)
+    if kind is PreconditionFailedError:
+        kind = request.precondition_error
+    said = fields.get("Message", "")
+    if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
+        kind, said = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
+    return kind(
+        error_message(status, code, said, request.operation),
+        bucket=request.bucket,
+        key=request.key,
+        operation=request.operation,
+        status=status,
+        code=code,
+        request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
+        permission=missing_permission(said),
+        argument=fields.get("Header") or fields.get("ArgumentName", ""),
+        region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
+        server_date=fields.get("ServerTime") or headers.get("date", ""),
+        retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
+    )

@@ -1,0 +1,61 @@
+"""How many calls are made in parallel, and how much each of them moves: by the distance of the store.
+
+A near store keeps the processor busy with two threads, and more would be in each other's way. A distant one
+gets many requests at once, since each of them waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from .._threads import Question, ask_all, run_all
+from .store import Store
+
+DISTANT = 0.005  # seconds of a round trip
+SURE = 4  # answers that tell how far away a store is
+_FEW = 2  # threads for a near store
+_AHEAD = 8  # requests that one thread has under way
+
+
+class Scheduler:
+    """Runs calls in parallel, within the option `max_concurrency`. Thread-safe."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<Scheduler {'distant' if self.is_distant() else 'near'}>"
+
+    def run(self, calls: Iterable[Callable[[], None]], limit: int | None = None) -> None:
+        """Make all calls, up to `limit` (else `max_concurrency`) at a time. The first error stops all."""
+        todo = list(calls)
+        limit = self._at_once(todo, limit)
+        run_all(todo, limit, limit if self.is_distant() else _FEW)
+
+    def ask(self, questions: Iterable[Question]) -> None:
+        """Ask many small questions and take their answers. The first error stops all.
+
+        A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
+        spend half of their time on taking turns.
+        """
+        todo = list(questions)
+        limit = self._at_once(todo)
+        if self.is_distant():
+            ask_all(todo, limit, limit, 1)
+        else:
+            ask_all(todo, limit, 1, min(_AHEAD, limit))
+
+    def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
+        return max(1, min(limit or self._store.options.max_concurrency, len(todo)))
+
+    def range_size(self) -> int:
+        """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
+        return self._store.lanes.piece(self._store.options.range_size)
+
+    def is_distant(self) -> bool:
+        """Whether the way to the store takes most of the time of a small request."""
+        return self._store.transport.round_trip > DISTANT
+
+    def is_surely_distant(self) -> bool:
+        """Whether several answers say that the store is distant: for what would be wasted on a near one."""
+        return self._store.transport.answers >= SURE and self.is_distant()

@@ -1,0 +1,69 @@
+"""A store as the options reach it: connections, signatures, the budget of retries, and what was found out.
+
+Shared by all clients of one filesystem, whatever attributes they send. Invariant: it holds no client, so that
+the connections of a filesystem that is gone are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from .._auth.endpoints import Endpoint
+from .._auth.signer import Signer
+from .._http.transport import shared_transport
+from ..options import ATTEMPTS, Options
+from .express import Sessions
+from .retry import RetryPolicy
+from .store_facts import StoreFacts, facts_of
+
+Changed = Callable[[str, str], None]
+
+
+class Store:
+    """What a request needs on its way. Thread-safe."""
+
+    def __init__(self, options: Options, changed: Changed | None = None) -> None:
+        """`changed` is called with bucket and key after each request that may have changed something."""
+        self.options = options
+        self.changed = changed
+        self.transport = shared_transport(options)
+        self.lanes = self.transport.lanes
+        self.signer = Signer(options)
+        self.transport.bundle_of_profile = self.signer.ca_bundle
+        # Not a method of ours: the cycle would keep the connections of a filesystem that is gone.
+        self.retry = RetryPolicy(partial(_attempts, options, self.signer))
+        self.sessions = Sessions()
+        self.welcome = False  # whether a request was granted
+
+    def __repr__(self) -> str:
+        return f"<Store {self.options.endpoint_url or 'AWS'}>"
+
+    def is_aws(self, bucket: str) -> bool:
+        """Whether `bucket` is on AWS itself, which honours every condition."""
+        return self.signer.is_aws(bucket)
+
+    def endpoint(self, bucket: str) -> Endpoint:
+        """Where `bucket` is reached, as far as is known. Raises ConfigurationError for a wrong one."""
+        return self.signer.endpoint(bucket)
+
+    def facts(self, bucket: str) -> StoreFacts:
+        """What is known of `bucket` at the endpoint where its requests go."""
+        return facts_of(self.signer.endpoint(bucket), bucket)
+
+    def identity(self) -> tuple[str, str]:
+        """The access key's id and the source it is from. Raises CredentialsError."""
+        return self.signer.identity()
+
+    def close(self) -> None:
+        """Close the idle connections of this process for these options; later requests connect anew.
+
+        Credentials are read anew too.
+        """
+        self.transport.close()
+        self.signer.close()
+
+
+def _attempts(options: Options, signer: Signer) -> int:
+    """How often a request is tried: the option `max_attempts`, AWS's setting, or 5."""
+    return options.max_attempts or signer.configured_attempts() or ATTEMPTS

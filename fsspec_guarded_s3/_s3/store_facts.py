@@ -1,0 +1,80 @@
+"""What a bucket was found to do, by where its requests go: kept for the life of the process, for all clients.
+
+Invariants: no lock is held while a request is under way; what was learned before the bucket had versions does
+not count afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._auth.endpoints import Endpoint
+from .._forks import renew_after_fork
+
+
+@dataclass(slots=True)
+class StoreFacts:
+    """One bucket at one endpoint.
+
+    `guards` are the answers of trials, `unquoted` the guards that hold for an ETag without quotes only,
+    `running` the trials under way. `refused` names, by operation, optional headers that are not implemented.
+    `age` grows when the bucket changes.
+    """
+
+    guards: dict[str, bool] = field(default_factory=dict)
+    unquoted: set[str] = field(default_factory=set)
+    running: dict[str, tuple[object, Future[bool]]] = field(default_factory=dict)
+    refused: dict[str, frozenset[str]] = field(default_factory=dict)
+    has_versions: bool = False
+    age: int = 0
+    lock: Any = field(default_factory=threading.RLock)
+
+    def change(self) -> None:
+        """The bucket is not what it was: forget the answers about its guards."""
+        with self.lock:
+            self.age += 1
+            self.guards.clear()
+            self.unquoted.clear()
+
+    def see_version(self) -> None:
+        """An answer carried a version id. RGW, for one, honours conditions only where there are none."""
+        if not self.has_versions:
+            with self.lock:
+                if not self.has_versions:
+                    self.has_versions = True
+                    self.change()
+
+    def leave_out(self, operation: str, names: frozenset[str]) -> None:
+        """Requests of `operation` fared better without the headers `names`."""
+        global _refusing
+        with self.lock:
+            self.refused[operation] = self.refused.get(operation, frozenset()) | names
+            _refusing = True
+
+
+_all: dict[tuple[str, str, int, str, str, str], StoreFacts] = {}
+_refusing = False
+
+
+def facts_of(endpoint: Endpoint, bucket: str) -> StoreFacts:
+    """What is known of `bucket` where `endpoint` is. Its region says nothing about what it does."""
+    key = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.netloc, endpoint.base_path, bucket)
+    found = _all.get(key)
+    return found if found is not None else _all.setdefault(key, StoreFacts())
+
+
+def is_any_refusing() -> bool:
+    """Whether some store of this process refused an optional header: else nobody needs to look."""
+    return _refusing
+
+
+def _renew() -> None:
+    for facts in list(_all.values()):
+        facts.lock = threading.RLock()
+        facts.running = {}  # the trials of the parent's threads end there
+
+
+renew_after_fork(_renew)

@@ -1,0 +1,61 @@
+"""What S3 calls subresources of an object: its tags and its access control list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._values.models import Request, Response
+from .._values.paths import S3Path
+from ..errors import OperationUnsupportedError
+from . import xml
+from .exchange import Exchange
+from .optional_headers import md5_header
+
+
+class Subresources:
+    """GetObjectTagging, PutObjectTagging, DeleteObjectTagging and PutObjectAcl. Thread-safe."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def get_object_tagging(self, path: S3Path) -> list[tuple[str, str]]:
+        """GetObjectTagging."""
+        request = Request(
+            "GetObjectTagging", "GET", path.bucket, path.key, (("tagging", ""), *path.version_query)
+        )
+        return self._exchange.ask(request, _tags)
+
+    def put_object_tagging(self, path: S3Path, tags: Mapping[str, str]) -> None:
+        """PutObjectTagging: these tags and no others; DeleteObjectTagging when there are none."""
+        if not tags:
+            query = (("tagging", ""), *path.version_query)
+            self._exchange.send(Request("DeleteObjectTagging", "DELETE", path.bucket, path.key, query))
+            return
+        body = xml.tags_body(tags)
+        headers = {**md5_header(body), "content-type": "application/xml"}
+        query = (("tagging", ""), *path.version_query)
+        self._exchange.send(
+            Request(
+                "PutObjectTagging",
+                "PUT",
+                path.bucket,
+                path.key,
+                query,
+                headers,
+                body,
+                retry_on_conflict=True,
+            )
+        )
+
+    def put_object_acl(self, path: S3Path, acl: str) -> None:
+        """PutObjectAcl with a canned ACL."""
+        query = (("acl", ""), *path.version_query)
+        self._exchange.send(Request("PutObjectAcl", "PUT", path.bucket, path.key, query, {"x-amz-acl": acl}))
+
+
+def _tags(answer: Response) -> list[tuple[str, str]]:
+    if {"etag", "last-modified"} <= answer.headers.keys():  # tags have neither
+        raise OperationUnsupportedError(
+            "the store does not know GetObjectTagging: it answered with the object"
+        )
+    return xml.parse_tags(answer.body)

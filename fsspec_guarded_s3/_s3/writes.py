@@ -1,0 +1,86 @@
+"""PutObject and CopyObject: an object is written by one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._values.bodies import RequestBody, WatchedSlice
+from .._values.checksums import algorithms, body_crc
+from .._values.models import Condition, Request, Response, Written
+from .._values.paths import S3Path, is_directory_bucket
+from . import xml
+from .checks import Checks
+from .exchange import Exchange
+from .headers import copy_source, told_etag, written
+from .optional_headers import md5_header
+
+_NO_CONDITION = Condition()
+
+
+class Writes:
+    """PutObject and CopyObject. Thread-safe."""
+
+    def __init__(self, exchange: Exchange, checks: Checks) -> None:
+        self._exchange = exchange
+        self._checks = checks
+
+    def put_object(
+        self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
+    ) -> Written:
+        """PutObject, with its CRC; of an empty object too, as a bucket with Object Lock may want it."""
+        crc, checked = self._checks.of_body("PutObject", path.bucket, data)
+        if isinstance(data, WatchedSlice):
+            crc = crc or body_crc(data, self._checks.algorithm)
+            data = data.expecting(algorithms()[crc.algorithm].update, crc.value)
+        request = Request(
+            "PutObject",
+            "PUT",
+            path.bucket,
+            path.key,
+            headers={**headers, **condition.headers(), **checked},
+            body=data,
+            idempotent=not condition,
+            retry_on_conflict=True,
+            precondition_error=condition.failure,
+        )
+        return self._exchange.ask(
+            request, lambda answer: written(answer.headers, told_etag(answer.headers, "PutObject"))
+        )
+
+    def copy_object(
+        self,
+        source: S3Path,
+        path: S3Path,
+        etag: str,
+        condition: Condition = _NO_CONDITION,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        replace: bool = False,
+    ) -> Written:
+        """CopyObject from the version `etag` of `source`, with its tags, unless `attributes` have others.
+
+        Content headers and metadata go along, or are those of `attributes` when these are to `replace` them.
+        """
+        headers = {**copy_source(source, etag), **condition.headers(), **(attributes or {})}
+        if replace:
+            headers["x-amz-metadata-directive"] = "REPLACE"
+        if "x-amz-tagging" in headers:
+            headers["x-amz-tagging-directive"] = "REPLACE"
+        if not is_directory_bucket(path.bucket):  # for buckets with Object Lock; the others know no MD5
+            headers |= md5_header(b"")
+        request = Request(
+            "CopyObject",
+            "PUT",
+            path.bucket,
+            path.key,
+            headers=headers,
+            idempotent=not condition,
+            retry_on_conflict=True,
+            patient=True,
+            precondition_error=condition.failure,
+        )
+
+        def parse(answer: Response) -> Written:
+            return written(answer.headers, xml.parse_etag(answer.body, request.operation))
+
+        return self._exchange.ask(request, parse)

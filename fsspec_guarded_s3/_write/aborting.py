@@ -1,0 +1,138 @@
+"""Aborting multipart uploads that nobody wants any more: in the background, and soon.
+
+Whoever gives one up waits for at most `PATIENCE`, and a destructor not at all: it starts a thread, takes no
+lock and makes no request. What is left when the program ends has `AT_EXIT` together. What could not be
+aborted is said in a warning: it stays, and is paid for, until `abort_uploads` or a lifecycle rule of the
+bucket removes it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+
+from .._forks import renew_after_fork
+from .._s3.client import S3Client
+from .._threads import Task, end_background
+from .._values.paths import S3Path
+from .._work import Work, working_for
+from ..errors import GuardedS3Error, ObjectNotFoundError
+
+logger = logging.getLogger("fsspec_guarded_s3")
+PATIENCE = 0.5  # seconds
+SECONDS = 60.0  # that the abort of one upload may take, with its repetitions
+AT_EXIT = 3.0  # seconds
+_LOOK = 0.02  # seconds
+
+
+def abort_upload(client: S3Client, path: S3Path, upload_id: str) -> bool:
+    """AbortMultipartUpload, again where a part that was on its way stayed. An error is logged.
+
+    Returns whether the store said that it did so, for some stores also where there was no such upload.
+    """
+    was_aborted = False
+    for _ in range(2):
+        try:
+            client.multipart.abort_multipart_upload(path, upload_id)
+            was_aborted = True
+            if not client.multipart.list_parts(path, upload_id):
+                break
+        except ObjectNotFoundError:  # NoSuchUpload
+            break
+        except GuardedS3Error as error:
+            logger.warning("could not abort upload %s of %s: %s", upload_id, path, error)
+            break
+    return was_aborted
+
+
+class Removal:
+    """The abort of one upload. It is made once, by whichever thread comes first."""
+
+    def __init__(self, remove: Callable[[], object], name: str) -> None:
+        self.name = name
+        self._remove = remove
+        self._work = Work(limit=SECONDS)
+        self._claim = threading.Lock()  # never waited for
+        self._said = False
+        self.ended = False
+
+    def __repr__(self) -> str:
+        return f"<Removal {self.name} {'ended' if self.ended else 'under way'}>"
+
+    def run(self) -> None:
+        """Make it, unless another thread does."""
+        if not self._claim.acquire(blocking=False):
+            return
+        try:
+            with working_for(self._work):
+                self._remove()
+        except CancelledError:
+            self._warn("the store did not answer in time")
+        except Exception as error:
+            self._warn(f"{type(error).__name__}: {error}")
+        finally:
+            self.ended = True
+            _under_way.discard(self)
+
+    def give_up(self) -> None:
+        """Say that it is left behind, unless it has ended."""
+        self._work.end()
+        if not self.ended:
+            self._warn("the program ends before the store has answered")
+
+    def _warn(self, why: str) -> None:
+        if self._said:  # by this thread, or by the one whose time was over
+            return
+        self._said = True
+        logger.warning("could not abort %s, which abort_uploads removes: %s", self.name, why)
+
+
+_under_way: set[Removal] = set()
+renew_after_fork(_under_way.clear)  # they are the parent's
+
+
+def in_background(remove: Callable[[], object], name: str) -> Removal:
+    """Have `remove` called in a thread of its own. Safe in a destructor."""
+    removal = Removal(remove, name)
+    _under_way.add(removal)
+    _start(removal.run)
+    return removal
+
+
+def _start(call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the interpreter is going down: `finish` makes the call
+        _thread.start_new_thread(call, ())  # threading.Thread takes locks, and waits
+
+
+def wait_a_moment(removal: Removal) -> None:
+    """Return when `removal` has ended, or when its caller has waited for long enough."""
+    _wait([removal], PATIENCE)
+
+
+def finish(more: Iterable[Callable[[], object]] = ()) -> None:
+    """The program ends: wait for all removals, those that `more` begins too, and say what is left."""
+    end_background()
+    until = time.monotonic() + AT_EXIT
+    for begin in more:
+        begin()
+    left = list(_under_way)
+    tasks = [Task(removal.run) for removal in left]  # by idle threads: there may be no new ones
+    for removal in left:
+        removal._work.limit(AT_EXIT)
+        if time.monotonic() < until:
+            removal.run()
+    _wait(left, until - time.monotonic())
+    for removal in left:
+        removal.give_up()
+    del tasks
+
+
+def _wait(removals: Iterable[Removal], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not all([removal.ended for removal in removals]) and time.monotonic() < until:
+        time.sleep(_LOOK)

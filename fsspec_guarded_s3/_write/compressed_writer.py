@@ -1,0 +1,167 @@
+"""A compressor over a guarded writer, closed and discarded as one file.
+
+fsspec keeps its compressors in a registry, from which its `OpenFile` takes them after `fs.open` has given it
+the file. They do not close that file, so nobody would publish it. Those that are called with a guarded writer
+therefore give a `CompressedWriter`; for all other files they are what they were.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from fsspec.compression import compr
+
+from .endings import judged
+from .writer import BinaryFile, GuardedWriter
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+def adopt_compressors() -> None:
+    """Let every compressor that is registered with fsspec know guarded writers."""
+    for name, compress in list(compr.items()):
+        if name is not None and not isinstance(compress, _Compressor):
+            compr[name] = _Compressor(compress)
+
+
+class _Compressor:
+    """One of fsspec's compressors."""
+
+    def __init__(self, compress: Callable[..., Any]) -> None:
+        self._compress = compress
+
+    def __call__(self, file: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, GuardedWriter):  # "w" for "x" and "a" too, which are the writer's affair
+            return CompressedWriter(partial(self._compress, mode="w"), file)
+        return self._compress(file, *args, **kwargs)
+
+
+class _Below(io.BufferedIOBase):
+    """What a compressor writes to: the writer, without its end. Some compressors close it, others do not."""
+
+    def __init__(self, file: GuardedWriter) -> None:
+        super().__init__()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class CompressedWriter(BinaryFile):
+    """A compressor over a `GuardedWriter`, closed and discarded as one file.
+
+    `compress` makes the compressor of a file. Those that fsspec registers do not close the file below them,
+    so on success nobody would publish it.
+    """
+
+    def __init__(self, compress: Callable[[Any], Any], file: GuardedWriter) -> None:
+        super().__init__()
+        self._compressor = compress(_Below(file))
+        self._file = file
+
+    def __repr__(self) -> str:
+        return f"<CompressedWriter {self._file!r}>"
+
+    @property
+    def etag(self) -> str:
+        """The ETag of the published object, "" before."""
+        return self._file.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._file.version_id
+
+    @property
+    def known_exceptions(self) -> list[BaseException]:
+        """What was being handled when the file was opened."""
+        return self._file.known_exceptions
+
+    @property
+    def closed(self) -> bool:
+        file = getattr(self, "_file", None)
+        return file is None or file.closed
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        """Compress and pass on."""
+        self._compressor.write(data)
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Nothing to do: see `GuardedWriter.flush`."""
+
+    def commit(self) -> None:
+        """End the compressed stream and publish."""
+        self._compress_the_rest()
+        self._file.commit()
+
+    def discard(self) -> None:
+        """Publish nothing."""
+        self._without_the_rest(self._file.discard)
+
+    @judged
+    def close(self, failure: BaseException | None) -> None:
+        """As `GuardedWriter.close`."""
+        if self.closed:
+            return
+        if self._file._dropped:
+            self._without_the_rest(self._file.drop)
+        elif failure is not None:
+            self.refuse(failure)
+        else:
+            self._compress_the_rest()
+            self._file.end()
+
+    def refuse(self, error: BaseException) -> None:
+        """As `GuardedWriter.refuse`."""
+        self._without_the_rest(lambda: self._file.refuse(error))
+
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """As `GuardedWriter.is_spoilt_by`."""
+        return self._file.is_spoilt_by(error)
+
+    def leave(self, error: BaseException) -> None:
+        """As `GuardedWriter.leave`."""
+        self._without_the_rest(lambda: self._file.leave(error))
+
+    def _compress_the_rest(self) -> None:
+        try:
+            self._compressor.close()
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def _without_the_rest(self, end: Callable[[], None]) -> None:
+        self._file._dropped = True  # swallows the trailer that the compressor still writes
+        end()
+        self._compressor.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self.is_spoilt_by(error):
+            self.leave(error)
+        elif not self.closed:
+            self._compress_the_rest()
+            self._file.end()
+
+    def _dealloc_warn(self, source: object) -> None:
+        self._file._dealloc_warn(source)
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self._without_the_rest(self._file.drop)

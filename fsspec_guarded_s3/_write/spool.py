@@ -1,0 +1,81 @@
+"""What a stream gathers for a part, bounded in memory: what is more goes to a temporary file.
+
+A part can be sent again, so its bytes are kept until the store has them. The file has no name (none that is
+seen, on Windows) and is gone with its last user. It lies where `tempfile` says: TMPDIR, else /tmp.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+
+from .._values.bodies import Buffer, FileSlice, RequestBody
+from ..options import MIB
+
+IN_MEMORY = 64 * MIB
+
+
+class _TemporaryFile:
+    """An open file that ends with this object."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile(buffering=0) as file:
+            self.descriptor = os.dup(file.fileno())
+        self.size = 0
+        self._pid = os.getpid()
+
+    def write(self, data: Buffer) -> None:
+        """Append. Raises OSError when the disk is full."""
+        if os.getpid() != self._pid:  # the bytes are those of both
+            raise ValueError("a writer of a large stream belongs to the process that began it")
+        view = memoryview(data)
+        while view.nbytes:
+            try:
+                count = os.write(self.descriptor, view)
+            except OSError as error:
+                said = f"{error.strerror}: the parts of a large stream are kept there until they are sent"
+                raise OSError(error.errno, said, tempfile.gettempdir()) from error
+            self.size += count
+            view = view[count:]
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _SpooledSlice(FileSlice):
+    """Bytes of a temporary file, which lives as long as this does."""
+
+    file: _TemporaryFile
+
+
+class Gathered:
+    """Bytes that come one after the other: at most `IN_MEMORY` of them in memory, or all in a file."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+        self._file: _TemporaryFile | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there."""
+        return len(self._memory) if self._file is None else self._file.size
+
+    def write(self, data: Buffer) -> None:
+        """Append. Raises OSError when there is no room for a temporary file."""
+        if self._file is None and len(self._memory) + len(data) > IN_MEMORY:
+            self._file, memory = _TemporaryFile(), self._memory
+            self._memory = bytearray()
+            self._file.write(memory)
+        if self._file is None:
+            self._memory += data
+        else:
+            self._file.write(data)
+
+    def body(self, start: int = 0, stop: int | None = None) -> RequestBody:
+        """The bytes [start, stop), not copied. Nothing may be written after that."""
+        stop = self.size if stop is None else stop
+        if self._file is not None:
+            return _SpooledSlice(self._file.descriptor, start, stop, self._file)
+        return memoryview(self._memory)[start:stop]

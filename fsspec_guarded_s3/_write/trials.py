@@ -1,0 +1,263 @@
+"""One trial for each guard: whether the store honours it, tried on fresh keys beside the one to be written.
+
+Each trial stands alone and has two controls: what must be refused is refused, and what must be allowed is
+allowed. What it made is removed whatever happens (`temporary_objects`).
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+
+from .._s3.client import S3Client
+from .._values.models import WRITE_TOKEN, Condition
+from .._values.paths import S3Path
+from ..errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    ConflictError,
+    GuardedS3Error,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    ResponseError,
+    ServerError,
+    ThrottledError,
+    TransportError,
+)
+from .temporary_objects import DATA, TemporaryObjects
+
+logger = logging.getLogger("fsspec_guarded_s3")
+_WRONG = '"00000000000000000000000000000000"'
+_CREATE = Condition(create=True)
+# What passes, or is the fault of a configuration: it says nothing about the store.
+_PASSING = (ConfigurationError, TransportError, ServerError, ThrottledError, ConflictError)
+# What a store says without an error code where it does not know a request: a proxy's 407, a redirect and the
+# like are said by who stands before it.
+_BARE_REFUSALS = frozenset({400, 404, 405, 412, 501})
+
+
+class _Outcome(enum.Enum):
+    """What became of a request: `REFUSED` by its condition, `FAILED` by anything else that is definite."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Trial:
+    """Trials of guards in the folder of `path`, a context manager that removes what they made.
+
+    `unquoted` says whether the guard that was tried last holds for an ETag without its quotes only.
+    """
+
+    def __init__(self, client: S3Client, path: S3Path) -> None:
+        self._client = client
+        self._objects = TemporaryObjects(client, path)
+        self._may_delete = False
+        self.unquoted = False
+
+    def __repr__(self) -> str:
+        return f"<Trial {self._objects.key}>"
+
+    def __enter__(self) -> Trial:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._objects.remove()
+
+    @property
+    def age(self) -> int:
+        """That of the bucket's facts when the last trial had written its first object, -1 if it wrote none.
+
+        What the trial found holds while the facts have this age.
+        """
+        return self._objects.age
+
+    def run(self, name: str) -> bool:
+        """Whether the store honours the guard `name`.
+
+        Raises AccessDeniedError when the credentials may not find out, and the errors of requests that may
+        fare better later; those are no answer.
+        """
+        self._objects.begin()
+        self.unquoted = False
+        self._require_delete()
+        return _TRIALS[name](self)
+
+    def _require_delete(self) -> None:
+        """Delete a key that is not there: what could not be removed again must not be written."""
+        if self._may_delete:
+            return
+        try:
+            self._objects.delete(self._objects.fresh(), _WRONG)
+        except (AccessDeniedError, *_PASSING):
+            raise
+        except GuardedS3Error as error:
+            logger.debug("deleting a key that is not there: %s", error)
+        self._may_delete = True
+
+    # --- what is tried ---
+
+    def create(self) -> bool:
+        key = self._objects.fresh()
+        return self._accepts(lambda: self._objects.put(key, _CREATE)) and self._refuses(
+            lambda: self._objects.put(key, _CREATE)
+        )
+
+    def swap(self) -> bool:
+        key = self._objects.fresh()
+        if self._outcome(lambda: self._objects.put(key, Condition(if_match=_WRONG))) is _Outcome.ACCEPTED:
+            return False  # it would bring back an object that somebody deleted
+        etag = self._objects.put(key).etag
+        return self._swaps(etag, lambda condition: self._objects.put(key, condition))
+
+    def create_on_complete(self) -> bool:
+        key = self._objects.fresh()
+        return self._accepts(lambda: self._objects.complete(key, _CREATE)) and self._refuses(
+            lambda: self._objects.complete(key, _CREATE)
+        )
+
+    def swap_on_complete(self) -> bool:
+        key = self._objects.fresh()
+        etag = self._objects.put(key).etag
+        return self._swaps(etag, lambda condition: self._objects.complete(key, condition))
+
+    def copy_create(self) -> bool:
+        source, target = self._objects.fresh(), self._objects.fresh()
+        etag = self._objects.put(source).etag
+        return self._accepts(lambda: self._objects.copy(source, etag, target, _CREATE)) and self._refuses(
+            lambda: self._objects.copy(source, etag, target, _CREATE)
+        )
+
+    def copy_swap(self) -> bool:
+        source, target = self._objects.fresh(), self._objects.fresh()
+        pin, etag = self._objects.put(source).etag, self._objects.put(target, data=DATA * 2).etag
+        return self._swaps(etag, lambda condition: self._objects.copy(source, pin, target, condition))
+
+    def copy_source(self) -> bool:
+        source, target = self._objects.fresh(), self._objects.fresh()
+        etag = self._objects.put(source).etag
+        return self._refuses(lambda: self._objects.copy(source, _WRONG, target)) and self._accepts(
+            lambda: self._objects.copy(source, etag, target)
+        )
+
+    def copy_source_parts(self) -> bool:
+        source, target = self._objects.fresh(), self._objects.fresh()
+        etag = self._objects.put(source).etag
+        upload_id = self._objects.start(target)
+
+        return self._refuses(
+            lambda: self._objects.copy_part(source, _WRONG, target, upload_id)
+        ) and self._accepts(lambda: self._objects.copy_part(source, etag, target, upload_id))
+
+    def delete(self) -> bool:
+        key = self._objects.fresh()
+        etag = self._objects.put(key).etag
+        return self._refuses(lambda: self._objects.delete(key, _WRONG)) and self._accepts(
+            lambda: self._objects.delete(key, etag)
+        )
+
+    def delete_many(self) -> bool:
+        key = self._objects.fresh()
+        etag = self._objects.put(key).etag
+        return self._refuses(lambda: self._objects.delete_many(key, _WRONG)) and self._accepts(
+            lambda: self._objects.delete_many(key, etag)
+        )
+
+    def pinned_get(self) -> bool:
+        key = self._objects.fresh()
+        etag = self._objects.put(key).etag
+        return self._refuses(lambda: self._objects.get(key, _WRONG)) and self._accepts(
+            lambda: self._objects.get(key, etag)
+        )
+
+    def token(self) -> bool:
+        key, token = self._objects.fresh(), secrets.token_hex(8)
+        self._objects.put(key, headers={f"x-amz-meta-{WRITE_TOKEN}": token})
+        return self._client.reads.head_object(key).write_token == token
+
+    # An object that was changed has other bytes: those of the tags, or none.
+
+    def put_object_tagging(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_tagging(key, {"gs3": "probe"}))
+
+    def delete_object_tagging(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_tagging(key, {}))
+
+    def put_object_acl(self) -> bool:
+        return self._spares(lambda key: self._client.subresources.put_object_acl(key, "private"))
+
+    def _spares(self, change: Callable[[S3Path], None]) -> bool:
+        """Whether an object has its bytes after a `change` of what is beside them, refused or not."""
+        key = self._objects.fresh()
+        self._objects.put(key)
+        self._objects.set_unsure(key, True)
+        self._outcome(lambda: change(key))
+        try:
+            spared = self._client.reads.head_object(key).size == len(DATA)
+        except ObjectNotFoundError:
+            return False
+        self._objects.set_unsure(key, not spared)
+        return spared
+
+    def _swaps(self, etag: str, write: Callable[[Condition], object]) -> bool:
+        """Whether `write` needs the right ETag; RGW knows it without its quotes only."""
+        for unquoted in (False, True):
+            wrong = Condition(if_match=_WRONG, unquoted=unquoted)
+            if not self._refuses(lambda wrong=wrong: write(wrong)):  # type: ignore[misc]
+                return False
+            right = Condition(if_match=etag, unquoted=unquoted)
+            if self._accepts(lambda right=right: write(right)):  # type: ignore[misc]
+                self.unquoted = unquoted
+                return True
+        return False
+
+    # --- what an answer means ---
+
+    def _accepts(self, call: Callable[[], object]) -> bool:
+        return self._outcome(call) is _Outcome.ACCEPTED
+
+    def _refuses(self, call: Callable[[], object]) -> bool:
+        return self._outcome(call) is _Outcome.REFUSED
+
+    def _outcome(self, call: Callable[[], object]) -> _Outcome:
+        try:
+            call()
+        except PreconditionFailedError as error:
+            if error.maybe_applied:  # perhaps an attempt before was accepted, and this is its doing
+                raise TransportError("an answer was lost", operation=error.operation) from error
+            return _Outcome.REFUSED
+        except (AccessDeniedError, *_PASSING):
+            raise
+        except GuardedS3Error as error:
+            if isinstance(error, ObjectNotFoundError) and error.code == "NoSuchBucket":
+                raise
+            if isinstance(error, ResponseError) and not error.code and error.status not in _BARE_REFUSALS:
+                raise
+            logger.info("the store failed a request of a probe: %s", error)
+            return _Outcome.FAILED
+        return _Outcome.ACCEPTED
+
+
+_TRIALS: dict[str, Callable[[Trial], bool]] = {
+    "create": Trial.create,
+    "swap": Trial.swap,
+    "create_on_complete": Trial.create_on_complete,
+    "swap_on_complete": Trial.swap_on_complete,
+    "delete": Trial.delete,
+    "delete_many": Trial.delete_many,
+    "pinned_get": Trial.pinned_get,
+    "copy_source": Trial.copy_source,
+    "copy_source_parts": Trial.copy_source_parts,
+    "copy_create": Trial.copy_create,
+    "copy_swap": Trial.copy_swap,
+    "token": Trial.token,
+    "PutObjectTagging": Trial.put_object_tagging,
+    "DeleteObjectTagging": Trial.delete_object_tagging,
+    "PutObjectAcl": Trial.put_object_acl,
+}

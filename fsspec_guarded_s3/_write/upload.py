@@ -1,0 +1,392 @@
+"""A guarded upload: one write of one object, published once or not at all.
+
+Theory of operation. An upload is a state machine. Only the moves of `TRANSITIONS` exist; any other is a bug
+and raises.
+
+    NEW -> OPEN -> COMPLETING -> COMPLETED | ABORTED | UNKNOWN
+
+- NEW: the store has nothing of it. `put_object` and `copy_object` go straight to COMPLETING, since one
+  request is the whole write. `start` (CreateMultipartUpload) and `resume` go to OPEN.
+- OPEN: there is a multipart upload, or it is being created; parts go up, here or in the background, and no
+  reader sees them. `abort` ends it here.
+- COMPLETING: the request that publishes is under way: PutObject, CopyObject or CompleteMultipartUpload.
+- COMPLETED: the object is there; `written` tells its ETag and version.
+- ABORTED: nothing was published, and the multipart upload is removed, in the background if that takes long.
+- UNKNOWN: the answer was lost and nothing proves what happened. The upload is left as it is: its parts may be
+  becoming the object. The caller gets WriteOutcomeUnknownError.
+- Back to NEW go OPEN, by `restart`, and COMPLETING, by a 409 on Complete, after which S3 wants a new upload.
+  The old one has been removed with its parts then.
+
+What follows from this:
+
+- an upload id that exists is aborted unless Complete succeeded, its outcome is unknown, or it was resumed,
+  since what was resumed once can be resumed again;
+- a lost answer is settled by proof (`outcome`), never guessed;
+- before the first request that needs it, the store is known to honour the condition (`guards`);
+- the first error wins: an abort that fails is logged and does not hide it;
+- after a fork the child neither publishes nor aborts what its parent began.
+"""
+
+from __future__ import annotations
+
+import atexit
+import enum
+import logging
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from .._s3.client import S3Client
+from .._threads import Task
+from .._values.attribute_values import META
+from .._values.attributes import described, undescribed
+from .._values.bodies import FileChangedError, RequestBody
+from .._values.models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
+from .._values.paths import S3Path
+from .._work import Living
+from ..errors import (
+    ConflictError,
+    EncryptionUnsupportedError,
+    GuardedS3Error,
+    PreconditionFailedError,
+)
+from .aborting import Removal, abort_upload, finish, in_background, wait_a_moment
+from .dropped_tags import put_dropped_tags
+from .guards import require_guard
+from .outcome import (
+    Outcome,
+    PendingWrite,
+    etag_of,
+    etag_of_parts,
+    has_room_for_token,
+    settle,
+    source_changed_error,
+    taken_error,
+    unknown_error,
+    was_replaced,
+)
+
+logger = logging.getLogger("fsspec_guarded_s3")
+
+
+class State(enum.Enum):
+    """Where an upload is. COMPLETED, ABORTED and UNKNOWN are final."""
+
+    NEW = "NEW"
+    OPEN = "OPEN"
+    COMPLETING = "COMPLETING"
+    COMPLETED = "COMPLETED"
+    ABORTED = "ABORTED"
+    UNKNOWN = "UNKNOWN"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
+    State.OPEN: frozenset({State.COMPLETING, State.ABORTED, State.NEW}),
+    State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN, State.NEW}),
+    State.COMPLETED: frozenset(),
+    State.ABORTED: frozenset(),
+    State.UNKNOWN: frozenset(),
+}
+
+_live: Living[Upload] = Living()
+
+
+def live_upload_ids() -> set[str]:
+    """The multipart uploads that writers of this process hold open."""
+    return {upload.upload_id for upload in _live}
+
+
+def is_starting(path: S3Path) -> bool:
+    """Whether a writer of this process waits for the id of a new upload to `path`."""
+    return any(upload.starts(path) for upload in _live)
+
+
+class Upload:
+    """One write to one key: by `put_object`, by `copy_object`, or by parts and `complete`."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        path: S3Path,
+        condition: Condition,
+        headers: Mapping[str, str] | None = None,
+        *,
+        same_content: bool = False,
+    ) -> None:
+        """`headers` are those of the object. `same_content` says that its bytes are there already."""
+        self._client = client
+        self._path = path
+        self._condition = condition
+        self._headers = dict(headers or {})
+        self._etag_proves = not condition and not same_content  # `outcome` has the reasons
+        self._token = ""
+        if not self._etag_proves:
+            self._add_token()
+        self._upload_id = ""
+        self._resumed = False
+        self._tasks: deque[Task[None]] = deque()
+        self._parts: list[Part] = []
+        self._pid = os.getpid()
+        self.state = State.NEW
+        self.written = Written("")
+
+    def __repr__(self) -> str:
+        return f"<Upload {self._path} {self.state.value} parts={len(self._parts)}>"
+
+    def _add_token(self) -> None:
+        """Have the object carry a write token, unless it does already."""
+        self._token = self._token or secrets.token_hex(16)
+        self._headers[f"{META}{WRITE_TOKEN}"] = self._token
+
+    @property
+    def upload_id(self) -> str:
+        """The id of the multipart upload, "" where there is none."""
+        return self._upload_id
+
+    @property
+    def may_start(self) -> bool:
+        """Whether nothing was sent yet, or nothing of it is left."""
+        return self.state is State.NEW
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that are there, as they arrived."""
+        return list(self._parts)
+
+    def starts(self, path: S3Path) -> bool:
+        """Whether CreateMultipartUpload for `path` is under way."""
+        return self.state is State.OPEN and not self._upload_id and self._path == path
+
+    def _move(self, state: State) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise RuntimeError(f"an upload cannot go from {self.state.value} to {state.value}")
+        self.state = state
+        (_live.add if state in (State.OPEN, State.COMPLETING) else _live.discard)(self)
+
+    # --- in one request ---
+
+    def put_object(self, data: RequestBody) -> Written:
+        """Publish `data` by PutObject."""
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
+        self._move(State.COMPLETING)
+        written = self._publish(
+            lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
+            lambda: etag_of(data),
+        )
+        self._put_dropped_tags()
+        return written
+
+    def copy_object(self, source: S3Path, info: ObjectInfo) -> Written:
+        """Publish the version `info` of `source` by CopyObject.
+
+        Metadata is replaced only where it has to be: to change it, to carry our token, or to drop the
+        source's.
+        """
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
+        self._move(State.COMPLETING)
+        same = described(self._headers) == described(info.write_headers())
+        headers = self._headers if not same or info.write_token else undescribed(self._headers)
+        replace = headers is self._headers
+        try:
+            written = self._publish(
+                lambda: self._client.writes.copy_object(
+                    source, self._path, info.etag, self._condition, headers, replace=replace
+                ),
+                lambda: info.etag,
+            )
+        except PreconditionFailedError as error:
+            if error.maybe_applied:
+                raise
+            # Without a condition on the target only the pin of the source can have failed.
+            if not self._condition or was_replaced(self._client, source, info.etag):
+                raise source_changed_error(source, error) from error
+            raise
+        self._put_dropped_tags()
+        return written
+
+    # --- in parts ---
+
+    def start(self) -> None:
+        """CreateMultipartUpload."""
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
+        # A plain write too: its ETag proves nothing where ETags of parts are no MD5s.
+        if has_room_for_token(self._headers):
+            self._add_token()
+        self._move(State.OPEN)
+        try:
+            self._upload_id = self._client.multipart.create_multipart_upload(self._path, self._headers)
+        except BaseException:
+            self._move(State.ABORTED)
+            raise
+
+    def restart(self) -> None:
+        """Remove the upload with its parts, and start another."""
+        self._remove_upload()
+        self._upload_id, self._parts = "", []
+        self._move(State.NEW)
+        self.start()
+
+    def resume(self, upload_id: str, parts: list[Part]) -> None:
+        """Go on with an upload that was started before; its write token is not known any more."""
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=True)
+        self._upload_id, self._parts, self._token = upload_id, list(parts), ""
+        self._resumed = True
+        self._move(State.OPEN)
+
+    def send_part(self, number: int, data: RequestBody) -> None:
+        """UploadPart in this thread."""
+        self._parts.append(self._client.multipart.upload_part(self._path, self._upload_id, number, data))
+
+    def copy_part(self, number: int, source: S3Path, part: ByteRange, etag: str) -> None:
+        """UploadPartCopy of a range of `source`, pinned to its `etag`."""
+        try:
+            copied = self._client.multipart.upload_part_copy(
+                self._path, self._upload_id, number, source, part, etag
+            )
+        except PreconditionFailedError as error:
+            raise source_changed_error(source, error) from error
+        self._parts.append(copied)
+
+    def send_part_in_background(self, number: int, data: RequestBody, concurrency: int) -> None:
+        """UploadPart in a thread; waits while `concurrency` parts are under way; raises their errors."""
+        while len(self._tasks) >= concurrency:
+            self._await_part()
+        if self.state is not State.OPEN:  # another thread gave it up meanwhile
+            raise ValueError(f"{self._path} was discarded and cannot be written any more")
+        self._tasks.append(Task.in_background(lambda: self.send_part(number, data)))
+
+    def _await_part(self) -> None:
+        """Wait for the oldest part, which whoever gives the upload up can end meanwhile."""
+        task = self._tasks[0]
+        task.wait()
+        with suppress(ValueError):  # it was drained
+            self._tasks.remove(task)
+
+    def complete(self) -> Written:
+        """Wait for the parts and publish. A failure leaves no upload behind.
+
+        After a 409 the state is NEW again: the upload may be started and its parts sent once more.
+        """
+        try:
+            while self._tasks:
+                self._await_part()
+        except BaseException:
+            self.abort()
+            raise
+        self._move(State.COMPLETING)
+        written = self._publish(
+            lambda: self._client.multipart.complete_multipart_upload(
+                self._path, self._upload_id, self._parts, self._condition
+            ),
+            lambda: etag_of_parts(self._parts),
+        )
+        if not written.etag:  # some Ceph releases answer Complete with an empty ETag
+            with suppress(GuardedS3Error):
+                found = self._client.reads.head_object(self._path)
+                self.written = Written(found.etag, found.version_id)
+        self._put_dropped_tags()
+        return self.written
+
+    def abort(self) -> None:
+        """Publish nothing and leave no upload behind. Never raises; does nothing in a final state.
+
+        Waits for the store for a moment only: the upload is aborted in the background then. A resumed upload
+        is left as it is, so that it can be resumed again.
+        """
+        removal = self.abandon()
+        if removal is not None:
+            wait_a_moment(removal)
+
+    def abandon(self) -> Removal | None:
+        """What `abort` does, without waiting at all: for destructors."""
+        if self.state in (State.COMPLETED, State.ABORTED, State.UNKNOWN) or os.getpid() != self._pid:
+            return None
+        self._move(State.ABORTED)
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._resumed or not self._upload_id:
+            return in_background(self._drain, f"the parts of {self._path}") if self._tasks else None
+        return in_background(self._remove_upload, f"upload {self._upload_id} of {self._path}")
+
+    def _drain(self) -> None:
+        while self._tasks:
+            self._tasks.popleft().end()
+
+    def _remove_upload(self) -> None:
+        self._drain()  # a part that arrives after the abort would stay
+        if self._upload_id:
+            abort_upload(self._client, self._path, self._upload_id)
+
+    # --- publishing ---
+
+    def _publish(self, call: Callable[[], Written], etag: Callable[[], str]) -> Written:
+        """Make the request that publishes; `etag` works out the ETag of the content where it is needed."""
+        try:
+            written = call()
+        except EncryptionUnsupportedError:  # it is there, but not as it was to be
+            self._move(State.UNKNOWN)
+            raise
+        except GuardedS3Error as error:
+            return self._settle(error, etag)
+        except (FileChangedError, OSError) as error:  # of the local file
+            if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
+                return self._settle(error.__cause__, etag)
+            self.abort()
+            raise
+        except BaseException:
+            self.abort()
+            raise
+        return self._completed(written)
+
+    def _settle(self, error: GuardedS3Error, etag: Callable[[], str]) -> Written:
+        """The request that publishes failed: success with proof, a definite error, or UNKNOWN."""
+        if not error.maybe_applied:
+            raise self._failed(error)
+        write = PendingWrite(
+            self._path,
+            self._condition,
+            self._token,
+            etag(),
+            self._etag_proves,
+            self._upload_id,
+            self._resumed,
+        )
+        settled = settle(self._client, write, error)
+        if settled.outcome is Outcome.APPLIED:
+            return self._completed(settled.written)
+        if settled.outcome is Outcome.TAKEN:
+            taken = taken_error(write, error, maybe_applied=settled.maybe_applied)
+            raise self._failed(taken) from error
+        if settled.outcome is Outcome.NOT_APPLIED:
+            error.maybe_applied = False
+            raise self._failed(error)
+        self._move(State.UNKNOWN)
+        raise unknown_error(write, error, settled.evidence) from error
+
+    def _completed(self, written: Written) -> Written:
+        self._move(State.COMPLETED)
+        self.written = written
+        return written
+
+    def _failed(self, error: GuardedS3Error) -> GuardedS3Error:
+        """Nothing was published: clean up, and say what may be done next."""
+        if isinstance(error, ConflictError) and self._upload_id:
+            self._remove_upload()
+            self._upload_id, self._parts, self._resumed = "", [], False
+            self._move(State.NEW)
+        else:
+            if isinstance(error, PreconditionFailedError):
+                self._resumed = False  # no later attempt could publish it
+            self.abort()
+        return error
+
+    def _put_dropped_tags(self) -> None:
+        put_dropped_tags(self._client, self._path, self._headers, self.written)
+
+
+@atexit.register
+def _abort_live() -> None:
+    finish(upload.abandon for upload in _live)

@@ -1,0 +1,316 @@
+"""The file objects of `open(..., "wb" / "xb" / "ab")`. They publish only what was closed cleanly.
+
+Wrappers (text, gzip, pandas, pyarrow, `contextlib.closing`) call plain `close()` while an exception is on
+its way, so `__exit__` never sees it; what `close()` makes of that is in `endings`. Invariants: `__del__`
+never publishes, a writer that saw one error publishes nothing, a write is published whole or not at all, only
+the process that opened a writer publishes it, and whoever loses bytes is told once, by a warning that
+Python's logging shows without configuration.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from .._work import Living, Lock
+from ..options import Options
+from .endings import UNSEEN, being_handled, is_success, judged
+from .parts import PartBuffer
+from .upload import State, Upload
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    class BinaryFile(io.BufferedIOBase, BinaryIO):
+        """A `BinaryIO` for type checkers, as every binary file of Python's own is."""
+
+        mode: str
+else:
+    BinaryFile = io.BufferedIOBase
+
+logger = logging.getLogger("fsspec_guarded_s3")
+_DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
+_open: Living[GuardedWriter] = Living()
+
+
+class GuardedWriter(BinaryFile):
+    """A binary file that becomes the object when it is closed cleanly.
+
+    Leaving a `with` by an exception, `discard()`, garbage collection and interpreter exit publish nothing
+    and leave no upload behind. `commit()` publishes, whatever else is going on. With `autocommit=False`
+    `close()` only ends the writing, and `commit()` or `discard()` decides later (fsspec's transactions).
+
+    Appending starts at `position`; `prepare` puts the old bytes in front before the first write.
+    """
+
+    def __init__(
+        self,
+        upload: Upload,
+        options: Options,
+        *,
+        path: str,
+        mode: str,
+        autocommit: bool = True,
+        position: int = 0,
+        prepare: Callable[[PartBuffer], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.mode = mode
+        self.autocommit = autocommit
+        self.known_exceptions = being_handled()
+        self._upload = upload
+        self._parts = PartBuffer(upload, options)
+        self._failure: BaseException | None = None
+        self._position = position
+        self._prepare = prepare
+        self._closed = False
+        self._dropped = False
+        self._pid = os.getpid()
+        self._lock = Lock()  # for writing and publishing alone: giving up waits for nobody
+        self._is_writing = False
+        _open.add(self)
+
+    def __repr__(self) -> str:
+        return f"<GuardedWriter {self.path} {self.state} bytes={self._position}>"
+
+    @property
+    def state(self) -> str:
+        """The state of the upload: NEW, OPEN, COMPLETING, COMPLETED, ABORTED or UNKNOWN."""
+        return self._upload.state.value
+
+    @property
+    def etag(self) -> str:
+        """The ETag of the published object, "" before."""
+        return self._upload.written.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._upload.written.version_id
+
+    @property
+    def closed(self) -> bool:
+        # IOBase asks during construction and destruction as well.
+        return getattr(self, "_closed", True)
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Buffer, /) -> int:
+        """Take bytes; full parts are sent in the background. Raises the first error of any part.
+
+        Threads take turns. RuntimeError in a child of the process that opened the file.
+        """
+        if self._dropped:
+            return memoryview(data).nbytes
+        self._refuse_child()
+        with self._lock:
+            self._refuse_reentry()
+            if self._closed:
+                raise ValueError(f"write to {self.path}: the file is closed")
+            if self._failure is not None:
+                raise self._failure
+            self._take(memoryview(data).cast("B"))
+        return memoryview(data).nbytes
+
+    def _take(self, view: memoryview) -> None:
+        self._is_writing = True
+        try:
+            if self._prepare is not None and view.nbytes:
+                prepare, self._prepare = self._prepare, None
+                prepare(self._parts)
+            self._parts.write(view)
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._upload.abort()
+            raise
+        finally:
+            self._is_writing = False
+        self._position += view.nbytes
+
+    @property
+    def _is_inherited(self) -> bool:
+        return self._pid != os.getpid()
+
+    def _refuse_child(self) -> None:
+        if self._is_inherited:
+            raise RuntimeError(
+                f"{self.path} belongs to process {self._pid}, which opened it: a child of that can neither "
+                "write nor publish it"
+            )
+
+    def _refuse_reentry(self) -> None:
+        if self._is_writing:
+            raise RuntimeError(f"{self.path} is in the middle of a write, which a signal handler interrupts")
+
+    def flush(self) -> None:
+        """Nothing to do: S3 shows an object whole or not at all."""
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The first error of the writing, after which nothing can be published."""
+        return self._failure
+
+    def commit(self) -> None:
+        """Publish. Raises FileExistsError, ObjectChangedError, WriteOutcomeUnknownError, or the first error
+        of a part; harmless when the file is published already.
+        """
+        if self._upload.state is State.COMPLETED:
+            return
+        self._refuse_child()
+        with self._lock:
+            self._refuse_reentry()
+            self._publish()
+
+    def _publish(self) -> None:
+        if self._upload.state is State.COMPLETED:  # by another thread meanwhile
+            return
+        self._finished()
+        if self._failure is not None:
+            raise self._failure
+        if self._upload.state in (State.ABORTED, State.UNKNOWN):
+            raise ValueError(f"{self.path} was discarded and cannot be published any more")
+        if self._prepare is not None:  # appending nothing leaves the object as it is
+            self._upload.abort()
+            return
+        try:
+            self._parts.finish()
+        except BaseException as error:
+            self._failure = error
+            self._upload.abort()
+            raise
+
+    def discard(self) -> None:
+        """Publish nothing and remove what was uploaded. Does nothing when the file is published."""
+        self._finished()
+        self._upload.abort()
+
+    @judged
+    def close(self, failure: BaseException | None) -> None:
+        """Publish what was written, unless an exception is on its way; twice is harmless.
+
+        docs/guarantees.md has the rule for what counts as that.
+        """
+        if self.closed:
+            return
+        if self._dropped:
+            self.drop()
+        elif failure is not None:
+            self.refuse(failure)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Close cleanly: publish, or with `autocommit=False` be ready to. Raises as `commit` does."""
+        if self._failure is not None:
+            self._finished()
+            raise self._failure
+        if self.autocommit:
+            self.commit()
+            return
+        self._refuse_child()
+        with self._lock:
+            self._refuse_reentry()
+            self._closed = True
+
+    def refuse(self, error: BaseException) -> None:
+        """Publish nothing because of `error`, which its caller may never see, and say so."""
+        self.discard()
+        if not self._is_inherited:
+            kind = type(error).__name__
+            logger.warning(
+                "%s was closed while %s was being handled: nothing was published; %s",
+                self.path,
+                kind,
+                _DECIDE,
+            )
+
+    def drop(self) -> None:
+        """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
+        self._dropped = True  # compressors and archives may be finalized later, and write their end then
+        self._finished()
+        self._upload.abandon()
+        if self._failure is None and not self._is_inherited:
+            self._say_dropped("was dropped without close()")
+
+    def _say_dropped(self, what: str) -> None:
+        message = (
+            f"{self.path} {what}: nothing was published, {self._position:,} bytes are lost; write it in a "
+            "with block (with fs.open(...) as file:), or call close() at the end"
+        )
+        logger.warning(message)
+        warnings.warn(message, ResourceWarning, stacklevel=3, source=self)
+
+    def _finished(self) -> None:
+        self._closed = True
+        self.known_exceptions = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self.is_spoilt_by(error):
+            self.leave(error)
+        elif not self._closed:
+            self.end()
+
+    def is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether nothing is to be published where `error` leaves the `with` block."""
+        return self._is_inherited or not is_success(error, self.known_exceptions)
+
+    def leave(self, error: BaseException) -> None:
+        """Publish nothing since `error` leaves the `with` block; say so of those that callers swallow."""
+        if isinstance(error, UNSEEN) and not self._closed:
+            self.refuse(error)
+        else:
+            self.discard()
+
+    def _dealloc_warn(self, source: object) -> None:
+        """CPython tells the buffer so when a text or buffered wrapper is garbage: its `close` follows."""
+        self._dropped = True
+
+    @property
+    def _is_undecided(self) -> bool:
+        return self._upload.state in (State.NEW, State.OPEN) and self._failure is None
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self.drop()
+        elif getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
+            self._upload.abandon()
+            self._say_dropped("was closed with autocommit=False and never committed")
+
+    def ends_with_the_program(self) -> None:
+        """Say that nothing was published. The uploads of a program that ends are aborted elsewhere."""
+        if self._pid == os.getpid() and self._is_undecided:
+            self._finished()
+            self._dropped = True
+            self._failure = RuntimeError(f"{self.path} was open when the program ended")
+            self._say_dropped("was open when the program ended")
+
+
+@atexit.register
+def _end_with_the_program() -> None:
+    failed: list[Exception] = []
+    for writer in _open:
+        try:
+            writer.ends_with_the_program()
+        except Exception as error:  # a warning is one under `python -W error`, and the others are to be told
+            failed.append(error)
+    if failed:
+        raise failed[0]

@@ -1,0 +1,282 @@
+"""The exception tree; which of them an answer of S3 becomes is in `_s3.error_codes`.
+
+Invariants:
+
+- every exception is a `GuardedS3Error` and also the builtin that a caller would catch;
+- every exception has an `errno`, survives pickling, and carries the S3 facts as attributes;
+- nothing secret is ever in a message: no credential, no signature, no query string.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+
+class GuardedS3Error(OSError):
+    """Base of everything that this package raises for a request that went wrong.
+
+    Attributes
+    ----------
+    bucket, key, operation, code, request_id : str
+        What S3 said, or "" where it said nothing. `operation` is the S3 operation's name.
+    status : int or None
+        HTTP status, None when there was no response.
+    maybe_applied : bool
+        True when some attempt of this request may have taken effect although it failed. Never of a read.
+    """
+
+    default_errno: ClassVar[int] = _errno.EIO
+    given_up = False  # all attempts were made, or none would fare better
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bucket: str = "",
+        key: str = "",
+        operation: str = "",
+        status: int | None = None,
+        code: str = "",
+        request_id: str = "",
+        maybe_applied: bool = False,
+        **extra: Any,
+    ) -> None:
+        super().__init__(self.default_errno, message)
+        self.message = message
+        self.bucket = bucket
+        self.key = key
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.maybe_applied = maybe_applied
+        for name, value in extra.items():
+            setattr(self, name, value)
+
+    def __str__(self) -> str:
+        where = self.bucket + (f"/{self.key}" if self.key else "")
+        facts = [
+            f"{self.operation} {where}".strip(),
+            f"HTTP {self.status}" if self.status else "",
+            self.code,
+            f"request id {self.request_id}" if self.request_id else "",
+        ]
+        said = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} ({said})" if said else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(cls: type[GuardedS3Error], message: str, state: dict[str, Any]) -> GuardedS3Error:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+# --- nothing was asked ----------------------------------------------------------------------------
+
+
+class ConfigurationError(GuardedS3Error, ValueError):
+    """An option, an environment variable or a file that it names cannot be used. Nothing was sent.
+
+    Never "not found": neither `exists` nor `walk` nor a mapper takes it for an object that is not there.
+    """
+
+    default_errno: ClassVar[int] = _errno.EINVAL
+
+
+# --- no usable response ---------------------------------------------------------------------------
+
+
+class TransportError(GuardedS3Error):
+    """The request or its response got lost: `request_sent` says whether S3 may have seen it."""
+
+    request_sent: bool = True
+
+
+class ConnectError(TransportError, ConnectionError):
+    """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent."""
+
+    default_errno: ClassVar[int] = _errno.ECONNREFUSED
+    request_sent = False
+
+
+class ReadTimeoutError(TransportError, TimeoutError):
+    """Nothing arrived for `read_timeout` seconds, or slower than `min_rate`, or past `deadline`."""
+
+    default_errno: ClassVar[int] = _errno.ETIMEDOUT
+
+
+class SendTimeoutError(TransportError, TimeoutError):
+    """The store took nothing of the request for `send_timeout` seconds."""
+
+    default_errno: ClassVar[int] = _errno.ETIMEDOUT
+
+
+class IncompleteBodyError(TransportError, ConnectionError):
+    """The connection ended before the whole response had arrived."""
+
+    default_errno: ClassVar[int] = _errno.ECONNRESET
+
+
+class ProtocolError(TransportError):
+    """What arrived is no HTTP response, or not the response to this request."""
+
+    default_errno: ClassVar[int] = _errno.EPROTO
+
+
+class ChecksumMismatchError(TransportError):
+    """The bytes that arrived are not those that are stored: their checksums differ."""
+
+    default_errno: ClassVar[int] = _errno.EBADMSG
+
+
+# --- S3 said no -----------------------------------------------------------------------------------
+
+
+class ResponseError(GuardedS3Error):
+    """S3 answered with an error. `region` and `server_date` hold what the answer told, or "".
+
+    `permission` is the IAM action that was missing, such as "s3:PutObject", and `argument` the header or
+    parameter that was refused, where S3 named it.
+    """
+
+    permission: str = ""
+    argument: str = ""
+    region: str = ""
+    server_date: str = ""
+    retry_after: float = 0.0
+
+
+class InvalidRequestError(ResponseError, ValueError):
+    """S3 refused the request as malformed or not allowed for this bucket or object."""
+
+    default_errno: ClassVar[int] = _errno.EINVAL
+
+
+class ObjectNotFoundError(ResponseError, FileNotFoundError):
+    """No such key, version, upload or bucket."""
+
+    default_errno: ClassVar[int] = _errno.ENOENT
+
+
+class PreconditionFailedError(ResponseError):
+    """412: a condition of the request did not hold."""
+
+    default_errno: ClassVar[int] = _errno.ESTALE
+
+
+class ObjectExistsError(PreconditionFailedError, FileExistsError):
+    """A conditional create found the key taken."""
+
+    default_errno: ClassVar[int] = _errno.EEXIST
+
+
+class ObjectChangedError(PreconditionFailedError):
+    """The object is not the version that the read was pinned to, or that `if_match` named."""
+
+    default_errno: ClassVar[int] = _errno.ESTALE
+
+
+class RangeNotSatisfiableError(ResponseError, ValueError):
+    """416: the range lies outside of the object."""
+
+    default_errno: ClassVar[int] = _errno.EINVAL
+
+
+class AccessDeniedError(ResponseError, PermissionError):
+    """Credentials missing, wrong or expired, or not allowed to do this."""
+
+    default_errno: ClassVar[int] = _errno.EACCES
+
+
+class CredentialsError(AccessDeniedError):
+    """No credentials were found, or they could not be refreshed. Nothing was sent."""
+
+
+# Whoever goes on after a failure stops at these: they say nothing about one object, and the next fails too.
+HOPELESS = (ConfigurationError, CredentialsError)
+
+
+class ConflictError(ResponseError):
+    """Another operation on the same key or bucket is under way (409 ConditionalRequestConflict,
+    OperationAborted): proves nothing about either, and passes. Any other 409 is an InvalidRequestError.
+    """
+
+    default_errno: ClassVar[int] = _errno.EBUSY
+
+
+class BucketExistsError(ResponseError, FileExistsError):
+    """The bucket is there already, yours or somebody else's."""
+
+    default_errno: ClassVar[int] = _errno.EEXIST
+
+
+class DirectoryNotEmptyError(ResponseError):
+    """The bucket still holds objects or versions."""
+
+    default_errno: ClassVar[int] = _errno.ENOTEMPTY
+
+
+class TooLargeError(ResponseError, ValueError):
+    """The object, part or request is larger than S3 holds."""
+
+    default_errno: ClassVar[int] = _errno.EFBIG
+
+
+class ThrottledError(ResponseError):
+    """S3 asks to slow down (503 SlowDown, 429, Throttling...); the request may have been applied or not."""
+
+    default_errno: ClassVar[int] = _errno.EAGAIN
+
+
+class ServerError(ResponseError):
+    """5xx: S3 failed; the request may have been applied or not."""
+
+
+# --- what only this package can say ---------------------------------------------------------------
+
+
+class WriteOutcomeUnknownError(GuardedS3Error):
+    """The response to a write was lost and nothing proves whether it was applied."""
+
+
+class PreconditionUnsupportedError(GuardedS3Error):
+    """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
+
+    default_errno: ClassVar[int] = _errno.ENOTSUP
+
+
+class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
+    """The store does not know the operation: it ignores the name of what is to be changed or told.
+
+    Such a store takes PutObjectTagging, say, for a PutObject, which would replace the object by its tags.
+    """
+
+    default_errno = _errno.ENOTSUP
+
+
+class EncryptionUnsupportedError(GuardedS3Error):
+    """The store did not confirm the customer's key, or the KMS, that was to encrypt the object.
+
+    `maybe_applied` says that the object was written nevertheless, and is there as it would be without.
+    """
+
+    default_errno: ClassVar[int] = _errno.ENOTSUP
+
+
+class TransactionError(GuardedS3Error):
+    """A transaction failed while it published: `published` and `unpublished` list the paths of its files."""
+
+    published: Sequence[str] = ()
+    unpublished: Sequence[str] = ()
+
+
+class DeleteObjectsError(GuardedS3Error):
+    """Some of several objects could not be deleted: `errors` has the exception of each by its path."""
+
+    errors: Mapping[str, GuardedS3Error] = MappingProxyType({})

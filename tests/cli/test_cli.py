@@ -1,0 +1,539 @@
+"""The command line: what it does, prints and exits with, and that it ends well when it is stopped."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("click")
+
+from click.testing import CliRunner, Result
+
+from fsspec_guarded_s3._cli.commands import cli
+from tests.data import period_free
+from tests.fake_s3 import FakeS3
+from tests.opening import MIB, filesystem
+from tests.scripted_server import Answer, Request, ScriptedServer, close, eventually, s3_error
+from tests.servers import MotoServer
+
+SECRET = "a-secret-that-must-not-be-seen"
+SMALL = ["-o", "part_size=5242880", "-o", "multipart_threshold=5242880"]
+
+
+class Store:
+    """A store with a bucket, and the command line beside it."""
+
+    def __init__(self, fake: FakeS3, url: str) -> None:
+        self.fake = fake
+        self.url = url
+
+    def run(self, *arguments: str, data: bytes = b"") -> Result:
+        result = CliRunner().invoke(cli, [*arguments, "--endpoint-url", self.url], input=data)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        assert SECRET not in result.output
+        return result
+
+    def ok(self, *arguments: str, data: bytes = b"") -> str:
+        result = self.run(*arguments, data=data)
+        assert (result.exit_code, result.stderr) == (0, "")
+        return result.stdout
+
+    def fails(self, code: int, *arguments: str) -> str:
+        """What is said on standard error; nothing is on standard output."""
+        result = self.run(*arguments)
+        assert result.exit_code == code, result.output
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+        return result.stderr
+
+    def bodies(self) -> dict[str, bytes]:
+        return {key: stored.body for (_, key), stored in self.fake.objects.items()}
+
+    def start(self, *arguments: str, **keywords: Any) -> subprocess.Popen[bytes]:
+        """The real process."""
+        command = [sys.executable, "-m", "fsspec_guarded_s3", *arguments, "--endpoint-url", self.url]
+        return subprocess.Popen(command, **keywords)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAKEYOFTHETEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        yield Store(fake, server.url)
+
+
+# --- ls, cat, rm ---
+
+
+def test_ls_prints_urls_that_other_commands_take(store: Store) -> None:
+    for key in ("a", "folder/b", "folder/deep/c"):
+        store.fake.put("bucket", key, b"xyz")
+    assert store.ok("ls").split() == ["s3://bucket/"]
+    assert store.ok("ls", "s3://bucket").split() == ["s3://bucket/a", "s3://bucket/folder/"]
+    assert store.ok("ls", "gs3://bucket/folder/").split() == [
+        "gs3://bucket/folder/b",
+        "gs3://bucket/folder/deep/",
+    ]
+    assert store.ok("ls", "-r", "s3://bucket/folder").split() == [
+        "s3://bucket/folder/b",
+        "s3://bucket/folder/deep/c",
+    ]
+
+
+def test_ls_long_shows_what_if_match_takes(store: Store) -> None:
+    stored = store.fake.put("bucket", "a", b"xyz")
+    size, moment, etag, url = store.ok("ls", "-l", "s3://bucket/a").split()
+    assert (size, etag, url) == ("3", stored.etag, "s3://bucket/a")
+    assert moment.endswith("Z")
+    store.ok("rm", "s3://bucket/a", "--if-match", etag)
+    assert store.bodies() == {}
+
+
+def test_ls_json(store: Store) -> None:
+    stored = store.fake.put("bucket", "a\nb", b"xyz")
+    document = json.loads(store.ok("ls", "s3://bucket", "--json"))
+    (entry,) = document["entries"]
+    assert document["ok"] is True
+    assert (entry["url"], entry["size"], entry["etag"]) == ("s3://bucket/a\nb", 3, stored.etag)
+
+
+def test_key_cannot_forge_a_line_or_an_escape_sequence(store: Store) -> None:
+    store.fake.put("bucket", "a\ns3:b\x1b[31m", b"")
+    assert store.ok("ls", "s3://bucket") == "s3://bucket/a\\ns3:b\\x1b[31m\n"
+
+
+def test_ls_of_an_empty_bucket_is_empty_and_of_nothing_is_not_found(store: Store) -> None:
+    assert store.ok("ls", "s3://bucket") == ""
+    assert "not found" in store.fails(3, "ls", "s3://bucket/nothing")
+    assert "there is nothing at" in store.fails(3, "ls", "-r", "s3://bucket/nothing")
+    assert "bucket" in store.fails(3, "ls", "s3://no-such-bucket")
+
+
+def test_cat_writes_bytes_and_nothing_else(store: Store) -> None:
+    data = period_free(100_000)
+    store.fake.put("bucket", "a", data)
+    store.fake.put("bucket", "b", b"\0tail")
+    assert store.run("cat", "s3://bucket/a", "s3://bucket/b").stdout_bytes == data + b"\0tail"
+
+
+def test_rm_takes_names_literally(store: Store) -> None:
+    for key in ("a*", "ab", "t*/1", "tx/1"):
+        store.fake.put("bucket", key, b"")
+    store.ok("rm", "s3://bucket/a*")
+    store.ok("rm", "-r", "s3://bucket/t*")
+    assert set(store.bodies()) == {"ab", "tx/1"}
+
+
+def test_rm_of_what_it_should_not(store: Store) -> None:
+    store.fake.put("bucket", "folder/a", b"")
+    assert "-r" in store.fails(1, "rm", "s3://bucket/folder")
+    assert "not found" in store.fails(3, "rm", "s3://bucket/nothing")
+    assert "a whole bucket" in store.fails(2, "rm", "-r", "s3://bucket/")
+    assert "another version" in store.fails(4, "rm", "s3://bucket/folder/a", "--if-match", "other")
+    assert set(store.bodies()) == {"folder/a"}
+
+
+# --- cp ---
+
+
+def test_cp_there_and_back(store: Store, tmp_path: Path) -> None:
+    data = period_free(300_000)
+    source = tmp_path / "source.bin"
+    source.write_bytes(data)
+    assert store.ok("cp", str(source), "s3://bucket") == ""
+    store.ok("cp", "s3://bucket/source.bin", "s3://bucket/copies/")
+    store.ok("cp", "s3://bucket/copies/source.bin", str(tmp_path / "back"))
+    store.ok("cp", "s3://bucket/copies/source.bin", str(tmp_path / "new" / "folder") + "/")
+    assert set(store.bodies()) == {"source.bin", "copies/source.bin"}
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "new/folder/source.bin").read_bytes() == data
+
+
+def test_cp_standard_input_and_output(store: Store) -> None:
+    data = period_free(200_000)
+    store.ok("cp", "-", "s3://bucket/key", data=data)
+    assert store.run("cp", "s3://bucket/key", "-").stdout_bytes == data
+    assert "has no name" in store.fails(2, "cp", "-", "s3://bucket/")
+
+
+def test_cp_if_absent_creates_once(store: Store, tmp_path: Path) -> None:
+    """From a file, from standard input, from another object; what is there stays."""
+    (tmp_path / "file").write_bytes(b"new")
+    store.ok("cp", "-", "s3://bucket/key", "--if-absent", data=b"first")
+    for source in (str(tmp_path / "file"), "-", "s3://bucket/key"):
+        assert "s3://bucket/key exists already" in store.fails(
+            4, "cp", source, "s3://bucket/key", "--if-absent"
+        )
+    assert store.bodies() == {"key": b"first"}
+
+
+def test_cp_if_match_replaces_that_version_only(store: Store) -> None:
+    etag = store.fake.put("bucket", "key", b"old").etag
+    store.fails(4, "cp", "-", "s3://bucket/key", "--if-match", "other")
+    assert store.bodies() == {"key": b"old"}
+    store.ok("cp", "-", "s3://bucket/key", "--if-match", etag, data=b"new")
+    assert store.bodies() == {"key": b"new"}
+
+
+def test_cp_trees(store: Store, tmp_path: Path) -> None:
+    """Under its name into what is a folder; what is in it after a slash; else as the new name."""
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "a").write_bytes(b"a")
+    (tree / "deep" / "b").write_bytes(b"b")
+    store.ok("cp", "-r", str(tree), "s3://bucket/into/")
+    store.ok("cp", "-r", f"{tree}/", "s3://bucket/flat/")
+    store.ok("cp", "-r", "s3://bucket/into/tree", "s3://bucket/named")
+    assert set(store.bodies()) == {
+        *("into/tree/a", "into/tree/deep/b"),
+        *("flat/a", "flat/deep/b"),
+        *("named/a", "named/deep/b"),
+    }
+    store.ok("cp", "-r", "s3://bucket/named", str(tmp_path))
+    assert (tmp_path / "named/deep/b").read_bytes() == b"b"
+
+
+def test_cp_several_sources_need_a_folder(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b")
+    sources = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert "end it with a slash" in store.fails(2, "cp", *sources, "s3://bucket/key")
+    store.ok("cp", *sources, "s3://bucket/folder/")
+    assert store.bodies() == {"folder/a": b"a", "folder/b": b"b"}
+
+
+def test_cp_tree_goes_on_after_a_failure(store: Store, tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"new")
+    os.mkfifo(tmp_path / "pipe")
+    store.fake.put("bucket", "t/b", b"old")
+    result = store.run("cp", "-r", f"{tmp_path}/", "s3://bucket/t", "--if-absent", "--json")
+    assert store.bodies() == {"t/a": b"new", "t/b": b"old", "t/c": b"new"}
+    document = json.loads(result.stdout)
+    failed = {row["target"]: row["error"]["exit_code"] for row in document["copies"] if "error" in row}
+    assert (document["ok"], result.exit_code) == (False, 1)
+    assert failed == {"s3://bucket/t/b": 4, "s3://bucket/t/pipe": 1}
+    assert "2 of 4 files were not copied" in result.stderr
+
+
+def test_cp_key_does_not_lead_out_of_the_folder(store: Store, tmp_path: Path) -> None:
+    for key in ("t/../../outside", "t//absolute", "t/fine"):
+        store.fake.put("bucket", key, b"x")
+    target = tmp_path / "in"
+    said = store.fails(1 + 1, "cp", "-r", "s3://bucket/t", str(target))
+    assert said.count("would lead elsewhere") == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["fine"]
+
+
+def test_cp_copies_nothing_to_where_two_sources_meet(store: Store, tmp_path: Path) -> None:
+    """The last would win by chance. Others are copied."""
+    for key in ("a/x", "b/x", "c/y", "both/k", "both/k/x"):
+        store.fake.put("bucket", key, key.encode())
+    sources = ["s3://bucket/a/x", "s3://bucket/b/x", "s3://bucket/c/y"]
+    said = store.fails(2, "cp", *sources, "s3://bucket/into/")
+    assert said.count("would both become") == 2
+    assert "into/x" not in store.bodies() and store.bodies()["into/y"] == b"c/y"
+    said = store.fails(2, "cp", *sources, str(tmp_path))
+    assert said.count("would both become") == 2
+    said = store.fails(2, "cp", "-r", "s3://bucket/both", str(tmp_path / "down"))
+    assert said.count("would have to be a file and a folder") == 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["y"]
+
+
+def test_cp_does_not_overwrite_what_it_is_still_to_copy(store: Store) -> None:
+    for key in ("t/f", "t/t/f"):
+        store.fake.put("bucket", key, key.encode())
+    said = store.fails(2, "cp", "-r", "s3://bucket/t/", "s3://bucket/t/t")
+    assert "is a source and a target at once" in said
+    assert store.bodies() == {"t/f": b"t/f", "t/t/f": b"t/t/f", "t/t/t/f": b"t/t/f"}
+
+
+def test_cp_tree_is_not_written_through_a_link_out_of_its_folder(store: Store, tmp_path: Path) -> None:
+    for key in ("t/link/x", "t/fine"):
+        store.fake.put("bucket", key, b"x")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "in" / "link").symlink_to("../elsewhere")
+    said = store.fails(2, "cp", "-r", "s3://bucket/t/", str(tmp_path / "in"))
+    assert said.count("behind a link that leads out of") == 1
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["fine"]
+
+
+def test_cp_links(store: Store, tmp_path: Path) -> None:
+    """Links are followed, a circle of them is an error; a link as target stays one."""
+    tree = tmp_path / "tree"
+    (tree / "real").mkdir(parents=True)
+    (tree / "real" / "file").write_bytes(b"x")
+    (tree / "link").symlink_to("real")
+    store.ok("cp", "-r", f"{tree}/", "s3://bucket/t")
+    assert set(store.bodies()) == {"t/real/file", "t/link/file"}
+    (tree / "real" / "up").symlink_to("..")
+    assert "symbolic links" in store.fails(1, "cp", "-r", f"{tree}/", "s3://bucket/u")
+    (tmp_path / "pointer").symlink_to("target")
+    store.ok("cp", "s3://bucket/t/real/file", str(tmp_path / "pointer"))
+    assert (tmp_path / "pointer").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"x"
+
+
+def test_cp_pipe_is_streamed_both_ways(store: Store, tmp_path: Path) -> None:
+    """A pipe has no size of its own, and is not replaced by a file."""
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["sh", "-c", f"echo streamed > {pipe}"])
+    store.ok("cp", pipe, "s3://bucket/key")
+    assert writer.wait() == 0
+    assert store.bodies() == {"key": b"streamed\n"}
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    store.ok("cp", "s3://bucket/key", pipe)
+    assert reader.communicate()[0] == b"streamed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["here", "there"], "must be in S3"),
+        (["s3://bucket/folder", "."], "-r copies all"),
+        (["s3://bucket/folder/a", "-", "--if-absent"], "target in S3"),
+        (["x", "s3://bucket/y", "--if-absent", "--if-match", "e"], "excludes"),
+        (["s3://bucket/folder/a", "-", "--json"], "standard output"),
+        (["nowhere", "s3://bucket/y"], "nowhere: No such file"),
+        (["ftp://host/x", "s3://bucket/y"], "no URL of S3"),
+    ],
+)
+def test_cp_of_what_makes_no_sense(store: Store, arguments: list[str], said: str) -> None:
+    store.fake.put("bucket", "folder/a", b"")
+    result = store.run("cp", *arguments)
+    assert result.exit_code in (1, 2, 3)
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+# --- uploads ---
+
+
+def test_uploads_are_listed_and_the_old_ones_aborted(moto: MotoServer) -> None:
+    """moto dates every upload to 2010."""
+    fs = filesystem(moto.url)
+    fs.mkdir("cli-uploads")
+    store = Store(FakeS3(), moto.url)
+    assert store.run("uploads", "s3://cli-uploads").stderr == "none at s3://cli-uploads\n"
+    client: Any = fs._client
+    from fsspec_guarded_s3._values.paths import S3Path
+
+    upload_id = client.multipart.create_multipart_upload(S3Path("cli-uploads", "key"), {})
+    client.multipart.upload_part(S3Path("cli-uploads", "key"), upload_id, 1, b"12345")
+    line = store.ok("uploads", "s3://cli-uploads")
+    assert line.split()[1:] == ["5", "1", "parts", upload_id, "s3://cli-uploads/key"]
+    assert "none aborted" in store.run("uploads", "abort", "s3://cli-uploads", "--older-than", "5000w").stderr
+    document = json.loads(store.ok("uploads", "abort", "s3://cli-uploads", "--older-than", "7d", "--json"))
+    assert [row["upload_id"] for row in document["aborted"]] == [upload_id]
+    assert json.loads(store.ok("uploads", "list", "s3://cli-uploads", "--json")) == {
+        "ok": True,
+        "uploads": [],
+    }
+
+
+@pytest.mark.parametrize("age", ["1y", "-1d", "", "nan", "1e99"])
+def test_age_that_is_none(store: Store, age: str) -> None:
+    assert "like 90s" in store.fails(2, "uploads", "abort", "s3://bucket", f"--older-than={age}")
+    assert "--older-than" in store.fails(2, "uploads", "abort", "s3://bucket")
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (s3_error(403, "AccessDenied"), 5),
+        (s3_error(403, "InvalidAccessKeyId"), 5),
+        (s3_error(400, "InvalidRequest"), 1),
+        (s3_error(503, "SlowDown"), 7),
+        (close(), 7),
+    ],
+)
+def test_exit_codes_of_the_stores_refusals(answer: Answer, code: int) -> None:
+    with ScriptedServer(handler=lambda request: answer) as server:
+        store = Store(FakeS3(), server.url)
+        said = store.fails(code, "ls", "s3://bucket", "-o", "max_attempts=1")
+        assert said.startswith("guarded-s3: ")
+        assert ("guarded-s3 doctor" in said) == (code in (5, 7))
+        document = json.loads(store.run("ls", "s3://bucket", "-o", "max_attempts=1", "--json").stdout)
+    assert document["ok"] is False
+    assert document["error"]["exit_code"] == code
+
+
+def test_unknown_outcome_has_a_code_of_its_own(store: Store) -> None:
+    """The write and the look at it are both lost."""
+
+    written: list[str] = []
+
+    def lose(request: Request, _: Any) -> Answer | None:
+        written.extend([request.path] * (request.method == "PUT"))
+        return close() if written else None
+
+    store.fake.after = lose
+    options = ["-o", "max_attempts=2", "-o", "probe=never"]
+    assert "nothing proves" in store.fails(6, "cp", "-", "s3://bucket/key", "--if-absent", *options)
+
+
+def test_a_create_that_may_have_been_applied_and_replaced_is_no_plain_refusal(store: Store) -> None:
+    """Our object was there, and somebody else's is now."""
+
+    def replaced(request: Request, reply: Any) -> Answer | None:
+        if request.method == "PUT" and request.path == "/bucket/key" and reply.status == 200:
+            store.fake.put("bucket", "key", b"rival's")
+            return close()
+        return None
+
+    store.fake.after = replaced
+    said = store.fails(6, "cp", "-", "s3://bucket/key", "--if-absent", "-o", "probe=never")
+    assert "ours may have been there" in said
+
+
+def test_server_that_is_down(store: Store) -> None:
+    with ScriptedServer(handler=FakeS3()) as server:
+        gone = Store(FakeS3(), server.url)
+    assert "no connection to 127.0.0.1" in gone.fails(7, "ls", "s3://bucket")
+
+
+def test_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert "no credentials" in store.fails(5, "ls", "s3://bucket")
+    assert store.ok("ls", "s3://bucket", "--anon") == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-o", "key=AKIA"], "not taken from the command line"),
+        (["-o", f"secret={SECRET}"], "not taken from the command line"),
+        (["-o", "part_size=many"], "part_size must be int, not str"),
+        (["-o", "part_size=1"], "part_size must be 5 MiB"),
+        (["-o", "part_syze=1"], "did you mean 'part_size'"),
+        (["-o", "fsync"], "name=value"),
+        (["-o", "fsync=perhaps"], "fsync must be bool, not str"),
+        (["--profile", "nobody"], "nobody"),
+        (["--addressing-style", "odd"], "'odd' is not one of"),
+    ],
+)
+def test_options_are_checked(store: Store, options: list[str], said: str) -> None:
+    assert said in store.fails(2, "ls", "s3://bucket", *options)
+
+
+def test_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("fsspec_guarded_s3._cli.commands._filesystem", lambda options: seen.update(options))
+    given = ["--endpoint-url", "http://store.test", "--region", "r", "--profile", "p", "--allow-http"]
+    more = [
+        "--addressing-style",
+        "path",
+        "-o",
+        "fsync=true",
+        "-o",
+        "read_timeout=2.5",
+        "-o",
+        "max_attempts=3",
+    ]
+    CliRunner().invoke(cli, ["ls", *given, *more])
+    assert seen == {
+        "endpoint_url": "http://store.test",
+        "region": "r",
+        "profile": "p",
+        "allow_http": True,
+        "addressing_style": "path",
+        "fsync": True,
+        "read_timeout": 2.5,
+        "max_attempts": 3,
+    }
+
+
+# --- the real process ---
+
+
+def test_process_keeps_data_and_messages_apart(store: Store) -> None:
+    store.fake.put("bucket", "a", b"data")
+    process = store.start("cat", "s3://bucket/a", "s3://bucket/b", stdout=-1, stderr=-1)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (3, b"data")
+    assert err.startswith(b"guarded-s3: not found")
+
+
+def test_process_whose_reader_has_gone(store: Store) -> None:
+    """As other tools: silent, and the code of a broken pipe."""
+    store.fake.put("bucket", "big", period_free(MIB))
+    process = store.start("cat", *["s3://bucket/big"] * 3, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_process_shows_progress_on_a_terminal_only(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TQDM_MININTERVAL", "0")  # else it shows nothing of what is done in no time
+    (tmp_path / "file").write_bytes(period_free(11 * MIB))
+    arguments = ["cp", str(tmp_path / "file"), "s3://bucket", *SMALL]
+    process = store.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.communicate() == (b"", b"")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = store.start(*arguments, stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(master, 65536)
+        except OSError:  # the other side is closed
+            break
+    os.close(master)
+    assert process.communicate()[0] == b""
+    assert process.returncode == 0
+    assert b"/11.0M" in shown
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_process_that_is_stopped_leaves_nothing(store: Store, number: int, code: int) -> None:
+    """A stream that has no end: its upload is aborted, nothing is published."""
+    arguments = ["cp", "-", "s3://bucket/key", *SMALL]
+    with open("/dev/zero", "rb") as zeros:
+        process = store.start(*arguments, stdin=zeros, stdout=-1, stderr=-1)
+    eventually(lambda: any(upload.parts for upload in store.fake.uploads.values()))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, out) == (code, b"")
+    assert b"Traceback" not in err
+    assert store.bodies() == {}
+    assert store.fake.uploads == {}
+
+
+def test_process_without_click_says_what_to_install() -> None:
+    program = "import sys; sys.modules['click'] = None; "
+    program += "from fsspec_guarded_s3.__main__ import main; sys.exit(main())"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr == "guarded-s3 needs click and tqdm: pip install 'fsspec_guarded_s3[cli]'\n"
+
+
+def test_library_needs_no_click() -> None:
+    program = "import sys, fsspec_guarded_s3; sys.exit(len({'click', 'tqdm'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

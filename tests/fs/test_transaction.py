@@ -1,0 +1,451 @@
+"""`with fs.transaction:` publishes all files at its end, and none after an exception."""
+
+import gzip
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsspec_guarded_s3 import GuardedS3FileSystem, TransactionError, WriteOutcomeUnknownError
+from tests.data import period_free
+from tests.fake_s3 import FakeS3
+from tests.opening import MIB, filesystem
+from tests.scripted_server import Answer, Request, ScriptedServer, close, s3_error
+from tests.single_faults import lose, short_pauses  # noqa: F401
+
+A, B, C = "bucket/a", "bucket/b", "bucket/c"
+LARGE = period_free(11 * MIB)
+PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
+
+
+@contextmanager
+def store(fake: FakeS3, **options: Any) -> Iterator[GuardedS3FileSystem]:
+    """A filesystem on `fake`; no upload may be left, and it must work afterwards outside of transactions."""
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, **PARTS, **options)
+        yield fs
+        assert not fake.uploads
+        fake.fault = fake.after = None
+        fs.pipe_file("bucket/afterwards", b"at once")
+        assert fake.objects.pop(("bucket", "afterwards")).body == b"at once"
+
+
+def bodies(fake: FakeS3) -> dict[str, bytes]:
+    return {key: stored.body for (_, key), stored in fake.objects.items()}
+
+
+def fails(key: str, answer: Answer) -> Any:
+    """Writes that would publish `key` get `answer`."""
+    return lambda request, fake: answer if publishes(request, key) else None
+
+
+def publishes(request: Request, key: str) -> bool:
+    complete = request.method == "POST" and "uploadId" in request.query
+    return request.path == f"/bucket/{key}" and (complete or (request.method == "PUT" and not request.query))
+
+
+def test_nothing_is_there_before_the_end_and_all_is_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(LARGE)
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with fs.transaction:
+            fs.pipe_file(A, b"piped")
+            fs.put_file(tmp_path / "f", B)
+            fs.touch("bucket/touched")
+            with fs.open(C, "wb") as file:
+                file.write(LARGE)
+            assert not fake.objects
+        assert bodies(fake) == {"a": b"piped", "b": LARGE, "touched": b"", "c": LARGE}
+
+
+def test_nothing_is_published_after_an_exception(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(LARGE)
+    fake = FakeS3("bucket")
+    old = fake.put("bucket", "a", b"old")
+    with store(fake) as fs:
+        with pytest.raises(KeyError), fs.transaction:
+            fs.pipe_file(A, b"new")
+            fs.put_file(tmp_path / "f", B)
+            fs.touch("bucket/touched")
+            raise KeyError
+        assert fake.objects == {("bucket", "a"): old}
+
+
+def test_exception_inside_of_an_open_file_publishes_nothing() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(KeyError), fs.transaction:  # noqa: SIM117
+            with fs.open(A, "wb") as one, fs.open(B, "wb") as other:
+                one.write(LARGE)
+                other.write(LARGE)
+                raise KeyError
+        assert not fake.objects
+
+
+def test_start_and_end_without_with_do_the_same() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        fs.start_transaction()
+        fs.pipe_file(A, b"1")
+        assert not fake.objects
+        fs.end_transaction()
+        assert bodies(fake) == {"a": b"1"}
+
+
+ENDS: dict[str, tuple[BaseException, bool, bool]] = {  # whether the file is published, and whether it is told
+    "sys.exit(0)": (SystemExit(0), True, False),
+    "sys.exit()": (SystemExit(), True, False),
+    "sys.exit(1)": (SystemExit(1), False, False),
+    "error": (OSError(), False, False),
+    "generator closed": (GeneratorExit(), False, True),
+    "input ended": (StopIteration(), False, True),
+    "key": (KeyError(), False, True),
+}
+
+
+@pytest.mark.parametrize("error, published, told", ENDS.values(), ids=ENDS)
+def test_an_exception_out_of_the_block_means_what_it_means_to_a_writer(
+    error: BaseException, published: bool, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(type(error)), fs.transaction:
+            fs.pipe_file(A, b"data")
+            raise error
+        assert bodies(fake) == ({"a": b"data"} if published else {})
+    assert (f"nothing was published of {A}" in caplog.text) is told
+
+
+def test_ending_it_in_finally_publishes_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(ZeroDivisionError):
+            fs.start_transaction()
+            try:
+                fs.pipe_file(A, LARGE)
+                raise ZeroDivisionError
+            finally:
+                fs.end_transaction()
+        assert not fake.objects
+    assert f"nothing was published of {A}" in caplog.text
+
+
+def test_an_exception_from_before_it_says_nothing_about_it() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        try:
+            raise ValueError
+        except ValueError:
+            fs.start_transaction()
+            fs.pipe_file(A, b"1")
+            fs.end_transaction()
+            with fs.transaction:
+                fs.pipe_file(B, b"2")
+        assert bodies(fake) == {"a": b"1", "b": b"2"}
+
+
+@pytest.mark.parametrize("begins", ["with", "start"])
+@pytest.mark.parametrize("nested", ["with", "start"])
+def test_one_inside_of_another_is_refused_before_anything_is_published(begins: str, nested: str) -> None:
+    fake = FakeS3("bucket")
+
+    def within(fs: GuardedS3FileSystem) -> None:
+        fs.pipe_file(A, b"1")
+        if nested == "start":
+            fs.start_transaction()
+        else:
+            with fs.transaction:
+                fs.pipe_file(B, b"2")
+
+    with store(fake) as fs:
+        with pytest.raises(ValueError, match="a transaction of this filesystem is under way"):
+            if begins == "with":
+                with fs.transaction:
+                    within(fs)
+            else:
+                fs.start_transaction()
+                within(fs)
+        assert not fake.objects
+        if begins == "start":
+            fs.end_transaction()
+            assert bodies(fake) == {"a": b"1"}
+
+
+def test_empty_transaction_does_nothing() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with fs.transaction:
+            pass
+        assert not fake.objects
+
+
+def test_transactions_one_after_another_do_not_mix() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(KeyError), fs.transaction:
+            fs.pipe_file(A, b"never")
+            raise KeyError
+        with fs.transaction:
+            fs.pipe_file(B, b"second")
+        with fs.transaction:
+            fs.pipe_file(C, b"third")
+        assert bodies(fake) == {"b": b"second", "c": b"third"}
+
+
+def test_text_and_compressed_files_are_published_whole() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with fs.transaction:
+            with fs.open(A, "wt", encoding="utf-8") as text:
+                text.write("ä" * 1000)
+            with fs.open(B, "wb", compression="gzip") as packed:
+                packed.write(LARGE)
+            with fs.open("bucket/c.gz", "wt", compression="infer", encoding="utf-8") as both:
+                both.write("ö")
+            assert not fake.objects
+        found = bodies(fake)
+    assert found["a"].decode() == "ä" * 1000
+    assert gzip.decompress(found["b"]) == LARGE
+    assert gzip.decompress(found["c.gz"]).decode() == "ö"
+
+
+@pytest.mark.parametrize("options", [{"mode": "wt"}, {"mode": "wb", "compression": "gzip"}, {"mode": "wb"}])
+def test_file_that_is_still_open_at_the_end_is_never_published_in_part(options: dict[str, str]) -> None:
+    """Its last bytes may be in the buffers of wrappers: an error, or all of it."""
+    fake = FakeS3("bucket")
+    text = "line\n" * 10
+    with store(fake) as fs:
+        failed = False
+        try:
+            with fs.transaction:
+                file = fs.open(A, **options)
+                file.write(text if options["mode"] == "wt" else text.encode())
+        except (OSError, ValueError):
+            failed = True
+        body = bodies(fake).get("a")
+        if "compression" in options and body:
+            body = gzip.decompress(body)
+        assert failed or body == text.encode()
+        fake.objects.pop(("bucket", "a"), None)
+        with suppress(ValueError):  # it may be closed by now
+            file.discard() if options["mode"] == "wb" else file.detach()
+
+
+def test_append_inside_is_published_at_the_end() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"old")
+    with store(fake) as fs:
+        with fs.transaction:
+            with fs.open(A, "ab") as file:
+                file.write(b"+new")
+            assert bodies(fake) == {"a": b"old"}
+        assert bodies(fake) == {"a": b"old+new"}
+
+
+def test_discarded_file_is_skipped_and_the_others_are_published() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with fs.transaction:
+            fs.pipe_file(A, b"1")
+            dropped = fs.open(B, "wb")
+            dropped.write(LARGE)
+            dropped.discard()
+            fs.pipe_file(C, b"3")
+        assert bodies(fake) == {"a": b"1", "c": b"3"}
+
+
+def test_first_file_that_finds_its_key_taken_is_that_error_and_nothing_is_published() -> None:
+    """Nothing was published, so it needs no TransactionError."""
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(FileExistsError), fs.transaction:
+            fs.pipe_file(A, b"mine", mode="create")
+            fs.pipe_file(B, LARGE)
+            fake.put("bucket", "a", b"rival")
+        assert bodies(fake) == {"a": b"rival"}
+
+
+def test_key_that_is_taken_when_it_is_opened_ends_the_transaction() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "b", b"rival")
+    with store(fake) as fs:
+        with pytest.raises(FileExistsError), fs.transaction:
+            fs.pipe_file(A, LARGE)
+            fs.pipe_file(B, b"mine", mode="create")
+        assert bodies(fake) == {"b": b"rival"}
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "parts"])
+def test_failure_in_the_middle_says_what_is_published_and_what_is_not(data: bytes) -> None:
+    fake = FakeS3("bucket", fault=fails("b", s3_error(403, "AccessDenied")))
+    with store(fake) as fs:
+        with pytest.raises(TransactionError) as caught, fs.transaction:
+            for path in (A, B, C):
+                fs.pipe_file(path, data)
+        assert bodies(fake) == {"a": data}
+    assert tuple(caught.value.published) == (A,)
+    assert tuple(caught.value.unpublished) == (B, C)
+    assert A in str(caught.value) and B in str(caught.value) and C in str(caught.value)
+    assert isinstance(caught.value.__cause__, PermissionError)
+
+
+def test_transaction_error_survives_pickling() -> None:
+    error = pickle.loads(pickle.dumps(TransactionError("m", published=("a",), unpublished=("b", "c"))))
+    assert (error.published, error.unpublished) == (("a",), ("b", "c"))
+
+
+def test_condition_that_fails_in_the_middle_keeps_the_rivals_object() -> None:
+    fake = FakeS3("bucket")
+    etag = fake.put("bucket", "b", b"old").etag
+    with store(fake) as fs:
+        with pytest.raises(TransactionError) as caught, fs.transaction:
+            fs.pipe_file(A, b"1")
+            fs.pipe_file(B, b"2", if_match=etag)
+            fs.pipe_file(C, b"3")
+            fake.put("bucket", "b", b"rival")
+        assert bodies(fake) == {"a": b"1", "b": b"rival"}
+    assert tuple(caught.value.unpublished) == (B, C)
+
+
+def test_second_write_to_the_same_key_that_fails_is_listed_as_unpublished() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(TransactionError) as caught, fs.transaction:
+            fs.pipe_file(A, b"first", mode="create")
+            fs.pipe_file(A, b"second", mode="create")
+        assert bodies(fake) == {"a": b"first"}
+    assert tuple(caught.value.published) == (A,)
+    assert tuple(caught.value.unpublished) == (A,)
+
+
+def test_part_that_failed_publishes_nothing_at_all() -> None:
+    """Also when the error was swallowed inside of the transaction."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        bad = request.path == "/bucket/b" and "partNumber" in request.query
+        return s3_error(403, "AccessDenied") if bad else None
+
+    fake = FakeS3("bucket", fault=fault)
+    with store(fake) as fs:
+        with pytest.raises(PermissionError), fs.transaction:
+            fs.pipe_file(A, b"1")
+            file = fs.open(B, "wb")
+            for _ in range(10):
+                try:
+                    file.write(LARGE)
+                except PermissionError:
+                    break
+        assert not fake.objects
+
+
+@pytest.mark.parametrize("data", [b"small", LARGE], ids=["small", "parts"])
+def test_lost_answer_in_the_middle_is_resolved_and_all_is_published(data: bytes) -> None:
+    fake = FakeS3("bucket", after=lose("Complete" if data is LARGE else "PUT"))
+    with store(fake) as fs:
+        with fs.transaction:
+            fs.pipe_file(A, data, mode="create")
+            fs.pipe_file(B, data, mode="create")
+        assert bodies(fake) == {"a": data, "b": data}
+
+
+def test_unknown_outcome_in_the_middle_is_not_passed_off_as_a_definite_one() -> None:
+    """The cause says that B may be there, and so does `maybe_applied` of the error itself."""
+    fake = FakeS3("bucket", fault=fails("b", close()))
+    with store(fake, max_attempts=2) as fs:
+        with pytest.raises(TransactionError) as caught, fs.transaction:
+            fs.pipe_file(A, b"1")
+            fs.pipe_file(B, b"2", mode="create")
+        assert bodies(fake) == {"a": b"1"}
+    assert isinstance(caught.value.__cause__, WriteOutcomeUnknownError)
+    assert caught.value.maybe_applied
+
+
+def test_files_are_published_in_the_order_in_which_they_were_opened() -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with fs.transaction:
+            for path in (C, A, B):
+                fs.pipe_file(path, b"x")
+        assert [request.path for request in server.requests] == ["/bucket/c", "/bucket/a", "/bucket/b"]
+
+
+def test_resume_inside_a_transaction_is_not_ignored_in_silence(tmp_path: Path) -> None:
+    """Refused, or continued: never a second upload beside the one that was named."""
+    (tmp_path / "f").write_bytes(LARGE)
+    fake = FakeS3("bucket")
+    with (
+        store(fake) as fs,
+        pytest.raises((ValueError, NotImplementedError, FileNotFoundError)),
+        fs.transaction,
+    ):
+        fs.put_file(tmp_path / "f", A, resume="upload-77")
+
+
+# --- a child process --------------------------------------------------------------------------------
+
+
+@contextmanager
+def begun(fs: GuardedS3FileSystem, how: str) -> Iterator[None]:
+    """A transaction that is begun by `with`, or by a call."""
+    if how == "with":
+        with fs.transaction:
+            yield
+        return
+    fs.start_transaction()
+    try:
+        yield
+    finally:
+        fs.end_transaction()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("how", ["with", "call"])
+@pytest.mark.parametrize("act", ["sys.exit(0)", "error", "end", "open", "pipe_file", "put_file", "leave"])
+def test_a_child_neither_writes_in_nor_publishes_the_transaction_of_its_parent(
+    act: str, how: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(b"data")
+    fake = FakeS3("bucket")
+    expected = {"sys.exit(0)": 0, "leave": 0, "error": 5}.get(act, 1)
+
+    def child() -> None:
+        if act == "sys.exit(0)":
+            raise SystemExit(0)
+        if act == "error":
+            raise LookupError
+        if act == "open":
+            fs.open(B, "wb")
+        elif act == "pipe_file":
+            fs.pipe_file(B, b"data")
+        elif act == "put_file":
+            fs.put_file(tmp_path / "f", B)
+        elif act == "leave":
+            fs.transaction.complete(commit=False)
+            fs.pipe_file(C, b"of the child")
+
+    with store(fake) as fs:
+        pid = 1
+        try:
+            with begun(fs, how):
+                fs.pipe_file(A, LARGE)
+                pid = os.fork()
+                if pid == 0:
+                    child()
+                else:
+                    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == expected
+                    assert set(bodies(fake)) == ({"c"} if act == "leave" else set())
+        except BaseException as error:
+            if pid:
+                raise
+            refused = isinstance(error, RuntimeError) and "which began it" in str(error)
+            os._exit(1 if refused else 5 if isinstance(error, LookupError) else error.args[0])
+        if not pid:
+            os._exit(0)
+        assert bodies(fake)["a"] == LARGE
+    assert "nothing was published" not in capfd.readouterr().err

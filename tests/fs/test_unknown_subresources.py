@@ -1,0 +1,182 @@
+"""Stores that ignore the name of a subresource: to them PUT key?tagging is a PutObject, and so on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, OperationUnsupportedError
+from tests.fake_s3 import FakeS3
+from tests.opening import MIB, filesystem
+from tests.scripted_server import Answer, Request, ScriptedServer, close, respond, s3_error
+from tests.servers import rclone_binary, rclone_server
+from tests.single_faults import short_pauses  # noqa: F401
+
+PATH = "bucket/folder/key"
+SLOT = ("bucket", "folder/key")
+NAMES = ("tagging", "acl", "versioning")
+Call = Callable[[GuardedS3FileSystem], Any]
+CHANGES: dict[str, Call] = {
+    "put_tags": lambda fs: fs.put_tags(PATH, {"a": "1"}),
+    "put_tags merge": lambda fs: fs.put_tags(PATH, {"a": "1"}, mode="m"),
+    "put_tags none": lambda fs: fs.put_tags(PATH, {}),
+    "chmod": lambda fs: fs.chmod(PATH, "public-read"),
+    "chmod recursive": lambda fs: fs.chmod("bucket/folder", "public-read", recursive=True),
+    "chmod bucket": lambda fs: fs.chmod("bucket", "public-read"),
+    "make_bucket_versioned": lambda fs: fs.make_bucket_versioned("bucket"),
+}
+OF_OBJECTS = [name for name in CHANGES if "bucket" not in name]
+
+
+@contextmanager
+def store(fake: FakeS3, **options: Any) -> Iterator[tuple[ScriptedServer, GuardedS3FileSystem]]:
+    with ScriptedServer(handler=fake) as server:
+        yield server, filesystem(server.url, **{"probe": "auto", **options})
+    assert [key for _, key in fake.objects if ".gs3-probe-" in key] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"precious", b"<Tagging><TagSet/></Tagging>"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_store_that_would_change_what_is_above_is_not_asked_to(name: str, content: bytes) -> None:
+    fake = FakeS3("bucket")
+    fake.unknown_names = NAMES
+    before = fake.put(*SLOT, content)
+    with store(fake) as (server, fs):
+        with pytest.raises(OperationUnsupportedError, match="does not know") as caught:
+            CHANGES[name](fs)
+        assert not caught.value.maybe_applied and caught.value.bucket == "bucket"
+        seen = len(server.requests)
+        with pytest.raises(NotImplementedError):
+            CHANGES[name](fs)
+    assert fake.objects == {SLOT: before}
+    assert not any(r.method in ("PUT", "DELETE") for r in server.requests[seen:])
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_store_that_knows_them_is_found_out_once(name: str) -> None:
+    fake = FakeS3("bucket")
+    fake.put(*SLOT, b"precious")
+    with store(fake) as (server, fs):
+        CHANGES[name](fs)
+        seen = len(server.requests)
+        CHANGES[name](fs)
+        assert not any(".gs3-probe-" in request.target for request in server.requests[seen:])
+    assert fake.objects[SLOT].body == b"precious"
+
+
+@pytest.mark.parametrize("name", OF_OBJECTS)
+def test_a_fault_that_passes_during_the_trial_leaves_the_object_alone_and_is_forgotten(name: str) -> None:
+    down = True
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return (
+            s3_error(503, "SlowDown") if down and ".gs3-probe-" in request.target and request.query else None
+        )
+
+    fake = FakeS3("bucket", fault=fault)
+    before = fake.put(*SLOT, b"precious")
+    with store(fake, max_attempts=1) as (_, fs):
+        with pytest.raises(GuardedS3Error, match="nothing was written") as caught:
+            CHANGES[name](fs)
+        assert not isinstance(caught.value, OperationUnsupportedError) and not caught.value.maybe_applied
+        assert fake.objects == {SLOT: before}
+        down = False
+        CHANGES[name](fs)
+
+
+def test_a_store_that_refuses_says_so_itself() -> None:
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return s3_error(501, "NotImplemented", "no tags here") if "tagging" in request.query else None
+
+    fake = FakeS3("bucket", fault=fault)
+    before = fake.put(*SLOT, b"precious")
+    with store(fake) as (_, fs), pytest.raises(ValueError, match="no tags here"):
+        fs.put_tags(PATH, {"a": "1"})
+    assert fake.objects == {SLOT: before}
+
+
+@pytest.mark.parametrize("size", [0, 3, 6 * MIB])
+@pytest.mark.parametrize("verb", ["pipe_file", "cp_file"])
+def test_tags_that_cannot_be_given_again_do_not_become_the_object(verb: str, size: int) -> None:
+    fake = FakeS3("bucket")
+    fake.unknown_names = ("tagging",)
+    fake.after = lambda request, reply: _without_tags(fake)
+    fake.put("bucket", "source", bytes(size))
+    calls: dict[str, Call] = {
+        "pipe_file": lambda fs: fs.pipe_file(PATH, bytes(size), Tagging={"a": "1"}),
+        "cp_file": lambda fs: fs.cp_file("bucket/source", PATH, Tagging={"a": "1"}),
+    }
+    with store(fake, part_size=5 * MIB, multipart_threshold=5 * MIB) as (_, fs):
+        with pytest.raises(OperationUnsupportedError, match="was written, but the store dropped") as caught:
+            calls[verb](fs)
+        assert caught.value.maybe_applied
+        assert fs.cat_file(PATH) == bytes(size)
+
+
+def _without_tags(fake: FakeS3) -> None:
+    for stored in fake.objects.values():
+        stored.tags.clear()
+
+
+def test_versioning_that_is_accepted_and_not_kept_is_an_error() -> None:
+    fake = FakeS3("bucket")
+    fake.after = lambda request, reply: fake.versioning.clear()
+    with store(fake) as (_, fs), pytest.raises(OperationUnsupportedError, match="did not keep"):
+        fs.make_bucket_versioned("bucket")
+
+
+def test_tags_of_an_object_are_never_its_own_bytes() -> None:
+    fake = FakeS3("bucket")
+    fake.unknown_names = NAMES
+    with store(fake) as (_, fs):
+        for content in (b"", b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"):
+            fake.put(*SLOT, content)
+            with pytest.raises(OperationUnsupportedError):
+                fs.get_tags(PATH)
+
+
+def test_nothing_is_tried_where_the_store_is_trusted() -> None:
+    fake = FakeS3("bucket")
+    fake.put(*SLOT, b"precious")
+    with store(fake, probe="never") as (server, fs):
+        fs.put_tags(PATH, {"a": "1"})
+        fs.chmod("bucket", "private")
+        assert [request.method for request in server.requests] == ["PUT", "PUT"]
+
+
+@pytest.mark.skipif(rclone_binary() is None, reason="there is no rclone")
+@pytest.mark.parametrize("name", CHANGES)
+def test_rclone_keeps_its_objects(name: str) -> None:
+    with rclone_server() as rclone:
+        given = {"key": rclone.key, "secret": rclone.secret, "probe": "auto"}
+        fs = filesystem(rclone.url, **given)
+        fs.mkdir("bucket")
+        fs.pipe_file(PATH, b"precious")
+        with pytest.raises((OperationUnsupportedError, ValueError)):
+            CHANGES[name](fs)
+        assert fs.cat_file(PATH) == b"precious" and fs.find("bucket") == [PATH]
+
+
+@pytest.mark.parametrize("lost", [close(), s3_error(503, "SlowDown"), respond(502, b"")], ids=str)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda fs: fs.cat_file(PATH),
+        lambda fs: fs.cat_ranges([PATH], [0], [1], on_error="raise"),
+        lambda fs: fs.info(PATH),
+        lambda fs: fs.open(PATH).read(),
+        lambda fs: fs.cp_file(PATH, "bucket/target"),
+        lambda fs: fs.mv(PATH, "bucket/target"),
+        lambda fs: fs.get_tags(PATH),
+        lambda fs: fs.setxattr(PATH, a="1"),
+    ],
+    ids=["cat_file", "cat_ranges", "info", "open", "cp_file", "mv", "get_tags", "setxattr"],
+)
+def test_a_read_applies_nothing_whatever_became_of_its_answers(read: Call, lost: Answer) -> None:
+    answers = [lost]
+    fake = FakeS3("bucket", fault=lambda request, fake: answers.pop() if answers else None)
+    with store(fake, probe="never") as (_, fs), pytest.raises(FileNotFoundError) as caught:
+        read(fs)
+    assert not answers
+    assert not getattr(caught.value, "maybe_applied", False)

@@ -1,0 +1,202 @@
+"""Proxies that the environment names: what they are told, and what is told of them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from fsspec_guarded_s3 import ConfigurationError, ConnectError
+from fsspec_guarded_s3._http.connect import Proxy, proxy_for
+from tests.fake_s3 import FakeS3
+from tests.opening import MIB, filesystem
+from tests.scripted_server import Answer, Request, ScriptedServer, certificate, raw, respond
+
+SECRET = "pa ss:w@rd"
+CREDENTIALS = "user:pa%20ss%3Aw%40rd@"
+
+
+class Forwarder:
+    """A proxy that sends everything to one server: CONNECT and absolute URLs. `heads` is what it was told."""
+
+    def __init__(self, target: int, context: ssl.SSLContext | None, refusal: bytes = b"") -> None:
+        self._target = target
+        self._context = context
+        self._refusal = refusal
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listener]
+        self.port: int = self._listener.getsockname()[1]
+        self.heads: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            self._open.append(near)
+            if self._context is not None:
+                near = self._context.wrap_socket(near, server_side=True)
+                self._open.append(near)
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += near.recv(65536)
+            head = data.partition(b"\r\n\r\n")[0].decode()
+            self.heads.append(head)
+            if self._refusal:
+                near.sendall(self._refusal)
+                return
+            far = socket.create_connection(("127.0.0.1", self._target))
+            self._open.append(far)
+            if head.startswith("CONNECT"):
+                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                far.sendall(_origin_form(data))
+            threading.Thread(target=_carry, args=(far, near), daemon=True).start()
+            _carry(near, far)
+
+
+def _origin_form(data: bytes) -> bytes:
+    """What the test's server understands, of a request as a proxy gets it."""
+    return data.replace(b" http://store.test/", b" /")
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(_origin_form(data))
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sink, socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def forwarder(
+    target: int, context: ssl.SSLContext | None = None, refusal: bytes = b""
+) -> Iterator[Forwarder]:
+    found = Forwarder(target, context, refusal)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.mark.parametrize("credentials", ["", CREDENTIALS])
+@pytest.mark.parametrize("by", ["http", "https", ""])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_store_is_reached_by_a_proxy(
+    scheme: str, by: str, credentials: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By http and https, to http and https, with and without a scheme and a user in its URL."""
+    fake = FakeS3("bucket")
+    with (
+        certificate("127.0.0.1", "store.test") as (context, ca_path),
+        ScriptedServer(handler=fake, tls=context if scheme == "https" else False) as server,
+        forwarder(server.port, context if by == "https" else None) as proxy,
+    ):
+        url = f"{by}://{credentials}127.0.0.1:{proxy.port}".removeprefix("://")
+        monkeypatch.setenv(f"{scheme}_proxy", url)
+        fs = filesystem(f"{scheme}://store.test", allow_http=True, ca_bundle=ca_path)
+        fs.pipe_file("bucket/key", bytes(MIB))
+        assert fs.cat_file("bucket/key") == bytes(MIB)
+    expected = f"Basic {base64.b64encode(f'user:{SECRET}'.encode()).decode()}"
+    for head in proxy.heads:
+        fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:])
+        assert fields.get("proxy-authorization") == (expected.lower() if credentials else None)
+    assert proxy.heads[0].startswith(
+        "CONNECT store.test:443" if scheme == "https" else "PUT http://store.test/"
+    )
+    if scheme == "https":
+        seen = [request.headers for request in server.requests]
+        assert not any("proxy-authorization" in headers for headers in seen), "that is for the proxy alone"
+
+
+@pytest.mark.parametrize("by", ["http", "https"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("size", [1, 8192, 20_000, 100_000])
+def test_what_comes_behind_an_answer_is_not_the_next_one(
+    size: int, scheme: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever layer it waits in: TLS to the store, TLS to the proxy, or TLS in TLS."""
+    first = b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: "e"\r\n\r\n' % size + b"a" * size
+    wrong = b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\nETag: "w"\r\n\r\nWRONG!'
+
+    def answer(request: Request) -> Answer:
+        return (
+            raw(first + wrong, close=False) if request.path.endswith("/a") else respond(200, b"r", etag="r")
+        )
+
+    with (
+        certificate("127.0.0.1", "store.test") as (context, ca_path),
+        ScriptedServer(handler=answer, tls=context if scheme == "https" else False) as server,
+        forwarder(server.port, context if by == "https" else None) as proxy,
+    ):
+        monkeypatch.setenv(f"{scheme}_proxy", f"{by}://127.0.0.1:{proxy.port}")
+        fs = filesystem(f"{scheme}://store.test", allow_http=True, ca_bundle=ca_path)
+        for _ in range(3):
+            assert fs.cat_file("bucket/a") == b"a" * size
+            assert fs.cat_file("bucket/b") == b"r"
+
+
+@pytest.mark.parametrize("status", [407, 502, 403])
+def test_refusal_of_a_proxy_names_it_and_not_its_password(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status
+    with forwarder(1, refusal=refusal) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://{CREDENTIALS}127.0.0.1:{proxy.port}")
+        with pytest.raises(ConnectError) as caught:
+            filesystem("https://store.test", max_attempts=1, read_timeout=status / 10).cat_file("bucket/key")
+    said = f"{caught.value!r} {caught.value}"
+    assert f"http://127.0.0.1:{proxy.port}" in said
+    assert str(status) in said
+    assert "user" not in said.replace("user and password", "")
+    assert "pa%20ss" not in said
+    assert not caught.value.maybe_applied
+
+
+@pytest.mark.parametrize(
+    "url", ["socks5://127.0.0.1:1080", "http://", "http://host:port", "ftp://host", "//"]
+)
+def test_what_is_no_proxy_is_a_wrong_configuration(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", url)
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
+        filesystem("https://store.test").cat_file("bucket/key")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
+        filesystem("https://store.test").exists("bucket/key")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("proxy:3128", "http://proxy:3128"),
+        ("//proxy:3128", "http://proxy:3128"),
+        ("http://proxy", "http://proxy:80"),
+        ("https://proxy/", "https://proxy:443"),
+        ("http://user:secret@proxy:1", "http://proxy:1"),
+        ("user:secret@proxy:1", "http://proxy:1"),
+        ("http://[::1]:3128", "http://[::1]:3128"),
+    ],
+)
+def test_url_of_a_proxy_is_read_as_botocore_does_and_shown_without_its_user(
+    url: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", url)
+    found = proxy_for("https", "store.test")
+    assert isinstance(found, Proxy)
+    assert found.shown == shown
+    assert "secret" not in repr(found)
+    assert bool(found.authorization) is ("user" in url)
