@@ -34,6 +34,7 @@ from .timed_socket import Channel, Pace, channel_of
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 _PORTS = {"http": 80, "https": 443}
+_RECORD = 2**14  # bytes that a record of TLS holds (RFC 8446, 5.1)
 
 
 class Proxy(NamedTuple):
@@ -106,20 +107,17 @@ def connected(
     """A connection to speak HTTP on. Raises OSError, and ConfigurationError for certificates."""
     proxy = route.proxy
     sock: Any = dial(*(proxy[1:3] if proxy else route[1:3]), options, socket_options, deadline)
-    turn = TURN
     try:
         if proxy is not None and proxy.scheme == "https":
             sock = secure(sock, proxy.host, context(), options, deadline)
         if route.scheme == "https":
             if proxy is not None:
                 _tunnel(sock, route, proxy, options, deadline)
-            if isinstance(sock, ssl.SSLSocket):  # TLS in TLS
-                turn = float("inf")  # a send that is broken off would lose a part of a record
-                sock.settimeout(_seconds(options, deadline))
-                sock = SSLTransport(sock, context(), _name(route.host))
+            if isinstance(sock, ssl.SSLSocket):
+                sock = _secure_within(sock, route.host, context(), options, deadline)
             else:
                 sock = secure(sock, route.host, context(), options, deadline)
-        return channel_of(sock, options, turn)
+        return channel_of(sock, options)
     except BaseException:
         sock.close()
         raise
@@ -253,6 +251,64 @@ def secure(
 def _name(host: str) -> str:
     """The name that a certificate has: without the dot of a rooted name, and the zone of an address."""
     return host.rstrip(".").partition("%")[0]
+
+
+class _Outer:
+    """The TLS to a proxy, below that to the store. Waiting on it ends when nobody wants its bytes any more.
+
+    To receive ends by turns too, and loses nothing. To send does not: the rest of a record would be missing.
+    """
+
+    def __init__(self, sock: ssl.SSLSocket, options: Options, deadline: Deadline) -> None:
+        self._sock = sock
+        self._send_timeout = options.send_timeout
+        self.handshake_until = time.monotonic() + _seconds(options, deadline)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        while True:
+            try:
+                return self._sock.recv(size)
+            except TimeoutError:
+                if time.monotonic() >= self.handshake_until:
+                    raise
+                check()
+
+    def sendall(self, data: bytes) -> None:
+        """ConnectionAbortedError, after which nothing can be sent, where the proxy takes nothing for long."""
+        view = memoryview(data)
+        latest = time.monotonic() + self._send_timeout
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+                latest = time.monotonic() + self._send_timeout
+            except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                check()
+                if time.monotonic() >= latest:
+                    raise ConnectionAbortedError(
+                        errno.ECONNABORTED, f"the proxy took nothing for {self._send_timeout:g} s"
+                    ) from None
+                wait_for_write(self._sock, TURN)
+
+
+class _Nested(SSLTransport):
+    """TLS within the TLS of a proxy. It takes as much at once as two records hold."""
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        return super().send(data[: 2 * _RECORD], flags)
+
+
+def _secure_within(
+    sock: ssl.SSLSocket, host: str, context: ssl.SSLContext, options: Options, deadline: Deadline
+) -> SSLTransport:
+    """TLS through the TLS to a proxy. Raises ssl.SSLError."""
+    sock.settimeout(TURN)
+    outer = _Outer(sock, options, deadline)
+    nested = _Nested(outer, context, _name(host))  # type: ignore[arg-type]
+    outer.handshake_until = 0.0
+    return nested
 
 
 # --- a tunnel through a proxy ---

@@ -361,9 +361,9 @@ def _is_plain(sock: Any) -> bool:
     return type(sock).recv_into is _socket.socket.recv_into
 
 
-def channel_of(sock: Any, options: Options, turn: float = TURN) -> Channel:
-    """What is best for the connected socket `sock`, whose calls may be broken off every `turn` seconds."""
-    turn = min(turn, options.min_rate_window)
+def channel_of(sock: Any, options: Options) -> Channel:
+    """What is best for the connected socket `sock`."""
+    turn = min(TURN, options.min_rate_window)
     if sys.platform == "linux" and _is_plain(sock):
         return KernelTimed(sock, turn)
     return Channel(sock, turn)

@@ -7,15 +7,29 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 
 import pytest
 
 from fsspec_guarded_s3 import ConfigurationError, ConnectError
 from fsspec_guarded_s3._http.connect import Proxy, proxy_for
+from fsspec_guarded_s3._work import Work, working_for
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, certificate, raw, respond
+from tests.scripted_server import (
+    Answer,
+    Request,
+    ScriptedServer,
+    certificate,
+    dont_read,
+    eventually,
+    raw,
+    respond,
+    stall,
+    stall_body,
+)
 
 SECRET = "pa ss:w@rd"
 CREDENTIALS = "user:pa%20ss%3Aw%40rd@"
@@ -149,6 +163,60 @@ def test_what_comes_behind_an_answer_is_not_the_next_one(
         for _ in range(3):
             assert fs.cat_file("bucket/a") == b"a" * size
             assert fs.cat_file("bucket/b") == b"r"
+
+
+@contextlib.contextmanager
+def silent_listener() -> Iterator[int]:
+    """The port of a server that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        yield found.getsockname()[1]
+
+
+@pytest.mark.parametrize("by", ["http", "https"])
+@pytest.mark.parametrize("waits", ["handshake", "answer", "body", "send"])
+def test_work_that_ends_does_not_wait_for_what_is_behind_a_proxy(
+    waits: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By turns in each layer: the time-outs are far longer than what is waited for here."""
+    asked = threading.Event()
+
+    def answer(request: Request) -> Answer:
+        asked.set()
+        if waits == "body":
+            return stall_body(200, bytes(100_000), after=50_000, etag="e")
+        return stall()
+
+    def silent(request: Request) -> Answer:
+        asked.set()
+        return dont_read()
+
+    with (
+        certificate("127.0.0.1", "store.test") as (context, ca_path),
+        silent_listener() as nobody,
+        ScriptedServer(handler=silent if waits == "send" else answer, tls=context) as server,
+        forwarder(
+            nobody if waits == "handshake" else server.port, context if by == "https" else None
+        ) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", f"{by}://127.0.0.1:{proxy.port}")
+        long = dict.fromkeys(("connect_timeout", "read_timeout", "send_timeout", "request_deadline"), 200.0)
+        fs = filesystem("https://store.test", ca_bundle=ca_path, max_attempts=1, min_rate=0, **long)
+        work, ended = Work(), threading.Event()
+
+        def use() -> None:
+            with working_for(work), contextlib.suppress(CancelledError):
+                fs.pipe_file("bucket/key", bytes(64 * MIB)) if waits == "send" else fs.cat_file("bucket/key")
+            ended.set()
+
+        threading.Thread(target=use, daemon=True).start()
+        if waits == "handshake":
+            eventually(lambda: proxy.heads)
+        else:
+            assert asked.wait(60)
+        time.sleep(0.3)
+        assert not ended.is_set()
+        work.end()
+        assert ended.wait(20)
 
 
 @pytest.mark.parametrize("status", [407, 502, 403])
