@@ -165,6 +165,7 @@ class FakeS3:
         self.tells_date = True
         self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
+        self.same_key: Callable[[str], str] = lambda key: key  # what a store on a file system makes of one
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
@@ -208,6 +209,7 @@ class FakeS3:
 
     def _operate(self, request: Request) -> Reply:
         bucket, _, key = request.path.removeprefix("/").partition("/")
+        key = self.same_key(key)
         if not bucket:
             return self._list_buckets()
         if not key:
@@ -278,7 +280,7 @@ class FakeS3:
             raise S3Error(400, "MalformedXML")
         result: list[tuple[str, object]] = []
         for item in wanted:
-            key, etag = item.findtext("Key") or "", item.findtext("ETag")
+            key, etag = self.same_key(item.findtext("Key") or ""), item.findtext("ETag")
             try:
                 refused = self.refuse_delete(key)
                 if refused:
@@ -504,6 +506,7 @@ class FakeS3:
 
     def _copy_source(self, request: Request, guard: str) -> StoredObject:
         bucket, _, key = unquote(request.headers["x-amz-copy-source"]).removeprefix("/").partition("/")
+        key = self.same_key(key)
         self._need_bucket(bucket)
         stored = self._stored(bucket, key)
         if guard not in self.ignored:

@@ -15,6 +15,7 @@ from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
 from .listing import Lister
+from .lookalikes import refuse_one_object
 from .object_copy import Copier
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
@@ -80,8 +81,12 @@ class ManyCopier:
         if path1 and not pairs and not recursive:
             raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
         moved = [pair for pair in pairs if self._paths.name(pair[0]) != self._paths.name(pair[1])]
-        for source, _ in moved:
-            refuse_version(self._paths.location(source)[0])
+        places = [
+            (self._paths.location(source)[0], self._paths.location(target)[0]) for source, target in moved
+        ]
+        for place, _ in places:
+            refuse_version(place)
+        refuse_one_object(self._client, places)
         etags: dict[S3Path, str] = {}
         for source, info in self._copy(own, moved, "raise", kwargs).items():
             if info is None:

@@ -1,6 +1,9 @@
 """Copies, moves and changes in place under a rival at every step, on stores that ignore conditions."""
 
 import logging
+import posixpath
+import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +16,7 @@ from fsspec_guarded_s3 import (
     GuardedS3Error,
     GuardedS3FileSystem,
     ObjectChangedError,
+    OperationUnsupportedError,
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
 )
@@ -648,3 +652,58 @@ def test_a_listing_of_objects_is_none_of_versions() -> None:
         pytest.raises(GuardedS3Error, match="ListBucketResult"),
     ):
         filesystem(server.url, max_attempts=1).object_version_info("bucket/a")
+
+
+# --- names of one object ---
+
+SAME: dict[str, tuple[str, str, Callable[[str], str]]] = {
+    "slashes": ("d//e", "d/e", lambda key: re.sub("/+", "/", key)),
+    "a dot": ("./e", "e", lambda key: key.removeprefix("./")),
+    "two dots": ("d/../e", "e", posixpath.normpath),
+    "a leading slash": ("/e", "e", lambda key: key.lstrip("/")),
+    "a backslash": ("d\\e", "d/e", lambda key: key.replace("\\", "/")),
+    "case": ("Some", "some", str.lower),
+    "an accent": ("e\u0301", "\u00e9", lambda key: unicodedata.normalize("NFC", key)),
+    "an end": ("e.", "e", lambda key: key.rstrip(".")),
+}
+
+
+@pytest.mark.parametrize("way", [False, True], ids=["there", "back"])
+@by_way
+@pytest.mark.parametrize("name", SAME)
+def test_mv_between_two_names_of_one_object_deletes_nothing(
+    name: str, ignored: tuple[str, ...], way: bool
+) -> None:
+    one, other, same = SAME[name]
+    source, target = (other, one) if way else (one, other)
+    fake = FakeS3("bucket", ignored=ignored)
+    fake.same_key = same
+    before = fake.put("bucket", same(source), OLD)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, probe="auto")
+        with pytest.raises(OperationUnsupportedError, match="may be one object"):
+            fs.mv(f"bucket/{source}", f"bucket/{target}")
+        assert not any(request.method in ("PUT", "DELETE", "POST") for request in server.requests)
+    assert fake.objects == {("bucket", same(source)): before}
+
+
+@pytest.mark.parametrize("there", [None, b"other"])
+@pytest.mark.parametrize("name", SAME)
+def test_mv_between_names_that_are_two_to_the_store(name: str, there: bytes | None) -> None:
+    source, target, _ = SAME[name]
+    fake = FakeS3("bucket")
+    fake.put("bucket", source, OLD)
+    if there is not None:
+        fake.put("bucket", target, there)
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, probe="auto").mv(f"bucket/{source}", f"bucket/{target}")
+    assert {key: stored.body for key, stored in fake.objects.items()} == {("bucket", target): OLD}
+
+
+def test_other_moves_ask_nothing_more() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", OLD)
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).mv("bucket/a", "bucket/b")
+        asked = [request.method for request in server.requests if request.target.startswith("/bucket/")]
+    assert asked.count("HEAD") == 1
