@@ -17,15 +17,15 @@ from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import tokenize
 
 from ._fs import listing_cache, mapping
-from ._fs.bucket_verbs import Buckets
+from ._fs.buckets import Buckets
 from ._fs.content_reader import ContentReader
 from ._fs.content_writer import ContentWriter
 from ._fs.copy_many import ManyCopier
+from ._fs.copy_object import Copier
 from ._fs.downloads import Downloads
 from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
 from ._fs.metadata import Metadata
-from ._fs.object_copy import Copier
 from ._fs.object_headers import ObjectHeaders
 from ._fs.opening import Opener, known_cache
 from ._fs.path_rules import PathRules

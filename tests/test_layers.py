@@ -168,3 +168,25 @@ def test_the_root_is_public_but_for_what_works() -> None:
     """And within a folder, which is private itself, no name begins with an underscore."""
     private = {module for module in MODULES if module.rpartition(".")[2].startswith("_")}
     assert {module for module in private if not module.endswith("__")} == {"_forks", "_threads", "_work"}
+
+
+def _bases() -> dict[str, list[str]]:
+    """The classes of this package, and what each inherits from, by the last part of the name."""
+    found: dict[str, list[str]] = {}
+    for module in MODULES:
+        tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                named = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+                found[node.name] = [ast.unparse(base).rpartition(".")[2] for base in named]
+    return found
+
+
+def test_objects_have_each_other_and_inherit_little() -> None:
+    """No class has two bases of ours, exceptions aside, and the filesystem has none."""
+    bases = _bases()
+    ours = {name: [base for base in of if base in bases] for name, of in bases.items()}
+    assert {name: of for name, of in ours.items() if len(of) > 1 and not name.endswith("Error")} == {}
+    filesystems = {name for name, of in bases.items() if "AbstractFileSystem" in of}
+    assert filesystems == {"GuardedS3FileSystem"}
+    assert bases["GuardedS3FileSystem"] == ["AbstractFileSystem"]

@@ -14,9 +14,9 @@ from .._values.keywords import Verb, check_choice
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
+from .copy_object import Copier
 from .listing import Lister
 from .lookalikes import refuse_one_object
-from .object_copy import Copier
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .placement import check_paths, meeting, overwriting, placed, refuse

@@ -13,7 +13,7 @@ from .._values.keywords import check_type
 from .._values.models import Condition
 from .._values.parameters import Path
 from .._write.setting import put_bucket_acl, put_object_acls, put_tags
-from .object_copy import Copier
+from .copy_object import Copier
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .trees import Trees

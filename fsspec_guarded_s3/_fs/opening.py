@@ -24,7 +24,7 @@ from .._write.text_writer import TextWriter
 from .._write.writer import GuardedWriter
 from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ..options import Options
-from .copying import prepare_append
+from .copy_version import prepare_append
 from .directories import look_before_write
 from .listing import Lister
 from .object_headers import ObjectHeaders

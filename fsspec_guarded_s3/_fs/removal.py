@@ -12,8 +12,6 @@ from .._values.models import Condition, same_etag
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write import guards
-from .._write.batches import batched
-from .._write.exact_delete import delete_versions
 from ..errors import (
     DeleteObjectsError,
     DirectoryNotEmptyError,
@@ -21,7 +19,9 @@ from ..errors import (
     ObjectNotFoundError,
     WriteOutcomeUnknownError,
 )
+from .delete_batches import batched
 from .directories import has_children, is_object, look_before_write, nothing_at
+from .exact_delete import delete_versions
 from .gathering import gather
 from .listing import Lister
 from .path_rules import PathRules

@@ -1,4 +1,6 @@
-"""What an upload is fed from: bytes in memory or a local file. A stream: `parts`. An object: `_fs.copying`.
+"""What an upload is fed from: bytes in memory or a local file.
+
+A stream feeds it by `parts`, another object by `_fs.copy_version`.
 
 Invariants: memory is bounded whatever the size; what of a file is published was its content at one time. What
 was sent can be read again, so a 409 on Complete starts the upload again.

@@ -25,7 +25,7 @@ import tenacity
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work, options
 from fsspec_guarded_s3._auth import signer
-from fsspec_guarded_s3._fs import copy_in_parts, copying
+from fsspec_guarded_s3._fs import copy_in_parts, copy_version
 from fsspec_guarded_s3._s3 import early, retry
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.deletions import Deletions
@@ -78,8 +78,8 @@ class Explorer:
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:
         known = partial(_known, operation.ignored)
         self._monkeypatch.setattr(guards, "_known", known)
-        self._monkeypatch.setattr(copying, "MIN_PART_SIZE", operation.min_part)
-        self._monkeypatch.setattr(copying, "MAX_SINGLE_PUT", operation.single_copy)
+        self._monkeypatch.setattr(copy_version, "MIN_PART_SIZE", operation.min_part)
+        self._monkeypatch.setattr(copy_version, "MAX_SINGLE_PUT", operation.single_copy)
         return GuardedS3FileSystem(
             anon=True,
             endpoint_url="http://127.0.0.1",
@@ -349,7 +349,7 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
     (
         "a pin is trusted that is not kept",
         "copy, plain, read and sent",
-        "_fs.object_copy.store_can_copy",
+        "_fs.copy_object.store_can_copy",
         _pin_is_trusted,
         "not the one that was looked at",
     ),

@@ -151,7 +151,7 @@ def run(cell: Cell, server: ScriptedServer, folder: Path, monkeypatch: pytest.Mo
     """Make the call; its result."""
     operation = cell.operation
     if operation.copy_limit is not None:
-        monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", operation.copy_limit)
+        monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", operation.copy_limit)
     attempts = 3 if not cell.lasting else 1 if cell.fault in WAITS else 2
     options = {"max_attempts": attempts, **operation.options, **WAITS.get(cell.fault, {})}
     fs = filesystem(server.url, **options)

@@ -103,7 +103,7 @@ def test_completion_names_the_checksums_of_copied_parts(
 ) -> None:
     """Some stores refuse a completion otherwise; where the whole object is checked, copied parts are too."""
     monkeypatch.setattr("fsspec_guarded_s3._fs.copy_in_parts._COPY_PART", part)
-    monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", 5 * MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", 5 * MIB)
     fake = FakeS3("bucket")
     fake.wants_checksums = True
     fake.put(*SLOT, MORE)

@@ -260,7 +260,7 @@ def test_copy_with_a_conflict_is_tried_again() -> None:
 
 def test_copy_in_parts_keeps_metadata_and_leaves_no_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a single copy of up to 1 MiB instead of 5 GiB."""
-    monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", MIB)
     monkeypatch.setattr("fsspec_guarded_s3._fs.copy_in_parts._COPY_PART", 10 * MIB)
     fake = FakeS3("bucket")
     fake.put("bucket", "a", LARGE, owner="me")
@@ -278,7 +278,7 @@ def test_copy_in_parts_keeps_metadata_and_leaves_no_upload(monkeypatch: pytest.M
 def test_source_that_is_replaced_during_a_copy_in_parts_is_object_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", MIB)
+    monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", MIB)
     fake = FakeS3("bucket", fault=before("UploadPart", lambda fake: fake.put("bucket", "a", LARGE[::-1])))
     fake.put("bucket", "a", LARGE)
     with ScriptedServer(handler=fake) as server, pytest.raises(ObjectChangedError):

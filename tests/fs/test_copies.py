@@ -20,11 +20,11 @@ from fsspec_guarded_s3 import (
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
 )
+from fsspec_guarded_s3._fs import exact_delete
 from fsspec_guarded_s3._fs.object_headers import ObjectHeaders
 from fsspec_guarded_s3._values.attributes import NONE
 from fsspec_guarded_s3._values.models import ObjectInfo
 from fsspec_guarded_s3._values.paths import S3Path
-from fsspec_guarded_s3._write import exact_delete
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Reply, Request, ScriptedServer, close, respond, s3_error
@@ -240,7 +240,7 @@ def test_a_copy_is_all_of_one_version(
     """Bytes, metadata and type: those that were there when it was looked at, or ObjectChangedError."""
     old, theirs = (OLD, THEIRS) if not in_parts else (b"o" * 24 * MIB, b"N" * 24 * MIB)
     if in_parts:
-        monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", MIB)
+        monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", MIB)
         monkeypatch.setattr("fsspec_guarded_s3._fs.copy_in_parts._COPY_PART", 8 * MIB)
         monkeypatch.setattr("fsspec_guarded_s3._fs.copy_in_parts._SENT_PART", 8 * MIB)
 

@@ -336,7 +336,7 @@ def test_slow_work_of_the_store_is_asked_for_once(what: str, monkeypatch: pytest
     fake = FakeS3("bucket", fault=fault)
     fake.put("bucket", "key", bytes(6 * MIB))
     if what == "copy in parts":
-        monkeypatch.setattr("fsspec_guarded_s3._fs.copying.MAX_SINGLE_PUT", 5 * MIB)
+        monkeypatch.setattr("fsspec_guarded_s3._fs.copy_version.MAX_SINGLE_PUT", 5 * MIB)
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, read_timeout=0.3, request_deadline=60.0, multipart_threshold=5 * MIB)
         if what == "complete":

@@ -1,6 +1,6 @@
 """Copying one object inside S3, pinned to its version: `cp_file`, `restore_version`.
 
-`copying` publishes the bytes; here is what a copy has beside them.
+`copy_version` publishes the bytes; here is what a copy has beside them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write.upload import Upload
 from ..errors import ObjectChangedError, ObjectNotFoundError
-from .copying import condition_onto_itself, copy_version, is_single, store_can_copy
+from .copy_version import condition_onto_itself, copy_version, is_single, store_can_copy
 from .directories import nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders, write_condition

@@ -17,9 +17,9 @@ from functools import partial
 from .._s3.client import S3Client
 from .._values.models import same_etag
 from .._values.paths import S3Path
+from .._write.guards import honours
 from ..errors import GuardedS3Error, ObjectChangedError, ObjectNotFoundError
-from .batches import Batches, batched
-from .guards import honours
+from .delete_batches import Batches, batched
 
 logger = logging.getLogger("fsspec_guarded_s3")
 Failed = dict[S3Path, GuardedS3Error]
