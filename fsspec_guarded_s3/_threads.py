@@ -156,7 +156,7 @@ class Task(Generic[T]):
     """
 
     def __init__(self, call: Callable[[], T], part_of: Work | None = None) -> None:
-        """It is over with `part_of`: by default what this thread works for."""
+        """The call ends with the work `part_of`, by default what this thread works for."""
         self._job: _Job[T] = _Job(call, Work(part_of or current() or _background))
         _pool.start(self._job)
 

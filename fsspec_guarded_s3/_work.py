@@ -58,11 +58,11 @@ class Work:
         return f"<Work {'over' if self.is_over else 'wanted'}>"
 
     def end(self) -> None:
-        """Nobody wants it any more."""
+        """Have it be over from now on."""
         self._ended = True
 
     def limit(self, seconds: float) -> None:
-        """It is over after that many seconds from now, if not before."""
+        """Have it be over in `seconds` from now, if not before."""
         self._until = min(self._until, time.monotonic() + seconds)
 
     def is_part_of(self, other: Work) -> bool:
@@ -178,7 +178,7 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; it 
 
 
 class Living(Generic[T]):
-    """Those of the objects that were added which are still alive. Threads may add while others look.
+    """A set of objects that are still alive. Threads may add some while others look.
 
     A `weakref.WeakSet` raises RuntimeError then. Each step here is one call of the interpreter's.
     """

@@ -36,7 +36,7 @@ from ._fs.s3fs_names import no_attribute
 from ._fs.selection import Selector
 from ._fs.signed_urls import SignedUrls
 from ._fs.stale_uploads import StaleUploads
-from ._fs.transaction import GuardedTransaction, under_way
+from ._fs.transaction import GuardedTransaction, nested_error
 from ._fs.trees import OnError, Trees
 from ._fs.uploads import Uploads
 from ._fs.versions import Versions
@@ -1098,7 +1098,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def start_transaction(self) -> GuardedTransaction:
         """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
         if self._intrans:
-            raise under_way()
+            raise nested_error()
         return cast("GuardedTransaction", super().start_transaction())
 
     @property

@@ -88,8 +88,8 @@ class Signer:
             target=target,
             headers={**headers, **request.unsigned} if request.unsigned else headers,
             body=request.body,
-            fresh=not request.idempotent,
-            patient=request.patient,
+            fresh_connection=not request.idempotent,
+            slow_answer=request.slow_answer,
         )
 
     def presign(self, request: Request, expires: int, session: SessionCredentials | None = None) -> str:

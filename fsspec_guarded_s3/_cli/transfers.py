@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from fsspec.callbacks import Callback
 
 from .._fs.placement import meeting, meeting_here, outside, overwriting
-from .._read.target_file import is_stream, write_whole
+from .._read.target_file import is_stream, write_all
 from .._threads import run_all
 from .._values import paths
 from .._values.local_files import is_special
@@ -308,5 +308,5 @@ def _write_from(
 
 def _pump(source: Any, target: Any, callback: Callback) -> None:
     while data := source.read(_CHUNK):
-        write_whole(target, data)
+        write_all(target, data)
         callback.relative_update(len(data))

@@ -12,7 +12,7 @@ from fsspec.implementations.local import make_path_posix
 from fsspec.utils import isfilelike
 
 from .._read.download import download
-from .._read.target_file import refuse_stream, write_whole
+from .._read.target_file import refuse_stream, write_all
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
 from .._values.keywords import Verb, check_local_path
@@ -63,7 +63,7 @@ class Downloads:
         if outfile is not None:
             data = cat_file(rpath, version_id=version_id, **kwargs)
             callback.set_size(len(data))
-            write_whole(outfile, data)
+            write_all(outfile, data)
             callback.relative_update(len(data))
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):

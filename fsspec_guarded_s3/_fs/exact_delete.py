@@ -46,7 +46,7 @@ def _calls(client: S3Client, etags: Mapping[S3Path, str], failed: Failed) -> Ite
     many = honours(client, some, "delete_many")
     found = batched(etags) if many else Batches([], list(etags))
     for batch in found.together:
-        yield partial(_many, client, some.bucket, {path.key: etags[path] for path in batch}, failed)
+        yield partial(_delete_batch, client, some.bucket, {path.key: etags[path] for path in batch}, failed)
     if not found.alone:
         return
     guarded = honours(client, some, "delete")
@@ -55,31 +55,33 @@ def _calls(client: S3Client, etags: Mapping[S3Path, str], failed: Failed) -> Ite
     for path in found.alone:
         # Where nobody may find out, the condition is sent as well: it may be honoured.
         conditional = guarded is not False
-        yield partial(_one, client, path, etags[path], failed, looks=not guarded, conditional=conditional)
+        yield partial(
+            _delete_single, client, path, etags[path], failed, look_first=not guarded, conditional=conditional
+        )
 
 
-def _many(client: S3Client, bucket: str, etags: Mapping[str, str], failed: Failed) -> None:
+def _delete_batch(client: S3Client, bucket: str, etags: Mapping[str, str], failed: Failed) -> None:
     try:
         errors = client.deletions.delete_objects(bucket, etags)
     except GuardedS3Error as error:
         errors = dict.fromkeys(etags, error)
     for key, refusal in errors.items():
-        _note(client, S3Path(bucket, key), refusal, failed)
+        _record(client, S3Path(bucket, key), refusal, failed)
 
 
-def _one(
-    client: S3Client, path: S3Path, etag: str, failed: Failed, *, looks: bool, conditional: bool
+def _delete_single(
+    client: S3Client, path: S3Path, etag: str, failed: Failed, *, look_first: bool, conditional: bool
 ) -> None:
     try:
-        found = client.reads.head_object(path).etag if looks else etag
+        found = client.reads.head_object(path).etag if look_first else etag
         if not same_etag(found, etag):
             raise ObjectChangedError(f"it had ETag {etag} and has {found} now")
         client.deletions.delete_object(path, etag if conditional else None)
     except GuardedS3Error as error:
-        _note(client, path, error, failed)
+        _record(client, path, error, failed)
 
 
-def _note(client: S3Client, path: S3Path, error: GuardedS3Error, failed: Failed) -> None:
+def _record(client: S3Client, path: S3Path, error: GuardedS3Error, failed: Failed) -> None:
     """Remember why an object was not deleted, unless there is nothing to delete any more."""
     if isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket":
         return

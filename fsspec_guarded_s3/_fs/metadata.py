@@ -37,7 +37,7 @@ class Metadata:
         """The user metadata of an object, by name in lower case with hyphens. HeadObject."""
         given = Attributes.parse(kwargs, self.metadata)
         info = self._headers.client_for(given).reads.head_object(self._paths.object(path))
-        return {name.replace("_", "-"): values.said(value) for name, value in info.metadata.items()}
+        return {name.replace("_", "-"): values.decoded(value) for name, value in info.metadata.items()}
 
     def getxattr(self, path: Path, attr_name: str, **kwargs: Any) -> str | None:
         """One name of the user metadata, None where there is none. HeadObject."""

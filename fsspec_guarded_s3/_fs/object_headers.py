@@ -32,7 +32,7 @@ class ObjectHeaders:
 
     def new(self, location: S3Path, given: Attributes) -> dict[str, str]:
         """For an object that is made of nothing."""
-        return given.over(self._attributes.over({"content-type": _guessed_type(location)}))
+        return given.applied_to(self._attributes.applied_to({"content-type": _guessed_type(location)}))
 
     def kept(self, location: S3Path, info: ObjectInfo, given: Attributes = NONE) -> dict[str, str]:
         """For an object at `location` that follows the version `info`; its tags are not among them.
@@ -43,13 +43,13 @@ class ObjectHeaders:
         before = info.write_headers()
         if before.items() >= {SSE_S3} and self._client.store.is_aws(location.bucket):
             del before[SSE_S3[0]]
-        return given.over(self._attributes.of_kinds("place", "access").over(before))
+        return given.applied_to(self._attributes.of_kinds("place", "access").applied_to(before))
 
     def copied(self, location: S3Path, info: ObjectInfo, given: Attributes) -> dict[str, str]:
         """For a copy at `location` of the version `info`, by MetadataDirective and TaggingDirective."""
         headers = self.kept(location, info, given)
         if given.directive("MetadataDirective") == "REPLACE":
-            headers = given.over({**undescribed(headers), "content-type": _guessed_type(location)})
+            headers = given.applied_to({**undescribed(headers), "content-type": _guessed_type(location)})
         if given.directive("TaggingDirective") == "REPLACE":
             headers.setdefault("x-amz-tagging", "")
         return headers

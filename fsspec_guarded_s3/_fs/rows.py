@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
-from .._values.attribute_values import metadata_said, said
-from .._values.attributes import told
+from .._values.attribute_values import decoded, decoded_metadata
+from .._values.attributes import fields_of_answer
 from .._values.models import ListedObject, ObjectInfo, ObjectVersion
 from .._values.paths import S3Path
 
@@ -146,11 +146,11 @@ def object_row(location: S3Path, info: ObjectInfo) -> Row:
         "ETag": info.etag,
         "LastModified": info.last_modified,
         "mtime": info.last_modified,
-        "ContentType": said(info.content_type),
+        "ContentType": decoded(info.content_type),
         "StorageClass": info.storage_class,
         "VersionId": info.version_id,
-        "metadata": metadata_said(info.metadata),
-        **told(info.headers),
+        "metadata": decoded_metadata(info.metadata),
+        **fields_of_answer(info.headers),
     }
 
 

@@ -39,7 +39,7 @@ class GuardedTransaction(Transaction):
     def start(self) -> None:
         """Begin. ValueError inside of another one: its files would be published apart from these."""
         if self._is_entered or self.files:
-            raise under_way()
+            raise nested_error()
         super().start()
         self._is_entered = True
         self._known = being_handled()
@@ -130,7 +130,7 @@ class GuardedTransaction(Transaction):
             published.append(file.path)
 
 
-def under_way() -> ValueError:
+def nested_error() -> ValueError:
     """The error of who begins a transaction inside of another."""
     return ValueError(
         "a transaction of this filesystem is under way: fs.end_transaction() publishes it, "

@@ -322,16 +322,16 @@ def _tunnel(sock: Any, route: Route, proxy: Proxy, options: Options, deadline: D
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     channel = channel_of(sock, options)
     view = memoryview("\r\n".join([*lines, "", ""]).encode("latin-1"))
-    pace = Pace(options, options.send_timeout, deadline, patient=False)
+    pace = Pace(options, options.send_timeout, deadline, slow_answer=False)
     while view:
         view = view[channel.send(view, pace) :]
     incoming = Incoming(channel)
-    incoming.expect(Pace(options, options.read_timeout, deadline, patient=False))
+    incoming.expect(Pace(options, options.read_timeout, deadline, slow_answer=False))
     answer = HTTPBody(incoming, "HEAD", lambda clean, status: None)  # what follows 2xx is the tunnel
     if not 200 <= answer.status < 300:
         why = ": it wants user and password in its URL" if answer.status == 407 else ""
         raise ConnectionRefusedError(errno.ECONNREFUSED, f"the proxy answered {answer.status}{why}")
-    if not incoming.empty:
+    if not incoming.is_empty:
         raise ConnectionAbortedError(errno.ECONNABORTED, "the proxy sent more than an answer to CONNECT")
 
 

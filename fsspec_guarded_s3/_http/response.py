@@ -31,7 +31,7 @@ _SPACE = (
 )
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
 _TO_STATUS = len("HTTP/1.1 ")
-_UNTOLD = 65536  # bytes to read at once where the head tells no length
+_READ_SIZE = 65536  # bytes to read at once where the head tells no length
 ALTERED = (
     "the store, or a proxy, changes the object on its way. Some decompress what has a Content-Encoding: "
     "store it without one, or with CacheControl no-transform"
@@ -61,21 +61,21 @@ class Incoming(io.RawIOBase):
             self._pace.in_body = True
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether all that is in the buffer was taken."""
         return self._start == self._stop
 
     @property
-    def quiet(self) -> bool:
+    def is_quiet(self) -> bool:
         """Whether nothing has been received, here or by TLS, that nobody asked for."""
-        return self._start == self._stop and not self._channel.holds()
+        return self._start == self._stop and not self._channel.has_buffered()
 
-    def _receive(self, view: memoryview, *, all_comes: bool = False) -> int:
+    def _receive(self, view: memoryview, *, fill: bool = False) -> int:
         pace, channel = self._pace, self._channel
         assert pace is not None
-        return channel.fill(view, pace) if all_comes else channel.receive(view, pace)
+        return channel.fill(view, pace) if fill else channel.receive(view, pace)
 
-    def _more(self) -> bool:
+    def _refill(self) -> bool:
         """Receive into the buffer, whose bytes were all taken; False at the end of the connection."""
         self._start = self._stop = 0
         self._stop = self._receive(self._view)
@@ -87,10 +87,10 @@ class Incoming(io.RawIOBase):
         A store may refuse before it has the whole request (RFC 9112, 9.5), and say 1xx before that. One that
         says 2xx so early may still read.
         """
-        if self.empty:
+        if self.is_empty:
             self._start = self._stop = 0
         if self._stop < len(self._view):
-            count = self._channel.look(self._view[self._stop :])
+            count = self._channel.receive_available(self._view[self._stop :])
             if count == 0:
                 return True
             self._stop += count or 0
@@ -106,11 +106,11 @@ class Incoming(io.RawIOBase):
 
     def has_ended(self) -> bool:
         """Whether the connection has ended, and nothing came before. It does not wait."""
-        if not self.empty:
+        if not self.is_empty:
             return False
         self._start = self._stop = 0
         try:
-            count = self._channel.look(self._view)
+            count = self._channel.receive_available(self._view)
         except OSError:  # a reset
             return True
         self._stop = count or 0
@@ -120,7 +120,7 @@ class Incoming(io.RawIOBase):
 
     def head(self) -> list[str]:
         """The lines of a head, without their ends; at least one."""
-        if self.empty and not self._more():
+        if self.is_empty and not self._refill():
             raise http.client.RemoteDisconnected("the connection was closed before a response")
         end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
         if end >= 0:
@@ -132,7 +132,7 @@ class Incoming(io.RawIOBase):
         return self._lines()
 
     def _lines(self) -> list[str]:
-        """The same line by line, for heads that are long, come in pieces or end their lines with LF alone."""
+        """The lines of a head that is long, comes in pieces, or ends its lines with LF alone."""
         lines: list[str] = []
         while len(lines) <= _MAX_HEADERS + 1:
             line = self._line()
@@ -156,7 +156,7 @@ class Incoming(io.RawIOBase):
                 raise http.client.LineTooLong("header line")
             if end >= 0:
                 return b"".join(pieces).rstrip(b"\r\n").decode("latin-1")
-            if not self._more():
+            if not self._refill():
                 raise http.client.IncompleteRead(b"")
 
     # --- bodies ---
@@ -166,15 +166,15 @@ class Incoming(io.RawIOBase):
 
     def readinto(self, view: Any) -> int:
         """What is there, or what one receive brings; 0 at the end of the connection."""
-        if self.empty:
+        if self.is_empty:
             if len(view) >= _BUFFER:
                 return self._receive(view)
-            self._more()
+            self._refill()
         return self._take(view)
 
     def fill(self, view: memoryview) -> int:
-        """The same for bytes that all belong to a body of known length: as many as come in time."""
-        return self._receive(view, all_comes=True) if self.empty else self._take(view)
+        """Read bytes of a body that has at least as many as `view`: as many as come in time."""
+        return self._receive(view, fill=True) if self.is_empty else self._take(view)
 
     def _take(self, view: Any) -> int:
         count = min(len(view), self._stop - self._start)
@@ -241,9 +241,9 @@ class HTTPBody:
         else:
             self.length = _content_length(headers)
             self.will_close = self.will_close or self.length is None
-        self._left = self.length
+        self._remaining = self.length
         incoming.body_begins()
-        self._end_is_open = False
+        self._must_check_end = False
 
     def __enter__(self) -> HTTPBody:
         return self
@@ -255,25 +255,25 @@ class HTTPBody:
 
     def _at_end(self) -> bool:
         """Whether the body was read to its end, nothing came after it, and nobody wants to close."""
-        at_end = self._chunked.isclosed() if self._chunked is not None else self._left == 0
-        return at_end and not self.will_close and self._incoming.quiet
+        at_end = self._chunked.isclosed() if self._chunked is not None else self._remaining == 0
+        return at_end and not self.will_close and self._incoming.is_quiet
 
-    def promise(self, length: int) -> None:
-        """Read on as if the head had told this `length`, which something else tells where the head does not.
+    def set_length(self, length: int) -> None:
+        """Set the length of a body whose head does not tell it.
 
         A body that has more is a PreconditionUnsupportedError, told with its last bytes.
         """
         if self.length is None:
-            self.length = self._left = length
+            self.length = self._remaining = length
             # A part of an object has said by its Content-Range what it is, so nobody waits for its end.
-            self._end_is_open = self._chunked is not None or self.status == 200
+            self._must_check_end = self._chunked is not None or self.status == 200
             if not length:
                 self._check_end()
 
     def _check_end(self) -> None:
-        self._end_is_open = False
+        self._must_check_end = False
         try:
-            more = self._some(memoryview(bytearray(1)))
+            more = self._receive_some(memoryview(bytearray(1)))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise translated(error) from error
         if more:
@@ -289,44 +289,44 @@ class HTTPBody:
         """
         if self._failed is not None:
             raise self._failed
-        wanted = view.nbytes if self._left is None else min(view.nbytes, self._left)
+        wanted = view.nbytes if self._remaining is None else min(view.nbytes, self._remaining)
         done = 0
         try:
             while done < wanted:
                 with view[done:wanted] as part:  # released: an exception holds it, and what it is a part of
-                    count = self._some(part)
+                    count = self._receive_some(part)
                 if not count:
-                    if self._left:
+                    if self._remaining:
                         raise IncompleteBodyError(
-                            f"the connection ended {self._left} bytes before the end of the body"
+                            f"the connection ended {self._remaining} bytes before the end of the body"
                         )
                     break
                 done += count
-                if self._left is not None:
-                    self._left -= count
+                if self._remaining is not None:
+                    self._remaining -= count
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._failed = translated(error)
             self._failed.__cause__ = error if error is not self._failed else None
             if not done:
                 raise self._failed from self._failed.__cause__
-        if self._end_is_open and not self._left:
+        if self._must_check_end and not self._remaining:
             self._check_end()
         return done
 
-    def _some(self, view: memoryview) -> int:
+    def _receive_some(self, view: memoryview) -> int:
         if self._chunked is not None:
             # Not into `view`: the frames of http.client would keep slices of it in an exception.
-            data = self._chunked.read1(min(view.nbytes, _UNTOLD))
+            data = self._chunked.read1(min(view.nbytes, _READ_SIZE))
             view[: len(data)] = data
             return len(data)
-        return self._incoming.readinto(view) if self._left is None else self._incoming.fill(view)
+        return self._incoming.readinto(view) if self._remaining is None else self._incoming.fill(view)
 
     def read(self, limit: int = 256 * 2**20) -> bytes:
         """The whole body, for answers that are small by nature; ProtocolError above `limit` bytes."""
-        if self._left is not None and self._left > limit:
-            raise ProtocolError(f"an answer of {self._left} bytes where at most {limit} belong")
+        if self._remaining is not None and self._remaining > limit:
+            raise ProtocolError(f"an answer of {self._remaining} bytes where at most {limit} belong")
         pieces = []
-        buffer = memoryview(bytearray(_UNTOLD if self._left is None else self._left))
+        buffer = memoryview(bytearray(_READ_SIZE if self._remaining is None else self._remaining))
         while count := self.readinto(buffer):
             pieces.append(bytes(buffer[:count]))
             limit -= count

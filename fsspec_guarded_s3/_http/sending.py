@@ -40,13 +40,13 @@ class Sender:
         be read.
         """
         try:
-            self._buffer(head)
+            self._send_buffer(head)
             # The kernel sends from its page cache, so a file that is watched goes through our memory.
             by_kernel = self._channel.sends_files and not isinstance(wire.body, WatchedSlice)
             if isinstance(wire.body, FileSlice) and by_kernel:
-                self._file(wire.body)
+                self._send_file(wire.body)
             else:
-                self._pieces(wire.body)
+                self._send_pieces(wire.body)
         except _BrokenOffError as broken:
             error = broken.error
             if isinstance(error, TimeoutError) and not self._is_answered():
@@ -55,7 +55,7 @@ class Sender:
             return error
         return None
 
-    def _buffer(self, data: Buffer) -> None:
+    def _send_buffer(self, data: Buffer) -> None:
         view = memoryview(data)
         while True:
             try:
@@ -65,9 +65,9 @@ class Sender:
             view = view[count:]
             if not view.nbytes:
                 return
-            self._look()
+            self._check_for_answer()
 
-    def _look(self) -> None:
+    def _check_for_answer(self) -> None:
         """Between two pieces: a store that refuses need not get the rest."""
         try:
             early = not self._channel.is_quiet() and self._incoming.answered()
@@ -82,11 +82,11 @@ class Sender:
         except OSError:  # the connection has ended
             return True
 
-    def _pieces(self, body: Buffer | FileSlice) -> None:
+    def _send_pieces(self, body: Buffer | FileSlice) -> None:
         for piece in body_chunks(body):  # reads the file: its errors are its own
-            self._buffer(piece)
+            self._send_buffer(piece)
 
-    def _file(self, body: FileSlice) -> None:
+    def _send_file(self, body: FileSlice) -> None:
         position = body.start
         while position < body.stop:
             try:
@@ -97,10 +97,10 @@ class Sender:
                 if isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.ETIMEDOUT:
                     raise _BrokenOffError(error) from error
                 # This file system has no sendfile(2), or the file cannot be read, which read(2) will tell.
-                self._pieces(FileSlice(body.descriptor, position, body.stop))
+                self._send_pieces(FileSlice(body.descriptor, position, body.stop))
                 return
             if not count:
                 raise FileChangedError("the local file became shorter while it was uploaded")
             position += count
             if position < body.stop:
-                self._look()
+                self._check_for_answer()

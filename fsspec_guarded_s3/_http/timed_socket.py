@@ -42,7 +42,7 @@ class EarlyAnswerError(ConnectionError):
     """The store answered before it had the whole request."""
 
 
-def _nothing_heard() -> bool:
+def _unanswered() -> bool:
     return False
 
 
@@ -54,34 +54,34 @@ class Pace:
     """
 
     __slots__ = (
-        "_began",
+        "_call_start",
         "_deadline",
-        "_moved",
         "_rate",
-        "_since",
         "_timeout",
-        "_waited",
         "_window",
+        "_window_bytes",
+        "_window_seconds",
+        "_window_start",
         "in_body",
     )
 
-    def __init__(self, options: Options, timeout: float, deadline: Deadline, patient: bool) -> None:
+    def __init__(self, options: Options, timeout: float, deadline: Deadline, slow_answer: bool) -> None:
         self._timeout = timeout
         self._deadline = deadline
-        self._rate = 0.0 if patient else options.min_rate
+        self._rate = 0.0 if slow_answer else options.min_rate
         self._window = options.min_rate_window
-        self._began = self._waited = 0.0
-        self._since: float | None = None  # when the window began; None until something has moved
-        self._moved = 0
+        self._call_start = self._window_seconds = 0.0
+        self._window_start: float | None = None  # None until something has moved
+        self._window_bytes = 0
         self.in_body = True
 
     def allowance(self) -> float:
         """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
         check()
-        self._began = now = time.monotonic()
+        self._call_start = now = time.monotonic()
         left = self._deadline.at - now
         if left <= 0:
-            if not (self.in_body and self._is_fast(self._moved, self._waited)):
+            if not (self.in_body and self._is_fast(self._window_bytes, self._window_seconds)):
                 raise TimeoutError("the deadline of the request has passed")
             self._next_window(now)
             left = self._deadline.left()
@@ -93,39 +93,41 @@ class Pace:
         How long the first byte takes is a matter of the time-out, not of the rate.
         """
         now = time.monotonic()
-        if self._since is None:
-            self._since = now
-            self._moved = count
+        if self._window_start is None:
+            self._window_start = now
+            self._window_bytes = count
             return
-        self._moved += count
-        self._waited += now - self._began
-        if self._waited < self._window:
+        self._window_bytes += count
+        self._window_seconds += now - self._call_start
+        if self._window_seconds < self._window:
             return
-        if self._moved < self._rate * self._window:
-            raise TimeoutError(f"only {self._moved} bytes in {self._waited:.0f} s, slower than min_rate")
+        if self._window_bytes < self._rate * self._window:
+            raise TimeoutError(
+                f"only {self._window_bytes} bytes in {self._window_seconds:.0f} s, slower than min_rate"
+            )
         self._next_window(now)
 
     def _is_fast(self, count: int, seconds: float) -> bool:
         return self._rate > 0 and count > 0 and count >= self._rate * seconds
 
     def _next_window(self, now: float) -> None:
-        if self.in_body and self._rate > 0 and self._since is not None:
-            self._deadline.put_off(now - self._since)
-        self._since, self._waited, self._moved = now, 0.0, 0
+        if self.in_body and self._rate > 0 and self._window_start is not None:
+            self._deadline.put_off(now - self._window_start)
+        self._window_start, self._window_seconds, self._window_bytes = now, 0.0, 0
 
-    def overtime(self) -> float:
+    def extend(self) -> float:
         """The allowance of a call is used up: more seconds where the deadline had cut it short and what moved
         before was fast enough, else TimeoutError.
         """
         now = time.monotonic()
-        waited = now - self._began
-        fast = self.in_body and self._is_fast(self._moved, self._waited + waited)
+        waited = now - self._call_start
+        fast = self.in_body and self._is_fast(self._window_bytes, self._window_seconds + waited)
         if waited >= self._timeout or not fast:
             raise TimeoutError("timed out")
         self._next_window(now)
         return self.allowance()
 
-    def keeps_up(self, count: int, seconds: float) -> bool:
+    def is_kept_up(self, count: int, seconds: float) -> bool:
         """Whether `count` bytes of what was sent before went out in `seconds`, and so the peer lives."""
         if self._is_fast(count, seconds):
             self._deadline.put_off(seconds)
@@ -139,11 +141,11 @@ class Channel:
     def __init__(self, sock: Any, turn: float = TURN) -> None:
         self.sock = self._sock = sock
         self._turn = turn
-        self._news = select.poll() if hasattr(select, "poll") else None
-        if self._news is not None:
-            self._news.register(sock, select.POLLIN)
+        self._readable = select.poll() if hasattr(select, "poll") else None
+        if self._readable is not None:
+            self._readable.register(sock, select.POLLIN)
         self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
-        self.holds = _held_by(sock)  # whether bytes have been received that no poll() would show
+        self.has_buffered = _buffered_check(sock)
 
     def _limit(self, seconds: float) -> None:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
@@ -151,14 +153,14 @@ class Channel:
 
     def is_quiet(self) -> bool:
         """Whether neither a byte nor the end of the connection has come."""
-        if self.holds():
+        if self.has_buffered():
             return False
-        if self._news is None:
+        if self._readable is None:
             return not select.select((self._sock,), (), (), 0)[0]
-        return not self._news.poll(0)
+        return not self._readable.poll(0)
 
-    def look(self, view: memoryview) -> int | None:
-        """Receive what there is already; None where that is nothing, 0 at the end of the connection."""
+    def receive_available(self, view: memoryview) -> int | None:
+        """Receive what has arrived; None where that is nothing, 0 at the end of the connection."""
         if self.is_quiet():
             return None
         self._limit(0)
@@ -167,8 +169,8 @@ class Channel:
             return count
         return None
 
-    def send(self, view: memoryview, pace: Pace, heard: Callable[[], bool] = _nothing_heard) -> int:
-        """Send some bytes of `view`; returns how many. EarlyAnswerError when `heard()` while it waits."""
+    def send(self, view: memoryview, pace: Pace, answered: Callable[[], bool] = _unanswered) -> int:
+        """Send some bytes of `view`; returns how many. EarlyAnswerError when `answered()` while it waits."""
 
         def turn(seconds: float) -> int | None:
             self._limit(seconds)
@@ -178,10 +180,10 @@ class Channel:
                 return None
             return count
 
-        return self._in_turns(pace, turn, heard)
+        return self._in_turns(pace, turn, answered)
 
     def receive(self, view: memoryview, pace: Pace) -> int:
-        """Receive what there is, once there is something; 0 at the end of the connection."""
+        """Receive what has arrived, once that is something; 0 at the end of the connection."""
 
         def turn(seconds: float) -> int | None:
             self._limit(seconds)
@@ -194,7 +196,7 @@ class Channel:
         return self._in_turns(pace, turn)
 
     def fill(self, view: memoryview, pace: Pace) -> int:
-        """The same where all of `view` is to come: waiting for more of it is allowed."""
+        """Receive bytes of a body that has at least as many as `view`: it may wait until all have come."""
         return self.receive(view, pace)
 
     def send_file(
@@ -203,7 +205,7 @@ class Channel:
         position: int,
         count: int,
         pace: Pace,
-        heard: Callable[[], bool] = _nothing_heard,
+        answered: Callable[[], bool] = _unanswered,
     ) -> int:
         """Send some bytes of an open file without bringing them to user space; 0 at its end."""
         self._limit(0)
@@ -219,37 +221,37 @@ class Channel:
                 return os.sendfile(self._sock.fileno(), descriptor, position, count)
             return None
 
-        return self._in_turns(pace, turn, heard)
+        return self._in_turns(pace, turn, answered)
 
     def _in_turns(
-        self, pace: Pace, turn: Callable[[float], int | None], heard: Callable[[], bool] = _nothing_heard
+        self, pace: Pace, turn: Callable[[float], int | None], answered: Callable[[], bool] = _unanswered
     ) -> int:
         """Call `turn` with the seconds that it may take until it has moved something."""
         seconds = pace.allowance()
         count = turn(seconds if seconds < self._turn else self._turn)
         if count is None:
-            count = self._later(pace, seconds, turn, heard)
+            count = self._further_turns(pace, seconds, turn, answered)
         pace.moved(count)
         return count
 
-    def _later(
-        self, pace: Pace, seconds: float, turn: Callable[[float], int | None], heard: Callable[[], bool]
+    def _further_turns(
+        self, pace: Pace, seconds: float, turn: Callable[[float], int | None], answered: Callable[[], bool]
     ) -> int:
-        """Nothing moved in the first turn."""
-        since, queued = time.monotonic(), self._queued()
+        """What `_in_turns` does once nothing has moved in the first turn."""
+        since, unsent_before = time.monotonic(), self._queued()
         until = since + seconds - self._turn
-        while not heard():
+        while not answered():
             check()
             left = until - time.monotonic()
             if left <= 0:
-                left = pace.overtime()
+                left = pace.extend()
                 until = time.monotonic() + left
             count = turn(min(left, self._turn))
             if count is not None:
                 return count
-            now, there = time.monotonic(), self._queued()
-            if pace.keeps_up(queued - there, now - since):
-                since, queued, until = now, there, now + pace.allowance()
+            now, unsent = time.monotonic(), self._queued()
+            if pace.is_kept_up(unsent_before - unsent, now - since):
+                since, unsent_before, until = now, unsent, now + pace.allowance()
         raise EarlyAnswerError("the store answered before it had the whole request")
 
     def _queued(self) -> int:
@@ -270,20 +272,20 @@ class KernelTimed(Channel):
     def __init__(self, sock: Any, turn: float = TURN) -> None:
         super().__init__(sock, turn)
         sock.settimeout(None)
-        whole, fraction = divmod(turn, 1)
-        timeval = struct.pack("ll", int(whole), int(fraction * 1e6))
+        seconds, fraction = divmod(turn, 1)
+        timeval = struct.pack("ll", int(seconds), int(fraction * 1e6))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self._room = select.poll()
-        self._room.register(sock, select.POLLOUT)
+        self._writable = select.poll()
+        self._writable.register(sock, select.POLLOUT)
 
-    def look(self, view: memoryview) -> int | None:
+    def receive_available(self, view: memoryview) -> int | None:
         with suppress(BlockingIOError):
             count: int = self._sock.recv_into(view, 0, socket.MSG_DONTWAIT)
             return count
         return None
 
-    def send(self, view: memoryview, pace: Pace, heard: Callable[[], bool] = _nothing_heard) -> int:
+    def send(self, view: memoryview, pace: Pace, answered: Callable[[], bool] = _unanswered) -> int:
         sock = self._sock
         pace.allowance()
         try:
@@ -295,16 +297,16 @@ class KernelTimed(Channel):
             return sent
 
         def turn(seconds: float) -> int | None:
-            if self._room.poll(seconds * 1000):
+            if self._writable.poll(seconds * 1000):
                 with suppress(BlockingIOError):
                     count: int = sock.send(view)
                     return count
             return None
 
-        return self._in_turns(pace, turn, heard)
+        return self._in_turns(pace, turn, answered)
 
     def receive(self, view: memoryview, pace: Pace, flags: int = 0) -> int:
-        sock, news = self._sock, self._news
+        sock, news = self._sock, self._readable
         assert news is not None
         seconds = pace.allowance()
         if news.poll(1000 * (seconds if seconds < self._turn else self._turn)):  # mostly, and at once
@@ -336,19 +338,19 @@ class KernelTimed(Channel):
         position: int,
         count: int,
         pace: Pace,
-        heard: Callable[[], bool] = _nothing_heard,
+        answered: Callable[[], bool] = _unanswered,
     ) -> int:
         # The kernel would allow the time for each of the pieces that it moves.
         try:
-            return super().send_file(descriptor, position, count, pace, heard)
+            return super().send_file(descriptor, position, count, pace, answered)
         finally:
             self._sock.settimeout(None)
 
 
-def _held_by(sock: Any) -> Callable[[], bool]:
-    """Tells whether a layer of TLS has received more than was read: the rest of a record (SSL_pending(3))."""
+def _buffered_check(sock: Any) -> Callable[[], bool]:
+    """A function: whether TLS holds bytes that no poll() shows, the rest of a record (SSL_pending(3))."""
     if isinstance(getattr(sock, "incoming", None), ssl.MemoryBIO):  # urllib3's TLS within the TLS of a proxy
-        inner, incoming, outer = sock.sslobj, sock.incoming, _held_by(sock.socket)
+        inner, incoming, outer = sock.sslobj, sock.incoming, _buffered_check(sock.socket)
         return lambda: inner.pending() > 0 or incoming.pending > 0 or outer()
     pending = getattr(sock, "pending", None)
     if pending is None:

@@ -129,9 +129,9 @@ class Sent:
         options, wire = self._options, self._wire
         incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
         timeout = options.read_timeout
-        if wire.patient:  # a store may work for minutes before it says a word: at most two attempts fit in
+        if wire.slow_answer:  # a store may work for minutes before it answers: two attempts fit in
             timeout = max(timeout, options.request_deadline / 2)
-        incoming.expect(Pace(options, timeout, deadline, wire.patient))
+        incoming.expect(Pace(options, timeout, deadline, wire.slow_answer))
         try:
             body = HTTPBody(incoming, wire.method, partial(_release, self._pool, self._conn, wire))
         except BaseException as error:
@@ -159,7 +159,7 @@ class Sent:
         return self._conn.incoming.has_ended()  # type: ignore[attr-defined, no-any-return]
 
     def close(self) -> None:
-        """Nobody wants the answer: the connection cannot be used again."""
+        """Close the connection without the answer: it cannot be used again."""
         self._conn.close()
 
 
@@ -256,7 +256,7 @@ class Transport:
 
     def _connected(self, pool: Any, wire: WireRequest, deadline: Deadline) -> HTTPConnection:
         conn = pool._get_conn()
-        if wire.fresh:
+        if wire.fresh_connection:
             pool.close_if_older(conn, FRESH_SECONDS)
         if conn.sock is not None:
             return conn  # type: ignore[no-any-return]
@@ -270,7 +270,7 @@ class Transport:
         if failure is not None:
             hopeless = isinstance(failure, ssl.SSLCertVerificationError)
             raise ConnectError(
-                f"no connection to {pool.route}: {_told(failure)}", given_up=hopeless
+                f"no connection to {pool.route}: {_error_text(failure)}", given_up=hopeless
             ) from failure
         conn.sock = channel.sock
         conn.channel = channel
@@ -301,7 +301,7 @@ class Transport:
         if not text.count("\n") == text.count("\r") == len(lines) + 1:
             raise ValueError("a header value must not hold a line break")
         data = wire_bytes(text)
-        pace = Pace(self._options, self._options.send_timeout, deadline, wire.patient)
+        pace = Pace(self._options, self._options.send_timeout, deadline, wire.slow_answer)
         return Sender(conn.channel, conn.incoming, pace).send(data, wire)  # type: ignore[attr-defined]
 
 
@@ -312,7 +312,7 @@ def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, st
         conn.close()
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

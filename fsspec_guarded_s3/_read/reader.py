@@ -16,7 +16,7 @@ from fsspec.caching import MMapCache
 from fsspec.spec import AbstractBufferedFile
 
 from .._s3.client import S3Client
-from .._values.attribute_values import said
+from .._values.attribute_values import decoded
 from .._values.attributes import Attributes
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
@@ -112,7 +112,7 @@ class PinnedReader(_BufferedFile):
 
     def metadata(self) -> dict[str, str]:
         """The user metadata of the version that was opened, as `fs.metadata` has it; no request."""
-        return {name.replace("_", "-"): said(value) for name, value in self._pin.metadata.items()}
+        return {name.replace("_", "-"): decoded(value) for name, value in self._pin.metadata.items()}
 
     def getxattr(self, attr_name: str) -> str | None:
         """The value of one name of the user metadata, None where there is none. No request."""

@@ -35,7 +35,7 @@ def refuse_stream(path: str) -> None:
         )
 
 
-def write_whole(file: Any, data: Buffer) -> None:
+def write_all(file: Any, data: Buffer) -> None:
     """Write all of `data` to an open binary file, which may be a raw one and take a part at a time.
 
     BlockingIOError where a raw file is in non-blocking mode and takes nothing.

@@ -37,7 +37,7 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
     return int(match[1]), int(match[2]) + 1, size
 
 
-def told_etag(headers: Mapping[str, str], operation: str) -> str:
+def etag_of_answer(headers: Mapping[str, str], operation: str) -> str:
     """The ETag of the answer to a write. An answer without one is not S3's: ProtocolError."""
     etag = headers.get("etag", "")
     if not etag:
@@ -66,12 +66,12 @@ def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
         metadata=metadata,
         headers=headers,
         tag_count=int(tags) if tags.isdecimal() else 0,
-        checksum=whole_checksum(headers),
+        checksum=object_checksum(headers),
         write_token=token,
     )
 
 
-def whole_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
+def object_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """The checksum of the whole object; a COMPOSITE one ("...-3") is one of checksums, not of bytes."""
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None

@@ -15,7 +15,7 @@ from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundE
 from . import xml
 from .checks import Checks
 from .exchange import Exchange
-from .headers import copy_source, told_etag, written
+from .headers import copy_source, etag_of_answer, written
 from .pages import Markers
 
 
@@ -56,7 +56,7 @@ class Multipart:
         crc, checked = self._checks.of_body("UploadPart", path.bucket, data)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
-        etag = self._exchange.ask(request, lambda answer: told_etag(answer.headers, "UploadPart"))
+        etag = self._exchange.ask(request, lambda answer: etag_of_answer(answer.headers, "UploadPart"))
         if crc is not None and not crc.headers().keys() <= request.headers.keys():
             crc = None  # the store took none, and must not be told of one on Complete
         return Part(number, etag, body_size(data), crc)
@@ -71,7 +71,7 @@ class Multipart:
         headers = copy_source(source, etag)
         headers["x-amz-copy-source-range"] = part.header()
         query = (("partNumber", str(number)), ("uploadId", upload_id))
-        request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, patient=True)
+        request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, slow_answer=True)
         # rclone answers 200, says nothing and stores an empty part: ProtocolError
         copied, crc = self._exchange.ask(request, lambda answer: xml.parse_copied_part(answer.body))
         if (
@@ -102,7 +102,7 @@ class Multipart:
             headers,
             xml.complete_body(ordered),
             idempotent=False,
-            patient=True,
+            slow_answer=True,
             precondition_error=condition.failure,
         )
 

@@ -34,10 +34,10 @@ def check_pin(body: HTTPBody, etag: str, path: S3Path) -> None:
     found = body.headers.get("etag", "")
     check_etag(found)
     if not same_etag(found, etag):
-        raise replaced(path, etag, found, body.status)
+        raise replaced_error(path, etag, found, body.status)
 
 
-def replaced(path: S3Path, etag: str, found: str, status: int) -> ObjectChangedError:
+def replaced_error(path: S3Path, etag: str, found: str, status: int) -> ObjectChangedError:
     """The exception for an object that had the ETag `etag` and has `found` now."""
     return ObjectChangedError(
         f"the object was replaced while it was read: it had ETag {etag} and has {found} now",
@@ -77,7 +77,7 @@ def check_range(body: HTTPBody, start: int, stop: int, pin: ObjectInfo) -> None:
         raise ProtocolError(f"the store did not answer the range {start} to {stop}, but the whole object")
 
 
-def told_size(headers: Mapping[str, str]) -> int | None:
+def size_of_answer(headers: Mapping[str, str]) -> int | None:
     """The size of an object in bytes, as the answer to HeadObject tells it; None where it does not.
 
     A proxy that might compress a body leaves the length out, also where there is none.

@@ -24,8 +24,16 @@ from ..errors import (
 from .checks import Checks
 from .early import Early
 from .exchange import Exchange
-from .headers import content_range, object_info, whole_checksum
-from .pinned import check_etag, check_head, check_pin, check_range, check_version, replaced, told_size
+from .headers import content_range, object_checksum, object_info
+from .pinned import (
+    check_etag,
+    check_head,
+    check_pin,
+    check_range,
+    check_version,
+    replaced_error,
+    size_of_answer,
+)
 from .scheduler import Scheduler
 from .store import Store
 
@@ -62,7 +70,7 @@ class Reads:
         def parse(answer: Response) -> tuple[Mapping[str, str], int | None]:
             check_head(answer.headers)
             check_version(path, answer.headers)
-            return answer.headers, told_size(answer.headers)
+            return answer.headers, size_of_answer(answer.headers)
 
         try:
             headers, size = self._exchange.ask(self._head_request(path), parse, early)
@@ -113,7 +121,7 @@ class Reads:
 
     def stored_checksum(self, body: Body) -> tuple[str, str] | None:
         """The checksum of the whole object that `get_object` was told, where it is to be checked."""
-        return whole_checksum(body.headers) if self._checks.verifies else None
+        return object_checksum(body.headers) if self._checks.verifies else None
 
     def _checksum_mode(self) -> Mapping[str, str]:
         return _CHECKSUM_MODE if self._checks.verifies else {}
@@ -134,7 +142,7 @@ class Reads:
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
                 if body.length is None:  # it comes in chunks, or ends with the connection
-                    body.promise(self._size_of(path, body.headers["etag"], deadline))
+                    body.set_length(self._size_of(path, body.headers["etag"], deadline))
                 return receive(body, deadline)
 
         try:
@@ -146,7 +154,7 @@ class Reads:
     def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
         """What HeadObject tells, by one attempt, of the version that is on its way."""
         with self._exchange.attempt(self._head_request(path), deadline) as head:
-            info, size = self._info(head.headers, 0), told_size(head.headers)
+            info, size = self._info(head.headers, 0), size_of_answer(head.headers)
         if size is None:
             info = self._by_first_byte(path, head.headers)
             size = info.size
@@ -219,7 +227,7 @@ class Reads:
             with self._exchange.attempt(request, deadline, early) as body:
                 check_pin(body, pin.etag, path)
                 check_range(body, start, stop, pin)
-                body.promise(stop - start)
+                body.set_length(stop - start)
                 _drain_to_end(body, cursor, drain)
         except RangeNotSatisfiableError:  # the version that is pinned has this range
             self._check_unchanged(path, pin)
@@ -264,7 +272,7 @@ class Reads:
         except GuardedS3Error:
             return
         if not same_etag(now.etag, pin.etag):
-            raise replaced(path, pin.etag, now.etag, 416)
+            raise replaced_error(path, pin.etag, now.etag, 416)
 
 
 def _whole_size(body: HTTPBody) -> int:

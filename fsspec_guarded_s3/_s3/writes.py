@@ -11,7 +11,7 @@ from .._values.paths import S3Path, is_directory_bucket
 from . import xml
 from .checks import Checks
 from .exchange import Exchange
-from .headers import copy_source, told_etag, written
+from .headers import copy_source, etag_of_answer, written
 from .optional_headers import md5_header
 
 _NO_CONDITION = Condition()
@@ -44,7 +44,7 @@ class Writes:
             precondition_error=condition.failure,
         )
         return self._exchange.ask(
-            request, lambda answer: written(answer.headers, told_etag(answer.headers, "PutObject"))
+            request, lambda answer: written(answer.headers, etag_of_answer(answer.headers, "PutObject"))
         )
 
     def copy_object(
@@ -76,7 +76,7 @@ class Writes:
             headers=headers,
             idempotent=not condition,
             retry_on_conflict=True,
-            patient=True,
+            slow_answer=True,
             precondition_error=condition.failure,
         )
 

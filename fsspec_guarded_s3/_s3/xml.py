@@ -398,7 +398,7 @@ def delete_body(etags: Mapping[str, str | None]) -> bytes:
 
 
 def delete_versions_body(versions: Iterable[tuple[str, str]]) -> bytes:
-    """The same for (key, version id)."""
+    """The request body of DeleteObjects for (key, version id) pairs, which then reports only what failed."""
     rows = "".join(
         f"<Object><Key>{escape(key)}</Key><VersionId>{escape(version_id)}</VersionId></Object>"
         for key, version_id in versions

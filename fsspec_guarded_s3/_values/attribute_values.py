@@ -32,7 +32,7 @@ _ENCODED = re.compile(r"(=\?[^? ]+\?[bBqQ]\?[^? ]*\?=\s*)+")  # RFC 2047, 2
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
-def said(value: str) -> str:
+def decoded(value: str) -> str:
     """The text of a header that another tool may have written: in UTF-8, or as S3 tells it, by RFC 2047.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
@@ -49,9 +49,9 @@ def said(value: str) -> str:
     return value
 
 
-def metadata_said(metadata: Mapping[str, str]) -> dict[str, str]:
+def decoded_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """User metadata as text."""
-    return {name: said(value) for name, value in metadata.items()}
+    return {name: decoded(value) for name, value in metadata.items()}
 
 
 def refuse(name: str, value: Any) -> str:

@@ -43,6 +43,7 @@ PAID = KEYED | {
 OWNED = PAID | {
     "DeleteBucket",
     "DeleteObjectTagging",
+    "GetBucketAcl",
     "GetBucketLocation",
     "GetBucketVersioning",
     "HeadBucket",
@@ -209,7 +210,7 @@ class Attributes:
 
     @classmethod
     def parse_reading(cls, given: Mapping[str, Any], taker: Taker) -> Attributes:
-        """The same for a read. TypeError also for what only a write takes."""
+        """Check `given` for a read; errors as of `parse`, and TypeError for what only a write takes."""
         found = cls.parse(given, taker)
         writing = found.names - found.of_kinds("access").names
         if writing:
@@ -237,7 +238,7 @@ class Attributes:
     # --- combining ---
 
     def overlaid(self, more: Attributes) -> Attributes:
-        """These, and `more` over them."""
+        """These parameters, and `more` in place of those that they replace."""
         if not more or not self:
             return more or self
         dropped = set(more.names)
@@ -248,7 +249,7 @@ class Attributes:
         return Attributes((*kept, *more.items), (self.names - dropped) | more.names)
 
     def of_kinds(self, *kinds: str) -> Attributes:
-        """Those of some kinds: content, place, access, checksum or copy."""
+        """The parameters of some kinds: content, place, access, checksum or copy."""
         names = frozenset(name for name in self.names if PARAMETERS[name].kind in kinds)
         return Attributes(tuple(item for item in self.items if item.parameter in names), names)
 
@@ -263,7 +264,7 @@ class Attributes:
         return Attributes(tuple(items), frozenset(item.parameter for item in items))
 
     def with_source(self) -> Attributes:
-        """The same, where a copy's source is encrypted with the same customer's key."""
+        """These parameters, for a copy whose source is encrypted with the same customer's key."""
         items = [
             Item("CopySource" + item.parameter, item.header.replace(_CUSTOMER, _SOURCE), item.value)
             for item in self.items
@@ -278,7 +279,7 @@ class Attributes:
 
     # --- as headers ---
 
-    def over(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def applied_to(self, headers: Mapping[str, str]) -> dict[str, str]:
         """`headers` of a write, with these over them."""
         prefixes = [META] if "Metadata" in self.names else []
         prefixes += [_SSE] if self.names & _ENCRYPTION else []
@@ -361,18 +362,18 @@ _DESCRIBING = (
 
 
 def described(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those of `headers` that a copy takes from its source unless told to replace them."""
+    """The part of `headers` that a copy takes from its source unless MetadataDirective is REPLACE."""
     return {name: value for name, value in headers.items() if name.startswith(_DESCRIBING)}
 
 
 def undescribed(headers: Mapping[str, str]) -> dict[str, str]:
-    """The others."""
+    """The part of `headers` that a copy does not take from its source with MetadataDirective COPY."""
     return {name: value for name, value in headers.items() if not name.startswith(_DESCRIBING)}
 
 
 # --- what S3 tells about an object -----------------------------------------------------------------
 
-_TOLD = {
+_ANSWER_HEADERS = {
     parameter.header: name
     for name, parameter in PARAMETERS.items()
     if parameter.kind in ("content", "place")
@@ -391,13 +392,13 @@ _TOLD = {
 }
 
 
-def told(headers: Mapping[str, str]) -> dict[str, Any]:
-    """What the answer to HeadObject or GetObject said beside size and ETag, in S3's names, as text.
+def fields_of_answer(headers: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of an answer to HeadObject or GetObject beside size and ETag, in S3's names, as text.
 
     BucketKeyEnabled is a bool, TagCount and PartsCount are numbers.
     """
     found: dict[str, Any] = {
-        name: values.said(headers[header]) for header, name in _TOLD.items() if header in headers
+        name: values.decoded(headers[header]) for header, name in _ANSWER_HEADERS.items() if header in headers
     }
     if "BucketKeyEnabled" in found:
         found["BucketKeyEnabled"] = found["BucketKeyEnabled"] == "true"

@@ -54,11 +54,11 @@ class WatchedSlice(FileSlice):
     crc: tuple[Callable[[Buffer, int], int], int] | None = None
 
     def expecting(self, update: Callable[[Buffer, int], int], crc: int) -> WatchedSlice:
-        """The same, once its CRC is known."""
+        """This slice, with the CRC that its bytes must have."""
         return replace(self, crc=(update, crc))
 
     def chunks(self) -> Iterator[memoryview]:
-        """As of any slice. Raises FileChangedError before the last piece when the file was changed."""
+        """The bytes in pieces. Raises FileChangedError before the last piece when the file was changed."""
         found, left = 0, self.stop - self.start
         for piece in FileSlice.chunks(self):
             left -= piece.nbytes

@@ -49,7 +49,7 @@ class Crc(NamedTuple):
     value: int
 
     def text(self) -> str:
-        """As S3 writes it."""
+        """The value in base64, as S3's headers have it."""
         return encoded(self.value, algorithms()[self.algorithm].bits)
 
     def headers(self) -> dict[str, str]:

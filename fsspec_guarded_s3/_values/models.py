@@ -99,7 +99,7 @@ class Request:
     body: RequestBody = b""
     idempotent: bool = True  # a repetition cannot change the outcome
     retry_on_conflict: bool = False  # a 409 proves nothing and may be tried again
-    patient: bool = False  # S3 may say nothing, or send white space, for minutes: half of the deadline
+    slow_answer: bool = False  # S3 may say nothing, or send white space, for minutes: half of the deadline
     precondition_error: type[PreconditionFailedError] = ObjectChangedError
     # Headers that the signature leaves out, so that requests can share it: only such whose effect shows in
     # the answer, where it is checked.
@@ -117,8 +117,8 @@ class WireRequest:
     target: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: RequestBody = field(repr=False)
-    fresh: bool = False
-    patient: bool = False
+    fresh_connection: bool = False
+    slow_answer: bool = False
 
 
 class Response(NamedTuple):

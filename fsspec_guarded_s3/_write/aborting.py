@@ -27,7 +27,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 PATIENCE = 0.5  # seconds
 SECONDS = 60.0  # that the abort of one upload may take, with its repetitions
 AT_EXIT = 3.0  # seconds
-_LOOK = 0.02  # seconds
+_POLL_SECONDS = 0.02  # seconds
 
 
 def abort_upload(client: S3Client, path: S3Path, upload_id: str) -> bool:
@@ -58,14 +58,14 @@ class Removal:
         self._remove = remove
         self._work = Work(limit=SECONDS)
         self._claim = threading.Lock()  # never waited for
-        self._said = False
+        self._has_warned = False
         self.ended = False
 
     def __repr__(self) -> str:
         return f"<Removal {self.name} {'ended' if self.ended else 'under way'}>"
 
     def run(self) -> None:
-        """Make it, unless another thread does."""
+        """Abort the upload in this thread, unless another does."""
         if not self._claim.acquire(blocking=False):
             return
         try:
@@ -80,15 +80,15 @@ class Removal:
             _under_way.discard(self)
 
     def give_up(self) -> None:
-        """Say that it is left behind, unless it has ended."""
+        """Warn that the upload is left behind, unless it was aborted."""
         self._work.end()
         if not self.ended:
             self._warn("the program ends before the store has answered")
 
     def _warn(self, why: str) -> None:
-        if self._said:  # by this thread, or by the one whose time was over
+        if self._has_warned:  # by this thread, or by the one whose time was over
             return
-        self._said = True
+        self._has_warned = True
         logger.warning("could not abort %s, which abort_uploads removes: %s", self.name, why)
 
 
@@ -109,16 +109,16 @@ def _start(call: Callable[[], None]) -> None:
         _thread.start_new_thread(call, ())  # threading.Thread takes locks, and waits
 
 
-def wait_a_moment(removal: Removal) -> None:
+def wait_briefly(removal: Removal) -> None:
     """Return when `removal` has ended, or when its caller has waited for long enough."""
     _wait([removal], PATIENCE)
 
 
-def finish(more: Iterable[Callable[[], object]] = ()) -> None:
-    """The program ends: wait for all removals, those that `more` begins too, and say what is left."""
+def finish(begin_others: Iterable[Callable[[], object]] = ()) -> None:
+    """The program ends: wait for all removals, those that `begin_others` begins too, and say what is left."""
     end_background()
     until = time.monotonic() + AT_EXIT
-    for begin in more:
+    for begin in begin_others:
         begin()
     left = list(_under_way)
     tasks = [Task(removal.run) for removal in left]  # by idle threads: there may be no new ones
@@ -135,4 +135,4 @@ def finish(more: Iterable[Callable[[], object]] = ()) -> None:
 def _wait(removals: Iterable[Removal], seconds: float) -> None:
     until = time.monotonic() + seconds
     while not all([removal.ended for removal in removals]) and time.monotonic() < until:
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)

@@ -30,7 +30,7 @@ def adopt_compressors() -> None:
 
 
 class _Compressor:
-    """One of fsspec's compressors."""
+    """One of fsspec's compressors, which gives a `CompressedWriter` for a `GuardedWriter`."""
 
     def __init__(self, compress: Callable[..., Any]) -> None:
         self._compress = compress
@@ -97,55 +97,55 @@ class CompressedWriter(BinaryFile):
         return True
 
     def write(self, data: Buffer, /) -> int:
-        """Compress and pass on."""
+        """Compress `data` and write it. Raises as `GuardedWriter.write` does."""
         self._compressor.write(data)
         return memoryview(data).nbytes
 
     def flush(self) -> None:
-        """Nothing to do: see `GuardedWriter.flush`."""
+        """Nothing to do: S3 shows an object whole or not at all."""
 
     def commit(self) -> None:
         """End the compressed stream and publish."""
-        self._compress_the_rest()
+        self._finish_compression()
         self._file.commit()
 
     def discard(self) -> None:
         """Publish nothing."""
-        self._without_the_rest(self._file.discard)
+        self._end_without_trailer(self._file.discard)
 
     @judged
     def close(self, failure: BaseException | None) -> None:
-        """As `GuardedWriter.close`."""
+        """Publish what was written, unless an exception is on its way; twice is harmless."""
         if self.closed:
             return
         if self._file._dropped:
-            self._without_the_rest(self._file.drop)
+            self._end_without_trailer(self._file.drop)
         elif failure is not None:
             self.refuse(failure)
         else:
-            self._compress_the_rest()
+            self._finish_compression()
             self._file.end()
 
     def refuse(self, error: BaseException) -> None:
-        """As `GuardedWriter.refuse`."""
-        self._without_the_rest(lambda: self._file.refuse(error))
+        """Publish nothing because of `error`, which its caller may never see, and log a warning."""
+        self._end_without_trailer(lambda: self._file.refuse(error))
 
     def is_spoilt_by(self, error: BaseException) -> bool:
-        """As `GuardedWriter.is_spoilt_by`."""
+        """Whether nothing is to be published where `error` leaves the `with` block."""
         return self._file.is_spoilt_by(error)
 
     def leave(self, error: BaseException) -> None:
-        """As `GuardedWriter.leave`."""
-        self._without_the_rest(lambda: self._file.leave(error))
+        """Publish nothing since `error` leaves the `with` block; warn of one that callers swallow."""
+        self._end_without_trailer(lambda: self._file.leave(error))
 
-    def _compress_the_rest(self) -> None:
+    def _finish_compression(self) -> None:
         try:
             self._compressor.close()
         except BaseException:
             self._file.discard()
             raise
 
-    def _without_the_rest(self, end: Callable[[], None]) -> None:
+    def _end_without_trailer(self, end: Callable[[], None]) -> None:
         self._file._dropped = True  # swallows the trailer that the compressor still writes
         end()
         self._compressor.close()
@@ -156,7 +156,7 @@ class CompressedWriter(BinaryFile):
         if error is not None and self.is_spoilt_by(error):
             self.leave(error)
         elif not self.closed:
-            self._compress_the_rest()
+            self._finish_compression()
             self._file.end()
 
     def _dealloc_warn(self, source: object) -> None:
@@ -164,4 +164,4 @@ class CompressedWriter(BinaryFile):
 
     def __del__(self) -> None:
         if not self.closed:
-            self._without_the_rest(self._file.drop)
+            self._end_without_trailer(self._file.drop)

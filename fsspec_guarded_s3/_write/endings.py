@@ -115,7 +115,7 @@ class judged:
 
 
 def _frames_it_came_to(error: BaseException) -> Iterator[FrameType]:
-    """Those of the frames that run in this thread now."""
+    """The frames that `error` came to and that run in this thread now."""
     passed = set()
     trace = error.__traceback__
     while trace is not None:

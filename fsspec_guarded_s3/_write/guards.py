@@ -26,7 +26,7 @@ from ..errors import (
 from .trials import Trial
 
 logger = logging.getLogger("fsspec_guarded_s3")
-_AGAIN = 3  # trials of a bucket that changes meanwhile
+_MAX_TRIALS = 3  # trials of a bucket that changes meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +151,16 @@ def _find_out(client: S3Client, path: S3Path, name: str, facts: StoreFacts) -> b
             found = facts.guards.get(name)
             if found is not None:
                 return found
-            who, future = facts.running.setdefault(name, (client.options, Future()))
-            mine = not future.running() and future.set_running_or_notify_cancel()
-        if mine:
+            whose, future = facts.running.setdefault(name, (client.options, Future()))
+            is_first = not future.running() and future.set_running_or_notify_cancel()
+        if is_first:
             return _try_for_all(client, path, name, facts, future)
         while not wait([future], TURN).done:
             check()
         error = future.exception()
         if error is None:
             return future.result()
-        if isinstance(error, GuardedS3Error) and who == client.options:  # else it may be theirs alone
+        if isinstance(error, GuardedS3Error) and whose == client.options:  # else it may be theirs alone
             raise copy.copy(error)
 
 
@@ -187,7 +187,7 @@ def _end(name: str, facts: StoreFacts, future: Future[bool]) -> None:
 def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
     """The answer of a trial, kept while the bucket is what it was."""
     facts = client.store.facts(path.bucket)
-    for _ in range(_AGAIN):
+    for _ in range(_MAX_TRIALS):
         found = trial.run(name)
         with facts.lock:
             if trial.age not in (facts.age, -1):

@@ -61,12 +61,12 @@ class SourceFile:
         """The bytes [start, stop), read when they are sent."""
         return FileSlice(self._descriptor, start, stop)
 
-    def whole(self) -> WatchedSlice:
+    def watched_body(self) -> WatchedSlice:
         """All of it, for one request; its last piece is not given once `grew` raises."""
         return WatchedSlice(self._descriptor, 0, self.size, self.grew)
 
     @property
-    def tells_its_size(self) -> bool:
+    def has_reliable_size(self) -> bool:
         """Whether it ends where it says so: files of /proc, /sys and of some FUSE mounts do not."""
         if len(os.pread(self._descriptor, 2, max(0, self.size - 1))) == min(self.size, 1):
             return True

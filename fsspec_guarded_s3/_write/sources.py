@@ -37,11 +37,11 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
     fine (a log): what it had at the beginning is published. One whose size is not what can be read (/proc,
     some FUSE mounts) is read once, up to its end.
     """
-    if not file.tells_its_size:
+    if not file.has_reliable_size:
         return _upload_contents(client, upload, file, progress)
     with file.watched():
         if file.size < client.options.multipart_threshold:
-            written = upload.put_object(file.whole())
+            written = upload.put_object(file.watched_body())
             progress(file.size)
             return written
         return _upload_slices(
@@ -63,7 +63,7 @@ def _upload_contents(client: S3Client, upload: Upload, file: SourceFile, progres
 
 def copy_file(file: SourceFile, write: Callable[[Buffer], int], progress: Progress) -> None:
     """Hand an open local file to `write`, in small pieces and once; errors as in `upload_file`."""
-    if not file.tells_its_size:
+    if not file.has_reliable_size:
         for data in file.contents():
             progress(write(data))
         return

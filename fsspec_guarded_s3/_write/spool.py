@@ -34,8 +34,8 @@ class _TemporaryFile:
             try:
                 count = os.write(self.descriptor, view)
             except OSError as error:
-                said = f"{error.strerror}: the parts of a large stream are kept there until they are sent"
-                raise OSError(error.errno, said, tempfile.gettempdir()) from error
+                message = f"{error.strerror}: the parts of a large stream are kept there until they are sent"
+                raise OSError(error.errno, message, tempfile.gettempdir()) from error
             self.size += count
             view = view[count:]
 

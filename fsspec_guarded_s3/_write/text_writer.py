@@ -46,12 +46,12 @@ class TextWriter(io.TextIOWrapper):
         self._below.discard()
 
     def is_spoilt_by(self, error: BaseException) -> bool:
-        """As `GuardedWriter.is_spoilt_by`."""
+        """Whether nothing is to be published where `error` leaves the `with` block."""
         return self._below.is_spoilt_by(error)
 
     @judged
     def close(self, failure: BaseException | None) -> None:
-        """As `GuardedWriter.close`."""
+        """Publish what was written, unless an exception is on its way; twice is harmless."""
         if failure is not None and not self.closed and not getattr(self, "_finalizing", False):
             self._below.refuse(failure)
         super().close()

@@ -52,7 +52,7 @@ from ..errors import (
     GuardedS3Error,
     PreconditionFailedError,
 )
-from .aborting import Removal, abort_upload, finish, in_background, wait_a_moment
+from .aborting import Removal, abort_upload, finish, in_background, wait_briefly
 from .dropped_tags import put_dropped_tags
 from .guards import require_guard
 from .outcome import (
@@ -298,7 +298,7 @@ class Upload:
         """
         removal = self.abandon()
         if removal is not None:
-            wait_a_moment(removal)
+            wait_briefly(removal)
 
     def abandon(self) -> Removal | None:
         """What `abort` does, without waiting at all: for destructors."""

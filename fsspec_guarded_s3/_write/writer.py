@@ -119,9 +119,9 @@ class GuardedWriter(BinaryFile):
         """
         if self._dropped:
             return memoryview(data).nbytes
-        self._refuse_child()
+        self._check_process()
         with self._lock:
-            self._refuse_reentry()
+            self._check_reentry()
             if self._closed:
                 raise ValueError(f"write to {self.path}: the file is closed")
             if self._failure is not None:
@@ -148,14 +148,14 @@ class GuardedWriter(BinaryFile):
     def _is_inherited(self) -> bool:
         return self._pid != os.getpid()
 
-    def _refuse_child(self) -> None:
+    def _check_process(self) -> None:
         if self._is_inherited:
             raise RuntimeError(
                 f"{self.path} belongs to process {self._pid}, which opened it: a child of that can neither "
                 "write nor publish it"
             )
 
-    def _refuse_reentry(self) -> None:
+    def _check_reentry(self) -> None:
         if self._is_writing:
             raise RuntimeError(f"{self.path} is in the middle of a write, which a signal handler interrupts")
 
@@ -173,15 +173,15 @@ class GuardedWriter(BinaryFile):
         """
         if self._upload.state is State.COMPLETED:
             return
-        self._refuse_child()
+        self._check_process()
         with self._lock:
-            self._refuse_reentry()
+            self._check_reentry()
             self._publish()
 
     def _publish(self) -> None:
         if self._upload.state is State.COMPLETED:  # by another thread meanwhile
             return
-        self._finished()
+        self._mark_closed()
         if self._failure is not None:
             raise self._failure
         if self._upload.state in (State.ABORTED, State.UNKNOWN):
@@ -198,7 +198,7 @@ class GuardedWriter(BinaryFile):
 
     def discard(self) -> None:
         """Publish nothing and remove what was uploaded. Does nothing when the file is published."""
-        self._finished()
+        self._mark_closed()
         self._upload.abort()
 
     @judged
@@ -219,18 +219,18 @@ class GuardedWriter(BinaryFile):
     def end(self) -> None:
         """Close cleanly: publish, or with `autocommit=False` be ready to. Raises as `commit` does."""
         if self._failure is not None:
-            self._finished()
+            self._mark_closed()
             raise self._failure
         if self.autocommit:
             self.commit()
             return
-        self._refuse_child()
+        self._check_process()
         with self._lock:
-            self._refuse_reentry()
+            self._check_reentry()
             self._closed = True
 
     def refuse(self, error: BaseException) -> None:
-        """Publish nothing because of `error`, which its caller may never see, and say so."""
+        """Publish nothing because of `error`, which its caller may never see, and log a warning."""
         self.discard()
         if not self._is_inherited:
             kind = type(error).__name__
@@ -242,14 +242,14 @@ class GuardedWriter(BinaryFile):
             )
 
     def drop(self) -> None:
-        """Publish nothing because nobody closed the file, and say so unless an error has said it before."""
+        """Publish nothing because nobody closed the file, and warn unless an error was raised before."""
         self._dropped = True  # compressors and archives may be finalized later, and write their end then
-        self._finished()
+        self._mark_closed()
         self._upload.abandon()
         if self._failure is None and not self._is_inherited:
-            self._say_dropped("was dropped without close()")
+            self._warn_dropped("was dropped without close()")
 
-    def _say_dropped(self, what: str) -> None:
+    def _warn_dropped(self, what: str) -> None:
         message = (
             f"{self.path} {what}: nothing was published, {self._position:,} bytes are lost; write it in a "
             "with block (with fs.open(...) as file:), or call close() at the end"
@@ -257,7 +257,7 @@ class GuardedWriter(BinaryFile):
         logger.warning(message)
         warnings.warn(message, ResourceWarning, stacklevel=3, source=self)
 
-    def _finished(self) -> None:
+    def _mark_closed(self) -> None:
         self._closed = True
         self.known_exceptions = []
 
@@ -274,7 +274,7 @@ class GuardedWriter(BinaryFile):
         return self._is_inherited or not is_success(error, self.known_exceptions)
 
     def leave(self, error: BaseException) -> None:
-        """Publish nothing since `error` leaves the `with` block; say so of those that callers swallow."""
+        """Publish nothing since `error` leaves the `with` block; warn of one that callers swallow."""
         if isinstance(error, UNSEEN) and not self._closed:
             self.refuse(error)
         else:
@@ -293,23 +293,23 @@ class GuardedWriter(BinaryFile):
             self.drop()
         elif getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
             self._upload.abandon()
-            self._say_dropped("was closed with autocommit=False and never committed")
+            self._warn_dropped("was closed with autocommit=False and never committed")
 
-    def ends_with_the_program(self) -> None:
-        """Say that nothing was published. The uploads of a program that ends are aborted elsewhere."""
+    def warn_at_exit(self) -> None:
+        """Warn that nothing was published. `_write.aborting` aborts the uploads of a program that ends."""
         if self._pid == os.getpid() and self._is_undecided:
-            self._finished()
+            self._mark_closed()
             self._dropped = True
             self._failure = RuntimeError(f"{self.path} was open when the program ended")
-            self._say_dropped("was open when the program ended")
+            self._warn_dropped("was open when the program ended")
 
 
 @atexit.register
-def _end_with_the_program() -> None:
+def _warn_at_exit() -> None:
     failed: list[Exception] = []
     for writer in _open:
         try:
-            writer.ends_with_the_program()
+            writer.warn_at_exit()
         except Exception as error:  # a warning is one under `python -W error`, and the others are to be told
             failed.append(error)
     if failed:

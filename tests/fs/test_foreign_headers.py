@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._values.attribute_values import said
+from fsspec_guarded_s3._values.attribute_values import decoded
 from fsspec_guarded_s3._values.bodies import wire_bytes
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -131,4 +131,4 @@ def test_what_no_header_can_carry_is_refused_and_not_shown() -> None:
     with pytest.raises(ValueError, match="HTTP cannot carry") as caught:
         wire_bytes("authorization: secret \N{EURO SIGN}")
     assert "secret" not in repr(caught.value) and caught.value.__cause__ is None
-    assert said("=?UTF-8?B?") == "=?UTF-8?B?"
+    assert decoded("=?UTF-8?B?") == "=?UTF-8?B?"

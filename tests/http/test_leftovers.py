@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, ObjectNotFoundError
-from fsspec_guarded_s3._http.timed_socket import Channel, Pace, _held_by
+from fsspec_guarded_s3._http.timed_socket import Channel, Pace, _buffered_check
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
 from tests.opening import filesystem
@@ -76,19 +76,19 @@ class Silent:
 
 def test_every_layer_of_tls_is_asked() -> None:
     """TLS to the store within TLS to a proxy: urllib3 keeps what was received in memory."""
-    assert not _held_by(SimpleNamespace())()
-    assert not _held_by(Silent())()
-    assert _held_by(Silent(1))()
+    assert not _buffered_check(SimpleNamespace())()
+    assert not _buffered_check(Silent())()
+    assert _buffered_check(Silent(1))()
 
     def nested(inner: int = 0, received: bytes = b"", outer: int = 0) -> SimpleNamespace:
         incoming = ssl.MemoryBIO()
         incoming.write(received)
         return SimpleNamespace(incoming=incoming, sslobj=Silent(inner), socket=Silent(outer))
 
-    assert not _held_by(nested())()
-    assert _held_by(nested(inner=1))()
-    assert _held_by(nested(received=b"x"))()
-    assert _held_by(nested(outer=1))()
+    assert not _buffered_check(nested())()
+    assert _buffered_check(nested(inner=1))()
+    assert _buffered_check(nested(received=b"x"))()
+    assert _buffered_check(nested(outer=1))()
 
 
 def test_a_socket_of_tls_that_holds_bytes_is_not_quiet() -> None:
@@ -101,5 +101,5 @@ def test_a_socket_of_tls_that_holds_bytes_is_not_quiet() -> None:
             secure.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             channel = Channel(secure)
             assert channel.receive(memoryview(bytearray(1)), Pace(Options(), 10, Deadline(10), False)) == 1
-            assert channel.holds()
+            assert channel.has_buffered()
             assert not channel.is_quiet()

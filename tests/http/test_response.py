@@ -39,7 +39,7 @@ class Pieces:
     fill = receive
 
     @staticmethod
-    def holds() -> bool:
+    def has_buffered() -> bool:
         return False
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3._values import attribute_values as values
-from fsspec_guarded_s3._values.attributes import INSTEAD, NONE, PARAMETERS, Attributes, told
+from fsspec_guarded_s3._values.attributes import INSTEAD, NONE, PARAMETERS, Attributes, fields_of_answer
 from fsspec_guarded_s3.options import Options
 from tests.options_table import DOCUMENT
 
@@ -29,7 +29,7 @@ def attributes(**given: Any) -> Attributes:
 
 
 def headers(**given: Any) -> dict[str, str]:
-    return attributes(**given).over({})
+    return attributes(**given).applied_to({})
 
 
 # --- the tables ---
@@ -240,16 +240,16 @@ def test_metadata_of_two_kilobytes_is_taken() -> None:
 
 def test_encryption_metadata_and_acl_are_replaced_as_a_whole() -> None:
     before = headers(ServerSideEncryption="aws:kms", SSEKMSKeyId="id", Metadata={"a": "1"}, ContentType="t/t")
-    assert attributes(ServerSideEncryption="AES256").over(before) == {
+    assert attributes(ServerSideEncryption="AES256").applied_to(before) == {
         "x-amz-server-side-encryption": "AES256",
         "x-amz-meta-a": "1",
         "content-type": "t/t",
     }
-    assert "x-amz-meta-a" not in attributes(Metadata={}).over(before)
+    assert "x-amz-meta-a" not in attributes(Metadata={}).applied_to(before)
     kms = attributes(ServerSideEncryption="aws:kms", SSEKMSKeyId="id")
     assert kms.overlaid(attributes(SSECustomerKey=KEY)) == attributes(SSECustomerKey=KEY)
     grant = attributes(GrantRead="id=1", CacheControl="x")
-    assert grant.overlaid(attributes(ACL="private")).over({}) == {
+    assert grant.overlaid(attributes(ACL="private")).applied_to({}) == {
         "x-amz-acl": "private",
         "cache-control": "x",
     }
@@ -297,7 +297,7 @@ def test_directives_are_of_one_copy_and_not_of_a_filesystem() -> None:
 
 
 def test_what_s3_told_has_s3s_names_and_types() -> None:
-    assert told(
+    assert fields_of_answer(
         {
             "content-encoding": "gzip",
             "x-amz-server-side-encryption": "aws:kms",
