@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from .._s3.client import S3Client
-from .._values.attributes import Attributes, check_names
+from .._values.attributes import NONE, Attributes, check_names
 from .._values.keywords import Verb, check_choice
-from .._values.models import ObjectInfo
+from .._values.models import Condition, ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
 from .copy_object import Copier
@@ -62,7 +62,8 @@ class ManyCopier:
         check_names(kwargs, self.copy, own or self._copier.cp_file)
         on_error = on_error or ("ignore" if recursive else "raise")
         check_choice("on_error", on_error, ("raise", "ignore"))
-        self._copy(own, self._pairs(path1, path2, recursive, maxdepth), on_error, kwargs)
+        files, _ = self._pairs(path1, path2, recursive, maxdepth)
+        self._copy(own, files, on_error, kwargs)
 
     def mv(
         self,
@@ -77,7 +78,7 @@ class ManyCopier:
         """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer."""
         check_names(kwargs, self.mv, own or self._copier.cp_file)
         path1 = self._selector.in_named_buckets(path1, "mv")
-        pairs = self._pairs(path1, path2, recursive, maxdepth)
+        pairs, directories = self._pairs(path1, path2, recursive, maxdepth)
         if path1 and not pairs and not recursive:
             raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
         moved = [pair for pair in pairs if self._paths.name(pair[0]) != self._paths.name(pair[1])]
@@ -92,10 +93,38 @@ class ManyCopier:
             if info is None:
                 raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", source)
             etags[self._paths.object(source)] = info.etag
+        etags |= self._copy_markers(directories)
         self._remover.delete_exactly(etags)
 
-    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> Pairs:
-        """Each source with its place; nothing is overwritten before it was read."""
+    def _copy_markers(self, directories: Pairs) -> dict[S3Path, str]:
+        """Copy the markers of directories that are moved; returns the version of each.
+
+        They are shown by no verb. One that stayed would be a directory that was not moved.
+        """
+        places = {self._paths.name(source): self._paths.location(target)[0] for source, target in directories}
+        roots = [name for name in places if name.rpartition("/")[0] not in places]
+        found = {marker for root in roots for marker in self._lister.markers(self._paths.location(root)[0])}
+        etags: dict[S3Path, str] = {}
+
+        def one(marker: S3Path, place: S3Path) -> None:
+            info = self._client.reads.head_object(marker)
+            target = S3Path(place.bucket, place.prefix)
+            if target.key:  # a bucket needs none
+                headers = self._headers.copied(target, info, NONE)
+                self._copier.publish(marker, info, target, Condition(), NONE, headers)
+            etags[marker] = info.etag
+
+        named = [(marker, places.get(marker.directory(marker.key))) for marker in found]
+        moved = [
+            (marker, place)
+            for marker, place in named
+            if place and (place.bucket, place.prefix) != (marker.bucket, marker.key)
+        ]
+        self._client.scheduler.run(partial(one, *pair) for pair in moved)
+        return etags
+
+    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[Pairs, Pairs]:
+        """Files, and directories, each with its place; nothing is overwritten before it was read."""
         check_paths("path2", path2)
         if isinstance(path1, list) and isinstance(path2, list):
             sources = [Source(os.fspath(p), "") for p in path1]
@@ -108,7 +137,7 @@ class ManyCopier:
         names = [(self._paths.name(source), self._paths.name(target)) for source, target in files]
         refuse(meeting([target for _, target in names]))
         refuse(overwriting(names))
-        return files
+        return files, [(source.name, target) for source, target in pairs if source.kind == "directory"]
 
     def _copy(
         self,

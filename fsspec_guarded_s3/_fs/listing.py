@@ -90,6 +90,11 @@ class Lister:
         except FileNotFoundError:
             return False
 
+    def markers(self, location: S3Path) -> list[S3Path]:
+        """The keys at and below a directory that end with a slash. ListObjectsV2."""
+        pages = self._client.listings.list_tree(location.bucket, location.prefix)
+        return [location.child(key) for page in pages for key in page.keys if key.endswith("/")]
+
     def is_directory(self, path: Path) -> bool:
         """Whether `path` says by a slash at its end that it is a directory, or is one."""
         return self._paths.location(path)[1] or self.isdir(path)

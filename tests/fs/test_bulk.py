@@ -12,7 +12,7 @@ from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError, ObjectNot
 from fsspec_guarded_s3._read.ranges import Wanted, merged
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import ScriptedServer, s3_error
+from tests.scripted_server import Answer, Request, ScriptedServer, s3_error
 
 DATA = random.Random(5).randbytes(300_000)
 
@@ -75,6 +75,47 @@ def test_mv_of_a_tree_deletes_only_what_it_copied() -> None:
     with ScriptedServer(handler=fake) as server:
         filesystem(server.url).mv("bucket/tree", "bucket/new", recursive=True)
     assert {key for _, key in fake.objects} == {"new/1", "new/deep/2", "tree/late"}
+
+
+@pytest.mark.parametrize("files", [(), ("file", "deep/file"), ("deep/empty//x",)])
+@pytest.mark.parametrize("target", ["bucket/new", "bucket/deep/new", "other/d", "other"])
+def test_mv_of_a_tree_takes_its_markers_along(files: tuple[str, ...], target: str) -> None:
+    """Also of a directory that is a marker and nothing else: what was moved is not there any more."""
+    markers = {"d/": b"1", "d/deep/": b"", "d/deep/empty/": b"3", "d/deep//": b"4"}
+    fake = FakeS3("bucket", "other")
+    for key, content in markers.items():
+        fake.put("bucket", key, content, colour=key)
+    for key in files:
+        fake.put("bucket", f"d/{key}", b"file")
+    stay = {("bucket", "e/"), ("bucket", "dd/"), ("bucket", "deep/")}
+    for bucket, key in stay:
+        fake.put(bucket, key, b"")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        fs.mv("bucket/d", target, recursive=True)
+        assert not fs.exists("bucket/d")
+        assert fs.isdir(target)
+    bucket, _, prefix = target.partition("/")
+    within = "d/" if target == "other" else f"{prefix}/"  # a bucket is there: the directory goes into it
+    expected = {
+        (bucket, within + key.removeprefix("d/")) for key in (*markers, *(f"d/{key}" for key in files))
+    }
+    assert set(fake.objects) == stay | expected
+    for key, content in markers.items():
+        found = fake.objects[bucket, within + key.removeprefix("d/")]
+        assert (found.body, found.metadata["colour"]) == (content, key)
+
+
+def test_mv_of_a_marker_that_cannot_be_copied_deletes_nothing() -> None:
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return s3_error(403, "AccessDenied") if request.path.startswith("/bucket/new/deep/") else None
+
+    fake = FakeS3("bucket", fault=fault)
+    for key in ("d/", "d/deep/", "d/file"):
+        fake.put("bucket", key, b"")
+    with ScriptedServer(handler=fake) as server, pytest.raises(PermissionError):
+        filesystem(server.url).mv("bucket/d", "bucket/new", recursive=True)
+    assert {key for _, key in fake.objects} >= {"d/", "d/deep/", "d/file"}
 
 
 def test_mv_whose_copy_fails_deletes_nothing() -> None:
