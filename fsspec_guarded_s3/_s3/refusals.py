@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from .._http.response import HTTPBody
 from .._values.models import Request
@@ -12,6 +14,11 @@ from .error_codes import error_class, error_message, missing_permission
 from .headers import seconds
 
 _LONGEST = 2**20  # bytes of a document that is read
+_REDIRECTIONS = (301, 302, 303, 307, 308)
+# https://docs.aws.amazon.com/general/latest/gr/s3.html: the hosts of S3, older forms too.
+_AWS_HOST = re.compile(
+    r"(?:.+\.)?s3(?:-fips)?(?:[.-]dualstack)?[.-]([a-z]{2}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?"
+)
 
 
 def refusal(request: Request, body: HTTPBody) -> ResponseError:
@@ -46,6 +53,13 @@ def refusal_of(
     if kind is PreconditionFailedError:
         kind = request.precondition_error
     said = fields.get("Message", "")
+    region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
+    if status in _REDIRECTIONS and not region:
+        host = _host_of(headers.get("location", "")) or fields.get("Endpoint", "").lower()
+        found = _AWS_HOST.fullmatch(host)
+        region = found[1] if found else ""
+        if host and not found:  # a signature is for one host: nobody but the user can say whose this is
+            said = f"{said.strip().rstrip('.') or 'redirected'}, to {host}: look at endpoint_url"
     if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
         kind, said = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
     return kind(
@@ -58,7 +72,15 @@ def refusal_of(
         request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
         permission=missing_permission(said),
         argument=fields.get("Header") or fields.get("ArgumentName", ""),
-        region=headers.get("x-amz-bucket-region") or fields.get("Region", ""),
+        region=region,
         server_date=fields.get("ServerTime") or headers.get("date", ""),
         retry_after=seconds(headers.get("x-amz-retry-after") or headers.get("retry-after", "")),
     )
+
+
+def _host_of(location: str) -> str:
+    """The host of a Location, in lower case; nothing else of it is shown to anybody."""
+    try:
+        return urlsplit(location).hostname or ""
+    except ValueError:
+        return ""

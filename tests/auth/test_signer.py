@@ -627,6 +627,14 @@ WRONG_REGION = {
     "400 with the header": s3_error(400, "AuthorizationHeaderMalformed", headers=REGION_HEADER),
     "400 with the region in its body": respond(400, MALFORMED),
     "307": s3_error(307, "TemporaryRedirect", headers=REGION_HEADER),
+    "307 with a place": respond(307, headers={"Location": "https://bucket.s3-eu-west-1.amazonaws.com/key"}),
+    "307 with another": respond(
+        307, headers={"Location": "https://s3.dualstack.eu-west-1.amazonaws.com/bucket"}
+    ),
+    "301 with an endpoint": respond(
+        301,
+        b"<Error><Code>PermanentRedirect</Code><Endpoint>bucket.s3.eu-west-1.amazonaws.com</Endpoint></Error>",
+    ),
 }
 
 
@@ -658,6 +666,33 @@ def test_wrong_region_of_a_head_is_followed() -> None:
     with ScriptedServer(handler=regional(wrong)) as server:
         assert filesystem(server.url).info("bucket/key")["size"] == 7
         assert region_of(server.requests[0]) == "us-east-1"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://login.example/s3?token=secret",
+        "https://s3.eu-west-1.amazonaws.com.evil.example/bucket",
+        "https://evils3.eu-west-1.amazonaws.com/bucket?token=secret",
+        "https://[",
+        "",
+    ],
+)
+@pytest.mark.parametrize("verb", ["cat_file", "info", "ls", "put_if_absent"])
+def test_a_redirection_to_another_place_is_told_and_not_followed(
+    verb: str, location: str, status: int
+) -> None:
+    """What is signed goes nowhere else. The host is named, and nothing behind it."""
+    answer = respond(status, headers={"Location": location})
+    with ScriptedServer(handler=lambda request: answer) as server:
+        with pytest.raises(ResponseError) as caught:
+            getattr(filesystem(server.url), verb)("bucket/key", *([b"1"] if verb == "put_if_absent" else []))
+        assert len(server.requests) == 1
+    assert caught.value.status == status
+    assert not isinstance(caught.value, FileNotFoundError)
+    assert "secret" not in str(caught.value)
+    assert ("login.example" in str(caught.value)) is ("login" in location)
 
 
 def test_wrong_region_is_followed_once_only() -> None:
