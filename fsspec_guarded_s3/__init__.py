@@ -8,7 +8,6 @@ import fsspec
 # unmaps a piece of its stack for every call that crosses its border, thousands of times, a fifth of all.
 from ._auth import session as _session  # noqa: F401
 from ._http import transport as _transport  # noqa: F401
-from ._values.bodies import FileChangedError
 from .errors import (
     AccessDeniedError,
     BucketExistsError,
@@ -20,6 +19,7 @@ from .errors import (
     DeleteObjectsError,
     DirectoryNotEmptyError,
     EncryptionUnsupportedError,
+    FileChangedError,
     GuardedS3Error,
     IncompleteBodyError,
     InvalidRequestError,

@@ -2,8 +2,9 @@
 
 Invariants:
 
-- every exception is a `GuardedS3Error` and also the builtin that a caller would catch;
-- every exception has an `errno`, survives pickling, and carries the S3 facts as attributes;
+- every exception is a `GuardedS3Error` and also the builtin that a caller would catch; `FileChangedError`,
+  which is about a file here and no request, is a ValueError alone;
+- every `GuardedS3Error` has an `errno`, survives pickling, and carries the S3 facts as attributes;
 - nothing secret is ever in a message: no credential, no signature, no query string.
 """
 
@@ -13,6 +14,40 @@ import errno as _errno
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
+
+__all__ = [
+    "AccessDeniedError",
+    "BucketExistsError",
+    "ChecksumMismatchError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "CredentialsError",
+    "DeleteObjectsError",
+    "DirectoryNotEmptyError",
+    "EncryptionUnsupportedError",
+    "FileChangedError",
+    "GuardedS3Error",
+    "IncompleteBodyError",
+    "InvalidRequestError",
+    "ObjectChangedError",
+    "ObjectExistsError",
+    "ObjectNotFoundError",
+    "OperationUnsupportedError",
+    "PreconditionFailedError",
+    "PreconditionUnsupportedError",
+    "ProtocolError",
+    "RangeNotSatisfiableError",
+    "ReadTimeoutError",
+    "ResponseError",
+    "SendTimeoutError",
+    "ServerError",
+    "ThrottledError",
+    "TooLargeError",
+    "TransactionError",
+    "TransportError",
+    "WriteOutcomeUnknownError",
+]
 
 
 class GuardedS3Error(OSError):
@@ -257,7 +292,7 @@ class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
     Such a store takes PutObjectTagging, say, for a PutObject, which would replace the object by its tags.
     """
 
-    default_errno = _errno.ENOTSUP
+    default_errno: ClassVar[int] = _errno.ENOTSUP
 
 
 class EncryptionUnsupportedError(GuardedS3Error):
@@ -280,3 +315,10 @@ class DeleteObjectsError(GuardedS3Error):
     """Some of several objects could not be deleted: `errors` has the exception of each by its path."""
 
     errors: Mapping[str, GuardedS3Error] = MappingProxyType({})
+
+
+# --- a file here ----------------------------------------------------------------------------------
+
+
+class FileChangedError(ValueError):
+    """A local file became shorter or was written to while it was uploaded. Nothing was published."""

@@ -78,6 +78,21 @@ if TYPE_CHECKING:
 
     from .options import OtherOptions
 
+__all__ = [
+    "CompressedWriter",
+    "GuardedS3FileSystem",
+    "GuardedTransaction",
+    "GuardedWriter",
+    "Guards",
+    "Info",
+    "ListedInfo",
+    "PinnedReader",
+    "TextWriter",
+    "UploadInfo",
+    "VersionDetails",
+    "VersionInfo",
+]
+
 
 class GuardedS3FileSystem(AbstractFileSystem):
     """S3 with conditional create, pinned reads and guarded writers.
@@ -142,7 +157,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
     root_marker = ""
     transaction_type = GuardedTransaction
 
-    __signature__ = SignatureOfInit()
+    __signature__: SignatureOfInit = SignatureOfInit()
 
     @keeping_what_is_given
     def __init__(

@@ -18,6 +18,8 @@ from typing import Any, Literal, NamedTuple
 from ._values import s3fs_options
 from ._values.attributes import NONE, PARAMETERS, Attributes
 
+__all__ = ["Options", "OtherOptions"]
+
 MIB = 2**20
 MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * 2**30

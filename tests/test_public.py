@@ -1,25 +1,56 @@
-"""The public names: what `from fsspec_guarded_s3 import ...` promises."""
+"""The public names: what may be imported, and will be there in the next version too."""
 
 import inspect
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
+
+import pytest
 
 import fsspec_guarded_s3
+from fsspec_guarded_s3 import errors
+
+PACKAGE = Path(fsspec_guarded_s3.__file__).parent
+PUBLIC = ("errors", "filesystem", "options")
+MODULES = ["fsspec_guarded_s3", *(f"fsspec_guarded_s3.{name}" for name in PUBLIC)]
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
     assert fsspec_guarded_s3.__version__ == version("fsspec_guarded_s3")
 
 
-def test_all_names_are_there_and_no_others() -> None:
+def test_no_other_module_is_public() -> None:
+    """But those that libraries find by their entry points."""
+    found = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith((".", "_"))}
+    assert found == {"errors", "filesystem", "integrations", "options", "py"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_public_module_says_which_of_its_names_are_public(module: str) -> None:
+    found = import_module(module)
+    assert list(found.__all__) == sorted(found.__all__)
+    assert not [name for name in found.__all__ if not hasattr(found, name)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_public_explains_itself(module: str) -> None:
+    found = import_module(module)
+    public = {name: getattr(found, name) for name in found.__all__ if name != "__version__"}
+    assert not [name for name, value in public.items() if not inspect.getdoc(value)]
+
+
+def test_the_package_has_all_errors_and_nothing_else_that_is_not_meant() -> None:
+    known = {name for name, value in vars(errors).items() if inspect.isclass(value) and name[:1] != "_"}
+    assert known - {"Any", "ClassVar", "Mapping", "Sequence", "MappingProxyType"} == set(errors.__all__)
     found = {
         name
         for name, value in vars(fsspec_guarded_s3).items()
         if not name.startswith("_") and name != "annotations" and not inspect.ismodule(value)
     }
+    assert found == {*errors.__all__, "GuardedS3FileSystem", "register"}
     assert found | {"__version__"} == set(fsspec_guarded_s3.__all__)
-    assert fsspec_guarded_s3.__all__ == sorted(fsspec_guarded_s3.__all__)
 
 
 def test_what_type_checkers_need_is_not_needed_at_run_time() -> None:

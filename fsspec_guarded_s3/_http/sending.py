@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 
-from .._values.bodies import Buffer, FileChangedError, FileSlice, WatchedSlice, body_chunks
+from .._values.bodies import Buffer, FileSlice, WatchedSlice, body_chunks
 from .._values.models import WireRequest
-from ..errors import SendTimeoutError
+from ..errors import FileChangedError, SendTimeoutError
 from .response import Incoming
 from .timed_socket import Channel, EarlyAnswerError, Pace
 

@@ -156,7 +156,8 @@ class Sent:
 
     def is_lost(self) -> bool:
         """Whether the store has closed the connection without an answer. It does not wait."""
-        return self._conn.incoming.has_ended()  # type: ignore[attr-defined, no-any-return]
+        incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
+        return incoming.has_ended()
 
     def close(self) -> None:
         """Close the connection without the answer: it cannot be used again."""

@@ -17,12 +17,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from .._forks import PerProcess
-from .._values.bodies import FileChangedError
 from .._values.deadline import Deadline
 from .._work import pause
 from ..errors import (
     ChecksumMismatchError,
     ConflictError,
+    FileChangedError,
     GuardedS3Error,
     ResponseError,
     ServerError,

@@ -9,13 +9,11 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from ..errors import FileChangedError
+
 CHUNK = 256 * 1024
 Buffer = bytes | bytearray | memoryview
 CHANGED = "the local file was changed while it was uploaded: upload it again"
-
-
-class FileChangedError(ValueError):
-    """A local file became shorter or was written to while it was uploaded. Nothing was published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,11 @@ from typing import NamedTuple
 
 from .._s3.client import S3Client
 from .._values.attribute_values import MAX_METADATA, META
-from .._values.bodies import FileChangedError, RequestBody, body_chunks
+from .._values.bodies import RequestBody, body_chunks
 from .._values.models import WRITE_TOKEN, Condition, ObjectInfo, Part, Written, same_etag
 from .._values.paths import S3Path
 from ..errors import (
+    FileChangedError,
     GuardedS3Error,
     ObjectChangedError,
     ObjectNotFoundError,

@@ -18,12 +18,12 @@ from shutil import SpecialFileError
 from types import TracebackType
 
 from .._s3.error_codes import OTHER_BYTES
-from .._values.bodies import CHANGED, CHUNK, FileChangedError, FileSlice, WatchedSlice
+from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
 from .._values.checksums import algorithms, body_crc
 from .._values.local_files import is_special
 from .._values.models import Part
 from .._values.parameters import Path
-from ..errors import ResponseError
+from ..errors import FileChangedError, ResponseError
 
 
 def refuse_special(path: Path) -> None:

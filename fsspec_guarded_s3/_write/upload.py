@@ -42,13 +42,14 @@ from .._s3.client import S3Client
 from .._threads import Task
 from .._values.attribute_values import META
 from .._values.attributes import described, undescribed
-from .._values.bodies import FileChangedError, RequestBody
+from .._values.bodies import RequestBody
 from .._values.models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
 from .._values.paths import S3Path
 from .._work import Living
 from ..errors import (
     ConflictError,
     EncryptionUnsupportedError,
+    FileChangedError,
     GuardedS3Error,
     PreconditionFailedError,
 )

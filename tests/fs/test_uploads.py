@@ -18,7 +18,7 @@ from fsspec_guarded_s3 import (
     ProtocolError,
     WriteOutcomeUnknownError,
 )
-from fsspec_guarded_s3._values.bodies import FileChangedError
+from fsspec_guarded_s3.errors import FileChangedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3, Part, Upload, md5_etag
 from tests.opening import MIB, filesystem

@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError
-from fsspec_guarded_s3._fs.rows import Info, ListedInfo
-from fsspec_guarded_s3._read.reader import PinnedReader
-from fsspec_guarded_s3._write.text_writer import TextWriter
-from fsspec_guarded_s3._write.writer import GuardedWriter
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3.errors import ObjectChangedError
+from fsspec_guarded_s3.filesystem import GuardedWriter, Info, ListedInfo, PinnedReader, TextWriter
 
 fs = GuardedS3FileSystem(
     endpoint_url="http://127.0.0.1:9000",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fsspec_guarded_s3._values.bodies import CHUNK, FileChangedError, FileSlice, body_chunks, body_size
+from fsspec_guarded_s3._values.bodies import CHUNK, FileSlice, body_chunks, body_size
 from fsspec_guarded_s3._values.checksums import body_crc
+from fsspec_guarded_s3.errors import FileChangedError
 from tests.data import period_free
 
 DATA = period_free(2 * CHUNK + 3)

@@ -29,7 +29,6 @@ from fsspec_guarded_s3 import (
     TransportError,
     WriteOutcomeUnknownError,
 )
-from fsspec_guarded_s3._values.bodies import FileChangedError
 from fsspec_guarded_s3._values.checksums import (
     Crc,
     ObjectChecksum,
@@ -39,6 +38,7 @@ from fsspec_guarded_s3._values.checksums import (
     combined_crc,
     encoded,
 )
+from fsspec_guarded_s3.errors import FileChangedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3, crc32
 from tests.opening import MIB, filesystem

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._values.bodies import CHUNK, FileChangedError
+from fsspec_guarded_s3._values.bodies import CHUNK
+from fsspec_guarded_s3.errors import FileChangedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
