@@ -81,6 +81,7 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+"""Of this package; the distribution has the same."""
 
 
 _S3FS = ("s3", "s3a")  # its protocols

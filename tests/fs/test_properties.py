@@ -345,7 +345,8 @@ def test_one_object_may_have_a_key_of_its_own(server: ScriptedServer, fake: Fake
         assert pickle.loads(pickle.dumps(reader)).read() == b"data"
     assert fs.cat_file("bucket/key", SSECustomerKey=KEY) == b"data"
     assert fs.cat_ranges(["bucket/key"], 1, 3, SSECustomerKey=KEY) == [b"at"]
-    assert {request.headers.get(CUSTOMER) for request in server.requests[1:]} == {text(KEY)}
+    to_object = [request for request in server.requests[1:] if request.target.startswith("/bucket/key")]
+    assert {request.headers.get(CUSTOMER) for request in to_object} == {text(KEY)}
     before = len(server.requests)
     fs.cp_file("bucket/key", "bucket/other", CopySourceSSECustomerKey=KEY, SSECustomerKey=OTHER)
     head, put = server.requests[before:]
