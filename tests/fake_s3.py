@@ -166,6 +166,7 @@ class FakeS3:
         self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
         self.same_key: Callable[[str], str] = lambda key: key  # what a store on a file system makes of one
+        self.counts_tags = True  # in answers to HEAD and GET
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
@@ -459,7 +460,7 @@ class FakeS3:
             "Last-Modified": format_datetime(stored.modified, usegmt=True),
             "Accept-Ranges": "bytes",
             **stored.headers,
-            **({"x-amz-tagging-count": str(len(stored.tags))} if stored.tags else {}),
+            **({"x-amz-tagging-count": str(len(stored.tags))} if stored.tags and self.counts_tags else {}),
         }
         size = len(stored.body)
         wanted = None if self.ignore_range else _byte_range(request.headers.get("range"), size)

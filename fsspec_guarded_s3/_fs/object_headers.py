@@ -14,6 +14,7 @@ from .._s3.client import S3Client
 from .._values.attributes import NONE, Attributes, undescribed
 from .._values.models import SSE_S3, Condition, ObjectInfo
 from .._values.paths import S3Path
+from .._write.setting import tags_of
 from .._write.upload import Upload
 
 
@@ -59,9 +60,10 @@ class ObjectHeaders:
 
         GetObjectTagging, where there are tags.
         """
-        if not info.tag_count or "x-amz-tagging" in headers:
+        if "x-amz-tagging" in headers:
             return {}
-        return {"x-amz-tagging": urlencode(self._client.subresources.get_object_tagging(location))}
+        tags = tags_of(self._client, location, info)
+        return {"x-amz-tagging": urlencode(tags)} if tags else {}
 
     def new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
         """The upload of an object that is made of nothing."""

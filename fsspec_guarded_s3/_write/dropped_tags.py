@@ -14,7 +14,7 @@ from .._s3.client import S3Client
 from .._values.models import Written, same_etag
 from .._values.paths import S3Path
 from ..errors import GuardedS3Error
-from .setting import put_tags
+from .setting import put_tags, tags_of
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -36,6 +36,8 @@ def put_dropped_tags(client: S3Client, path: S3Path, headers: Mapping[str, str],
     if found.tag_count >= len(wanted) or not same_etag(found.etag, written.etag):
         return
     try:
+        if dict(tags_of(client, path, found)) == wanted:
+            return
         put_tags(client, S3Path(path.bucket, path.key, written.version_id), wanted)
     except GuardedS3Error as error:
         error.message = (

@@ -1,4 +1,4 @@
-"""Changing what S3 addresses by a name in the query: tags, access control lists, versioning.
+"""Telling and changing what S3 addresses by a name in the query: tags, access control lists, versioning.
 
 A store that does not know such a name ignores it. PUT key?tagging is a PutObject to it then, and the tags
 become the object; DELETE key?tagging deletes it, and PUT bucket?versioning creates a bucket. So the store has
@@ -13,11 +13,25 @@ from functools import partial
 from typing import TypeVar
 
 from .._s3.client import S3Client
+from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import OperationUnsupportedError, ProtocolError
-from .guards import require_operation, trusts
+from .guards import honours, require_operation, trusts
 
 T = TypeVar("T")
+
+
+def tags_of(client: S3Client, path: S3Path, info: ObjectInfo) -> list[tuple[str, str]]:
+    """The tags of an object of which HeadObject told `info`.
+
+    GetObjectTagging, where there are some, or where the store does not tell by a HEAD (ministack).
+    """
+    if not info.tag_count and (
+        client.store.is_aws(path.bucket)
+        or honours(client, S3Path(path.bucket, path.key), "tag_count") is not False
+    ):
+        return []
+    return client.subresources.get_object_tagging(path)
 
 
 def put_tags(client: S3Client, path: S3Path, tags: Mapping[str, str]) -> None:

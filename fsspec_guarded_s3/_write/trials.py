@@ -181,6 +181,17 @@ class Trial:
         self._objects.put(key, headers={f"x-amz-meta-{WRITE_TOKEN}": token})
         return self._client.reads.head_object(key).write_token == token
 
+    def tag_count(self) -> bool:
+        """False: objects have tags here, and HeadObject does not tell how many."""
+        key = self._objects.fresh()
+        if not self._accepts(lambda: self._objects.put(key, headers={"x-amz-tagging": "gs3=probe"})):
+            return True
+        if self._client.reads.head_object(key).tag_count:
+            return True
+        found: list[tuple[str, str]] = []
+        self._outcome(lambda: found.extend(self._client.subresources.get_object_tagging(key)))
+        return not found
+
     # An object that was changed has other bytes: those of the tags, or none.
 
     def put_object_tagging(self) -> bool:
@@ -257,6 +268,7 @@ _TRIALS: dict[str, Callable[[Trial], bool]] = {
     "copy_create": Trial.copy_create,
     "copy_swap": Trial.copy_swap,
     "token": Trial.token,
+    "tag_count": Trial.tag_count,
     "PutObjectTagging": Trial.put_object_tagging,
     "DeleteObjectTagging": Trial.delete_object_tagging,
     "PutObjectAcl": Trial.put_object_acl,

@@ -367,10 +367,12 @@ KEEPING: dict[str, tuple[str, Callable[[GuardedS3FileSystem], object]]] = {
 
 @by_way
 @pytest.mark.parametrize(("key", "call"), KEEPING.values(), ids=KEEPING)
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted"])
 def test_tags_and_encryption_are_kept(
-    ignored: tuple[str, ...], key: str, call: Callable[[GuardedS3FileSystem], object]
+    counted: bool, ignored: tuple[str, ...], key: str, call: Callable[[GuardedS3FileSystem], object]
 ) -> None:
     fake = FakeS3("bucket", ignored=ignored, drops_tags=True)
+    fake.counts_tags = counted
     stored = fake.put("bucket", "a", OLD, owner="me")
     headers = {**stored.headers, "x-amz-server-side-encryption": "AES256"}
     fake.objects["bucket", "a"] = replace(stored, tags={"team": "x & y", "empty": ""}, headers=headers)
@@ -400,6 +402,24 @@ def test_tags_of_a_write_in_parts_are_given_again() -> None:
     with store(fake, multipart_threshold=5 * MIB) as (_, fs):
         fs.pipe_file("bucket/a", bytes(12 * MIB), Tagging={"team": "x"})
     assert fake.objects["bucket", "a"].tags == {"team": "x"}
+
+
+def test_tags_that_a_store_does_not_count_are_not_given_twice() -> None:
+    fake = FakeS3("bucket")
+    fake.counts_tags = False
+    with store(fake) as (server, fs):
+        fs.pipe_file("bucket/a", OLD, Tagging={"team": "x"})
+        assert not [r for r in server.requests if r.method == "PUT" and "tagging" in r.query]
+
+
+def test_objects_without_tags_cost_no_request_where_tags_are_counted() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", OLD)
+    with store(fake) as (server, fs):
+        fs.update("bucket/a", lambda old: old + b"1")
+        seen = len(server.requests)
+        fs.update("bucket/a", lambda old: old + b"2")
+        assert [request.method for request in server.requests[seen:]] == ["HEAD", "GET", "PUT"]
 
 
 def test_mv_whose_tags_cannot_be_kept_deletes_nothing_and_says_so() -> None:
