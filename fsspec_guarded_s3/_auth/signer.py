@@ -131,9 +131,10 @@ class Signer:
         """Whether `bucket` is at a host of AWS itself."""
         return self._endpoints.is_aws(bucket)
 
-    def ca_bundle(self) -> str | None:
-        """The file of trusted certificates that the AWS profile names."""
-        return self._session.ca_bundle()
+    @property
+    def ca_bundle(self) -> Callable[[], str | None]:
+        """Tells the file of trusted certificates that the AWS profile names; one for all of a session."""
+        return self._session.ca_bundle
 
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""

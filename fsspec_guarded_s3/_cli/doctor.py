@@ -17,7 +17,6 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from .._auth.endpoints import Endpoint
-from .._http.transport import shared_transport
 from .._read.download import read_range
 from .._s3.client import S3Client
 from .._s3.store import Store
@@ -26,6 +25,7 @@ from .._values.paths import S3Path
 from .._write.guards import probe
 from ..errors import (
     AccessDeniedError,
+    ConfigurationError,
     GuardedS3Error,
     ObjectNotFoundError,
     ResponseError,
@@ -103,8 +103,8 @@ class _Patient:
         self.options = options
         self.path = path
         self.read_only = read_only
-        self.transport = shared_transport(options)
         self.client = S3Client(Store(options))
+        self.transport = self.client.store.transport
         folder = path.key.rpartition("/")[0]
         name = f".gs3-doctor-{secrets.token_hex(8)}"
         self.trial = path.child(f"{folder}/{name}" if folder else name)
@@ -127,9 +127,12 @@ class _Patient:
 def _endpoint(patient: _Patient) -> Seen:
     try:
         endpoint = patient.client.store.endpoint(patient.path.bucket)
-        proxy = patient.transport.proxy(endpoint.scheme, endpoint.host)
     except ValueError as error:
         return _failed(error, "correct --endpoint-url, --profile, --region or the AWS configuration")
+    try:
+        proxy = patient.transport.proxy(endpoint.scheme, endpoint.host, endpoint.port)
+    except ConfigurationError as error:
+        return _failed(error, f"correct {endpoint.scheme.upper()}_PROXY in the environment")
     patient.endpoint = endpoint
     patient.hop = endpoint.host, endpoint.port
     seen = f"{endpoint.scheme}://{endpoint.netloc}"
@@ -171,10 +174,8 @@ def _tls(patient: _Patient) -> Seen:
         return _skipped("left to the proxy")
     try:
         context = patient.transport.ssl_context()
-    except OSError as error:
-        return _failed(
-            f"the certificates cannot be loaded: {error}", "correct AWS_CA_BUNDLE or -o ca_bundle="
-        )
+    except ConfigurationError as error:
+        return _failed(error, f"correct {error.message.partition(':')[0].replace('storage option ', '-o ')}")
     try:
         with (
             socket.create_connection(patient.hop, timeout=patient.options.connect_timeout) as plain,

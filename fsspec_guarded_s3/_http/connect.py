@@ -35,6 +35,7 @@ from .timed_socket import Channel, Pace, channel_of
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 _PORTS = {"http": 80, "https": 443}
 _RECORD = 2**14  # bytes that a record of TLS holds (RFC 8446, 5.1)
+_TLS_SECONDS = 1.0  # within which who speaks TLS answers a ClientHello
 
 
 class Proxy(NamedTuple):
@@ -48,32 +49,37 @@ class Proxy(NamedTuple):
     @property
     def shown(self) -> str:
         """The URL, without user and password."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{_with_port(self.host, self.port)}"
 
     def __repr__(self) -> str:
         return f"<Proxy {self.shown}>"
 
 
-def proxy_for(scheme: str, host: str) -> Proxy | None:
+def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """The proxy to `host` that the environment or the system names.
 
-    A URL without a scheme is one of http, as botocore has it. Raises ConfigurationError for what is none.
+    NO_PROXY may name a host with its port. A URL without a scheme is one of http, as botocore has it. Raises
+    ConfigurationError for what is none.
     """
-    if is_loopback(host) or urllib.request.proxy_bypass(host):
+    if is_loopback(host) or any(map(urllib.request.proxy_bypass, (host, _with_port(host, port)))):
         return None
-    url = urllib.request.getproxies().get(scheme)
+    url = urllib.request.getproxies().get(scheme, "").strip()
     if not url:
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
-    with suppress(ValueError):  # a port that is none
-        if parts.hostname and parts.scheme in _PORTS:
+    with suppress(ValueError):  # an address or a port that is none; what the error says may be a password
+        parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
+        if parts.hostname and parts.scheme in _PORTS and parts.port != 0:
             port = parts.port or _PORTS[parts.scheme]
             return Proxy(parts.scheme, parts.hostname, port, _basic(parts.username, parts.password))
     name = f"{scheme.upper()}_PROXY"
     raise ConfigurationError(
-        f"{name} must be http://host:port or https://host:port, with user and password if it wants them"
+        f"{name} must be http://host:port or https://host:port, with user and password if it wants them: "
+        "letters that stand for something in a URL are written as %40, say"
     )
+
+
+def _with_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _basic(user: str | None, password: str | None) -> str:
@@ -84,13 +90,23 @@ def _basic(user: str | None, password: str | None) -> str:
     return f"Basic {base64.b64encode(plain.encode()).decode()}"
 
 
+class ProxyRefusedError(ConnectionRefusedError):
+    """A proxy answered `status`: it does not let the request pass."""
+
+    def __init__(self, status: int) -> None:
+        why = ": it wants user and password in its URL" if status == 407 else ""
+        super().__init__(errno.ECONNREFUSED, f"the proxy answered {status}{why}")
+        self.status = status
+
+
 class Route(NamedTuple):
-    """Where a connection goes, and by which proxy."""
+    """Where a connection goes, by which proxy, and who is trusted on the way."""
 
     scheme: str
     host: str
     port: int
     proxy: Proxy | None
+    context: ssl.SSLContext | None = None  # where TLS is spoken, to the store or to the proxy
 
     def __str__(self) -> str:
         by = f" by the proxy {self.proxy.shown}" if self.proxy else ""
@@ -101,22 +117,21 @@ def connected(
     route: Route,
     options: Options,
     socket_options: list[tuple[int, int, int]],
-    context: Callable[[], ssl.SSLContext],
     deadline: Deadline,
 ) -> Channel:
-    """A connection to speak HTTP on. Raises OSError, and ConfigurationError for certificates."""
-    proxy = route.proxy
+    """A connection to speak HTTP on. Raises OSError."""
+    proxy, context = route.proxy, route.context
     sock: Any = dial(*(proxy[1:3] if proxy else route[1:3]), options, socket_options, deadline)
     try:
-        if proxy is not None and proxy.scheme == "https":
-            sock = secure(sock, proxy.host, context(), options, deadline)
-        if route.scheme == "https":
+        if context is not None and proxy is not None and proxy.scheme == "https":
+            sock = secure(sock, proxy.host, context, options, deadline)
+        if context is not None and route.scheme == "https":
             if proxy is not None:
                 _tunnel(sock, route, proxy, options, deadline)
             if isinstance(sock, ssl.SSLSocket):
-                sock = _secure_within(sock, route.host, context(), options, deadline)
+                sock = _secure_within(sock, route.host, context, options, deadline)
             else:
-                sock = secure(sock, route.host, context(), options, deadline)
+                sock = secure(sock, route.host, context, options, deadline)
         return channel_of(sock, options)
     except BaseException:
         sock.close()
@@ -248,6 +263,28 @@ def secure(
         raise
 
 
+def speaks_tls(
+    route: Route, options: Options, socket_options: list[tuple[int, int, int]], deadline: Deadline
+) -> bool:
+    """Whether who listens there answers a ClientHello by a TLS record (RFC 8446, 5.1): plain text is nothing
+    to it.
+    """
+    hello = ssl.MemoryBIO()
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), hello, server_hostname="s3")
+    with suppress(ssl.SSLWantReadError):
+        asking.do_handshake()
+    with suppress(OSError), dial(route.host, route.port, options, socket_options, deadline) as sock:
+        sock.sendall(hello.read())
+        _wait(wait_for_read, sock, time.monotonic() + min(_TLS_SECONDS, _seconds(options, deadline)))
+        return is_tls(sock.recv(3))
+    return False
+
+
+def is_tls(data: bytes) -> bool:
+    """Whether `data` begins with an alert or a handshake record of TLS."""
+    return data[:2] in (b"\x15\x03", b"\x16\x03")
+
+
 def _name(host: str) -> str:
     """The name that a certificate has: without the dot of a rooted name, and the zone of an address."""
     return host.rstrip(".").partition("%")[0]
@@ -316,8 +353,8 @@ def _secure_within(
 
 def _tunnel(sock: Any, route: Route, proxy: Proxy, options: Options, deadline: Deadline) -> None:
     """CONNECT (RFC 9110, 9.3.6). Raises OSError when the proxy refuses."""
-    host = f"[{route.host}]" if ":" in route.host else route.host
-    lines = [f"CONNECT {host}:{route.port} HTTP/1.1", f"Host: {host}:{route.port}"]
+    authority = _with_port(route.host, route.port)
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     channel = channel_of(sock, options)
@@ -329,8 +366,7 @@ def _tunnel(sock: Any, route: Route, proxy: Proxy, options: Options, deadline: D
     incoming.expect(Pace(options, options.read_timeout, deadline, slow_answer=False))
     answer = HTTPBody(incoming, "HEAD", lambda clean, status: None)  # what follows 2xx is the tunnel
     if not 200 <= answer.status < 300:
-        why = ": it wants user and password in its URL" if answer.status == 407 else ""
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"the proxy answered {answer.status}{why}")
+        raise ProxyRefusedError(answer.status)
     if not incoming.is_empty:
         raise ConnectionAbortedError(errno.ECONNABORTED, "the proxy sent more than an answer to CONNECT")
 

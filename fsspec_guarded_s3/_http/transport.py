@@ -34,12 +34,21 @@ from .._values.deadline import Deadline
 from .._values.models import WireRequest
 from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ..options import Options
-from .connect import Proxy, Route, connected, proxy_for, socket_options_of
+from .connect import (
+    Proxy,
+    ProxyRefusedError,
+    Route,
+    connected,
+    proxy_for,
+    socket_options_of,
+    speaks_tls,
+)
 from .lanes import Lanes
-from .response import HTTPBody, Incoming, translated
+from .response import HTTPBody, Incoming
 from .sending import Sender
 from .timed_socket import Pace
-from .trust import ssl_context
+from .trust import Trust
+from .unreachable import PLAIN_TO_TLS, no_answer, no_connection
 
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
@@ -75,6 +84,16 @@ class _IdleEviction:
     """
 
     idle_timeout: float = 30.0
+    route: Route
+    answered = False  # whether anything was ever answered there
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses; the pool goes on, since another thread may have it."""
+        with suppress(queue.Empty):
+            while True:
+                conn = self.pool.get()  # type: ignore[attr-defined]
+                if conn is not None:
+                    conn.close()
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
@@ -138,13 +157,11 @@ class Sent:
             self.close()
             if not isinstance(error, (OSError, http.client.HTTPException, ValueError)):
                 raise
-            if self.broken is None:
-                raise translated(error) from error
-            # Nothing was answered: what broke the sending is the cause. Part of the request is missing, so
-            # it cannot have been applied (RFC 9112, 8).
-            raise IncompleteBodyError(
-                f"the connection broke while sending: {self.broken}", request_sent=False
-            ) from self.broken
+            self._refuse_plain_to_tls(error, deadline)
+            raise no_answer(self._pool.route, options, error, self.broken) from self.broken or error
+        self._pool.answered = True
+        if body.status == 407:
+            self._refuse_by_proxy(body)
         if self.broken is not None:
             body.will_close = True
             if body.status < 300:
@@ -153,6 +170,21 @@ class Sent:
                     f"the store answered {body.status} to a part of the request: {self.broken}"
                 ) from self.broken
         return body
+
+    def _refuse_plain_to_tls(self, error: Exception, deadline: Deadline) -> None:
+        """Raise ConnectError where nobody understands plain http: by such a server nothing was applied."""
+        route: Route = self._pool.route
+        if self._pool.answered or route.scheme != "http" or route.proxy or isinstance(error, TimeoutError):
+            return
+        if speaks_tls(route, self._options, socket_options_of(self._options), deadline):
+            raise ConnectError(f"no connection to {route}: {PLAIN_TO_TLS}", given_up=True) from error
+
+    def _refuse_by_proxy(self, body: HTTPBody) -> None:
+        """Raise ConnectError where the proxy did not pass on a request of plain http (RFC 9110, 15.5.8)."""
+        route: Route = self._pool.route
+        if route.scheme == "http" and route.proxy:
+            self.close()
+            raise no_connection(route, self._options, ProxyRefusedError(body.status))
 
     def is_lost(self) -> bool:
         """Whether the store has closed the connection without an answer. It does not wait."""
@@ -164,16 +196,22 @@ class Sent:
         self._conn.close()
 
 
-class Transport:
-    """A pool of connections for one `Options`, shared by threads."""
+def _no_bundle() -> None:
+    return None
 
-    def __init__(self, options: Options) -> None:
+
+class Transport:
+    """A pool of connections for one `Options`, shared by threads.
+
+    A connection is made by what environment and files say at that moment: proxies, certificates.
+    """
+
+    def __init__(self, options: Options, bundle_of_profile: Callable[[], str | None] = _no_bundle) -> None:
         self._options = options
         self._socket_options = socket_options_of(options)
+        self._trust = Trust(options, bundle_of_profile)
         self._renew()
         renew_after_fork(self._renew)
-        self._context: ssl.SSLContext | None = None
-        self.bundle_of_profile: Callable[[], str | None] = lambda: None
         self.lanes = Lanes()
         self.round_trip = float("inf")  # seconds, as the last answers tell
         self.answers = 0  # that told it
@@ -202,7 +240,12 @@ class Transport:
     def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
         pool = self._pool(wire.scheme, wire.host, wire.port)
-        conn = self._connected(pool, wire, deadline)
+        conn = pool._get_conn()
+        if wire.fresh_connection:
+            pool.close_if_older(conn, FRESH_SECONDS)
+        if conn.sock is None:
+            pool = self._current(pool)
+            self._connect(conn, pool.route, deadline)
         sent = Sent(self._options, pool, conn, wire)
         try:
             sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
@@ -215,12 +258,17 @@ class Transport:
         """Close all idle connections. What is under way goes on, and later requests connect anew."""
         with self._lock:
             pools, self._pools = self._pools, {}
-        for pool in pools.values():  # not closed, since another thread may be about to use it
-            with suppress(queue.Empty):
-                while True:
-                    conn = pool.pool.get(block=False)
-                    if conn is not None:
-                        conn.close()
+        for pool in pools.values():
+            pool.close_idle()
+
+    def close_outdated(self) -> None:
+        """Close the idle connections that would be made in another way now."""
+        for pool in list(self._pools.values()):
+            route = None
+            with suppress(ConfigurationError):  # which the next request gets
+                route = self._route(*pool.route[:3])
+            if route != pool.route:
+                self._drop(pool)
 
     # --- connections ---
 
@@ -234,49 +282,52 @@ class Transport:
         return pool
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Any:
-        keywords: dict[str, Any] = {"maxsize": max(32, self._options.max_concurrency * 4), "retries": False}
-        cls: Any = GuardedHTTPConnectionPool
-        if scheme == "https":
-            cls = GuardedHTTPSConnectionPool
-            keywords["ssl_context"] = self.ssl_context()
-        pool = cls(host, port, **keywords)
+        cls: Any = GuardedHTTPSConnectionPool if scheme == "https" else GuardedHTTPConnectionPool
+        pool = cls(host, port, maxsize=max(32, self._options.max_concurrency * 4), retries=False)
         pool.idle_timeout = self._options.idle_timeout
-        pool.route = Route(scheme, host, port, self.proxy(scheme, host))
+        pool.route = self._route(scheme, host, port)
         return pool
 
+    def _route(self, scheme: str, host: str, port: int) -> Route:
+        """The way to a store, as environment and files have it now. Raises ConfigurationError."""
+        proxy = self.proxy(scheme, host, port)
+        secure = "https" in (scheme, proxy.scheme if proxy else "")
+        return Route(scheme, host, port, proxy, self.ssl_context() if secure else None)
+
+    def _current(self, pool: Any) -> Any:
+        """The pool to make a connection for: `pool`, or another where the way is another one by now."""
+        if self._route(*pool.route[:3]) == pool.route:
+            return pool
+        self._drop(pool)
+        return self._pool(*pool.route[:3])
+
+    def _drop(self, pool: Any) -> None:
+        place = pool.route[:3]
+        with self._lock:
+            if self._pools.get(place) is pool:
+                del self._pools[place]
+        pool.close_idle()
+
     @staticmethod
-    def proxy(scheme: str, host: str) -> Proxy | None:
+    def proxy(scheme: str, host: str, port: int) -> Proxy | None:
         """The proxy to `host` that the environment names. Raises ConfigurationError for what is none."""
-        return proxy_for(scheme, host)
+        return proxy_for(scheme, host, port)
 
     def ssl_context(self) -> ssl.SSLContext:
         """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
-        if self._context is None:
-            self._context = ssl_context(self._options, self.bundle_of_profile)
-        return self._context
+        return self._trust.context()
 
-    def _connected(self, pool: Any, wire: WireRequest, deadline: Deadline) -> HTTPConnection:
-        conn = pool._get_conn()
-        if wire.fresh_connection:
-            pool.close_if_older(conn, FRESH_SECONDS)
-        if conn.sock is not None:
-            return conn  # type: ignore[no-any-return]
-        failure: BaseException | None = None
+    def _connect(self, conn: Any, route: Route, deadline: Deadline) -> None:
+        failure: Exception | None = None
         try:
-            channel = connected(pool.route, self._options, self._socket_options, self.ssl_context, deadline)
+            channel = connected(route, self._options, self._socket_options, deadline)
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, ConfigurationError):
-                raise
             failure = error
         if failure is not None:
-            hopeless = isinstance(failure, ssl.SSLCertVerificationError)
-            raise ConnectError(
-                f"no connection to {pool.route}: {_error_text(failure)}", given_up=hopeless
-            ) from failure
+            raise no_connection(route, self._options, failure) from failure
         conn.sock = channel.sock
         conn.channel = channel
         conn.incoming = Incoming(channel)
-        return conn  # type: ignore[no-any-return]
 
     # --- one exchange ---
 
@@ -313,24 +364,26 @@ def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, st
         conn.close()
 
 
-def _error_text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-# --- one transport per process and options ---------------------------------------------------------
+# --- one transport per process, options and session -------------------------------------------------
 
 # Weak: when the last filesystem and reader with these options are gone, so are their connections.
-_shared: weakref.WeakValueDictionary[Options, Transport] = weakref.WeakValueDictionary()
+_shared: weakref.WeakValueDictionary[object, Transport] = weakref.WeakValueDictionary()
 _shared_lock = PerProcess(threading.Lock)
 
 
-def shared_transport(options: Options) -> Transport:
-    """The transport of this process for these options, made on first use."""
+def shared_transport(options: Options, bundle_of_profile: Callable[[], str | None]) -> Transport:
+    """The transport of this process for these options and the session that `bundle_of_profile` is of.
+
+    Made on first use. A later user gets no connection that it would not make itself.
+    """
+    key = options, bundle_of_profile
     with _shared_lock():
-        transport = _shared.get(options)
+        transport = _shared.get(key)
         if transport is None:
-            transport = _shared[options] = Transport(options)
-        return transport
+            transport = _shared[key] = Transport(options, bundle_of_profile)
+            return transport
+    transport.close_outdated()
+    return transport
 
 
 def _close_all() -> None:

@@ -1,19 +1,69 @@
 """Whose certificates are trusted, and which one is shown.
 
 The first of these that is there: the option `ca_bundle`, AWS_CA_BUNDLE, the `ca_bundle` of the AWS profile,
-REQUESTS_CA_BUNDLE, the system's store, and certifi's or botocore's own bundle where the system has none.
-Invariant: a context is handed out whole, with the certificate that was asked for.
+REQUESTS_CA_BUNDLE, the system's store with what SSL_CERT_FILE and SSL_CERT_DIR name, and certifi's or
+botocore's own bundle where there is none.
+Invariants: a context is handed out whole, with the certificate that was asked for; and it is that of what
+environment and files say now.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from ..errors import ConfigurationError
 from ..options import Options
+
+
+class Trust:
+    """The context for these options; made anew when what it was made of has changed. Thread-safe."""
+
+    def __init__(self, options: Options, of_profile: Callable[[], str | None]) -> None:
+        self._options = options
+        self._of_profile = of_profile
+        self._made: tuple[Any, ssl.SSLContext] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Trust {'not used yet' if self._made is None else 'in use'}>"
+
+    def context(self) -> ssl.SSLContext:
+        """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
+        made, source = self._made, self._source()
+        if made is None or made[0] != source:
+            made = self._made = source, ssl_context(self._options, self._of_profile)
+        return made[1]
+
+    def _source(self) -> Any:
+        """What is another one when a context would be."""
+        bundle = _bundle(self._options, self._of_profile)[1]
+        own = [(path, _state(path)) for path in (bundle, self._options.client_cert) if path]
+        if bundle:
+            return own, ()
+        return own, [(path, _state(path, below=False)) for _, path in _named_for_openssl()]
+
+
+def _state(path: str, below: bool = True) -> Any:
+    """What is another one when the file, or a file in the folder where `below`, was written or replaced."""
+    try:
+        found = os.stat(path)
+        names = sorted(os.listdir(path)) if below and stat.S_ISDIR(found.st_mode) else ()
+    except (OSError, ValueError):
+        return None
+    inside = [_state(os.path.join(path, name), below=False) for name in names]
+    return found.st_ino, found.st_size, found.st_mtime_ns, inside
+
+
+def _named_for_openssl() -> list[tuple[str, str]]:
+    """What SSL_CERT_FILE and SSL_CERT_DIR name, each with its variable: a file, and any number of folders."""
+    folders = os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)
+    named = [("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))]
+    named += [("SSL_CERT_DIR", folder) for folder in folders]
+    return [(variable, path) for variable, path in named if path]
 
 
 def ssl_context(options: Options, of_profile: Callable[[], str | None]) -> ssl.SSLContext:
@@ -25,10 +75,12 @@ def ssl_context(options: Options, of_profile: Callable[[], str | None]) -> ssl.S
     with _naming(source, bundle):
         folder = bundle if bundle and os.path.isdir(bundle) else None  # of certificates, by their hashes
         context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
-    if not bundle and _trusts_nobody(context):
-        from botocore.httpsession import get_cert_path
+    if not bundle:
+        _check_system(context)
+        if _trusts_nobody(context):
+            from botocore.httpsession import get_cert_path
 
-        context.load_verify_locations(cafile=get_cert_path(True))
+            context.load_verify_locations(cafile=get_cert_path(True))
     context.set_alpn_protocols(["http/1.1"])
     if options.client_cert:
         with _naming("storage option client_cert", options.client_cert):
@@ -40,14 +92,23 @@ def _bundle(options: Options, of_profile: Callable[[], str | None]) -> tuple[str
     """Where the name of the bundle is from, and the name; None for the system's store."""
     if options.ca_bundle:
         return "storage option ca_bundle", options.ca_bundle
-    for source, told in (
-        ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
-        ("ca_bundle of the AWS profile", of_profile()),
-        ("REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE")),
-    ):
-        if told:
-            return source, told
-    return "", None
+    told = os.environ.get("AWS_CA_BUNDLE")
+    if told:
+        return "AWS_CA_BUNDLE", told
+    told = of_profile()
+    if told:
+        return "ca_bundle of the AWS profile", told
+    return "REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE") or None
+
+
+def _check_system(context: ssl.SSLContext) -> None:
+    """Raise ConfigurationError for what OpenSSL's variables name and OpenSSL itself would not miss."""
+    for variable, path in _named_for_openssl():
+        with _naming(variable, path):
+            if variable == "SSL_CERT_FILE":
+                context.load_verify_locations(cafile=path)
+            else:
+                os.listdir(path)
 
 
 def _trusts_nobody(context: ssl.SSLContext) -> bool:

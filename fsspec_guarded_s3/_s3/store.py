@@ -27,10 +27,9 @@ class Store:
         """`changed` is called with bucket and key after each request that may have changed something."""
         self.options = options
         self.changed = changed
-        self.transport = shared_transport(options)
-        self.lanes = self.transport.lanes
         self.signer = Signer(options)
-        self.transport.bundle_of_profile = self.signer.ca_bundle
+        self.transport = shared_transport(options, self.signer.ca_bundle)
+        self.lanes = self.transport.lanes
         # Not a method of ours: the cycle would keep the connections of a filesystem that is gone.
         self.retry = RetryPolicy(partial(_attempts, options, self.signer))
         self.sessions = Sessions()

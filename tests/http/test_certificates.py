@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from fsspec_guarded_s3 import ConfigurationError, ConnectError
-from fsspec_guarded_s3._http.trust import ssl_context
+from fsspec_guarded_s3._http.trust import Trust, ssl_context
 from fsspec_guarded_s3.options import Options
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, certificate, respond
@@ -68,8 +68,8 @@ def test_bundle_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_machine_without_certificates_uses_those_that_botocore_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/cert.pem")
-    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
+    nowhere = ssl.DefaultVerifyPaths(None, None, "", "", "", "")  # type: ignore[arg-type]
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda *_: None)
     context = ssl_context(Options(), lambda: None)
     assert context.cert_store_stats()["x509_ca"] > 50
@@ -131,3 +131,111 @@ def test_client_certificate_is_shown(tmp_path: Path) -> None:
         with ScriptedServer([OK], tls=context) as server:
             fs = filesystem(server.url, ca_bundle=ca_path, client_cert=str(found))
             assert fs.cat_file("bucket/key") == b"body"
+
+
+# --- files and variables that change while the process lives ---
+
+
+def write_authority(path: Path, *, of: Path | None = None) -> None:
+    """A bundle at `path`: that of the server, or one that did not sign anything."""
+    path.write_bytes(trustme.CA().cert_pem.bytes() if of is None else of.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "place", ["option", "AWS_CA_BUNDLE", "profile", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
+)
+def test_a_bundle_that_was_replaced_counts_for_new_connections(
+    place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For a new filesystem of the same options, and for the older one, which is still there."""
+    bundle = tmp_path / "bundle.pem"
+    options = {"ca_bundle": str(bundle)} if place == "option" else {}
+    if place == "profile":
+        profiles(monkeypatch, tmp_path, default=str(bundle))
+    elif place != "option":
+        monkeypatch.setenv(place, str(bundle))
+    with ScriptedServer([OK, OK], tls=True) as server:
+        assert server.ca_path is not None
+        write_authority(bundle)
+        older = filesystem(server.url, **options)
+        with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            older.cat_file("bucket/key")
+        write_authority(bundle, of=Path(server.ca_path))
+        assert filesystem(server.url, **options).cat_file("bucket/key") == b"body"
+        assert older.cat_file("bucket/key") == b"body"
+        write_authority(bundle)
+        with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            filesystem(server.url, **options).cat_file("bucket/key")
+
+
+def test_a_bundle_that_another_variable_names_counts_for_new_connections(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ScriptedServer([OK], tls=True) as server:
+        write_authority(tmp_path / "other.pem")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "other.pem"))
+        older = filesystem(server.url)
+        with pytest.raises(ConnectError):
+            older.cat_file("bucket/key")
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(server.ca_path))
+        assert filesystem(server.url).cat_file("bucket/key") == b"body"
+
+
+def test_filesystems_of_two_profiles_in_the_environment_trust_what_each_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ScriptedServer([OK], tls=True) as server:
+        write_authority(tmp_path / "other.pem")
+        profiles(monkeypatch, tmp_path, one=str(server.ca_path), two=str(tmp_path / "other.pem"))
+        monkeypatch.setenv("AWS_PROFILE", "one")
+        one = filesystem(server.url, max_attempts=1)
+        monkeypatch.setenv("AWS_PROFILE", "two")
+        two = filesystem(server.url, max_attempts=1)
+        for _ in range(2):
+            with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                two.cat_file("bucket/key")
+            two.close()
+        monkeypatch.setenv("AWS_PROFILE", "one")
+        one.close()
+        assert one.cat_file("bucket/key") == b"body"
+
+
+def test_a_client_certificate_that_was_replaced_is_shown(tmp_path: Path) -> None:
+    authority, found = trustme.CA(), tmp_path / "client.pem"
+
+    def write(issuer: trustme.CA) -> None:
+        issuer.issue_cert("client@store.test").private_key_and_cert_chain_pem.write_to_path(str(found))
+
+    with certificate("127.0.0.1") as (context, ca_path):
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        with ScriptedServer([OK, OK], tls=context) as server:
+            write(trustme.CA())
+            older = filesystem(server.url, ca_bundle=ca_path, client_cert=str(found), max_attempts=1)
+            with pytest.raises(ConnectError):
+                older.cat_file("bucket/key")
+            write(authority)
+            newer = filesystem(server.url, ca_bundle=ca_path, client_cert=str(found), max_attempts=1)
+            assert newer.cat_file("bucket/key") == b"body"
+            assert older.cat_file("bucket/key") == b"body"
+
+
+def test_folder_whose_files_change_is_read_anew(tmp_path: Path) -> None:
+    """In OpenSSL's form: each file is named by the hash of its subject."""
+    trust = Trust(Options(ca_bundle=str(tmp_path)), lambda: None)
+    before = trust.context()
+    assert trust.context() is before
+    (tmp_path / "0a775a30.0").write_text("one")
+    after = trust.context()
+    assert after is not before
+    (tmp_path / "0a775a30.0").write_text("another")
+    assert trust.context() not in (before, after)
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_openssls_variables_are_honoured_and_what_they_name_is_not_missed(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(name, str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match=rf"{name}: .*gone.* cannot be loaded"):
+        filesystem("https://127.0.0.1:9").exists("bucket/key")

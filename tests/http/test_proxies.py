@@ -8,8 +8,10 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from typing import Any
 
 import pytest
 
@@ -263,8 +265,93 @@ def test_url_of_a_proxy_is_read_as_botocore_does_and_shown_without_its_user(
     url: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", url)
-    found = proxy_for("https", "store.test")
+    found = proxy_for("https", "store.test", 443)
     assert isinstance(found, Proxy)
     assert found.shown == shown
     assert "secret" not in repr(found)
     assert bool(found.authorization) is ("user" in url)
+
+
+# --- what changes while the process lives ---
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_new_filesystem_goes_by_the_proxy_of_now_while_an_older_one_lives(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share connections, of which none is kept that would be made otherwise."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", b"1")
+    with (
+        certificate("127.0.0.1", "store.test") as (context, ca_path),
+        ScriptedServer(handler=fake, tls=context if scheme == "https" else False) as server,
+        forwarder(server.port) as first,
+        forwarder(server.port) as second,
+    ):
+
+        def new() -> Any:
+            return filesystem(f"{scheme}://store.test", allow_http=True, ca_bundle=ca_path, max_attempts=1)
+
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{first.port}")
+        older = new()
+        assert older.cat_file("bucket/key") == b"1"
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{second.port}")
+        assert new().cat_file("bucket/key") == b"1"
+        assert (len(first.heads), len(second.heads)) == (1, 1)
+        monkeypatch.setenv("no_proxy", "store.test")
+        with pytest.raises(ConnectError, match=r"no connection to store\.test:\d+: "):
+            new().cat_file("bucket/key")
+        monkeypatch.delenv("no_proxy")
+        monkeypatch.setenv(f"{scheme}_proxy", "http://[")
+        with pytest.raises(ConfigurationError, match=f"{scheme.upper()}_PROXY"):
+            new().cat_file("bucket/key")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://127.0.0.1:{second.port}")
+        assert older.cat_file("bucket/key") == b"1", "the older one connects by what the environment says now"
+        assert (len(first.heads), len(second.heads)) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "named", ["store.test", "STORE.test", ".test", "store.test:8443", "other, store.test:8443", "*"]
+)
+def test_no_proxy_may_name_the_port(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", named)
+    assert proxy_for("https", "store.test", 8443) is None
+
+
+@pytest.mark.parametrize("named", ["store.test:8444", "store", "tore.test", "store.test.org", ""])
+def test_no_proxy_that_names_another(named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", named)
+    assert proxy_for("https", "store.test", 8443) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:PASSWORD@[::1",
+        "http://user:PASSWORD@[zz]:1",
+        "http://user:PASSWORD@host:bad",
+        "http://user:PASSWORD@host:0",
+        "http://user:PASSWORD@host:99999",
+        "http://user:PASS[WORD@host:1",
+        "http://user:PASSWORD@",
+        "socks5://user:PASSWORD@host",
+    ],
+)
+def test_a_wrong_proxy_is_named_by_its_variable_and_its_password_is_not_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", url)
+    fs = filesystem("http://store.test", allow_http=True)
+    looks: list[Any] = [
+        lambda: fs.cat(["bucket/a", "bucket/b"], on_error="omit"),
+        lambda: list(fs.walk("bucket")),
+        lambda: fs.exists("bucket/a"),
+        lambda: fs.pipe_file("bucket/a", b"1"),
+    ]
+    for look in looks:
+        with pytest.raises(ConfigurationError, match="HTTP_PROXY must be") as caught:
+            look()
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "PASS" not in shown

@@ -1,0 +1,58 @@
+"""An exchange that failed -> the exception for it, where the way to the store is at fault.
+
+Invariant: after a ConnectError nothing was applied, since nobody who could have done so has understood the
+request. What no further attempt would mend is not tried again.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+from ..errors import ConnectError, IncompleteBodyError, TransportError
+from ..options import Options
+from .connect import ProxyRefusedError, Route
+from .response import translated
+
+# Alerts by which a handshake is refused (RFC 8446, 6.2), in OpenSSL's names; with TLS 1.3 they come in place
+# of the first answer. Others, such as internal_error, may pass.
+_REFUSED = re.compile(
+    r"ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE|PROTOCOL_VERSION|INSUFFICIENT_SECURITY"
+    r"|NO_APPLICATION_PROTOCOL)|UNRECOGNIZED_NAME"
+)
+_OF_CERTIFICATE = re.compile("CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE")
+PLAIN_TO_TLS = "TLS is spoken at this port: use https:// in endpoint_url"
+
+
+def no_connection(route: Route, options: Options, error: Exception) -> ConnectError:
+    """The error for a connection that could not be made because of `error`."""
+    refusal = _refusal(error, options)
+    hopeless = bool(refusal) or isinstance(error, ssl.SSLCertVerificationError)
+    if isinstance(error, ProxyRefusedError):
+        hopeless = error.status < 500 and error.status not in (408, 429)
+    told = refusal or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return ConnectError(f"no connection to {route}: {told}", given_up=hopeless)
+
+
+def no_answer(route: Route, options: Options, error: Exception, broken: OSError | None) -> TransportError:
+    """The error for a request without an answer: `error` ended the wait for it, `broken` the sending."""
+    for cause in (error, broken):
+        if isinstance(cause, ssl.SSLError) and _refusal(cause, options):
+            return no_connection(route, options, cause)
+    if broken is None:
+        return translated(error)
+    # What broke the sending is the cause. Part of the request is missing, so it cannot have been applied
+    # (RFC 9112, 8).
+    return IncompleteBodyError(f"the connection broke while sending: {broken}", request_sent=False)
+
+
+def _refusal(error: Exception, options: Options) -> str:
+    """What the alert of TLS means by which the other side refused, "" where `error` is none of these."""
+    reason = getattr(error, "reason", None) or ""
+    if not isinstance(error, ssl.SSLError) or not _REFUSED.search(reason):
+        return ""
+    told = reason.partition("ALERT_")[2] or reason
+    remedy = ""
+    if _OF_CERTIFICATE.search(told):
+        remedy = ": pass client_cert, if it wants one" if not options.client_cert else ": check client_cert"
+    return f"the other side refused TLS by the alert {told.lower()}{remedy}"
