@@ -1,7 +1,23 @@
 """What a path, a glob or a list of them means to the verbs for many objects, and `expand_path`.
 
-A path that names an existing object is that object, also where it has `*`, `?` or `[`. What a listing has
-told about a name goes along with it, so that nobody asks for it again.
+How a verb for many objects (`get`, `put`, `copy`, `mv`, `rm`, `cat`, `chmod`) works:
+
+1. `path_rules` takes off the protocol and splits bucket, key and version. A slash at the end is
+   remembered: it says "directory".
+2. `selection` finds the sources. A name with `*`, `?` or `[` is a pattern, unless an object of this name is
+   there (or a directory that is to be recursed into): then it is that one. If it would be both, the caller
+   has to say which: ValueError. `patterns` matches a pattern against one listing below the last directory
+   that is written out. `trees` lists what is below a directory: one flat listing of all keys, however deep.
+   What a listing has told about a name goes along with it (`Source.kind`), so that nobody asks for it again.
+   `directories` is asked for what no listing has told.
+3. `placement` says where each source goes, by fsspec's rules, and where nothing is written: where two
+   sources meet, where a source would be overwritten before it was read, and outside of a local target, by
+   `..` or by a link. All of that is known before the first byte moves, and is a ValueError.
+4. The verb for one object is called for each, side by side (`gathering`, `transfer`, the client's scheduler).
+   Where a subclass has its own verb for one object, the facade hands that one in. The first error ends
+   the others, except where the verb reports errors by name (`cat` with `on_error`, `rm`).
+
+`rm` and `mv` look for all sources before they delete the first (`removal`, `delete_batches`, `exact_delete`).
 """
 
 from __future__ import annotations

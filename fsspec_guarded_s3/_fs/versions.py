@@ -75,7 +75,7 @@ class Versions:
                 return  # what follows are keys that this one is a prefix of
 
     def of_all_below(self, location: S3Path) -> Iterator[ObjectVersion]:
-        """Those of the object itself and of all keys below it, markers of directories included."""
+        """The versions of an object and of all keys below its name, markers of directories included."""
         if location.key and location.key != location.prefix:
             yield from self.of(location)
         for page in self._client.listings.list_object_versions(location.bucket, location.prefix):
