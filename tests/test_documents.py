@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, filesystem
 from tests.documents import DOCS, ROOT, python_blocks, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
@@ -129,6 +129,8 @@ def test_the_api_page_has_every_public_name(site: Path) -> None:
     """Of the package, and what the filesystem has of its own."""
     anchors = set(re.findall(r'id="(fsspec_guarded_s3\.[^"]*)"', (site / "api" / "index.html").read_text()))
     names = {f"fsspec_guarded_s3.{name}" for name in fsspec_guarded_s3.__all__}
+    others = {*filesystem.__all__} - {"GuardedS3FileSystem", "GuardedTransaction"}
+    names |= {f"fsspec_guarded_s3.filesystem.{name}" for name in others}
     ours = {
         name
         for kind in GuardedS3FileSystem.__mro__

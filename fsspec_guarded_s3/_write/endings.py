@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 # The exceptions by which an input or a loop ends, in the standard library.
 ENDS: tuple[type[BaseException], ...] = (
@@ -99,9 +99,19 @@ class judged:
         self._method = method
         self.__doc__ = method.__doc__
 
+    @overload
+    def __get__(self, file: None, owner: type) -> Callable[[Any], None]: ...
+
+    @overload
+    def __get__(self, file: object, owner: type) -> Callable[[], None]: ...
+
     def __get__(self, file: Any, owner: type) -> Callable[..., None]:
         if file is None:
-            return lambda file: self.__get__(file, owner)()
+
+            def close_it(file: object) -> None:
+                self.__get__(file, owner)()
+
+            return close_it
         seen = failure(file.known_exceptions, file) if sys.exc_info()[1] is not None else None
         thread = threading.get_ident()
 

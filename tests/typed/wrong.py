@@ -58,3 +58,4 @@ fs.cp(path, path, recursiv=True)  # mistake: a misspelt keyword
 fs.upload("/tmp/file", path, ContentTyp="text/csv")  # mistake: a misspelt attribute
 fs.write_bytes(path, "text")  # mistake: text where bytes belong
 fs.read_bytes(path).split(",")  # mistake: bytes are split by bytes
+fs.open(path, "wb").close(None)  # mistake: it takes nothing
