@@ -18,7 +18,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from urllib3.util.ssltransport import SSLTransport
@@ -290,6 +290,10 @@ def _name(host: str) -> str:
     return host.rstrip(".").partition("%")[0]
 
 
+def _of_the_socket(outer: _Outer, name: str) -> Any:
+    return getattr(outer._sock, name)
+
+
 class _Outer:
     """The TLS to a proxy, below that to the store. Waiting on it ends when nobody wants its bytes any more.
 
@@ -301,8 +305,8 @@ class _Outer:
         self._send_timeout = options.send_timeout
         self.handshake_until = time.monotonic() + _seconds(options, deadline)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
+        __getattr__ = _of_the_socket
 
     def recv(self, size: int) -> bytes:
         while True:

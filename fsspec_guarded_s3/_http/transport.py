@@ -135,7 +135,9 @@ class Sent:
 
     __slots__ = ("_conn", "_options", "_pool", "_wire", "broken", "since")
 
-    def __init__(self, options: Options, pool: Any, conn: HTTPConnection, wire: WireRequest) -> None:
+    def __init__(
+        self, options: Options, pool: _IdleEviction, conn: HTTPConnection, wire: WireRequest
+    ) -> None:
         self._options = options
         self._pool = pool
         self._conn = conn
