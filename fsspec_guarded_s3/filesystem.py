@@ -70,7 +70,7 @@ from ._write.compressed_writer import CompressedWriter
 from ._write.guards import Guards, probe
 from ._write.text_writer import TextWriter
 from ._write.writer import GuardedWriter
-from .options import FSSPEC_OPTIONS, MIB, Options, without_secrets
+from .options import FSSPEC_OPTIONS, MIB, Options, keys_as_text, without_secrets
 
 if TYPE_CHECKING:
     from fsspec import FSMap
@@ -421,10 +421,13 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
         """fsspec's dict of class and storage options; with `key`, `secret` and `token` only if asked for."""
         found = dict(super().to_dict(include_password=include_password))
-        return found if include_password else without_secrets(found)
+        return keys_as_text(found) if include_password else without_secrets(found)
 
     def to_json(self, *, include_password: bool = False) -> str:
-        """`to_dict` as JSON. Where credentials are left out, `from_json` looks for them as AWS's tools do."""
+        """`to_dict` as JSON. Where credentials are left out, `from_json` looks for them as AWS's tools do.
+
+        Where a customer's key was left out, `from_json` is a ValueError that says so.
+        """
         return str(super().to_json(include_password=include_password))
 
     def close(self) -> None:

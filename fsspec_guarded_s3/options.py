@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from ._values import s3fs_options
+from ._values.attribute_values import LEFT_OUT
 from ._values.attributes import NONE, PARAMETERS, Attributes
 
 __all__ = ["Options", "OtherOptions"]
@@ -27,11 +30,11 @@ MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * 2**30
 ATTEMPTS = 5  # where nobody says otherwise
 
+_CUSTOMER_KEYS = frozenset({"SSECustomerKey", "CopySourceSSECustomerKey"})
 _SECRET = frozenset(
     {"key", "secret", "token", "username", "password"}
+    | _CUSTOMER_KEYS
     | {
-        "SSECustomerKey",
-        "CopySourceSSECustomerKey",
         "aws_access_key_id",
         "aws_secret_access_key",
         "aws_session_token",
@@ -101,13 +104,24 @@ def _between(least: int, most: int, words: str) -> Check:
     return Check(lambda value: least <= value <= most, f"must be {words}")
 
 
-def _endpoint_fault(url: str) -> str | None:
-    """What is wrong with the URL of an endpoint."""
-    if not url.startswith(("http://", "https://")):
-        return "must begin with https:// or http://"
+# A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
+# here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
+_HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+|%[A-Za-z0-9._~-]+)?")
+
+
+def endpoint_fault(url: str) -> str | None:
+    """What is wrong with the URL of an endpoint. It is not shown before it is known to hold no password."""
     if "@" in url:
-        return "must not hold a user name or password"
-    return "must not have a query or a fragment" if {*"?#"} & {*url} else None
+        return "must not hold a user name or password: pass key and secret"
+    if {*"?#"} & {*url}:
+        return "must not have a query or a fragment"
+    if not url.lower().startswith(("http://", "https://")):
+        return "must begin with https:// or http://"
+    with suppress(ValueError):  # brackets without an IPv6 address in them, or a port that is none
+        parts = urlsplit(url)
+        if _HOST.fullmatch(parts.hostname or "") and parts.port != 0 and url.isprintable():
+            return None
+    return f"must be http:// or https:// and a host, with a port of 1 to 65535 if there is one, not {url!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +266,8 @@ class Options:
         for option in fields(self):
             value = getattr(self, option.name)
             kinds[option.name].check(option.name, value)
+            # Half of the credentials, or no certificate, is not what anybody asks for; no token is.
+            _require(value != "" or option.name == "token", option.name, "must not be empty: leave it out")
             check: Check | None = option.metadata["about"].check
             if check is not None and value is not None:
                 _require(check.holds(value), option.name, check.words)
@@ -260,7 +276,7 @@ class Options:
         )
         _require(self.token is None or self.key is not None, "token", "needs key and secret beside it")
         if self.endpoint_url is not None:
-            fault = _endpoint_fault(self.endpoint_url)
+            fault = endpoint_fault(self.endpoint_url)
             _require(fault is None, "endpoint_url", str(fault))
 
     @classmethod
@@ -305,8 +321,11 @@ class Options:
     def from_text(cls, name: str, value: Any) -> Any:
         """The value of the option `name` as fsspec's configuration has it.
 
-        Its INI files hold text only, and what its environment variables hold is read as JSON if it can be.
+        Its INI files hold text only, and what its environment variables hold is read as JSON if it can be. A
+        variable that is empty says nothing.
         """
+        if value == "":
+            return None
         rule = s3fs_options.OPTIONS.get(name)
         ours = rule.becomes if rule else name
         kind = _kinds().get(ours)
@@ -318,12 +337,29 @@ class Options:
         return value
 
 
+def keys_as_text(storage_options: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with customer's keys as text: JSON has no bytes, of which fsspec makes lists of numbers."""
+    kept = dict(storage_options)
+    for name, value in kept.items():
+        if isinstance(value, Mapping):
+            lists = {key for key in _CUSTOMER_KEYS & value.keys() if isinstance(value[key], list)}
+            kept[name] = {**value, **{key: bytes(value[key]).decode("latin-1") for key in lists}}
+    return kept
+
+
 def without_secrets(storage_options: Mapping[str, Any]) -> dict[str, Any]:
-    """`storage_options` that may be shown."""
+    """`storage_options` that may be shown.
+
+    A customer's key is replaced: where it was missing, objects would be written without encryption.
+    """
     kept = {name: value for name, value in storage_options.items() if name not in _SECRET}
     for name, value in kept.items():
         if isinstance(value, Mapping):
-            kept[name] = {key: item for key, item in value.items() if key not in _SECRET}
+            kept[name] = {
+                key: LEFT_OUT if key in _CUSTOMER_KEYS else item
+                for key, item in value.items()
+                if key not in _SECRET or key in _CUSTOMER_KEYS
+            }
     return kept
 
 

@@ -159,3 +159,56 @@ def test_every_option_is_of_its_type(field: "dataclasses.Field[Any]") -> None:
 def test_an_option_of_choices_names_them(name: str) -> None:
     with pytest.raises(ValueError, match=rf"storage option {name} must be (one of )?\w+(, \w+)*( or \w+)?$"):
         Options(**{name: "nothing"})
+
+
+# --- halves, and what is empty ---
+
+
+@pytest.mark.parametrize(
+    "name", ["key", "secret", "profile", "region", "endpoint_url", "ca_bundle", "client_cert"]
+)
+def test_an_empty_option_is_refused_and_never_taken_for_none(name: str) -> None:
+    """With `key=""` another identity would ask; with `client_cert=""` no certificate be shown."""
+    given = {"key": "k", "secret": "s", name: ""}
+    with pytest.raises(ValueError, match=f"storage option {name} must not be empty"):
+        Options.parse(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"username": "", "password": "hush-secret"},
+        {"username": "k", "password": ""},
+        {"client_kwargs": {"aws_access_key_id": "", "aws_secret_access_key": "hush-secret"}},
+        {"key": "", "secret": ""},
+    ],
+)
+def test_half_of_the_credentials_is_refused_under_any_name(given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must not be empty") as caught:
+        Options.parse(given)
+    assert "hush" not in str(caught.value)
+
+
+def test_no_token_is_no_token() -> None:
+    assert Options.parse({"key": "k", "secret": "s", "token": ""}).token == ""
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "abc", "-1", "1 "])
+@pytest.mark.parametrize("host", ["store.test", "[::1]", "127.0.0.1"])
+def test_a_port_that_is_none_is_told_when_the_filesystem_is_made(host: str, port: str) -> None:
+    with pytest.raises(ValueError, match=r"storage option endpoint_url must be .* port of 1 to 65535"):
+        Options.parse({"endpoint_url": f"https://{host}:{port}"})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://", "https:///path", "http://a b", "http://127.0.0.1:9 "]
+)
+def test_an_endpoint_without_a_host_is_told_when_the_filesystem_is_made(url: str) -> None:
+    with pytest.raises(ValueError, match="storage option endpoint_url"):
+        Options.parse({"endpoint_url": url})
+
+
+@pytest.mark.parametrize("url", ["HTTP://127.0.0.1:9", "Https://Store.TEST:443/"])
+def test_a_scheme_may_be_written_in_any_case(url: str) -> None:
+    assert Options.parse({"endpoint_url": url}).endpoint_url == url
+    assert Options.parse({"endpoint_url": "HTTP://store.test", "use_ssl": False}).allow_http

@@ -9,7 +9,7 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fsspec
 import pytest
@@ -184,3 +184,20 @@ def test_a_signed_url_has_a_signature_and_no_secret(server: ScriptedServer) -> N
     url = filesystem(server.url, key=KEY, secret=SECRET).sign("bucket/key")
     assert_silent(url)
     assert "X-Amz-Signature=" in url
+
+
+@pytest.mark.parametrize("key", [bytes(range(224, 256)), "0123456789abcdef0123456789abcdef"])
+def test_a_customers_key_comes_back_from_json_or_is_missed(key: bytes | str) -> None:
+    """A filesystem without it would write objects without encryption."""
+    fs = GuardedS3FileSystem(
+        endpoint_url="http://127.0.0.1:9",
+        s3_additional_kwargs={"SSECustomerKey": key, "StorageClass": "STANDARD_IA"},
+        skip_instance_cache=True,
+    )
+    kept = fs.to_json(include_password=True)
+    again = cast("GuardedS3FileSystem", GuardedS3FileSystem.from_json(kept))
+    assert again._options == fs._options
+    shown = fs.to_json()
+    assert str(key) not in shown and str(list(map(ord, str(key)))) not in shown
+    with pytest.raises(ValueError, match="SSECustomerKey was left out: pass include_password=True"):
+        GuardedS3FileSystem.from_json(shown)

@@ -18,7 +18,7 @@ from botocore.utils import ensure_boolean
 
 from .._values.paths import is_loopback
 from ..errors import ConfigurationError
-from ..options import Options, choices_of
+from ..options import Options, choices_of, endpoint_fault
 from .session import Session
 from .settings import variable
 
@@ -30,9 +30,6 @@ _PLAIN = re.compile(r"(?!.*--)[a-z0-9][a-z0-9.-]*")
 _LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
-# A name, an IPv4 address, or an IPv6 address that may have a zone. Names of other alphabets are not encoded
-# here, since there are two ways to do it (IDNA 2003 and 2008): write "xn--...".
-_HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*|[0-9A-Fa-f:.]+(%25[A-Za-z0-9._~-]+|%[A-Za-z0-9._~-]+)?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RULES = "s3/2006-03-01/endpoint-rule-set-1"  # S3's API has had one version
 
@@ -219,23 +216,13 @@ class Endpoints:
 
 
 def _checked_url(url: str | None) -> tuple[str, str]:
-    """The endpoint that somebody configured: scheme and host, and its path, which the rules would encode.
-
-    It is not shown before it is known to hold no password.
-    """
+    """The endpoint that somebody configured: scheme and host, and its path, which the rules would encode."""
     if url is None:
         return "", ""
-    if "@" in url:
-        raise ConfigurationError("endpoint_url must not hold a user name or password: pass key and secret")
-    if "?" in url or "#" in url:
-        raise ConfigurationError("endpoint_url must not have a query or a fragment")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
-    except ValueError:  # brackets without an IPv6 address in them, or a port that is none
-        good = None
-    if not good or not url.isprintable():
-        raise ConfigurationError(f"endpoint_url must be http:// or https:// and a host, not {url!r}")
+    fault = endpoint_fault(url)
+    if fault is not None:
+        raise ConfigurationError(f"endpoint_url {fault}")
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 

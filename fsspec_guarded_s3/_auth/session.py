@@ -25,7 +25,7 @@ from .._forks import PerProcess, renew_after_fork
 from .._work import Lock, uninterruptible
 from ..errors import ConfigurationError, CredentialsError
 from ..options import Options
-from .settings import say_ignored
+from .settings import check_values, say_ignored
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -75,6 +75,7 @@ def shared_session(options: Options) -> Session:
         return session
 
 
+_OF_BOTOCORE = re.compile("Missing required key|Unsupported version")  # all that is not a program's own words
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
 _READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
 
@@ -135,12 +136,19 @@ class Session:
             chain = not (self._options.key or self._options.anon)
             session = botocore.session.Session(include_builtin_handlers=chain, profile=self._options.profile)
             session.get_scoped_config()  # names a profile that does not exist
+            check_values(session)
             say_ignored(session)
         except botocore.exceptions.ProfileNotFound as error:
-            raise ConfigurationError(f"storage option profile: {error}") from error
+            raise ConfigurationError(f"{self._who_named_the_profile()}: {error}") from error
         except botocore.exceptions.BotoCoreError as error:
             raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
         return session
+
+    def _who_named_the_profile(self) -> str:
+        if self._options.profile is not None:
+            return "storage option profile"
+        named = (name for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE") if name in os.environ)
+        return next(named, "AWS_PROFILE")
 
     def ca_bundle(self) -> str | None:
         """The file of trusted certificates that the profile names. Raises what `botocore` raises."""
@@ -222,6 +230,7 @@ class Session:
 
     def _find_credentials(self, session: Callable[[], Any]) -> Any:
         options = self._options
+        failure: Exception | None = None
         if options.key:
             return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
         try:
@@ -230,7 +239,9 @@ class Session:
         except CancelledError:
             raise
         except Exception as error:  # a token file that is missing must not look like an object that is
-            raise CredentialsError(f"the credentials could not be loaded: {_said(error)}") from error
+            failure = error
+        if failure is not None:
+            raise _failed("loaded", failure)
         if found is None:
             raise CredentialsError(
                 "no credentials found: pass key and secret, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -246,7 +257,8 @@ def _frozen(credentials: Any) -> Any:
     except CancelledError:
         raise
     except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
-        raise CredentialsError(f"the credentials could not be refreshed: {_said(error)}") from error
+        failure = error
+    raise _failed("refreshed", failure)
 
 
 def _check(frozen: Any, source: str) -> None:
@@ -264,8 +276,20 @@ def _check(frozen: Any, source: str) -> None:
             )
 
 
+def _failed(what: str, error: Exception) -> CredentialsError:
+    """The error for credentials that could not be loaded or refreshed.
+
+    It has no cause: a JSONDecodeError holds the text that could not be read, botocore's errors the output of
+    programs. Call it when `error` is handled no longer, so that it does not become the context either.
+    """
+    return CredentialsError(f"the credentials could not be {what}: {_said(error)}")
+
+
 def _said(error: Exception) -> str:
-    """What botocore says; the texts of other exceptions are nothing without their type."""
+    """What botocore says, but for the output of a program; texts of others are nothing without their type."""
+    told = getattr(error, "kwargs", {})
+    if told.get("provider") == "custom-process" and not _OF_BOTOCORE.match(str(told.get("error_msg"))):
+        return "credential_process of the AWS profile failed: run it by hand to see why"
     if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
         return str(error)
     return f"{type(error).__name__}: {error}"

@@ -167,6 +167,32 @@ SETTINGS = (
 _said: set[str] = set()
 
 
+# Those that say yes or no: whatever is not "true" is no to botocore, so that "yes" asks for FIPS in vain.
+_SWITCHES = (
+    ("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+    ("AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+    ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"),
+    ("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "s3_disable_express_session_auth"),
+    ("AWS_S3_USE_ARN_REGION", "s3.use_arn_region"),
+    ("AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS", "s3.s3_disable_multiregion_access_points"),
+    ("", "s3.use_accelerate_endpoint"),
+    ("", "s3.use_dualstack_endpoint"),
+    ("", "s3.payload_signing_enabled"),
+)
+
+
+def check_values(session: Any) -> None:
+    """Raise ConfigurationError for a switch of botocore's `session` that is neither true nor false."""
+    profile = session.get_scoped_config()
+    for name, place in _SWITCHES:
+        section, _, key = place.rpartition(".")
+        found = profile.get(section) if section else profile
+        value = os.environ.get(name) or (found.get(key) if isinstance(found, dict) else None)
+        if value and str(value).lower() not in ("true", "false"):
+            where = name if os.environ.get(name) else f"{place} of the AWS profile"
+            raise ConfigurationError(f"{where} must be true or false, not {value!r}")
+
+
 def say_ignored(session: Any) -> None:
     """Log each setting of botocore's `session` that is set and without effect, once per process."""
     for setting in SETTINGS:

@@ -48,10 +48,13 @@ class Outset(NamedTuple):
 
 
 class _Configured(NamedTuple):
-    """What AWS's settings say about every request: its User-Agent, and whether bodies are signed."""
+    """What AWS's settings say about every request: its User-Agent, how often it is tried, whether bodies are
+    signed.
+    """
 
     agent: str
     sign_payload: bool
+    attempts: int | None
 
 
 class Signer:
@@ -113,7 +116,7 @@ class Signer:
 
     def configured_attempts(self) -> int | None:
         """How many attempts per request AWS's settings ask for, if they do."""
-        return attempts(self._session.botocore())
+        return self._configured().attempts
 
     def request_of(self, method: str, path: S3Path, parameters: Mapping[str, Any]) -> Request:
         """An operation by its name and parameters in botocore; see `operations`."""
@@ -249,7 +252,9 @@ class Signer:
             app = variable(session, "user_agent_appid")
             agent = f"{AGENT} app/{_NO_TOKEN.sub('-', str(app))[:50]}" if app else AGENT
             signs = bool((variable(session, "s3") or {}).get("payload_signing_enabled"))
-            self._settings = _Configured(agent, signs)
+            # Read before anything is sent: a wrong one must not be found out by a request that failed.
+            most = self._options.max_attempts or attempts(session)
+            self._settings = _Configured(agent, signs, most)
         return self._settings
 
     def _auth(

@@ -136,19 +136,11 @@ class RetryPolicy:
         if not _may_pass(error, retry_on_conflict):
             return None
         seconds = _pause(error, made)
-        if made >= self._most(error) or deadline.left() <= seconds or not self._budget.take():
+        if made >= self._max_attempts() or deadline.left() <= seconds or not self._budget.take():
             error.given_up = True
             return None
         logger.info("attempt %d failed, trying again: %s", made, error)
         return seconds
-
-    def _most(self, failed: GuardedS3Error) -> int:
-        """How many attempts there are, now that one has `failed`."""
-        try:
-            return self._max_attempts()
-        except GuardedS3Error as error:  # a setting that is no number says nothing about what was sent
-            error.maybe_applied = failed.maybe_applied
-            raise error from failed
 
     def repeat_while(
         self, holds: Callable[[BaseException], bool], call: Callable[[], T], attempts: int | None = None

@@ -140,7 +140,12 @@ def context(name: str, value: Any) -> str:
     return str(value)
 
 
+LEFT_OUT = "left out: pass include_password=True to keep it"  # stands in place of a key that is not shown
+
+
 def _key_bytes(name: str, value: Any) -> bytes:
+    if value == LEFT_OUT:
+        raise ValueError(f"{name} was {LEFT_OUT}; without it objects would be written without encryption")
     data = value.encode("latin-1", "replace") if isinstance(value, str) else value
     if not isinstance(data, bytes):
         raise TypeError(f"{name} must be bytes, not {type(value).__name__}")

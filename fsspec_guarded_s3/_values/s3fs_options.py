@@ -72,7 +72,7 @@ def _consent(found: Found, use_ssl: Any) -> None:
     endpoint_url = found.get("endpoint_url")
     if not use_ssl and not endpoint_url:
         raise ValueError(f"storage option use_ssl=False is not possible here: {OPTIONS['use_ssl'].instead}")
-    if not use_ssl and str(endpoint_url).startswith("http://"):
+    if not use_ssl and str(endpoint_url).lower().startswith("http://"):
         found.setdefault("allow_http", True)
 
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs
 import botocore.utils
 import pytest
 
-from fsspec_guarded_s3 import CredentialsError, GuardedS3FileSystem
+from fsspec_guarded_s3 import ConfigurationError, CredentialsError, GuardedS3FileSystem
 from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
 
 LATER = "2099-01-01T00:00:00Z"
@@ -468,7 +469,10 @@ def break_sso(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 BROKEN = {
     "the token file is missing": (break_token_file, "gone"),
     "half of the keys": (break_environment, "AWS_SECRET_ACCESS_KEY"),
-    "the process fails": (break_process("import sys; sys.exit('sign in first')"), "sign in first"),
+    "the process fails": (
+        break_process("import sys; sys.exit('hush-secret')"),
+        "credential_process of the AWS",
+    ),
     "the process prints no JSON": (break_process("print('{hush-secret')"), "JSONDecodeError"),
     "the process prints a half": (break_process("print('{\"Version\": 1}')"), "AccessKeyId"),
     "there is no such program": (break_program, "no-such-program"),
@@ -488,7 +492,44 @@ def test_a_source_that_fails_is_a_credentials_error(
             opened(server).cat_file("bucket/key")
         assert server.requests == []
     assert not isinstance(caught.value, FileNotFoundError)
-    assert not [secret for secret in SECRETS if secret in f"{caught.value!s} {caught.value!r}"]
+    shown = "".join(traceback.format_exception(caught.value))
+    error: BaseException | None = caught.value
+    while error is not None:  # what it holds is shown by tools that report errors
+        shown += f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
+    assert not [secret for secret in SECRETS if secret in shown.replace("{hush-secret'", "")]
+
+
+def test_a_process_that_fails_later_shows_nothing_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """botocore asks it again when the credentials are about to end."""
+    once = tmp_path / "once"
+    expires = (datetime.now(timezone.utc) + timedelta(seconds=60)).isoformat()
+    told = {"Version": 1, "AccessKeyId": "K", "SecretAccessKey": "hush-secret", "Expiration": expires}
+    code = (
+        f"import os, sys\nif os.path.exists({str(once)!r}): sys.exit('hush-token')\n"
+        f"open({str(once)!r}, 'w').close()\nprint({json.dumps(told)!r})"
+    )
+    break_process(code)(monkeypatch, tmp_path)
+    with store() as server, pytest.raises(CredentialsError, match="refreshed: credential_process") as caught:
+        opened(server).cat_file("bucket/key")
+    assert not [secret for secret in SECRETS if secret in "".join(traceback.format_exception(caught.value))]
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", ""])
+def test_a_profile_that_is_not_there_is_named_by_who_asked_for_it(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "nope")
+    options = {} if variable else {"profile": "nope"}
+    with store() as server, pytest.raises(ConfigurationError, match=r"\(nope\)") as caught:
+        opened(server, **options).cat_file("bucket/key")
+    assert str(caught.value).startswith(f"{variable or 'storage option profile'}: ")
 
 
 def test_a_missing_token_file_is_not_a_missing_object(

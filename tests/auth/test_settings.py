@@ -13,7 +13,7 @@ import botocore.exceptions
 import botocore.session
 import pytest
 
-from fsspec_guarded_s3 import ConfigurationError, GuardedS3Error, WriteOutcomeUnknownError
+from fsspec_guarded_s3 import ConfigurationError, GuardedS3Error
 from fsspec_guarded_s3._auth import settings
 from fsspec_guarded_s3._auth.settings import SETTINGS
 from fsspec_guarded_s3._auth.signer import Signer
@@ -171,27 +171,52 @@ def test_request_is_tried_as_often_as_the_settings_say(
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_number_of_attempts_that_is_none_is_a_configuration_error(place: Any, value: str) -> None:
+def test_number_of_attempts_that_is_none_is_found_before_anything_is_sent(place: Any, value: str) -> None:
+    """A request that fails is too late: it may have been applied."""
     place(AWS_MAX_ATTEMPTS=value)
-    failing = ScriptedServer(handler=lambda request: s3_error(500, "InternalError"))
-    with failing as server, pytest.raises(ConfigurationError, match="max_attempts"):
-        filesystem(server.url).cat_file("bucket/key")
+    verbs: list[Any] = [
+        lambda fs: fs.cat_file("bucket/key"),
+        lambda fs: fs.put_if_absent("bucket/key", b"1"),
+        lambda fs: fs.rm_file("bucket/key", if_match="e"),
+        lambda fs: fs.exists("bucket/key"),
+    ]
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        for verb in verbs:
+            with pytest.raises(ConfigurationError, match="max_attempts"):
+                verb(filesystem(server.url))
+        assert server.requests == []
+        assert not filesystem(server.url, max_attempts=2).exists("bucket/key"), "the option goes before"
 
 
-@pytest.mark.parametrize("value", ["0", "2.5", "many"])
-def test_an_answer_that_is_lost_beside_a_wrong_setting_is_decided_by_proof(place: Any, value: str) -> None:
-    """The setting is read when an attempt has failed: that says nothing about what the store did."""
-    place(AWS_MAX_ATTEMPTS=value)
-    lost = s3_error(500, "InternalError")
-    fake = FakeS3("bucket", after=lambda request, reply: None if request.method in ("GET", "HEAD") else lost)
-    etag = fake.put("bucket", "there", b"there").etag
-    with ScriptedServer(handler=fake) as server:
-        fs = filesystem(server.url)
-        assert fs.put_if_absent("bucket/key", b"ours")
-        with pytest.raises(WriteOutcomeUnknownError) as caught:
-            fs.rm_file("bucket/there", if_match=etag)
-        assert caught.value.maybe_applied
-    assert fake.objects["bucket", "key"].body == b"ours"
+SWITCHES = [
+    ({"AWS_USE_FIPS_ENDPOINT": "maybe"}, "", "AWS_USE_FIPS_ENDPOINT must be true or false, not 'maybe'"),
+    ({"AWS_USE_FIPS_ENDPOINT": "1"}, "", "AWS_USE_FIPS_ENDPOINT"),
+    ({"AWS_USE_DUALSTACK_ENDPOINT": "yes"}, "", "AWS_USE_DUALSTACK_ENDPOINT"),
+    ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "on"}, "", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+    ({"AWS_S3_DISABLE_EXPRESS_SESSION_AUTH": "y"}, "", "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH"),
+    ({"AWS_S3_USE_ARN_REGION": "no"}, "", "AWS_S3_USE_ARN_REGION"),
+    ({}, "use_fips_endpoint = yes\n", "use_fips_endpoint of the AWS profile"),
+    ({}, "s3 =\n  use_accelerate_endpoint = 1\n", "s3.use_accelerate_endpoint of the AWS profile"),
+    ({}, "s3 =\n  payload_signing_enabled = on\n", "s3.payload_signing_enabled of the AWS profile"),
+]
+
+
+@pytest.mark.parametrize(("variables", "profile", "said"), SWITCHES)
+def test_a_switch_that_is_neither_true_nor_false_is_told(
+    place: Any, variables: dict[str, str], profile: str, said: str
+) -> None:
+    """botocore takes it for false: whoever asked for FIPS would not get it, and not hear of it."""
+    place(profile, **variables)
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        with pytest.raises(ConfigurationError, match=said):
+            filesystem(server.url).exists("bucket/key")
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("value", ["true", "True", "FALSE", ""])
+def test_a_switch_may_be_written_in_any_case(place: Any, value: str) -> None:
+    place(AWS_USE_FIPS_ENDPOINT=value)
+    assert ("fips" in ours("bucket")) is (value.lower() == "true")
 
 
 @pytest.mark.parametrize("signs", ["true", "false"])
