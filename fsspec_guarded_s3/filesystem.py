@@ -222,10 +222,10 @@ class GuardedS3FileSystem(AbstractFileSystem):
         self._client = S3Client(Store(self._options, listing_cache.forget))
         self._listings = ListingCache(self.dircache)
         self._paths = PathRules(type(self)._protocols, version_aware=self._options.version_aware)
-        self._find_by()
-        self._transfer_by()
+        self._make_finders()
+        self._make_transfers()
 
-    def _find_by(self) -> None:
+    def _make_finders(self) -> None:
         """Make the collaborators that find, and those that need no others."""
         client, paths, listings = self._client, self._paths, self._listings
         self._versions = Versions(client, paths)
@@ -237,7 +237,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
         self._stale_uploads = StaleUploads(client, paths)
         self._signed_urls = SignedUrls(client, paths)
 
-    def _transfer_by(self) -> None:
+    def _make_transfers(self) -> None:
         """Make the collaborators that read, write, copy and remove."""
         client, paths, lister, selector = self._client, self._paths, self._lister, self._selector
         headers = ObjectHeaders(client, self._options.attributes())
