@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, OperationUnsupportedError
-from tests.fake_s3 import FakeS3
+from tests.fake_s3 import FakeS3, md5_etag
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, close, respond, s3_error
 from tests.servers import rclone_binary, rclone_server
@@ -126,11 +127,30 @@ def test_versioning_that_is_accepted_and_not_kept_is_an_error() -> None:
         fs.make_bucket_versioned("bucket")
 
 
+@pytest.mark.parametrize("tags", [{}, {"a": "b"}])
+def test_tags_may_come_with_the_etag_of_the_object(tags: dict[str, str]) -> None:
+    fake = FakeS3("bucket")
+    fake.put(*SLOT, b"precious")
+    fake.after = lambda request, reply: (
+        replace(reply, headers={**reply.headers, **OF_S3MOCK}) if "tagging" in request.query else None
+    )
+    with store(fake) as (_, fs):
+        fs.put_tags(PATH, tags)
+        assert fs.get_tags(PATH) == tags
+
+
+OF_S3MOCK = {"ETag": md5_etag(b"precious"), "Last-Modified": "Fri, 27 Nov 2026 12:00:00 GMT"}
+
+
 def test_tags_of_an_object_are_never_its_own_bytes() -> None:
     fake = FakeS3("bucket")
     fake.unknown_names = NAMES
     with store(fake) as (_, fs):
-        for content in (b"", b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"):
+        for content in (
+            b"x",
+            b"<a/>",
+            b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+        ):
             fake.put(*SLOT, content)
             with pytest.raises(OperationUnsupportedError):
                 fs.get_tags(PATH)
