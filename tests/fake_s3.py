@@ -166,6 +166,7 @@ class FakeS3:
         self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
         self.same_key: Callable[[str], str] = lambda key: key  # what a store on a file system makes of one
+        self.abort_deletes = False  # the object at the key, as S3Mock
         self.counts_tags = True  # in answers to HEAD and GET
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
@@ -543,6 +544,8 @@ class FakeS3:
             return self._complete(request, upload_id, upload)
         if method == "DELETE":
             del self.uploads[upload_id]
+            if self.abort_deletes:
+                self.objects.pop((bucket, key), None)
             return respond(204)
         raise S3Error(501, "NotImplemented")
 

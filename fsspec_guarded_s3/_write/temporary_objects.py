@@ -103,6 +103,20 @@ class TemporaryObjects:
         self._uploads[upload_id] = key
         return upload_id
 
+    def survives_abort(self, key: S3Path) -> bool:
+        """Whether the object is there after the abort of the uploads to its key: S3Mock deletes it."""
+        for upload_id in [upload_id for upload_id, path in self._uploads.items() if path == key]:
+            try:
+                self._client.multipart.abort_multipart_upload(key, upload_id)
+            except AccessDeniedError:
+                return True  # so nothing is ever aborted
+            except ObjectNotFoundError:
+                pass
+            del self._uploads[upload_id]
+        there = self._is_there(key, True)
+        self._made[key].unsure |= not there
+        return there
+
     def delete(self, key: S3Path, etag: str) -> None:
         """DeleteObject under If-Match."""
         remains = self._made.get(key)

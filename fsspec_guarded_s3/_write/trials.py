@@ -118,14 +118,17 @@ class Trial:
 
     def create_on_complete(self) -> bool:
         key = self._objects.fresh()
-        return self._accepts(lambda: self._objects.complete(key, _CREATE)) and self._refuses(
-            lambda: self._objects.complete(key, _CREATE)
+        return (
+            self._accepts(lambda: self._objects.complete(key, _CREATE))
+            and self._refuses(lambda: self._objects.complete(key, _CREATE))
+            and self._objects.survives_abort(key)
         )
 
     def swap_on_complete(self) -> bool:
         key = self._objects.fresh()
         etag = self._objects.put(key).etag
-        return self._swaps(etag, lambda condition: self._objects.complete(key, condition))
+        swaps = self._swaps(etag, lambda condition: self._objects.complete(key, condition))
+        return swaps and self._objects.survives_abort(key)
 
     def copy_create(self) -> bool:
         source, target = self._objects.fresh(), self._objects.fresh()

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, PreconditionUnsupportedError
+from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError, PreconditionUnsupportedError
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -243,7 +243,7 @@ def test_threads_that_wait_for_one_probe_share_how_it_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "most"), [("create", 4), ("swap", 6), ("large create", 9), ("delete", 4), ("copy", 6)]
+    ("verb", "most"), [("create", 4), ("swap", 6), ("large create", 10), ("delete", 4), ("copy", 6)]
 )
 def test_a_write_tries_what_it_needs_and_no_more(verb: str, most: int) -> None:
     fake = FakeS3("bucket")
@@ -403,3 +403,24 @@ def test_a_version_that_is_told_and_does_not_exist_leaves_no_object() -> None:
         fs.probe(PATH)
         fake.put("bucket", "a", b"a")
         fs.cp_file("bucket/a", PATH, mode="create")
+
+
+@pytest.mark.parametrize("condition", [{"mode": "create"}, {"if_match": '"0"'}], ids=["create", "swap"])
+@pytest.mark.parametrize("verb", ["pipe_file", "cp_file"])
+def test_no_condition_in_parts_where_the_abort_of_a_refused_upload_deletes_the_object(
+    verb: str, condition: dict[str, str]
+) -> None:
+    fake = FakeS3("bucket")
+    fake.abort_deletes = True
+    fake.put("bucket", "source", LARGE)
+    before = fake.put(*SLOT, b"before")
+    with store(fake) as (server, fs):
+        with pytest.raises(PreconditionUnsupportedError):
+            if verb == "pipe_file":
+                fs.pipe_file(PATH, LARGE, **condition)
+            else:
+                fs.cp_file("bucket/source", PATH, **condition, StorageClass="STANDARD")
+        assert not [r for r in server.requests if r.method == "POST" and not of_probe(r)]
+        with pytest.raises((FileExistsError, ObjectChangedError)):
+            fs.pipe_file(PATH, b"small", **condition)
+    assert fake.objects[SLOT] == before
