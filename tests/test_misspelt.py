@@ -1,7 +1,7 @@
 """mypy finds a misspelt attribute wherever one is read: of `self`, and of what `self` holds.
 
 All are misspelt at once, in a copy of the package. A class that inherits from a library without type
-information would hide each of its own: `stubs/` says what such a library has.
+information would hide each of its own: `tests/stubs` says what such a library has.
 """
 
 import ast
@@ -41,7 +41,7 @@ def test_a_misspelt_attribute_is_an_error(
 ) -> None:
     pytest.importorskip("mypy")
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "stubs", tmp_path / "stubs")
+    shutil.copytree(ROOT / "tests" / "stubs", tmp_path / "tests" / "stubs")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     modules = sorted((tmp_path / PACKAGE.name).rglob("*.py"))
     misspelt = {

@@ -105,7 +105,7 @@ def test_what_is_written_down_of_untyped_libraries_is_what_they_have(tmp_path: P
     options = ["--concise", "--ignore-missing-stub", "--ignore-unused-allowlist", "--allowlist", str(known)]
     ran = _run(
         [sys.executable, "-m", "mypy.stubtest", "fsspec", "botocore.auth", *options],
-        MYPYPATH=str(PACKAGE.parent / "stubs"),
+        MYPYPATH=str(Path(__file__).parent / "stubs"),
     )
     assert not [line for line in ran.stdout.splitlines() if "stub does not have parameter" not in line]
     assert ran.returncode in (0, 1) and not ran.stderr
