@@ -57,7 +57,7 @@ def misspell(module: Path, kind: Callable[[ast.Attribute], bool]) -> Iterator[in
     """Change the names in a module; the numbers of the lines where that was done."""
     text = module.read_text(encoding="utf-8")
     lines = text.split("\n")
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute) and kind(node)]
+    nodes = [node for node in seen(ast.parse(text)) if isinstance(node, ast.Attribute) and kind(node)]
     for node in sorted(nodes, key=lambda node: (node.end_lineno, node.end_col_offset), reverse=True):
         at = (node.end_lineno or 0) - 1
         if not is_checked(lines, at):
@@ -66,6 +66,14 @@ def misspell(module: Path, kind: Callable[[ast.Attribute], bool]) -> Iterator[in
         lines[at] = (line[: node.end_col_offset] + b"_misspelt" + line[node.end_col_offset or 0 :]).decode()
         yield at + 1
     module.write_text("\n".join(lines), encoding="utf-8")
+
+
+def seen(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and what is in it, but for what is hidden from type checkers."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "not TYPE_CHECKING"):
+            yield from seen(child)
 
 
 def is_checked(lines: list[str], at: int) -> bool:
