@@ -26,6 +26,7 @@ from .._write.guards import probe
 from ..errors import (
     AccessDeniedError,
     ConfigurationError,
+    ConnectError,
     GuardedS3Error,
     ObjectNotFoundError,
     ResponseError,
@@ -210,6 +211,8 @@ def _credentials(patient: _Patient) -> Seen:
 
 _NO_S3 = "is --endpoint-url the address of the S3 API, and not of a console or web page?"
 
+_NO_WAY = "correct what it names: the proxy in the environment, -o client_cert=, or http:// in --endpoint-url"
+
 
 def _answer(patient: _Patient) -> Seen:
     path = patient.path
@@ -217,6 +220,8 @@ def _answer(patient: _Patient) -> Seen:
         patient.page = next(patient.client.listings.list_objects(path.bucket, path.key, max_keys=1))
     except ResponseError as error:
         patient.refusal = error
+    except ConnectError as error:
+        return _failed(error, _NO_WAY)
     except TransportError as error:
         return _failed(error, _NO_S3)
     refusal = patient.refusal

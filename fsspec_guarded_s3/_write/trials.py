@@ -22,6 +22,7 @@ from ..errors import (
     GuardedS3Error,
     ObjectNotFoundError,
     PreconditionFailedError,
+    ProtocolError,
     ResponseError,
     ServerError,
     ThrottledError,
@@ -87,7 +88,14 @@ class Trial:
         self._objects.begin()
         self.unquoted = False
         self._require_delete()
-        return _TRIALS[name](self)
+        try:
+            return _TRIALS[name](self)
+        except (
+            PreconditionFailedError
+        ) as error:  # of a request without any; to the caller it would be a rival
+            raise ProtocolError(
+                "a request without a condition was answered 412: that is no store", operation=error.operation
+            ) from error
 
     def _require_delete(self) -> None:
         """Delete a key that is not there: what could not be removed again must not be written."""
@@ -245,6 +253,7 @@ class Trial:
         except PreconditionFailedError as error:
             if error.maybe_applied:  # perhaps an attempt before was accepted, and this is its doing
                 raise TransportError("an answer was lost", operation=error.operation) from error
+            self._prove_store(error)
             return _Outcome.REFUSED
         except (AccessDeniedError, *_PASSING):
             raise
@@ -253,9 +262,18 @@ class Trial:
                 raise
             if isinstance(error, ResponseError) and not error.code and error.status not in _BARE_REFUSALS:
                 raise
+            self._prove_store(error)
             logger.info("the store failed a request of a probe: %s", error)
             return _Outcome.FAILED
         return _Outcome.ACCEPTED
+
+    def _prove_store(self, refusal: GuardedS3Error) -> None:
+        """Raise the error of a write without any condition, where nothing proves that a store has refused.
+
+        A proxy or a portal that answers everything alike has no error document, and takes no object.
+        """
+        if not (refusal.code or refusal.request_id or self._objects.age >= 0):
+            self._objects.put(self._objects.fresh())
 
 
 _TRIALS: dict[str, Callable[[Trial], bool]] = {

@@ -182,6 +182,40 @@ def test_certificate_is_not_trusted(capsys: pytest.CaptureFixture[str]) -> None:
         assert "TLSv1" in seen.checks["tls"]["seen"]
 
 
+@pytest.mark.parametrize("place", ["-o ca_bundle", "-o client_cert", "AWS_CA_BUNDLE"])
+def test_the_remedy_names_the_setting_that_is_wrong(
+    place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer(handler=FakeS3("bucket"), tls=True) as server:
+        options = ["-o", f"ca_bundle={server.ca_path}"]
+        if place.startswith("-o"):
+            options = ["-o", f"{place[3:]}=/nowhere/file.pem"]
+        else:
+            monkeypatch.setenv(place, "/nowhere/file.pem")
+            options = []
+        seen = Seen(capsys, "--endpoint-url", server.url, *options)
+    assert seen.failed("tls").endswith(f" -> correct {place}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_remedy_of_a_wrong_proxy_is_its_variable(
+    scheme: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://user:{SECRET}@[::1")
+    seen = Seen(capsys, "--endpoint-url", f"{scheme}://store.test", "-o", "allow_http=true")
+    assert seen.failed("endpoint").endswith(f" -> correct {scheme.upper()}_PROXY in the environment")
+
+
+def test_the_remedy_of_a_refusing_proxy_is_not_another_endpoint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer(handler=lambda request: respond(407)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", f"//user:{SECRET}@"))
+        seen = Seen(capsys, "--endpoint-url", "http://store.test", "-o", "allow_http=true")
+    assert "answered 407" in seen.failed("answer")
+    assert "the proxy in the environment" in seen.failed("answer")
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

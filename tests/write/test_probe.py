@@ -12,7 +12,9 @@ import pytest
 
 from fsspec_guarded_s3 import (
     AccessDeniedError,
+    GuardedS3Error,
     GuardedS3FileSystem,
+    PreconditionFailedError,
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
 )
@@ -434,3 +436,45 @@ def test_rclone_has_no_guard_and_nothing_is_left(rclone: Any) -> None:
     assert not any((guards.delete, guards.pinned_get, guards.copy_source, guards.copy_create))
     assert fs.find(bucket) == [f"{bucket}/d/mine"]
     assert fs.list_uploads(bucket) == []
+
+
+# --- an answer that is no store's ---
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 407, 411, 412, 413, 421, 451, 501, 502])
+@pytest.mark.parametrize("guard", ["create", "swap", "delete", "copy_create", "create_on_complete"])
+def test_what_answers_everything_alike_is_no_store_and_decides_nothing(status: int, guard: str) -> None:
+    """A proxy, a portal, a console: when it is gone, the store behind it is asked."""
+    fake = FakeS3("bucket")
+    portal = [True]
+
+    def answer(request: Request) -> Answer:
+        return respond(status, b"" if request.method == "HEAD" else b"<html>") if portal else fake(request)
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url, probe="auto", max_attempts=1)
+        path = S3Path("bucket", "folder/key")
+        for _ in range(2):
+            with pytest.raises(GuardedS3Error) as caught:
+                _probe.require(fs._client, path, guard)
+            assert not isinstance(caught.value, (PreconditionUnsupportedError, PreconditionFailedError))
+            assert not caught.value.maybe_applied
+        with pytest.raises(GuardedS3Error) as caught:
+            fs.put_if_absent("bucket/folder/key", b"1")
+        assert not isinstance(caught.value, PreconditionUnsupportedError)
+        portal.clear()
+        _probe.require(fs._client, path, guard)
+        assert fs.put_if_absent("bucket/folder/key", b"1")
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_bare_refusal_beside_a_write_that_is_taken_is_the_stores(status: int) -> None:
+    """Some stores have no error document for a header that they do not know."""
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return respond(status) if "if-none-match" in request.headers else None
+
+    with store(FakeS3("bucket", fault=fault)) as (_, fs):
+        with pytest.raises(PreconditionUnsupportedError, match="create, as a probe found out"):
+            fs.put_if_absent(PATH, b"1")
+        assert not fs.exists(PATH)
