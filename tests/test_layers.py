@@ -35,7 +35,16 @@ IMPORTERS = {
     "tenacity": {"_s3.retry"},
     "awscrt": {"_values.checksums", "_auth.sigv4a"},
     "isal": {"_values.checksums"},
-    "fsspec": {"__init__", "filesystem", "_fs", "_read", "_write.compressed_writer", "_cli", "integrations"},
+    "fsspec": {
+        "__init__",
+        "filesystem",
+        "_fs",
+        "_read",
+        "_write.compressed_writer",
+        "_write.text_writer",
+        "_cli",
+        "integrations",
+    },
     "upath": {"integrations.upath"},
     "click": {"_cli"},
     # The doctor tries the steps before HTTP one by one, with sockets of its own.

@@ -25,7 +25,7 @@ from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .placement import check_paths, meeting_here, outside, placed, refuse
 from .selection import Selector, Source, is_one
-from .transfer import counting, transfer
+from .transfer import callback_of, counting, transfer
 
 
 class Downloads:
@@ -59,6 +59,7 @@ class Downloads:
         **kwargs: Any,
     ) -> None:
         """Download an object to a file, or by `cat_file` into the open `outfile`; a directory is a folder."""
+        callback = callback_of(callback)
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
             data = cat_file(rpath, version_id=version_id, **kwargs)
@@ -125,6 +126,7 @@ class Downloads:
         `own` is the `get_file` of a subclass, which is called for each object.
         """
         check_names(kwargs, self.get, own or self.get_file)
+        callback = callback_of(callback)
         check_paths("lpath", lpath)
         if isinstance(rpath, list) and isinstance(lpath, list):
             sources = [Source(os.fspath(p), "") for p in rpath]

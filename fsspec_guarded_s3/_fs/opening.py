@@ -20,7 +20,7 @@ from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write.compressed_writer import adopt_compressors
 from .._write.parts import PartBuffer
-from .._write.text_writer import TextWriter
+from .._write.text_writer import TextWriter, adopt_text
 from .._write.writer import GuardedWriter
 from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ..options import Options
@@ -73,14 +73,18 @@ class Opener:
         if plain not in ("r", "w", "x", "a"):
             raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
         if plain == "r":
-            return opening(path, mode, block_size, cache_options, compression, **kwargs)
+            reader = opening(path, mode, block_size, cache_options, compression, **kwargs)
+            if "b" not in mode:
+                reader.mode = mode  # as files of Python's own have it
+            return reader
         if transaction is not None:
             transaction.refuse_child()
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
         get_compression(self._paths.name(path), compression)  # ValueError for one that is not known
         adopt_compressors()
+        adopt_text()
         file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
-        return file if "b" in mode else TextWriter(file, **text)
+        return file if "b" in mode else TextWriter(file, **text, mode=mode)
 
     def open_binary(
         self,

@@ -7,8 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from fsspec.callbacks import DEFAULT_CALLBACK
+
 from .._s3.client import S3Client
 from .._values.keywords import Verb
+
+_METHODS = ("set_size", "absolute_update", "relative_update", "branched")
+
+
+def callback_of(callback: Any) -> Any:
+    """The callback that a caller gave; one that does nothing for None. TypeError for what is none."""
+    if callback is None:
+        return DEFAULT_CALLBACK
+    if isinstance(callback, type) or not all(callable(getattr(callback, name, None)) for name in _METHODS):
+        kind = callback.__name__ if isinstance(callback, type) else type(callback).__name__
+        raise TypeError(f"callback must be an instance of fsspec's Callback, not {kind}")
+    return callback
 
 
 def transfer(

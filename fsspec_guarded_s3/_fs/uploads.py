@@ -21,7 +21,7 @@ from .object_headers import ObjectHeaders, write_condition
 from .path_rules import PathRules
 from .placement import check_paths, local_sources, meeting, placed, refuse
 from .selection import Source, is_one, without_directories
-from .transfer import counting, transfer
+from .transfer import callback_of, counting, transfer
 
 
 class Uploads:
@@ -49,6 +49,7 @@ class Uploads:
 
         In a transaction by the file that `opening` opens, which is published with the others.
         """
+        callback = callback_of(callback)
         check_local_path("lpath", lpath)
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, self.put_file)
@@ -87,6 +88,7 @@ class Uploads:
         ValueError when two files would become the same object.
         """
         check_names(kwargs, self.put, put_file)
+        callback = callback_of(callback)
         check_paths("lpath", lpath)
         check_paths("rpath", rpath)
         if isinstance(lpath, list) and isinstance(rpath, list):

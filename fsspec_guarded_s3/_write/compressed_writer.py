@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,9 @@ class CompressedWriter(BinaryFile):
         super().__init__()
         self._compressor = compress(_Below(file))
         self._file = file
+        self.mode = file.mode
+        self.lock = file.lock
+        self._is_writing = False
 
     def __repr__(self) -> str:
         return f"<CompressedWriter {self._file!r}>"
@@ -97,17 +101,30 @@ class CompressedWriter(BinaryFile):
         return True
 
     def write(self, data: Buffer, /) -> int:
-        """Compress `data` and write it. Raises as `GuardedWriter.write` does."""
-        self._compressor.write(data)
+        """Compress `data` and write it. Threads take turns. Raises as `GuardedWriter.write` does."""
+        with self.lock:
+            self._check_reentry()
+            self._is_writing = True
+            try:
+                self._compressor.write(data)
+            finally:
+                self._is_writing = False
         return memoryview(data).nbytes
+
+    def _check_reentry(self) -> None:
+        if self._is_writing:
+            raise RuntimeError(
+                f"{self._file.path} is in the middle of a write, which a signal handler interrupts"
+            )
 
     def flush(self) -> None:
         """Nothing to do: S3 shows an object whole or not at all."""
 
     def commit(self) -> None:
         """End the compressed stream and publish."""
-        self._finish_compression()
-        self._file.commit()
+        with self.lock:
+            self._finish_compression()
+            self._file.commit()
 
     def discard(self) -> None:
         """Publish nothing."""
@@ -123,8 +140,14 @@ class CompressedWriter(BinaryFile):
         elif failure is not None:
             self.refuse(failure)
         else:
-            self._finish_compression()
-            self._file.end()
+            self.end()
+
+    def end(self) -> None:
+        """Close cleanly: end the compressed stream, and publish as `GuardedWriter.end` does."""
+        with self.lock:
+            if not self.closed:  # by another thread meanwhile
+                self._finish_compression()
+                self._file.end()
 
     def refuse(self, error: BaseException) -> None:
         """Publish nothing because of `error`, which its caller may never see, and log a warning."""
@@ -139,6 +162,7 @@ class CompressedWriter(BinaryFile):
         self._end_without_trailer(lambda: self._file.leave(error))
 
     def _finish_compression(self) -> None:
+        self._check_reentry()
         try:
             self._compressor.close()
         except BaseException:
@@ -148,7 +172,8 @@ class CompressedWriter(BinaryFile):
     def _end_without_trailer(self, end: Callable[[], None]) -> None:
         self._file._dropped = True  # swallows the trailer that the compressor still writes
         end()
-        self._compressor.close()
+        with suppress(Exception):  # another thread may be in the middle of a write: nobody wants that either
+            self._compressor.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,8 +181,7 @@ class CompressedWriter(BinaryFile):
         if error is not None and self.is_spoilt_by(error):
             self.leave(error)
         elif not self.closed:
-            self._finish_compression()
-            self._file.end()
+            self.end()
 
     def _dealloc_warn(self, source: object) -> None:
         self._file._dealloc_warn(source)

@@ -1,10 +1,16 @@
-"""Text over a guarded writer."""
+"""Text over a guarded writer.
+
+fsspec's `OpenFile` makes its text wrapper after `fs.open` has given it the file. Over a guarded writer that
+is ours too: its `close()` is looked up where it is called, threads may share it, and it has `commit`.
+"""
 
 from __future__ import annotations
 
 import io
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
+
+import fsspec.core
 
 from .compressed_writer import CompressedWriter
 from .endings import judged
@@ -12,7 +18,14 @@ from .writer import GuardedWriter
 
 
 class TextWriter(io.TextIOWrapper):
-    """Text over a guarded writer, with its `commit` and `discard`."""
+    """Text over a guarded writer, with its `commit` and `discard`. Threads may share it."""
+
+    def __init__(
+        self, buffer: GuardedWriter | CompressedWriter, *args: Any, mode: str = "", **kwargs: Any
+    ) -> None:
+        """`mode` is what the file was opened with; further arguments are those of `io.TextIOWrapper`."""
+        super().__init__(buffer, *args, **kwargs)
+        self.mode = mode or buffer.mode.replace("b", "")  # type: ignore[misc]  # open() sets it too
 
     @property
     def _below(self) -> GuardedWriter | CompressedWriter:
@@ -36,10 +49,21 @@ class TextWriter(io.TextIOWrapper):
         """What was being handled when the file was opened."""
         return self._below.known_exceptions
 
+    def write(self, text: str, /) -> int:
+        """Take text; returns its characters. Threads take turns. Raises as `GuardedWriter.write` does."""
+        with self._below.lock:
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Hand on what was written so far. S3 shows an object whole or not at all."""
+        with self._below.lock:
+            super().flush()
+
     def commit(self) -> None:
         """Publish, whatever else is going on."""
-        self.flush()
-        self._below.commit()
+        with self._below.lock:
+            self.flush()
+            self._below.commit()
 
     def discard(self) -> None:
         """Publish nothing."""
@@ -54,7 +78,11 @@ class TextWriter(io.TextIOWrapper):
         """Publish what was written, unless an exception is on its way; twice is harmless."""
         if failure is not None and not self.closed and not getattr(self, "_finalizing", False):
             self._below.refuse(failure)
-        super().close()
+        if self._below.closed:  # nothing is written any more
+            super().close()
+            return
+        with self._below.lock:
+            super().close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -62,3 +90,24 @@ class TextWriter(io.TextIOWrapper):
         if error is not None and self.is_spoilt_by(error):
             self._below.leave(error)
         self.close()
+
+
+def adopt_text() -> None:
+    """Let the text files of fsspec's `OpenFile` be ours, where they are over a guarded writer."""
+    if not issubclass(fsspec.core.PickleableTextIOWrapper, _Adopting):
+        fsspec.core.PickleableTextIOWrapper = _adopting(fsspec.core.PickleableTextIOWrapper)
+
+
+class _Adopting:
+    """What `adopt_text` puts in the place of fsspec's wrapper."""
+
+    def __new__(cls, buffer: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(buffer, (GuardedWriter, CompressedWriter)):
+            return TextWriter(buffer, *args, **kwargs)
+        return super().__new__(cls)
+
+
+def _adopting(wrapper: type) -> type:
+    """A class that is `wrapper` in all but the files of ours; pickles name it as they name `wrapper`."""
+    named = {"__module__": wrapper.__module__, "__qualname__": wrapper.__qualname__}
+    return type(wrapper.__name__, (_Adopting, wrapper), named)

@@ -73,7 +73,7 @@ class GuardedWriter(BinaryFile):
         self._closed = False
         self._dropped = False
         self._pid = os.getpid()
-        self._lock = Lock()  # for writing and publishing alone: giving up waits for nobody
+        self.lock = Lock()  # for writing and publishing alone: giving up waits for nobody
         self._is_writing = False
         _open.add(self)
 
@@ -120,7 +120,7 @@ class GuardedWriter(BinaryFile):
         if self._dropped:
             return memoryview(data).nbytes
         self._check_process()
-        with self._lock:
+        with self.lock:
             self._check_reentry()
             if self._closed:
                 raise ValueError(f"write to {self.path}: the file is closed")
@@ -174,7 +174,7 @@ class GuardedWriter(BinaryFile):
         if self._upload.state is State.COMPLETED:
             return
         self._check_process()
-        with self._lock:
+        with self.lock:
             self._check_reentry()
             self._publish()
 
@@ -225,7 +225,7 @@ class GuardedWriter(BinaryFile):
             self.commit()
             return
         self._check_process()
-        with self._lock:
+        with self.lock:
             self._check_reentry()
             self._closed = True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fsspec.callbacks import TqdmCallback
 
 from fsspec_guarded_s3 import (
     CredentialsError,
@@ -408,6 +409,26 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         lambda fs, b: fs.put([__file__], [f"{b}/x", f"{b}/y"]),
         ValueError,
         "1 sources, but 2 targets",
+    ),
+    "get, callback": (
+        lambda fs, b: fs.get(f"{b}/file", "x", callback="x"),
+        TypeError,
+        "callback must be an instance of fsspec's Callback, not str",
+    ),
+    "get_file, callback": (
+        lambda fs, b: fs.get_file(f"{b}/file", "x", callback=print),
+        TypeError,
+        "callback must be an instance",
+    ),
+    "put, callback": (
+        lambda fs, b: fs.put(__file__, f"{b}/x", callback=TqdmCallback),
+        TypeError,
+        "callback must be an instance of fsspec's Callback, not TqdmCallback",
+    ),
+    "put_file, callback": (
+        lambda fs, b: fs.put_file(__file__, f"{b}/x", callback=True),
+        TypeError,
+        "callback must be an instance of fsspec's Callback, not bool",
     ),
     "cp, lengths": (lambda fs, b: fs.cp([f"{b}/file"], []), ValueError, "1 sources, but 0 targets"),
     "mv, lengths": (lambda fs, b: fs.mv([f"{b}/file"], []), ValueError, "1 sources, but 0 targets"),

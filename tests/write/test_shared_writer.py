@@ -1,16 +1,24 @@
 """One writer in several threads, in a signal handler, and on both sides of a fork."""
 
+import asyncio
+import gzip
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+from fsspec.core import OpenFile
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._write.text_writer import TextWriter
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import ScriptedServer
@@ -83,6 +91,137 @@ def test_writes_of_several_threads_do_not_mix(fs: GuardedS3FileSystem, fake: Fak
     assert len(body) == 4 * 20 * RECORD
     records = [body[start : start + RECORD] for start in range(0, len(body), RECORD)]
     assert all(len(set(record)) == 1 for record in records)
+
+
+def opened(fs: GuardedS3FileSystem, how: str, compression: str | None, text: bool) -> Any:
+    """A file by `fs.open`, or by fsspec's `OpenFile`."""
+    mode = "w" if text else "wb"
+    if how == "fs.open":
+        return fs.open(PATH, mode, compression=compression)
+    return OpenFile(fs, PATH, mode, compression=compression).open()
+
+
+def unpacked(fake: FakeS3, compression: str | None) -> bytes:
+    body = fake.objects["bucket", "key"].body
+    return gzip.decompress(body) if compression else body
+
+
+every_file = pytest.mark.parametrize(
+    ("how", "compression", "text"),
+    [
+        ("fs.open", None, True),
+        ("fs.open", "gzip", False),
+        ("fs.open", "gzip", True),
+        ("OpenFile", None, True),
+        ("OpenFile", "gzip", False),
+        ("OpenFile", "gzip", True),
+    ],
+)
+
+
+@every_file
+def test_threads_may_share_text_and_compressed_files(
+    how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        file = opened(fs, how, compression, text)
+
+        def write(digit: str) -> None:
+            for _ in range(300):
+                record = digit * RECORD + "\n"
+                file.write(record if text else record.encode())
+
+        threads = [threading.Thread(target=write, args=(digit,)) for digit in "1234"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        file.close()
+    finally:
+        sys.setswitchinterval(interval)
+    lines = unpacked(fake, compression).decode().splitlines()
+    assert sorted(lines) == sorted([digit * RECORD for digit in "1234" for _ in range(300)])
+
+
+@every_file
+def test_what_was_written_beside_close_is_published_or_refused(
+    how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    """Each write whole, wherever the close came."""
+    for _ in range(15):
+        file = opened(fs, how, compression, text)
+        written: list[int] = []
+
+        def write(file: Any = file, written: list[int] = written) -> None:
+            with suppress(ValueError, RuntimeError):
+                for _ in range(10**6):
+                    written.append(file.write("1" * RECORD if text else b"1" * RECORD))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        while not written:
+            time.sleep(0)
+        file.close()
+        thread.join()
+        assert len(unpacked(fake, compression)) == sum(written) == RECORD * len(written)
+
+
+@every_file
+def test_close_in_another_thread_knows_the_exception_where_it_was_looked_up(
+    how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    async def fails() -> None:
+        file = opened(fs, how, compression, text)
+        try:
+            file.write("half" if text else b"half")
+            raise KeyError
+        finally:
+            await asyncio.to_thread(file.close)
+
+    with pytest.raises(KeyError):
+        asyncio.run(fails())
+    assert not fake.objects
+
+
+@every_file
+@pytest.mark.parametrize("end", ["discard", "commit"])
+def test_text_and_compressed_files_can_be_committed_and_discarded(
+    end: str, how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    file = opened(fs, how, compression, text)
+    file.write("some" if text else b"some")
+    getattr(file, end)()
+    file.close()
+    assert ("bucket", "key") in fake.objects if end == "commit" else not fake.objects
+
+
+def test_files_have_the_mode_in_which_they_were_opened(fs: GuardedS3FileSystem) -> None:
+    for mode in ("w", "wt", "wb", "x", "xt", "xb", "a", "at", "ab", "r", "rt", "rb"):
+        if mode[0] == "x":
+            fs.rm(PATH)
+        with fs.open(PATH, mode) as file:
+            assert file.mode == mode
+    for mode in ("w", "wt"):
+        with OpenFile(fs, PATH, mode) as file:
+            assert file.mode == "w"
+
+
+def test_text_files_of_other_filesystems_are_what_they_were(fs: GuardedS3FileSystem, tmp_path: Path) -> None:
+    fs.open(PATH, "w").close()
+    (tmp_path / "file").write_text("lines\n")
+    url = f"file://{tmp_path / 'file'}"
+    with fsspec.open(url, "r") as file:
+        assert isinstance(file, fsspec.core.PickleableTextIOWrapper)
+        assert not isinstance(file, TextWriter)
+        assert file.read() == "lines\n"
+    with fsspec.open("memory://file", "w") as file:
+        file.write("text")
+    assert fsspec.open("memory://file", "r").open().read() == "text"
+    fs.pipe_file(PATH, b"of ours")
+    reader = OpenFile(fs, PATH, "r").open()
+    assert pickle.loads(pickle.dumps(reader)).read() == reader.read() == "of ours"
 
 
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
