@@ -54,7 +54,9 @@ IMPORTERS = {
     "http": {"_http"},
 }
 NOT_USED = {"requests", "httpx", "aiohttp", "boto3", "s3transfer"}
-WIRE = {"_auth", "_http", "_s3.xml", "_s3.headers", "_s3.encryption", "_s3.retry"}
+WIRE = {"_auth", "_http", "_s3.headers", "_s3.encryption", "_s3.retry"} | {
+    f"_s3.xml{part}" for part in ("", "_answers", "_bodies", "_listings")
+}
 
 
 def _name_of(path: Path) -> str:

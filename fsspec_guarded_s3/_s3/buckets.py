@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .._values.models import Request
 from .._values.paths import is_directory_bucket
 from ..errors import ObjectNotFoundError
-from . import xml
+from . import xml_answers, xml_bodies
 from .exchange import Exchange
 from .optional_headers import md5_header
 from .store import Store
@@ -43,7 +43,7 @@ class Buckets:
         _no_directory_bucket(bucket)
         if region:
             self._store.signer.learn_region(bucket, region)  # only the endpoint there takes the request
-        body = xml.bucket_body(self._store.signer.endpoint(bucket).region)
+        body = xml_bodies.bucket_body(self._store.signer.endpoint(bucket).region)
         headers = {"x-amz-acl": acl} if acl else {}
         self._exchange.send(
             Request("CreateBucket", "PUT", bucket, headers=headers, body=body, idempotent=False)
@@ -57,11 +57,11 @@ class Buckets:
     def get_bucket_versioning(self, bucket: str) -> str:
         """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
         request = Request("GetBucketVersioning", "GET", bucket, query=(("versioning", ""),))
-        return self._exchange.ask(request, lambda answer: xml.parse_versioning(answer.body))
+        return self._exchange.ask(request, lambda answer: xml_answers.parse_versioning(answer.body))
 
     def put_bucket_versioning(self, bucket: str, status: str) -> None:
         """PutBucketVersioning; `status` is "Enabled" or "Suspended"."""
-        body = xml.versioning_body(status)
+        body = xml_bodies.versioning_body(status)
         headers = {**md5_header(body), "content-type": "application/xml"}
         query = (("versioning", ""),)
         try:
@@ -74,7 +74,7 @@ class Buckets:
     def get_bucket_acl(self, bucket: str) -> None:
         """GetBucketAcl; raises ProtocolError unless the answer is an access control list."""
         request = Request("GetBucketAcl", "GET", bucket, query=(("acl", ""),))
-        self._exchange.ask(request, lambda answer: xml.check_acl(answer.body))
+        self._exchange.ask(request, lambda answer: xml_answers.check_acl(answer.body))
 
     def put_bucket_acl(self, bucket: str, acl: str) -> None:
         """PutBucketAcl with a canned ACL."""

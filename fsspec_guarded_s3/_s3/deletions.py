@@ -10,7 +10,7 @@ from .._values.deadline import Deadline
 from .._values.models import Request, quoted
 from .._values.paths import S3Path, is_directory_bucket
 from ..errors import GuardedS3Error, ServerError, ThrottledError
-from . import xml
+from . import xml_answers, xml_bodies
 from .exchange import Exchange
 from .optional_headers import md5_header
 from .refusals import refusal_of
@@ -57,7 +57,8 @@ class Deletions:
             nonlocal attempts
             attempts += 1
             errors = {
-                error.key: error for error in self._delete_once(bucket, xml.delete_body(left), deadline)
+                error.key: error
+                for error in self._delete_once(bucket, xml_bodies.delete_body(left), deadline)
             }
             for (
                 error
@@ -88,7 +89,7 @@ class Deletions:
         def attempt(deadline: Deadline) -> list[GuardedS3Error]:
             nonlocal attempts
             attempts += 1
-            return self._delete_once(bucket, xml.delete_versions_body(versions), deadline)
+            return self._delete_once(bucket, xml_bodies.delete_versions_body(versions), deadline)
 
         errors = self._exchange.repeat(_many(bucket, b""), attempt)
         for error in errors:
@@ -98,7 +99,7 @@ class Deletions:
     def _delete_once(self, bucket: str, body: bytes, deadline: Deadline) -> list[GuardedS3Error]:
         """One attempt of DeleteObjects; the error of each key that stayed."""
         request = _many(bucket, body)
-        rows = self._exchange.once(request, lambda answer: xml.parse_deleted(answer.body), deadline)
+        rows = self._exchange.once(request, lambda answer: xml_answers.parse_deleted(answer.body), deadline)
         return [
             refusal_of(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
             for key, code, said in rows

@@ -45,7 +45,7 @@ from ..errors import (
     ObjectNotFoundError,
     ResponseError,
 )
-from . import xml
+from . import xml, xml_answers, xml_listings
 from .corrections import Corrections
 from .early import Early
 from .encryption import KEY_MD5, SSE, confirm
@@ -159,7 +159,7 @@ class Exchange:
         try:
             self.ask(
                 Request("ListObjectsV2", "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
-                lambda answer: xml.parse_list(answer.body),
+                lambda answer: xml_listings.parse_list(answer.body),
             )
         except ObjectNotFoundError:
             pass
@@ -247,7 +247,7 @@ class Exchange:
         """CreateSession of a directory bucket."""
         request = Request("CreateSession", "GET", bucket, query=(("session", ""),))
         return self.ask(
-            request, lambda answer: xml.parse_session(answer.body, answer.headers.get("date", ""))
+            request, lambda answer: xml_answers.parse_session(answer.body, answer.headers.get("date", ""))
         )
 
 

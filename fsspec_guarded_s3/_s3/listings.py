@@ -10,7 +10,7 @@ from .._threads import Task
 from .._values.models import ListPage, Request, VersionPage
 from .._values.paths import is_directory_bucket
 from ..errors import ProtocolError
-from . import xml
+from . import xml_listings
 from .exchange import Exchange
 from .pages import Markers
 from .scheduler import Scheduler
@@ -57,13 +57,15 @@ class Listings:
         before: ListPage | None = None
         while True:
             # The next page is on its way while this one is parsed and used.
-            ahead = xml.next_token(body) if max_keys == MAX_KEYS else None
+            ahead = xml_listings.next_token(body) if max_keys == MAX_KEYS else None
             task = Task(partial(fetch, ahead)) if ahead else None
             try:
                 try:
-                    page = xml.parse_list(body)
+                    page = xml_listings.parse_list(body)
                 except ProtocolError:  # damaged on its way: ask again, as for any answer that got lost
-                    page = self._exchange.ask(request(token), lambda answer: xml.parse_list(answer.body))
+                    page = self._exchange.ask(
+                        request(token), lambda answer: xml_listings.parse_list(answer.body)
+                    )
                 _check_page(page, before, prefix)
                 yield _folded(page, prefix, delimiter) if delimiter else page
                 if page.next_token is None:
@@ -143,7 +145,7 @@ class Listings:
             more = [("key-marker", markers[0])] if markers else []
             more += [("version-id-marker", markers[1])] if markers and markers[1] else []
             request = Request("ListObjectVersions", "GET", bucket, query=(*query, *more))
-            page = self._exchange.ask(request, lambda answer: xml.parse_versions(answer.body))
+            page = self._exchange.ask(request, lambda answer: xml_listings.parse_versions(answer.body))
             _check_prefix(prefix, [row.key for row in page.versions], page.prefixes)
             yield page
             if page.next_markers is None:
@@ -158,7 +160,9 @@ class Listings:
         while True:
             query = (("continuation-token", token),) if token else ()
             request = Request("ListBuckets", "GET", query=query)
-            rows, following = self._exchange.ask(request, lambda answer: xml.parse_buckets(answer.body))
+            rows, following = self._exchange.ask(
+                request, lambda answer: xml_listings.parse_buckets(answer.body)
+            )
             yield from rows
             if following is None:
                 return

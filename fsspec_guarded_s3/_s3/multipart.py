@@ -12,7 +12,7 @@ from .._values.checksums import combined_crc
 from .._values.models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
 from .._values.paths import S3Path, is_directory_bucket
 from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
-from . import xml
+from . import xml_answers, xml_bodies, xml_listings
 from .checks import Checks
 from .exchange import Exchange
 from .headers import copy_source, etag_of_answer, written
@@ -40,7 +40,7 @@ class Multipart:
 
         def parse(answer: Response) -> tuple[str, Mapping[str, str]]:
             self._checks.learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
-            return xml.parse_upload_id(answer.body), answer.headers
+            return xml_answers.parse_upload_id(answer.body), answer.headers
 
         upload_id, told = self._exchange.ask(request, parse)
         try:
@@ -73,7 +73,7 @@ class Multipart:
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, slow_answer=True)
         # rclone answers 200, says nothing and stores an empty part: ProtocolError
-        copied, crc = self._exchange.ask(request, lambda answer: xml.parse_copied_part(answer.body))
+        copied, crc = self._exchange.ask(request, lambda answer: xml_answers.parse_copied_part(answer.body))
         if (
             crc is not None and crc.algorithm != self._checks.algorithm
         ):  # that of the source, not of the upload
@@ -100,14 +100,14 @@ class Multipart:
             path.key,
             (("uploadId", upload_id),),
             headers,
-            xml.complete_body(ordered),
+            xml_bodies.complete_body(ordered),
             idempotent=False,
             slow_answer=True,
             precondition_error=condition.failure,
         )
 
         def parse(answer: Response) -> Written:
-            return written(answer.headers, xml.parse_etag(answer.body, request.operation))
+            return written(answer.headers, xml_answers.parse_etag(answer.body, request.operation))
 
         return self._exchange.ask(request, parse)
 
@@ -126,7 +126,7 @@ class Multipart:
             query = (("part-number-marker", marker), ("uploadId", upload_id))
             request = Request("ListParts", "GET", path.bucket, path.key, query)
             page, marker, checksum_type = self._exchange.ask(
-                request, lambda answer: xml.parse_parts(answer.body)
+                request, lambda answer: xml_listings.parse_parts(answer.body)
             )
             parts += page
             if checksum_type:  # of an upload that another process began
@@ -173,6 +173,6 @@ class Multipart:
         return False
 
 
-def _parse_uploads(answer: Response) -> tuple[xml.UploadPage, datetime | None]:
+def _parse_uploads(answer: Response) -> tuple[xml_listings.UploadPage, datetime | None]:
     """A page of uploads, and when the store sent it."""
-    return xml.parse_uploads(answer.body), http_time(answer.headers.get("date", ""))
+    return xml_listings.parse_uploads(answer.body), http_time(answer.headers.get("date", ""))

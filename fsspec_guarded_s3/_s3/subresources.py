@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from .._values.models import Request, Response, same_etag
 from .._values.paths import S3Path
 from ..errors import OperationUnsupportedError, ProtocolError
-from . import xml
+from . import xml_answers, xml_bodies
 from .exchange import Exchange
 from .optional_headers import md5_header
 
@@ -32,7 +32,7 @@ class Subresources:
             query = (("tagging", ""), *path.version_query)
             self._exchange.send(Request("DeleteObjectTagging", "DELETE", path.bucket, path.key, query))
             return
-        body = xml.tags_body(tags)
+        body = xml_bodies.tags_body(tags)
         headers = {**md5_header(body), "content-type": "application/xml"}
         query = (("tagging", ""), *path.version_query)
         self._exchange.send(
@@ -64,7 +64,7 @@ def _tags(answer: Response) -> list[tuple[str, str]]:
     is_object = bool(answer.body) and same_etag(etag, digest)
     try:
         if not is_object:
-            return xml.parse_tags(answer.body)
+            return xml_answers.parse_tags(answer.body)
     except ProtocolError:
         if not etag:
             raise

@@ -8,7 +8,7 @@ from .._values.bodies import RequestBody, WatchedSlice
 from .._values.checksums import algorithms, body_crc
 from .._values.models import Condition, Request, Response, Written
 from .._values.paths import S3Path, is_directory_bucket
-from . import xml
+from . import xml_answers
 from .checks import Checks
 from .exchange import Exchange
 from .headers import copy_source, etag_of_answer, written
@@ -81,6 +81,6 @@ class Writes:
         )
 
         def parse(answer: Response) -> Written:
-            return written(answer.headers, xml.parse_etag(answer.body, request.operation))
+            return written(answer.headers, xml_answers.parse_etag(answer.body, request.operation))
 
         return self._exchange.ask(request, parse)

@@ -17,7 +17,7 @@ from fsspec_guarded_s3 import (
     ObjectNotFoundError,
     PreconditionUnsupportedError,
 )
-from fsspec_guarded_s3._s3 import xml
+from fsspec_guarded_s3._s3 import xml_listings
 from fsspec_guarded_s3.errors import ProtocolError
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, Step, expects, respond
@@ -403,7 +403,7 @@ def test_versions_come_page_by_page() -> None:
 def test_a_truncated_page_without_marker_is_an_error() -> None:
     """Stopping there would lose versions silently."""
     with pytest.raises(ProtocolError, match="truncated"):
-        xml.parse_versions(page(version("a", "v1"), "<IsTruncated>true</IsTruncated>"))
+        xml_listings.parse_versions(page(version("a", "v1"), "<IsTruncated>true</IsTruncated>"))
 
 
 def test_a_listing_that_goes_round_in_circles_is_an_error() -> None:

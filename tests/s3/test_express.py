@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 
 from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError, _forks
-from fsspec_guarded_s3._s3 import xml
+from fsspec_guarded_s3._s3 import xml_answers
 from fsspec_guarded_s3._s3.express import Sessions
 from fsspec_guarded_s3._values.models import SessionCredentials
 from fsspec_guarded_s3.errors import ProtocolError
@@ -246,10 +246,10 @@ def test_the_life_of_a_session_is_counted_by_the_stores_clock() -> None:
     """This machine's may be off; without a Date it is five minutes."""
     body = session(1, lifetime=3600 + 200)
     there = format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)
-    assert 195 < xml.parse_session(body, there).lifetime < 205
-    assert xml.parse_session(body, "yesterday").lifetime == 300
+    assert 195 < xml_answers.parse_session(body, there).lifetime < 205
+    assert xml_answers.parse_session(body, "yesterday").lifetime == 300
     with pytest.raises(ProtocolError, match="without credentials"):
-        xml.parse_session(b"<CreateSessionResult/>", "")
+        xml_answers.parse_session(b"<CreateSessionResult/>", "")
 
 
 def test_sessions_are_kept_per_bucket() -> None:

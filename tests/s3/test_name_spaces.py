@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import AccessDeniedError, ServerError
-from fsspec_guarded_s3._s3 import xml
+from fsspec_guarded_s3._s3 import xml, xml_answers, xml_listings
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, respond
 
@@ -53,51 +53,51 @@ WAYS = (default, on_the_root, everywhere, after_a_declaration)
 every_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 PARSERS: dict[str, tuple[Callable[[bytes], Any], str]] = {
     "ListObjectsV2": (
-        xml.parse_list,
+        xml_listings.parse_list,
         "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
         f"<NextContinuationToken>t&amp;u</NextContinuationToken>{ENTRY.format('a%20b')}{ENTRY.format('c')}"
         "<CommonPrefixes><Prefix>d%2F</Prefix></CommonPrefixes></ListBucketResult>",
     ),
     "its token": (
-        xml.next_token,
+        xml_listings.next_token,
         "<ListBucketResult><NextContinuationToken>t&amp;u</NextContinuationToken></ListBucketResult>",
     ),
     "ListObjectVersions": (
-        xml.parse_versions,
+        xml_listings.parse_versions,
         "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
         "<Version><Key>k</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>7</Size></Version>"
         "<DeleteMarker><Key>m</Key><VersionId>w</VersionId></DeleteMarker>"
         "<CommonPrefixes><Prefix>d/</Prefix></CommonPrefixes></ListVersionsResult>",
     ),
     "ListBuckets": (
-        xml.parse_buckets,
+        xml_listings.parse_buckets,
         "<ListAllMyBucketsResult><Buckets><Bucket><Name>b</Name></Bucket></Buckets>"
         "<ContinuationToken>t</ContinuationToken></ListAllMyBucketsResult>",
     ),
     "ListParts": (
-        xml.parse_parts,
+        xml_listings.parse_parts,
         "<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
         "<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>7</Size></Part></ListPartsResult>",
     ),
     "ListMultipartUploads": (
-        xml.parse_uploads,
+        xml_listings.parse_uploads,
         "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker>"
         "<Upload><Key>k</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>",
     ),
     "CreateMultipartUpload": (
-        xml.parse_upload_id,
+        xml_answers.parse_upload_id,
         "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
     ),
     "GetBucketVersioning": (
-        xml.parse_versioning,
+        xml_answers.parse_versioning,
         "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     ),
     "GetObjectTagging": (
-        xml.parse_tags,
+        xml_answers.parse_tags,
         "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
     ),
     "DeleteObjects": (
-        xml.parse_deleted,
+        xml_answers.parse_deleted,
         "<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code></Error></DeleteResult>",
     ),
     "an error": (xml.parse_error, "<Error><Code>SlowDown</Code><Message>slower</Message></Error>"),
@@ -169,5 +169,5 @@ def test_listings_lose_neither_pages_nor_directories(way: Callable[[str], str]) 
 )
 def test_a_token_leads_on_unless_the_store_says_that_it_is_the_end(said: str, more: bool) -> None:
     token = "<NextContinuationToken>t</NextContinuationToken>"
-    page = xml.parse_list(f"<ListBucketResult>{said}{token}</ListBucketResult>".encode())
+    page = xml_listings.parse_list(f"<ListBucketResult>{said}{token}</ListBucketResult>".encode())
     assert (page.next_token == "t") is more

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import ProtocolError
-from fsspec_guarded_s3._s3 import xml
+from fsspec_guarded_s3._s3 import xml, xml_answers, xml_bodies, xml_listings
 from fsspec_guarded_s3._values.checksums import Crc
 from fsspec_guarded_s3._values.models import Part
 
@@ -20,7 +20,7 @@ def listing(inner: str) -> bytes:
 
 
 def test_a_listing_becomes_objects_and_prefixes() -> None:
-    page = xml.parse_list(
+    page = xml_listings.parse_list(
         listing(
             "<IsTruncated>false</IsTruncated><Contents><Key>a/b</Key><Size>5</Size><ETag>&quot;e&quot;</ETag>"
             "<LastModified>2024-01-02T03:04:05.000Z</LastModified><StorageClass>GLACIER</StorageClass></Contents>"
@@ -45,7 +45,7 @@ def test_a_listing_becomes_objects_and_prefixes() -> None:
     ],
 )
 def test_url_encoded_keys_are_decoded(sent: str, key: str) -> None:
-    page = xml.parse_list(
+    page = xml_listings.parse_list(
         listing(
             f"<EncodingType>url</EncodingType><Contents><Key>{sent}</Key><Size>1</Size></Contents>"
             f"<CommonPrefixes><Prefix>{sent}/</Prefix></CommonPrefixes>"
@@ -55,19 +55,19 @@ def test_url_encoded_keys_are_decoded(sent: str, key: str) -> None:
 
 
 def test_keys_are_kept_where_the_store_did_not_encode() -> None:
-    page = xml.parse_list(listing("<Contents><Key>a+b%20c</Key><Size>1</Size></Contents>"))
+    page = xml_listings.parse_list(listing("<Contents><Key>a+b%20c</Key><Size>1</Size></Contents>"))
     assert page.keys[0] == "a+b%20c"
 
 
 def test_a_truncated_listing_has_the_next_token() -> None:
     body = listing("<IsTruncated>true</IsTruncated><NextContinuationToken>t/=</NextContinuationToken>")
-    assert xml.parse_list(body).next_token == "t/="
+    assert xml_listings.parse_list(body).next_token == "t/="
 
 
 @pytest.mark.parametrize("token", ["", "<NextContinuationToken/>"])
 def test_a_truncated_listing_without_a_token_is_an_error(token: str) -> None:
     with pytest.raises(ProtocolError, match="keys would be lost"):
-        xml.parse_list(listing(f"<IsTruncated>true</IsTruncated>{token}"))
+        xml_listings.parse_list(listing(f"<IsTruncated>true</IsTruncated>{token}"))
 
 
 @pytest.mark.parametrize(
@@ -80,30 +80,30 @@ def test_a_truncated_listing_without_a_token_is_an_error(token: str) -> None:
 )
 def test_a_dtd_is_refused(dtd: str) -> None:
     with pytest.raises(ProtocolError, match="DTD"):
-        xml.parse_list(f'<?xml version="1.0"?>{dtd}<r/>'.encode())
+        xml_listings.parse_list(f'<?xml version="1.0"?>{dtd}<r/>'.encode())
 
 
 def test_a_dtd_in_another_encoding_is_refused() -> None:
     text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE r [<!ENTITY x "boom">]><r>&x;</r>'
     with pytest.raises(ProtocolError, match="not UTF-8"):
-        xml.parse_list(text.encode("utf-16"))
+        xml_listings.parse_list(text.encode("utf-16"))
 
 
 @pytest.mark.parametrize("body", [b"", b"<a>", b"not xml", b"<a/><b/>", b"<a>\x01</a>"])
 def test_broken_xml_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be parsed"):
-        xml.parse_list(body)
+        xml_listings.parse_list(body)
 
 
 @pytest.mark.parametrize("body", [b"<html/>", b"<Error><Code>InternalError</Code></Error>"])
 def test_another_document_is_not_an_empty_listing(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="ListBucketResult"):
-        xml.parse_list(body)
+        xml_listings.parse_list(body)
 
 
 def test_a_size_that_is_no_number_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
-        xml.parse_list(listing("<Contents><Key>a</Key><Size>many</Size></Contents>"))
+        xml_listings.parse_list(listing("<Contents><Key>a</Key><Size>many</Size></Contents>"))
 
 
 @pytest.mark.parametrize(
@@ -132,22 +132,22 @@ def test_buckets_have_names_and_times() -> None:
         b"</CreationDate></Bucket><Bucket><Name>two</Name></Bucket></Buckets></ListAllMyBucketsResult>"
     )
     made = datetime(2024, 1, 2, tzinfo=timezone.utc)
-    assert xml.parse_buckets(body) == ([("one", made), ("two", None)], None)
+    assert xml_listings.parse_buckets(body) == ([("one", made), ("two", None)], None)
 
 
 def test_an_upload_needs_an_id() -> None:
-    assert xml.parse_upload_id(b"<R><UploadId>u1</UploadId></R>") == "u1"
+    assert xml_answers.parse_upload_id(b"<R><UploadId>u1</UploadId></R>") == "u1"
     with pytest.raises(ProtocolError, match="UploadId"):
-        xml.parse_upload_id(b"<R/>")
+        xml_answers.parse_upload_id(b"<R/>")
 
 
 def test_parts_and_uploads_carry_their_markers() -> None:
-    parts, marker, kind = xml.parse_parts(
+    parts, marker, kind = xml_listings.parse_parts(
         b"<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
         b"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>5</Size></Part></ListPartsResult>"
     )
     assert (parts, marker, kind) == ([Part(1, "e", 5)], "1", "")
-    uploads, markers, told = xml.parse_uploads(
+    uploads, markers, told = xml_listings.parse_uploads(
         b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>"
         b"<NextUploadIdMarker>u</NextUploadIdMarker><Upload><Key>a+b</Key><UploadId>u</UploadId></Upload></ListMultipartUploadsResult>"
     )
@@ -156,25 +156,25 @@ def test_parts_and_uploads_carry_their_markers() -> None:
 
 def test_a_truncated_list_of_parts_without_a_marker_is_an_error() -> None:
     with pytest.raises(ProtocolError, match="parts would be lost"):
-        xml.parse_parts(b"<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>")
+        xml_listings.parse_parts(b"<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>")
 
 
 def test_keys_that_were_not_deleted_are_told() -> None:
     error = b"<Error><Key>k</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
     body = b"<DeleteResult>" + error + b"</DeleteResult>"
-    assert xml.parse_deleted(body) == [("k", "AccessDenied", "no")]
+    assert xml_answers.parse_deleted(body) == [("k", "AccessDenied", "no")]
 
 
 def test_bodies_are_escaped_and_parts_ascend() -> None:
-    assert b"<Key>a&amp;&lt;b&gt;</Key>" in xml.delete_body({"a&<b>": None})
-    body = xml.complete_body([Part(2, "b", 1, Crc("crc32", 0x01020304)), Part(1, "a", 1)])
+    assert b"<Key>a&amp;&lt;b&gt;</Key>" in xml_bodies.delete_body({"a&<b>": None})
+    body = xml_bodies.complete_body([Part(2, "b", 1, Crc("crc32", 0x01020304)), Part(1, "a", 1)])
     assert body.index(b"<PartNumber>1<") < body.index(b"<PartNumber>2<")
     assert body.count(b"<ChecksumCRC32>AQIDBA==</ChecksumCRC32>") == 1
 
 
 def test_only_us_east_1_creates_a_bucket_without_a_body() -> None:
-    assert xml.bucket_body("us-east-1") == b""
-    assert b"<LocationConstraint>eu-west-1</LocationConstraint>" in xml.bucket_body("eu-west-1")
+    assert xml_bodies.bucket_body("us-east-1") == b""
+    assert b"<LocationConstraint>eu-west-1</LocationConstraint>" in xml_bodies.bucket_body("eu-west-1")
 
 
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Z")), max_size=12)
@@ -202,10 +202,10 @@ def test_a_page_is_the_same_by_the_fast_way_and_by_the_tree(
         inner = f"{entries}<IsTruncated>true</IsTruncated>{after}"
         return f'<ListBucketResult xmlns="{space}">{inner}</ListBucketResult>'.encode()
 
-    fast, slow = xml.parse_list(page("")), xml.parse_list(page(" a='b'"))
+    fast, slow = xml_listings.parse_list(page("")), xml_listings.parse_list(page(" a='b'"))
     assert fast == slow
     assert [item.size for item in fast.objects()] == [size for _, _, size, _ in rows]
-    assert xml.next_token(page("")) == fast.next_token
+    assert xml_listings.next_token(page("")) == fast.next_token
 
 
 def test_entries_in_a_comment_are_no_entries() -> None:
@@ -213,4 +213,4 @@ def test_entries_in_a_comment_are_no_entries() -> None:
         "<Contents><Key>k</Key><LastModified></LastModified><ETag></ETag><Size>1</Size>"
         "<StorageClass></StorageClass></Contents>"
     )
-    assert not xml.parse_list(f"<ListBucketResult><!--{entry}--></ListBucketResult>".encode()).keys
+    assert not xml_listings.parse_list(f"<ListBucketResult><!--{entry}--></ListBucketResult>".encode()).keys

@@ -1,0 +1,93 @@
+"""The answers of S3 that are no pages of listings: XML -> models."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from xml.etree import ElementTree
+
+from .._values.checksums import Crc
+from .._values.models import SessionCredentials, s3_time
+from ..errors import ProtocolError
+from .xml import named, result, root_of, text_of
+
+
+def parse_session(body: bytes, server_date: str) -> SessionCredentials:
+    """CreateSession; the life of the session is counted from the Date of the answer, or is S3's 5 minutes."""
+    root = result(body, "CreateSession")
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    key, secret, token = (root.findtext(f"Credentials/{name}") or "" for name in names)
+    if not (key and secret and token):
+        raise ProtocolError("CreateSession was answered without credentials")
+    ends = s3_time(root.findtext("Credentials/Expiration") or "")
+    try:
+        lifetime = (ends - parsedate_to_datetime(server_date)).total_seconds() if ends else 300.0
+    except (TypeError, ValueError):
+        lifetime = 300.0
+    return SessionCredentials(key, secret, token, lifetime)
+
+
+def parse_versioning(body: bytes) -> str:
+    """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
+    root = root_of(body)
+    if root.tag not in ("VersioningConfiguration", "GetBucketVersioningResponse"):  # the latter is moto's
+        raise ProtocolError(f"the store answered <{root.tag}> where <VersioningConfiguration> was expected")
+    return text_of(root, "Status")
+
+
+def check_acl(body: bytes) -> None:
+    """GetBucketAcl: raises ProtocolError for any other document."""
+    root = root_of(body)
+    if root.tag not in ("AccessControlPolicy", "GetBucketAclResponse"):
+        raise ProtocolError(f"the store answered <{root.tag}> where <AccessControlPolicy> was expected")
+
+
+def parse_upload_id(body: bytes) -> str:
+    """CreateMultipartUpload: the id. Raises ProtocolError when there is none."""
+    upload_id = text_of(root_of(body), "UploadId")
+    if not upload_id:
+        raise ProtocolError("CreateMultipartUpload was answered without an UploadId")
+    return upload_id
+
+
+def parse_etag(body: bytes, operation: str) -> str:
+    """The ETag that CompleteMultipartUpload, CopyObject or UploadPartCopy tells.
+
+    Some Ceph releases tell none on Complete: "" then. ProtocolError for any other answer without one.
+    """
+    root = root_of(body)
+    etag = text_of(root, "ETag") or text_of(named(root, operation), "ETag")
+    if not etag and operation != "CompleteMultipartUpload":
+        raise ProtocolError(f"{operation} was answered without an ETag: the store may not support it")
+    return etag
+
+
+def parse_copied_part(body: bytes) -> tuple[str, Crc | None]:
+    """UploadPartCopy: the ETag of the part, and its CRC where the store tells it."""
+    return parse_etag(body, "CopyPart"), crc_of(root_of(body))
+
+
+def crc_of(item: ElementTree.Element) -> Crc | None:
+    """The CRC of a part; None where there is none, or none that can be read."""
+    for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8)):
+        with suppress(ValueError):
+            data = base64.b64decode(text_of(item, f"Checksum{name.upper()}"), validate=True)
+            if len(data) == size:
+                return Crc(name, int.from_bytes(data, "big"))
+    return None
+
+
+def parse_tags(body: bytes) -> list[tuple[str, str]]:
+    """GetObjectTagging: (key, value) of every tag; S3Mock answers nothing at all where there are none."""
+    if not body.strip():
+        return []
+    return [(text_of(item, "Key"), text_of(item, "Value")) for item in result(body, "Tagging").iter("Tag")]
+
+
+def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:
+    """DeleteObjects: (key, code, message) of every key that was not deleted."""
+    return [
+        (text_of(item, "Key"), text_of(item, "Code"), text_of(item, "Message"))
+        for item in result(body, "Delete").findall("Error")
+    ]
