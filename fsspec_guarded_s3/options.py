@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from ._values import s3fs_options
 from ._values.attribute_values import LEFT_OUT
-from ._values.attributes import NONE, PARAMETERS, Attributes
+from ._values.attributes import NONE, Attributes
+from ._values.s3_parameters import PARAMETERS
 
 __all__ = ["Options", "OtherOptions"]
 

@@ -17,10 +17,11 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from fsspec_guarded_s3._fs import rows
 from fsspec_guarded_s3._values import parameters
+from fsspec_guarded_s3._values.answer_fields import ANSWER_HEADERS
 from fsspec_guarded_s3._values.attribute_values import BUCKET_ACLS, CANNED_ACLS, ENCRYPTIONS
-from fsspec_guarded_s3._values.attributes import _ANSWER_HEADERS, PARAMETERS
 from fsspec_guarded_s3._values.models import ListedObject, ObjectInfo, ObjectVersion
 from fsspec_guarded_s3._values.paths import S3Path
+from fsspec_guarded_s3._values.s3_parameters import PARAMETERS
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 PROGRAMS = Path(__file__).parent / "typed"
@@ -169,7 +170,7 @@ def test_rows_have_the_keys_that_are_declared() -> None:
     version = ObjectVersion("key", "id", True, 1, '"e"', datetime.now(), "STANDARD", False)
     assert set(rows.version_row("bucket", version)) == rows.VersionInfo.__required_keys__
     assert set(version.details()) == rows.VersionDetails.__required_keys__
-    headers = {header: "1" for header in _ANSWER_HEADERS}
+    headers = {header: "1" for header in ANSWER_HEADERS}
     row = rows.object_row(S3Path("bucket", "key"), ObjectInfo('"e"', 1, headers=headers))
     assert rows.Info.__required_keys__ <= set(row)
     assert set(row) | {"CreationDate"} == set(rows.Info.__annotations__)

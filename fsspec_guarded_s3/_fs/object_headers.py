@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from .._s3.client import S3Client
-from .._values.attributes import NONE, Attributes, undescribed
+from .._values.answer_fields import undescribed
+from .._values.attributes import NONE, Attributes
 from .._values.models import SSE_S3, Condition, ObjectInfo
 from .._values.paths import S3Path
 from .._write.setting import tags_of

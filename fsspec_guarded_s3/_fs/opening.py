@@ -13,11 +13,12 @@ from .._read.read_ahead import MIN_REQUEST, PrefetchCache
 from .._read.reader import PinnedReader
 from .._s3.client import S3Client
 from .._s3.pinned import check_etag
-from .._values.attributes import PARAMETERS, Attributes
+from .._values.attributes import Attributes
 from .._values.keywords import Verb, check_type, keywords_of, meant, unknown, whole
 from .._values.models import Condition, ObjectInfo, same_etag
 from .._values.parameters import Path
 from .._values.paths import S3Path
+from .._values.s3_parameters import PARAMETERS
 from .._write.compressed_writer import adopt_compressors
 from .._write.parts import PartBuffer
 from .._write.text_writer import TextWriter, adopt_text

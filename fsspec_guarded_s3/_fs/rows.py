@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from .._values.answer_fields import fields_of_answer
 from .._values.attribute_values import decoded, decoded_metadata
-from .._values.attributes import fields_of_answer
 from .._values.models import ListedObject, ObjectInfo, ObjectVersion
 from .._values.paths import S3Path
 

@@ -32,11 +32,12 @@ from functools import partial
 from typing import TypeVar
 
 from .._http.response import HTTPBody
-from .._values.attributes import CUSTOMER_KEY, Attributes
+from .._values.attributes import Attributes
 from .._values.bodies import body_size
 from .._values.deadline import Deadline
 from .._values.models import Request, Response, SessionCredentials, WireRequest
 from .._values.paths import is_loopback
+from .._values.s3_parameters import CUSTOMER_KEY
 from .._work import check
 from ..errors import (
     ConfigurationError,

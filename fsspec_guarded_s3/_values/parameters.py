@@ -1,6 +1,6 @@
 """The keywords of the verbs in the names of S3's API, for type checkers and editors.
 
-`attributes.PARAMETERS` says what becomes of each parameter and checks its value; a test holds
+`s3_parameters.PARAMETERS` says what becomes of each parameter and checks its value; a test holds
 the two together. None is the same as leaving a parameter out.
 """
 

@@ -14,7 +14,9 @@ import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3._values import attribute_values as values
-from fsspec_guarded_s3._values.attributes import INSTEAD, NONE, PARAMETERS, Attributes, fields_of_answer
+from fsspec_guarded_s3._values.answer_fields import fields_of_answer
+from fsspec_guarded_s3._values.attributes import NONE, Attributes
+from fsspec_guarded_s3._values.s3_parameters import INSTEAD, PARAMETERS
 from fsspec_guarded_s3.options import Options
 from tests.options_table import DOCUMENT
 
