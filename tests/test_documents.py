@@ -91,6 +91,22 @@ def test_the_design_names_every_folder_and_every_module_beside_them() -> None:
     assert folders | modules <= set(re.findall(r"\w+", text))
 
 
+def test_what_the_design_says_of_files_and_names_is_there() -> None:
+    """Rows of `file` and `name`, and in the text `file`, `Class.method` or `function`."""
+    text = " ".join((DOCS / "design.md").read_text().split())
+    table = re.findall(r"\| `([\w/]+\.py)` \| `([\w.]+)` \|", text)
+    steps = re.findall(r"`([\w/]+\.py)`, `([\w.]+)`:", text)
+    assert len(table) > 20 and len(steps) > 10
+    for file, name in [*table, *steps]:
+        here: object = import_module("fsspec_guarded_s3." + file.removesuffix(".py").replace("/", "."))
+        for part in name.split("."):
+            assert hasattr(here, part), f"{file} has no {name}"
+            here = getattr(here, part)
+    files = set(re.findall(r"`([\w/]+\.py)`", text))
+    missing = {file for file in files if not (ROOT / "fsspec_guarded_s3" / file).exists()}
+    assert {file for file in missing if not (ROOT / file).exists() and file != "__init__.py"} == set()
+
+
 def test_links_lead_somewhere() -> None:
     """Those of README.md, which mkdocs does not see; it checks those between the pages itself."""
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / "README.md").read_text())
