@@ -738,7 +738,9 @@ class GuardedS3FileSystem(AbstractFileSystem):
         """
         return self._lister.modified(path, version_id, refresh)
 
-    created = modified
+    def created(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
+        """When the current version, or the one named, was written, in UTC; `modified` has the same time."""
+        return self.modified(path, version_id, refresh)
 
     def checksum(self, path: Path, refresh: bool = False) -> int:
         """A number that changes with the content. It is asked for each time, so `refresh` changes nothing."""
