@@ -238,7 +238,7 @@ def _authority(parts: SplitResult) -> tuple[str, str]:
         named = f"[{named}]"
     if parts.port not in (None, _DEFAULT_PORTS[parts.scheme]):
         named = f"{named}:{parts.port}"
-    if parts.scheme == "http" and host.removesuffix(".").endswith(".localhost"):
+    if parts.scheme == "http" and f".{host}".removesuffix(".").endswith(".localhost"):
         host = "localhost"  # RFC 6761, 6.3; a resolver that asks the network would leak plain requests
     return host, named
 

@@ -75,7 +75,7 @@ def shared_session(options: Options) -> Session:
         return session
 
 
-_OF_BOTOCORE = re.compile("Missing required key|Unsupported version")  # all that is not a program's own words
+_OF_BOTOCORE = re.compile("Missing required key")  # what is said of a program, and is none of its own words
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
 _READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
 
@@ -269,6 +269,8 @@ def _check(frozen: Any, source: str) -> None:
         ("session token", frozen.token or "-"),
     ):
         # A secret is not sent: some stores let their users choose any. The others go into headers.
+        if not isinstance(value, str):  # a program may tell null, or a number
+            raise CredentialsError(f"the {name} (from {source}) is no text")
         good = value.isprintable() if name == "secret key" else _VISIBLE.fullmatch(value)
         if not good or value != value.strip():
             raise CredentialsError(
@@ -292,4 +294,6 @@ def _said(error: Exception) -> str:
         return "credential_process of the AWS profile failed: run it by hand to see why"
     if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
         return str(error)
+    if type(error).__module__.startswith("dateutil."):  # it repeats what a source told
+        return "the time at which they end is none"
     return f"{type(error).__name__}: {error}"

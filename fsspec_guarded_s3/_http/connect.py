@@ -70,7 +70,8 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
         parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
         if parts.hostname and parts.scheme in _PORTS and parts.port != 0:
             port = parts.port or _PORTS[parts.scheme]
-            return Proxy(parts.scheme, parts.hostname, port, _basic(parts.username, parts.password))
+            host = parts.hostname.replace("%25", "%")  # the zone of an address (RFC 6874, 1)
+            return Proxy(parts.scheme, host, port, _basic(parts.username, parts.password))
     name = f"{scheme.upper()}_PROXY"
     raise ConfigurationError(
         f"{name} must be http://host:port or https://host:port, with user and password if it wants them: "

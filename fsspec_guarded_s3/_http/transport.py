@@ -285,7 +285,8 @@ class Transport:
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Any:
         cls: Any = GuardedHTTPSConnectionPool if scheme == "https" else GuardedHTTPConnectionPool
-        pool = cls(host, port, maxsize=max(32, self._options.max_concurrency * 4), retries=False)
+        named = host.partition("%")[0]  # urllib3 takes no zone; it only keeps the connections
+        pool = cls(named, port, maxsize=max(32, self._options.max_concurrency * 4), retries=False)
         pool.idle_timeout = self._options.idle_timeout
         pool.route = self._route(scheme, host, port)
         return pool

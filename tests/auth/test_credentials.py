@@ -475,6 +475,25 @@ BROKEN = {
     ),
     "the process prints no JSON": (break_process("print('{hush-secret')"), "JSONDecodeError"),
     "the process prints a half": (break_process("print('{\"Version\": 1}')"), "AccessKeyId"),
+    "the process tells no secret": (
+        break_process("""print('{"Version": 1, "AccessKeyId": "K", "SecretAccessKey": null}')"""),
+        "secret key .* is no text",
+    ),
+    "the process tells numbers": (
+        break_process("""print('{"Version": 1, "AccessKeyId": 1, "SecretAccessKey": 2}')"""),
+        "access key .* is no text",
+    ),
+    "the process tells another version": (
+        break_process("""print('{"Version": "hush-secret"}')"""),
+        "credential_process of",
+    ),
+    "the process tells no time": (
+        break_process(
+            """print('{"Version": 1, "AccessKeyId":"K","SecretAccessKey":"S", "Expiration": "hush-token"}')"""
+        ),
+        "the time at which they end is none",
+    ),
+    "the process tells a list": (break_process("print('[\"hush-secret\"]')"), "AttributeError"),
     "there is no such program": (break_program, "no-such-program"),
     "SSO without a place": (break_sso, "sso_start_url"),
 }

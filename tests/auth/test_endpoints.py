@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fsspec_guarded_s3 import ConnectError
 from fsspec_guarded_s3._auth import endpoints
 from fsspec_guarded_s3._auth.signer import Signer
 from fsspec_guarded_s3._s3.headers import copy_source
@@ -21,6 +22,9 @@ from fsspec_guarded_s3._values.models import Request as S3Request
 from fsspec_guarded_s3._values.models import SessionCredentials
 from fsspec_guarded_s3._values.paths import S3Path, parse
 from fsspec_guarded_s3.options import Options
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer
 
 KEY, SECRET, TOKEN = "AKIDEXAMPLE", "hush-secret", "hush-token"
 SESSION = (
@@ -281,3 +285,19 @@ def test_plain_bucket_of_another_store_needs_no_rules(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(endpoints.Endpoints, "_load", load)
     assert signer(endpoint_url="http://127.0.0.1:9000").endpoint("bucket").base_path == "/bucket"
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1%25lo]", "[::1]", "[::ffff:127.0.0.1]", "localhost.", "LOCALHOST", "a.localhost."]
+)
+def test_every_name_of_this_machine_is_reached_or_refused_as_a_connection(host: str) -> None:
+    """A zone, a dot at the end, upper case: no error but that of a connection."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", b"1")
+    with ScriptedServer(handler=fake) as server:
+        port = server.url.rpartition(":")[2]
+        fs = filesystem(f"http://{host}:{port}", max_attempts=1)
+        try:
+            assert fs.cat_file("bucket/key") == b"1"
+        except ConnectError:
+            assert ":" in host, "the server listens on 127.0.0.1 only"

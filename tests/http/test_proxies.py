@@ -259,6 +259,8 @@ def test_what_is_no_proxy_is_a_wrong_configuration(url: str, monkeypatch: pytest
         ("http://user:secret@proxy:1", "http://proxy:1"),
         ("user:secret@proxy:1", "http://proxy:1"),
         ("http://[::1]:3128", "http://[::1]:3128"),
+        ("http://[fe80::1%25eth0]:3128", "http://[fe80::1%eth0]:3128"),
+        (" HTTP://proxy:3128 ", "http://proxy:3128"),
     ],
 )
 def test_url_of_a_proxy_is_read_as_botocore_does_and_shown_without_its_user(
