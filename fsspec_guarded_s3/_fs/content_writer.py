@@ -18,8 +18,9 @@ from ..errors import (
     PreconditionFailedError,
     WriteOutcomeUnknownError,
 )
+from .conditions import write_condition
 from .gathering import gather
-from .object_headers import ObjectHeaders, write_condition
+from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ from typing import Any
 
 from .._s3.client import S3Client
 from .._values.attributes import NONE, Attributes
-from .._values.models import Condition, ObjectInfo, Written, same_etag
+from .._values.models import Condition, ObjectInfo, Written
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write.upload import Upload
-from ..errors import ObjectChangedError, ObjectNotFoundError
+from ..errors import ObjectNotFoundError
+from .conditions import check_version, write_condition
 from .copy_version import condition_onto_itself, copy_version, is_single, store_can_copy
 from .directories import nothing_at
 from .listing import Lister
-from .object_headers import ObjectHeaders, write_condition
+from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 
 
@@ -92,10 +93,7 @@ class Copier:
         info = self._client.reads.head_object(location)
         target = S3Path(location.bucket, location.key)
         current = self._current(target)
-        if if_match is not None and (current is None or not same_etag(current.etag, if_match)):
-            raise ObjectChangedError(
-                "the current version is another one", bucket=target.bucket, key=target.key
-            )
+        check_version(target, current, if_match)
         if current is not None and current.version_id == location.version_id:
             return location.version_id
         headers = self._headers.copied(target, info, NONE)

@@ -79,12 +79,3 @@ class ObjectHeaders:
 
 def _guessed_type(location: S3Path) -> str:
     return mimetypes.guess_type(location.key)[0] or "application/octet-stream"
-
-
-def write_condition(mode: str, if_match: str | None) -> Condition:
-    """The condition that `mode` ("overwrite" or "create") and `if_match` (an ETag) ask for."""
-    if mode not in ("overwrite", "create"):
-        raise ValueError(f"mode must be 'overwrite' or 'create', not {mode!r}")
-    if if_match is not None and not isinstance(if_match, str):
-        raise TypeError(f"if_match must be an ETag as info() gives it, not {type(if_match).__name__}")
-    return Condition(create=mode == "create", if_match=if_match)

@@ -15,7 +15,7 @@ from .._s3.client import S3Client
 from .._s3.pinned import check_etag
 from .._values.attributes import Attributes
 from .._values.keywords import Verb, check_type, keywords_of, meant, unknown, whole
-from .._values.models import Condition, ObjectInfo, same_etag
+from .._values.models import Condition, ObjectInfo
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._values.s3_parameters import PARAMETERS
@@ -25,6 +25,7 @@ from .._write.text_writer import TextWriter, adopt_text
 from .._write.writer import GuardedWriter
 from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ..options import Options
+from .conditions import check_if_match, check_version
 from .copy_version import prepare_append
 from .directories import look_before_write
 from .listing import Lister
@@ -135,15 +136,14 @@ class Opener:
         self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
     ) -> ObjectInfo:
         """The version that a reader is to read."""
-        Condition(if_match=if_match)  # refuses what is no ETag
+        check_if_match(if_match)
         try:
             pin = client.reads.head_object(location)
         except ObjectNotFoundError:
             if location.version_id is None and self._lister.isdir(str(location)):
                 raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
             raise
-        if if_match is not None:
-            _check_matches(location, pin, if_match)
+        check_version(location, pin, if_match)
         if size is not None and size != pin.size:
             raise ObjectChangedError(
                 f"the object has {pin.size} bytes, and not {size} as the argument size says",
@@ -191,7 +191,7 @@ class Opener:
         given: Attributes,
         writer: Callable[..., GuardedWriter],
     ) -> GuardedWriter:
-        Condition(if_match=if_match)  # refuses what is no ETag
+        check_if_match(if_match)
         client = self._headers.client_for(given)
         try:
             info = client.reads.head_object(location)
@@ -199,8 +199,7 @@ class Opener:
             if if_match is not None:
                 raise
             return writer(self._headers.new_upload(location, Condition(create=True), given))
-        if if_match is not None:
-            _check_matches(location, info, if_match)
+        check_version(location, info, if_match)
         upload = self._headers.next_upload(location, info, given)
         prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
         return writer(upload, position=info.size, prepare=prepare)
@@ -223,11 +222,6 @@ class Opener:
         if kwargs.get("requester_pays"):
             found.setdefault("RequestPayer", "requester")
         return found
-
-
-def _check_matches(location: S3Path, info: ObjectInfo, if_match: str) -> None:
-    if not same_etag(info.etag, if_match):
-        raise ObjectChangedError(f"the object has ETag {info.etag}", bucket=location.bucket, key=location.key)
 
 
 def _read_ahead(block_size: Any) -> int:

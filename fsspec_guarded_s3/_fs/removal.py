@@ -8,7 +8,7 @@ from typing import Any
 
 from .._s3.client import S3Client
 from .._values.keywords import check_depth, flag
-from .._values.models import Condition, same_etag
+from .._values.models import same_etag
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write import guards
@@ -19,6 +19,7 @@ from ..errors import (
     ObjectNotFoundError,
     WriteOutcomeUnknownError,
 )
+from .conditions import check_if_match
 from .delete_batches import batched
 from .directories import has_children, is_object, look_before_write, nothing_at
 from .exact_delete import delete_versions
@@ -67,7 +68,7 @@ class Remover:
             self._rm_matching(location, if_match)
 
     def _rm_matching(self, location: S3Path, if_match: str) -> None:
-        Condition(if_match=if_match)  # refuses what is no ETag
+        check_if_match(if_match)
         guards.require(self._client, location, "delete")
         try:
             self._client.deletions.delete_object(location, if_match)

@@ -16,8 +16,9 @@ from .._values.parameters import Path
 from .._write.resume import resume_file
 from .._write.source_file import SourceFile, refuse_special
 from .._write.sources import copy_file, upload_file
+from .conditions import write_condition
 from .listing import Lister
-from .object_headers import ObjectHeaders, write_condition
+from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .placement import check_paths, local_sources, meeting, placed, refuse
 from .selection import Source, is_one, without_directories
