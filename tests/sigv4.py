@@ -36,7 +36,8 @@ def is_signed_right(method: str, target: str, headers: Mapping[str, str]) -> boo
     if any(name.startswith("x-amz-") and name not in names.split(";") for name in headers):
         return False  # as AWS has it: "There were headers present in the request which were not signed"
     path, _, query = target.partition("?")
-    pairs = sorted(pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair)
+    pairs = [pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair]
+    pairs.sort(key=lambda pair: pair.partition("="))  # by name: "0" stands before "00"
     rows = [f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in names.split(";")]
     canonical = "\n".join(
         [

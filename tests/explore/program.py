@@ -63,7 +63,7 @@ class SimulatedBody(AbstractContextManager["SimulatedBody"]):
         self._position += len(piece)
         return len(piece)
 
-    def promise(self, length: int) -> None:
+    def set_length(self, length: int) -> None:
         assert self.length == length
 
     def read(self, limit: int = 2**20) -> bytes:
