@@ -44,7 +44,7 @@ from ._read.reader import PinnedReader
 from ._s3.client import S3Client
 from ._s3.store import Store
 from ._values import paths as _paths
-from ._values.keywords import SignatureOfInit, Verb, keeping_what_is_given, whole
+from ._values.keywords import SignatureOfInit, Verb, check_integer, keeping_what_is_given
 from ._values.parameters import (
     BucketAcl,
     CannedAcl,
@@ -904,11 +904,11 @@ class GuardedS3FileSystem(AbstractFileSystem):
 
     def head(self, path: Path, size: int = 1024) -> bytes:
         """The first `size` bytes."""
-        return self.cat_file(path, 0, whole("size", size, 0))
+        return self.cat_file(path, 0, check_integer("size", size, 0))
 
     def tail(self, path: Path, size: int = 1024) -> bytes:
         """The last `size` bytes."""
-        return self.cat_file(path, -size, None) if whole("size", size, 0) else b""
+        return self.cat_file(path, -size, None) if check_integer("size", size, 0) else b""
 
     @overload
     def cat(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .._values.bodies import body_chunks, body_size
-from .._values.keywords import whole
+from .._values.keywords import check_integer
 from .._values.models import Request, SessionCredentials, WireRequest, s3_time
 from .._values.paths import S3Path
 from ..options import Options
@@ -100,7 +100,7 @@ class Signer:
 
         The headers of the request are signed too: whoever uses the URL has to send them.
         """
-        if not 1 <= whole("expiration", expires) <= MAX_EXPIRES:
+        if not 1 <= check_integer("expiration", expires) <= MAX_EXPIRES:
             raise ValueError(f"expiration must be 1 to {MAX_EXPIRES} seconds, not {expires}")
         endpoint = self.endpoint(request.bucket)
         target = self._target(endpoint, request)

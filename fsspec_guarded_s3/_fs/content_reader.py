@@ -15,7 +15,7 @@ from .._read.ranges import Wanted, ask_merged, merged
 from .._s3.client import S3Client
 from .._s3.pinned import check_etag
 from .._values.attributes import Attributes, check_names
-from .._values.keywords import Verb, check_choice, span, whole
+from .._values.keywords import Verb, check_choice, check_integer, check_slice
 from .._values.models import ObjectInfo
 from .._values.parameters import Path
 from ..errors import HOPELESS
@@ -54,7 +54,7 @@ class ContentReader:
         if start in (None, 0) and end is None:
             return read_object(client, location)
         info = client.reads.head_object(location)
-        first, stop, _ = span(start, end).indices(info.size)
+        first, stop, _ = check_slice(start, end).indices(info.size)
         return read_range(client, location, info, first, stop)
 
     def cat(
@@ -110,7 +110,7 @@ class ContentReader:
         check_choice("on_error", on_error, ("raise", "return"))
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
-        gap = _MAX_GAP if max_gap is None else whole("max_gap", max_gap, 0)
+        gap = _MAX_GAP if max_gap is None else check_integer("max_gap", max_gap, 0)
         starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
         ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
         if not len(paths) == len(starts) == len(ends):
@@ -138,7 +138,7 @@ class ContentReader:
             if isinstance(info, Exception):
                 results[index] = info
                 continue
-            first, stop, _ = span(start, end, ("starts", "ends")).indices(info.size)
+            first, stop, _ = check_slice(start, end, ("starts", "ends")).indices(info.size)
             if first < stop:
                 wanted.setdefault(path, []).append(Wanted(first, stop, index))
         groups, calls = [], []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._read.download import read_range
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
-from .._values.keywords import Verb, check_bytes, check_type, whole
+from .._values.keywords import Verb, check_bytes, check_integer, check_type
 from .._values.parameters import Path
 from .._write.sources import upload_bytes
 from ..errors import (
@@ -93,7 +93,7 @@ class ContentWriter:
 
     def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)` under If-Match, anew on a conflict; returns the new ETag."""
-        whole("max_attempts", max_attempts, 1)
+        check_integer("max_attempts", max_attempts, 1)
         location = self._paths.target(path)
         failed: dict[str, BaseException] = {}
 

@@ -14,7 +14,7 @@ from .._read.reader import PinnedReader
 from .._s3.client import S3Client
 from .._s3.pinned import check_etag
 from .._values.attributes import Attributes
-from .._values.keywords import Verb, check_type, keywords_of, meant, unknown, whole
+from .._values.keywords import Verb, check_integer, check_type, closest_name, keywords_of, unknown
 from .._values.models import Condition, ObjectInfo
 from .._values.parameters import Path
 from .._values.paths import S3Path
@@ -108,7 +108,7 @@ class Opener:
         HeadObject pins a reader. A writer that may not overwrite looks first, and that decides nothing.
         """
         if size is not None:
-            whole("size", size, 0)
+            check_integer("size", size, 0)
         if mode not in _READ_MODES:
             if version_id is not None:
                 raise ValueError("version_id is for reading: versions are never written")
@@ -215,7 +215,7 @@ class Opener:
             known = [*PARAMETERS, *keywords_of(self.open, self.open_binary), *_TOLERATED]
             if name == "blocksize" and kwargs[name] == 0:  # so fsspec's GenericFileSystem of 2024 says "any"
                 continue
-            if writing or meant(name, known):
+            if writing or closest_name(name, known):
                 raise unknown("open", name, known)
         if kwargs.get("acl"):
             found.setdefault("ACL", kwargs["acl"])

@@ -29,7 +29,8 @@ from .._values.paths import is_loopback
 from .._work import TURN, check
 from ..errors import ConfigurationError
 from ..options import Options
-from .response import HTTPBody, Incoming
+from .incoming import Incoming
+from .response import HTTPBody
 from .timed_socket import Channel, Pace, channel_of
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)

@@ -19,8 +19,8 @@ LARGE = 2**20  # bytes: smaller bodies are not counted
 AT_FIRST = 16
 LEAST = 4
 AHEAD = 300.0  # seconds that the bodies under way may take together
-_LOOK = 0.05  # seconds, until the line has been measured
-_LOOK_LATER = 0.2  # seconds: on a slow line, where a body takes many
+_POLL_SECONDS = 0.05  # seconds, until the line has been measured
+_SLOW_POLL_SECONDS = 0.2  # seconds: on a slow line, where a body takes many
 _NOTHING = nullcontext()
 
 
@@ -69,7 +69,7 @@ class Lanes:
         lane = _Lane(size, moved)
         try:
             while not self._is_let_in(lane):
-                pause(_LOOK if self.rate is None else _LOOK_LATER)
+                pause(_POLL_SECONDS if self.rate is None else _SLOW_POLL_SECONDS)
             yield
         except BaseException:
             self._leave(lane, moved())

@@ -11,7 +11,7 @@ import errno
 from .._values.bodies import Buffer, FileSlice, WatchedSlice, body_chunks
 from .._values.models import WireRequest
 from ..errors import FileChangedError, SendTimeoutError
-from .response import Incoming
+from .incoming import Incoming
 from .timed_socket import Channel, EarlyAnswerError, Pace
 
 _SLICE = 256 * 1024

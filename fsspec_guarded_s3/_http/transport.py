@@ -43,8 +43,9 @@ from .connect import (
     socket_options_of,
     speaks_tls,
 )
+from .incoming import Incoming
 from .lanes import Lanes
-from .response import HTTPBody, Incoming
+from .response import HTTPBody
 from .sending import Sender
 from .timed_socket import Pace
 from .trust import Trust

@@ -92,12 +92,12 @@ def _bundle(options: Options, of_profile: Callable[[], str | None]) -> tuple[str
     """Where the name of the bundle is from, and the name; None for the system's store."""
     if options.ca_bundle:
         return "storage option ca_bundle", options.ca_bundle
-    told = os.environ.get("AWS_CA_BUNDLE")
-    if told:
-        return "AWS_CA_BUNDLE", told
-    told = of_profile()
-    if told:
-        return "ca_bundle of the AWS profile", told
+    path = os.environ.get("AWS_CA_BUNDLE")
+    if path:
+        return "AWS_CA_BUNDLE", path
+    path = of_profile()
+    if path:
+        return "ca_bundle of the AWS profile", path
     return "REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE") or None
 
 
@@ -136,5 +136,5 @@ def _naming(source: str, path: str | None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(f"{source}: {path!r} cannot be loaded: {said}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"{source}: {path!r} cannot be loaded: {reason}") from error

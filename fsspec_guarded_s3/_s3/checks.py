@@ -23,7 +23,7 @@ class Checks:
         self._store = store
         self.algorithm = attributes.checksum_algorithm()
         self.is_named = "ChecksumAlgorithm" in attributes.names  # by the user: it is never left out
-        self._whole: set[str] = set()  # buckets whose store compares the CRC of whole objects
+        self._comparing_buckets: set[str] = set()  # buckets whose store compares the CRC of whole objects
 
     def __repr__(self) -> str:
         return f"<Checks {self.algorithm}>"
@@ -74,12 +74,12 @@ class Checks:
     def learn(self, bucket: str, checksum_type: str) -> None:
         """An answer about an upload to `bucket` named the type of its checksum, "" where it named none."""
         if checksum_type == "FULL_OBJECT":
-            self._whole.add(bucket)
+            self._comparing_buckets.add(bucket)
         else:
-            self._whole.discard(bucket)
+            self._comparing_buckets.discard(bucket)
 
-    def of_whole(self, bucket: str, whole: Crc | None) -> dict[str, str]:
+    def of_complete(self, bucket: str, crc: Crc | None) -> dict[str, str]:
         """The headers of CompleteMultipartUpload with the CRC of all parts, where the store compares it."""
-        if whole is None or bucket not in self._whole:
+        if crc is None or bucket not in self._comparing_buckets:
             return {}
-        return {**whole.headers(), "x-amz-checksum-type": "FULL_OBJECT"}
+        return {**crc.headers(), "x-amz-checksum-type": "FULL_OBJECT"}

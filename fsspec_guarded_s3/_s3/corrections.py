@@ -90,13 +90,13 @@ class Corrections:
             return True
         if not isinstance(error, ResponseError) or error.status not in CORRECTABLE:
             return False
-        ways: Mapping[str, Callable[[ResponseError], bool]] = {
+        corrections: Mapping[str, Callable[[ResponseError], bool]] = {
             "clock": self._learn_clock,
             "region": self._learn_region,
             "credentials": self._renew,
         }
-        for name, way in ways.items():
-            if name not in self._tried and way(error):
+        for name, correct in corrections.items():
+            if name not in self._tried and correct(error):
                 self._tried.add(name)
                 return True
         return False
@@ -135,13 +135,13 @@ class Corrections:
         return bool(names)
 
     def _learn_clock(self, error: ResponseError) -> bool:
-        least = MINUTE
+        least_correction = MINUTE
         if error.code not in _SKEWED:
             if error.code or error.status not in _REFUSED:
                 return False
-            least = _SUSPICIOUS  # a HEAD, which does not tell; other reasons are more likely
+            least_correction = _SUSPICIOUS  # a HEAD, which does not tell; other reasons are more likely
         before = self._signer.clock
-        if not self._signer.learn_clock(error.server_date, self._outset.clock, least):
+        if not self._signer.learn_clock(error.server_date, self._outset.clock, least_correction):
             return False
         learned = self._signer.clock
         self._settle.append(lambda proven: None if proven else self._signer.forget_clock(learned, before))

@@ -101,8 +101,8 @@ class Deletions:
         request = _many(bucket, body)
         rows = self._exchange.once(request, lambda answer: xml_answers.parse_deleted(answer.body), deadline)
         return [
-            refusal_of(replace(request, key=key), 200, {"Code": code, "Message": said}, {})
-            for key, code, said in rows
+            refusal_of(replace(request, key=key), 200, {"Code": code, "Message": message}, {})
+            for key, code, message in rows
         ]
 
 

@@ -31,10 +31,10 @@ def confirm(request: Request, key_md5: str, headers: Mapping[str, str]) -> None:
         return
     if key_md5 and not (headers.get(_ALGORITHM) and headers.get(KEY_MD5, key_md5) == key_md5):
         raise _refusal(request, "SSECustomerKey")
-    asked, told = request.headers.get(SSE, ""), headers.get(SSE, "")
-    if asked.startswith("aws:kms") and not told.startswith("aws:kms"):
+    asked, confirmed = request.headers.get(SSE, ""), headers.get(SSE, "")
+    if asked.startswith("aws:kms") and not confirmed.startswith("aws:kms"):
         raise _refusal(request, f"ServerSideEncryption={asked!r}")
-    if asked and not told and request.bucket not in _warned:
+    if asked and not confirmed and request.bucket not in _warned:
         _warned.add(request.bucket)
         logger.warning(
             "the store said nothing of ServerSideEncryption=%r in %s: it may not know it",
@@ -45,13 +45,13 @@ def confirm(request: Request, key_md5: str, headers: Mapping[str, str]) -> None:
 
 def _refusal(request: Request, asked: str) -> EncryptionUnsupportedError:
     published = request.operation in _PUBLISHING
-    said = (
+    consequence = (
         "the object was written, and is not encrypted so: delete it" if published else "nothing was written"
     )
     if request.method in ("GET", "HEAD"):
-        said = "the object is not encrypted so, or the store ignores it"
+        consequence = "the object is not encrypted so, or the store ignores it"
     return EncryptionUnsupportedError(
-        f"the store did not confirm {asked}: {said}",
+        f"the store did not confirm {asked}: {consequence}",
         bucket=request.bucket,
         key=request.key,
         operation=request.operation,

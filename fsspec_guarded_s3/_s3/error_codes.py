@@ -183,18 +183,18 @@ def error_class(status: int, code: str) -> type[ResponseError]:
     return _BY_STATUS.get(status, ServerError if status >= 500 else ResponseError)
 
 
-def missing_permission(said: str) -> str:
+def missing_permission(message: str) -> str:
     """The IAM action that was missing, where S3's message names it."""
-    found = _NOT_AUTHORIZED.search(said)
+    found = _NOT_AUTHORIZED.search(message)
     return found[1] if found else ""
 
 
-def error_message(status: int, code: str, said: str, operation: str = "") -> str:
+def error_message(status: int, code: str, message: str, operation: str = "") -> str:
     """What to tell the user: S3's own sentence, and the remedy where there is one."""
-    text = said.strip().rstrip(".") or code or _WORDS.get(status, f"HTTP status {status}")
+    text = message.strip().rstrip(".") or code or _WORDS.get(status, f"HTTP status {status}")
     remedy = _REMEDIES.get(code, "")
     if code == "AccessDenied" or (status == 403 and not code):
-        named = missing_permission(said)
+        named = missing_permission(message)
         needed = named or _PERMISSIONS.get(operation) or "this action"
         remedy = f"{'allow' if named else 'check'} {needed} in the policies of bucket and credentials"
     return f"{text}: {remedy}" if remedy else text

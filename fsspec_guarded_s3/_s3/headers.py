@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .._values.models import WRITE_TOKEN, ObjectInfo, Written, quoted
+from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written, quoted
 from .._values.paths import S3Path
 from ..errors import ProtocolError
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_META = "x-amz-meta-"
 _CHECKSUM = "x-amz-checksum-"
 
 
@@ -53,7 +52,7 @@ def written(headers: Mapping[str, str], etag: str) -> Written:
 def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
     """What HeadObject or GetObject told."""
     # Some stores change the case of the names, so does HTTP.
-    metadata = {name[len(_META) :]: value for name, value in headers.items() if name.startswith(_META)}
+    metadata = {name[len(META) :]: value for name, value in headers.items() if name.startswith(META)}
     token = metadata.pop(WRITE_TOKEN, "")
     tags = headers.get("x-amz-tagging-count", "")
     return ObjectInfo(

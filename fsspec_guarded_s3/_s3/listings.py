@@ -85,15 +85,15 @@ class Listings:
         store lists in the order of UTF-8 (Storj, gateways to file systems), and what came before is left out.
         """
         side_by_side = not is_directory_bucket(bucket)
-        told: set[str] = set()
+        listed: set[str] = set()
         for count, page in enumerate(self.list_objects(bucket, prefix), 1):
             yield page
             if count <= _MANY_PAGES:
-                told.update(page.keys)
+                listed.update(page.keys)
             if count == _MANY_PAGES and page.next_token and side_by_side and self._scheduler.is_distant():
                 branches = self._branches(bucket, prefix)
                 if branches is not None:
-                    yield from self._list_branches(bucket, *branches, told)
+                    yield from self._list_branches(bucket, *branches, listed)
                     return
 
     def _branches(self, bucket: str, prefix: str) -> tuple[list[ListPage], list[str]] | None:
@@ -115,17 +115,17 @@ class Listings:
             prefix = prefixes[0]
 
     def _list_branches(
-        self, bucket: str, beside: list[ListPage], prefixes: list[str], told: set[str]
+        self, bucket: str, beside: list[ListPage], prefixes: list[str], listed: set[str]
     ) -> Iterator[ListPage]:
         """What is beside and below `prefixes`, without the keys that were told before."""
         tasks = [Task(partial(self._all_pages, bucket, prefix)) for prefix in prefixes]
         try:
             for page in beside:
-                yield page.without(told)
-                told.update(page.keys)
+                yield page.without(listed)
+                listed.update(page.keys)
             for task in tasks:
                 for page in task.wait():
-                    yield page.without(told)
+                    yield page.without(listed)
         finally:
             for task in tasks:
                 task.cancel()

@@ -42,9 +42,9 @@ class Multipart:
             self._checks.learn(path.bucket, answer.headers.get("x-amz-checksum-type", ""))
             return xml_answers.parse_upload_id(answer.body), answer.headers
 
-        upload_id, told = self._exchange.ask(request, parse)
+        upload_id, answer_headers = self._exchange.ask(request, parse)
         try:
-            self._exchange.confirm(request, told)
+            self._exchange.confirm(request, answer_headers)
         except EncryptionUnsupportedError:  # before a byte of it is sent
             with suppress(GuardedS3Error):
                 self.abort_multipart_upload(path, upload_id)
@@ -91,8 +91,8 @@ class Multipart:
             "x-amz-mp-object-size": str(sum(part.size for part in ordered)),
         }
         crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
-        whole = combined_crc(crcs) if len(crcs) == len(ordered) else None
-        headers |= self._checks.of_whole(path.bucket, whole)
+        crc = combined_crc(crcs) if len(crcs) == len(ordered) else None
+        headers |= self._checks.of_complete(path.bucket, crc)
         request = Request(
             "CompleteMultipartUpload",
             "POST",
@@ -147,8 +147,8 @@ class Multipart:
                 query += [("key-marker", markers[0])]
                 query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
             request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-            (page, following, told), now = self._exchange.ask(request, _parse_uploads)
-            if not told and self._are_encoded(bucket, page):
+            (page, following, are_decoded), now = self._exchange.ask(request, _parse_uploads)
+            if not are_decoded and self._are_encoded(bucket, page):
                 page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
                 following = (unquote_plus(following[0]), following[1]) if following else None
             if following is not None and not following[0]:

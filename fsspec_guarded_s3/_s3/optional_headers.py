@@ -44,15 +44,15 @@ def refused_headers(request: Request, error: InvalidRequestError, named: bool) -
     sent = [group & request.headers.keys() for group in _GROUPS.get(request.operation, ())]
     sent = [group for group in sent if group and not (named and any("checksum" in name for name in group))]
     text = f"{error.message} {error.argument}".lower()
-    meant = [group for group in sent if any(name in text for name in group)]
+    suspects = [group for group in sent if any(name in text for name in group)]
     if error.status == 501 or error.code == "NotImplemented":
-        return next(iter(meant or sent), frozenset())
+        return next(iter(suspects or sent), frozenset())
     # On Complete InvalidRequest may mean that size or CRC do not fit: no reason to do without.
     if error.code not in _UNCLEAR or request.operation == "CompleteMultipartUpload":
         return frozenset()
     if request.operation == "CreateMultipartUpload":  # MinIO #20944; nothing is compared here
-        meant = sent
-    return frozenset().union(*meant)
+        suspects = sent
+    return frozenset().union(*suspects)
 
 
 def leave_out(request: Request, names: frozenset[str]) -> None:

@@ -52,25 +52,25 @@ def refusal_of(
     kind = error_class(status, code)
     if kind is PreconditionFailedError:
         kind = request.precondition_error
-    said = fields.get("Message", "")
+    message = fields.get("Message", "")
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     if status in _REDIRECTIONS and not region:
         host = _host_of(headers.get("location", "")) or fields.get("Endpoint", "").lower()
         found = _AWS_HOST.fullmatch(host)
         region = found[1] if found else ""
         if host and not found:  # a signature is for one host: nobody but the user can say whose this is
-            said = f"{said.strip().rstrip('.') or 'redirected'}, to {host}: look at endpoint_url"
+            message = f"{message.strip().rstrip('.') or 'redirected'}, to {host}: look at endpoint_url"
     if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
-        kind, said = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
+        kind, message = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
     return kind(
-        error_message(status, code, said, request.operation),
+        error_message(status, code, message, request.operation),
         bucket=request.bucket,
         key=request.key,
         operation=request.operation,
         status=status,
         code=code,
         request_id=fields.get("RequestId") or headers.get("x-amz-request-id", ""),
-        permission=missing_permission(said),
+        permission=missing_permission(message),
         argument=fields.get("Header") or fields.get("ArgumentName", ""),
         region=region,
         server_date=fields.get("ServerTime") or headers.get("date", ""),

@@ -13,7 +13,7 @@ from .store import Store
 
 DISTANT = 0.005  # seconds of a round trip
 SURE = 4  # answers that tell how far away a store is
-_FEW = 2  # threads for a near store
+_THREADS_FOR_NEAR_STORE = 2
 _AHEAD = 8  # requests that one thread has under way
 
 
@@ -30,7 +30,7 @@ class Scheduler:
         """Make all calls, up to `limit` (else `max_concurrency`) at a time. The first error stops all."""
         todo = list(calls)
         limit = self._at_once(todo, limit)
-        run_all(todo, limit, limit if self.is_distant() else _FEW)
+        run_all(todo, limit, limit if self.is_distant() else _THREADS_FOR_NEAR_STORE)
 
     def ask(self, questions: Iterable[Question]) -> None:
         """Ask many small questions and take their answers. The first error stops all.

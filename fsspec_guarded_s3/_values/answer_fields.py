@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import attribute_values as values
-from .attribute_values import META
+from .models import META
 from .s3_parameters import CUSTOMER, PARAMETERS
 
 # What MetadataDirective decides about: S3 takes it from the source, or from the request.

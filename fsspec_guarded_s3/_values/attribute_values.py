@@ -22,7 +22,6 @@ from .checksums import algorithms
 from .models import WRITE_TOKEN
 
 Check = Callable[[str, Any], str]
-META = "x-amz-meta-"
 MAX_METADATA = 2048  # bytes of names and values, https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 MAX_TAGS = 10
 BUCKET_ACLS = ("private", "public-read", "public-read-write", "authenticated-read")

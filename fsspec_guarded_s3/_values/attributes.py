@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import attribute_values as values
-from .attribute_values import META
 from .keywords import keywords_of, takes_any_keyword, unknown
+from .models import META
 from .s3_parameters import (
     CUSTOMER,
     CUSTOMER_KEY,

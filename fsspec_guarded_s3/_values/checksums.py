@@ -76,10 +76,10 @@ def combined_crc(parts: list[tuple[Crc, int]]) -> Crc | None:
     if len(names) != 1:
         return None
     (name,) = names
-    whole = 0
+    combined = 0
     for crc, length in parts:
-        whole = combine(whole, crc.value, length, name)
-    return Crc(name, whole)
+        combined = combine(combined, crc.value, length, name)
+    return Crc(name, combined)
 
 
 def combine(first: int, second: int, length: int, algorithm: str) -> int:
@@ -143,10 +143,10 @@ class ObjectChecksum:
 
     def verify(self) -> None:
         """Raises ChecksumMismatchError, which names both values."""
-        whole = 0
+        combined = 0
         for stop, (began, crc) in sorted(self._runs.items()):
-            whole = combine(whole, crc, stop - began, self._algorithm)
-        found = encoded(whole, self._bits)
+            combined = combine(combined, crc, stop - began, self._algorithm)
+        found = encoded(combined, self._bits)
         if found != self._stored:
             raise ChecksumMismatchError(
                 f"the bytes that arrived have {self._algorithm} {found}, the stored object has {self._stored}"

@@ -56,7 +56,7 @@ def takes_any_keyword(call: Callable[..., Any]) -> bool:
     return any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters)
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
+def closest_name(name: str, known: Iterable[str]) -> str | None:
     """That one of `known` which was misspelt as `name`; case and underscores make no difference."""
     plain = {_plain(item): item for item in known}
     near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
@@ -69,7 +69,7 @@ def _plain(name: str) -> str:
 
 def unknown(taker: str, name: str, known: Iterable[str]) -> TypeError:
     """The error about a keyword that `taker` does not take."""
-    near = meant(name, known)
+    near = closest_name(name, known)
     return TypeError(f"{taker} does not take {name}" + (f"; did you mean {near}?" if near else ""))
 
 
@@ -93,23 +93,23 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def whole(name: str, value: Any, least: int | None = None) -> int:
-    """`value` as an int; TypeError when it is no whole number, ValueError when it is below `least`."""
+def check_integer(name: str, value: Any, minimum: int | None = None) -> int:
+    """`value` as an int; TypeError when it is no whole number, ValueError when it is below `minimum`."""
     try:
         number = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be int, not {type(value).__name__}")
-    if least is not None and number < least:
-        raise ValueError(f"{name} must be at least {least}, not {number}")
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, not {number}")
     return number
 
 
-def span(start: Any, end: Any, names: tuple[str, str] = ("start", "end")) -> slice:
+def check_slice(start: Any, end: Any, names: tuple[str, str] = ("start", "end")) -> slice:
     """The slice [start, end), each a whole number or None. TypeError otherwise."""
     pairs = zip(names, (start, end), strict=True)
-    return slice(*(value if value is None else whole(name, value) for name, value in pairs))
+    return slice(*(value if value is None else check_integer(name, value) for name, value in pairs))
 
 
 def check_local_path(name: str, value: Any) -> None:
@@ -129,7 +129,7 @@ def check_bytes(name: str, value: Any) -> None:
 def check_depth(maxdepth: int | None) -> None:
     """Raise unless `maxdepth` is None or a number of levels from 1 on."""
     if maxdepth is not None:
-        whole("maxdepth", maxdepth, 1)
+        check_integer("maxdepth", maxdepth, 1)
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from .checksums import Crc
 
 # One random value per logical conditional write; it tells our own object from a rival's.
 WRITE_TOKEN = "gs3-write-token"
+META = "x-amz-meta-"  # what the headers of user metadata begin with
 
 # What a copy has to name again: S3 drops these, or, where the metadata is replaced, drops all.
 _KEPT = (
@@ -171,7 +172,7 @@ class ObjectInfo:
 
     def write_headers(self) -> dict[str, str]:
         """The headers that give another object the same content type, metadata, encryption and so on."""
-        headers = {f"x-amz-meta-{name}": value for name, value in self.metadata.items()}
+        headers = {META + name: value for name, value in self.metadata.items()}
         if self.content_type:
             headers["content-type"] = self.content_type
         if self.storage_class not in _PLACES:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import attribute_values as values
-from .attribute_values import META, Check
+from .attribute_values import Check
+from .models import META
 
 WRITES = frozenset({"PutObject", "CreateMultipartUpload", "CopyObject"})
 # What reads or writes the bytes of an object, and so needs the key that they are encrypted with.

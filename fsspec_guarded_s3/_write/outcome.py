@@ -35,9 +35,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .._s3.client import S3Client
-from .._values.attribute_values import MAX_METADATA, META
+from .._values.attribute_values import MAX_METADATA
 from .._values.bodies import RequestBody, body_chunks
-from .._values.models import WRITE_TOKEN, Condition, ObjectInfo, Part, Written, same_etag
+from .._values.models import META, WRITE_TOKEN, Condition, ObjectInfo, Part, Written, same_etag
 from .._values.paths import S3Path
 from ..errors import (
     FileChangedError,
@@ -115,14 +115,14 @@ class _Upload(enum.Enum):
 def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Settled:
     """Find out what became of `write`, whose last attempt ended with `error`."""
     found, evidence = _look(client, write.path)
-    another = found
+    rival = found
     upload, was_open = _Upload.NONE, False
     for _ in range(2 if write.upload_id else 0):
         if write.has_made(found):
             break
         upload, was_open = _close_upload(client, write, was_open)
         found, evidence = _look(client, write.path)  # a Complete that was on its way may have landed
-        another = found or another
+        rival = found or rival
         if upload is not _Upload.UNCLEAR:
             break
     if found is not None and write.has_made(found):
@@ -131,9 +131,9 @@ def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Sett
             abort_upload(client, write.path, write.upload_id)
         return Settled(Outcome.APPLIED, Written(found.etag, found.version_id))
     if upload is _Upload.CLOSED:
-        is_taken = another is not None and write.condition.create
+        is_taken = rival is not None and write.condition.create
         return Settled(Outcome.TAKEN if is_taken else Outcome.NOT_APPLIED)
-    if another is not None and _defeats(client, another, write):
+    if rival is not None and _defeats(client, rival, write):
         return Settled(Outcome.TAKEN, maybe_applied=True)
     if upload is _Upload.KEPT:
         evidence += "; the upload is still open: resume it again"
@@ -243,8 +243,8 @@ def unknown_error(write: PendingWrite, error: GuardedS3Error, evidence: str) -> 
 
 def has_room_for_token(headers: Mapping[str, str]) -> bool:
     """Whether a write token of 32 characters fits into the user metadata of `headers`, which S3 limits."""
-    there = {name.removeprefix(META): text for name, text in headers.items() if name.startswith(META)}
-    return sum(map(len, (*there, *there.values()))) <= MAX_METADATA - len(WRITE_TOKEN) - 32
+    metadata = {name.removeprefix(META): text for name, text in headers.items() if name.startswith(META)}
+    return sum(map(len, (*metadata, *metadata.values()))) <= MAX_METADATA - len(WRITE_TOKEN) - 32
 
 
 def etag_of(data: RequestBody) -> str:

@@ -42,8 +42,10 @@ def resume_file(
         if equal:
             trusted.append(part)
             progress(stop - start)
-    there = {part.number for part in trusted}
-    missing = [number for number in range(1, max(1, -(-size // part_size)) + 1) if number not in there]
+    trusted_numbers = {part.number for part in trusted}
+    missing = [
+        number for number in range(1, max(1, -(-size // part_size)) + 1) if number not in trusted_numbers
+    ]
     upload.resume(upload_id, trusted)
     try:
         with file.watched():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from .._s3.client import S3Client
-from .._values.models import WRITE_TOKEN, Condition
+from .._values.models import META, WRITE_TOKEN, Condition
 from .._values.paths import S3Path
 from ..errors import (
     AccessDeniedError,
@@ -189,7 +189,7 @@ class Trial:
 
     def token(self) -> bool:
         key, token = self._objects.fresh(), secrets.token_hex(8)
-        self._objects.put(key, headers={f"x-amz-meta-{WRITE_TOKEN}": token})
+        self._objects.put(key, headers={META + WRITE_TOKEN: token})
         return self._client.reads.head_object(key).write_token == token
 
     def tag_count(self) -> bool:

@@ -41,9 +41,8 @@ from contextlib import suppress
 from .._s3.client import S3Client
 from .._threads import Task
 from .._values.answer_fields import described, undescribed
-from .._values.attribute_values import META
 from .._values.bodies import RequestBody
-from .._values.models import WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
+from .._values.models import META, WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
 from .._values.paths import S3Path
 from .._work import Living
 from ..errors import (

@@ -15,7 +15,7 @@ import pytest
 from fsspec_guarded_s3 import TransactionError
 from fsspec_guarded_s3._auth.endpoints import Endpoints
 from fsspec_guarded_s3._auth.session import Session
-from fsspec_guarded_s3._http.response import Incoming
+from fsspec_guarded_s3._http.incoming import Incoming
 from fsspec_guarded_s3._http.timed_socket import Channel
 from fsspec_guarded_s3._values.models import WRITE_TOKEN
 from fsspec_guarded_s3.options import Options

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import IncompleteBodyError, ProtocolError, TransportError
-from fsspec_guarded_s3._http.response import HTTPBody, Incoming, Pace, translated
+from fsspec_guarded_s3._http.incoming import Incoming
+from fsspec_guarded_s3._http.response import HTTPBody, translated
+from fsspec_guarded_s3._http.timed_socket import Pace
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
 

@@ -24,7 +24,7 @@ from fsspec_guarded_s3 import (
     ReadTimeoutError,
     TransportError,
 )
-from fsspec_guarded_s3._http.response import Incoming
+from fsspec_guarded_s3._http.incoming import Incoming
 from fsspec_guarded_s3._http.timed_socket import Channel
 from fsspec_guarded_s3._values.bodies import FileSlice
 from tests.fake_s3 import FakeS3

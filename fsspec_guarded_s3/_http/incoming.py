@@ -1,0 +1,171 @@
+"""What arrives on one connection: heads through a small buffer, bodies straight to their place.
+
+Heads are read from a buffer that a connection keeps, and split in one go: `http.client` and `email.parser` take
+three quarters of the time of a small GET. Every receive is bounded by the `Pace` of its response.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+from typing import Any
+
+from .timed_socket import Channel, Pace
+
+_MAX_HEADERS = 200
+MAX_LINE = 65536  # bytes
+_BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
+_TO_STATUS = len("HTTP/1.1 ")
+
+
+class Incoming(io.RawIOBase):
+    """What arrives on one connection: through a buffer where little is wanted, else straight to its place."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._start = self._stop = 0
+        self._pace: Pace | None = None
+
+    def expect(self, pace: Pace) -> None:
+        """A new response begins, bounded by `pace`."""
+        pace.in_body = False
+        self._pace = pace
+
+    def body_begins(self) -> None:
+        """The head was read: what comes now may take as long as it moves."""
+        if self._pace is not None:
+            self._pace.in_body = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that is in the buffer was taken."""
+        return self._start == self._stop
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has been received, here or by TLS, that nobody asked for."""
+        return self._start == self._stop and not self._channel.has_buffered()
+
+    def _receive(self, view: memoryview, *, fill: bool = False) -> int:
+        pace, channel = self._pace, self._channel
+        assert pace is not None
+        return channel.fill(view, pace) if fill else channel.receive(view, pace)
+
+    def _refill(self) -> bool:
+        """Receive into the buffer, whose bytes were all taken; False at the end of the connection."""
+        self._start = self._stop = 0
+        self._stop = self._receive(self._view)
+        return self._stop > 0
+
+    def answered(self) -> bool:
+        """Whether a refusal has begun to come, or the connection has ended. It does not wait.
+
+        A store may refuse before it has the whole request (RFC 9112, 9.5), and say 1xx before that. One that
+        says 2xx so early may still read.
+        """
+        if self.is_empty:
+            self._start = self._stop = 0
+        if self._stop < len(self._view):
+            count = self._channel.receive_available(self._view[self._stop :])
+            if count == 0:
+                return True
+            self._stop += count or 0
+        while self._stop - self._start > _TO_STATUS:
+            kind = self._buffer[self._start + _TO_STATUS]
+            if kind != ord("1"):
+                return kind != ord("2")
+            end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
+            if end < 0:
+                return False
+            self._start = end + 4
+        return False
+
+    def has_ended(self) -> bool:
+        """Whether the connection has ended, and nothing came before. It does not wait."""
+        if not self.is_empty:
+            return False
+        self._start = self._stop = 0
+        try:
+            count = self._channel.receive_available(self._view)
+        except OSError:  # a reset
+            return True
+        self._stop = count or 0
+        return count == 0
+
+    # --- heads ---
+
+    def head(self) -> list[str]:
+        """The lines of a head, without their ends; at least one."""
+        if self.is_empty and not self._refill():
+            raise http.client.RemoteDisconnected("the connection was closed before a response")
+        end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
+        if end >= 0:
+            found = self._buffer[self._start : end].decode("latin-1")
+            lines = found.split("\r\n")
+            if found.count("\n") == len(lines) - 1 and all(lines) and len(lines) <= _MAX_HEADERS:
+                self._start = end + 4
+                return lines
+        return self._lines()
+
+    def _lines(self) -> list[str]:
+        """The lines of a head that is long, comes in pieces, or ends its lines with LF alone."""
+        lines: list[str] = []
+        while len(lines) <= _MAX_HEADERS + 1:
+            line = self._line()
+            if not line:
+                if lines:
+                    return lines
+                raise http.client.BadStatusLine("an empty line")
+            lines.append(line)
+        raise http.client.HTTPException(f"got more than {_MAX_HEADERS} headers")
+
+    def _line(self) -> str:
+        pieces = []
+        size = 0
+        while True:
+            end = self._buffer.find(b"\n", self._start, self._stop)
+            stop = self._stop if end < 0 else end + 1
+            pieces.append(bytes(self._view[self._start : stop]))
+            size += stop - self._start
+            self._start = stop
+            if size > MAX_LINE:
+                raise http.client.LineTooLong("header line")
+            if end >= 0:
+                return b"".join(pieces).rstrip(b"\r\n").decode("latin-1")
+            if not self._refill():
+                raise http.client.IncompleteRead(b"")
+
+    # --- bodies ---
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any) -> int:
+        """What is there, or what one receive brings; 0 at the end of the connection."""
+        if self.is_empty:
+            if len(view) >= _BUFFER:
+                return self._receive(view)
+            self._refill()
+        return self._take(view)
+
+    def fill(self, view: memoryview) -> int:
+        """Read bytes of a body that has at least as many as `view`: as many as come in time."""
+        return self._receive(view, fill=True) if self.is_empty else self._take(view)
+
+    def _take(self, view: Any) -> int:
+        count = min(len(view), self._stop - self._start)
+        view[:count] = self._view[self._start : self._start + count]
+        self._start += count
+        return count
+
+    def close(self) -> None:
+        """Called by `http.client` at the end of a body. The connection goes on."""
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Called by `http.client.HTTPResponse`, which takes us for a socket.
+
+        It reads ahead by one byte at most: nothing of the next response gets into a buffer that is dropped.
+        """
+        return io.BufferedReader(self, 1)
