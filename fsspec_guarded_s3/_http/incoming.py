@@ -1,7 +1,7 @@
 """What arrives on one connection: heads through a small buffer, bodies straight to their place.
 
-Heads are read from a buffer that a connection keeps, and split in one go: `http.client` and `email.parser` take
-three quarters of the time of a small GET. Every receive is bounded by the `Pace` of its response.
+Heads are read from a buffer that a connection keeps, and split in one go: `http.client` and `email.parser`
+take three quarters of the time of a small GET. Every receive is bounded by the `Pace` of its response.
 """
 
 from __future__ import annotations
