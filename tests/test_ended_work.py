@@ -474,6 +474,27 @@ def in_child(call: Callable[[], object]) -> int:
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
+def test_a_first_request_imports_nothing(server: ScriptedServer) -> None:
+    """A child that is forked meanwhile would find the lock of the module taken, for ever."""
+    code = """
+    import json, sys
+    from tests.opening import filesystem
+    url, options = json.loads(sys.argv[1])
+    fs = filesystem(url, **options)
+    before = set(sys.modules)
+    fs.cat_file("bucket/many/1")
+    fs.cat_file("bucket/many/1", 0, 5)
+    fs.open("bucket/many/1").read()
+    fs.ls("bucket")
+    fs.pipe_file("bucket/new", b"x")
+    print(*sorted(set(sys.modules) - before))
+    """
+    options = {"ca_bundle": server.ca_path} if server.url.startswith("https") else {}
+    with child(code, server.url, options) as process:
+        said, errors = process.communicate(timeout=60)
+    assert (said.split(), errors) == ([], "")
+
+
 @forks
 def test_a_reader_goes_on_in_a_child_and_in_its_parent(store: Store, server: ScriptedServer) -> None:
     store.fake.after = lambda request, reply: delay(0.2, reply) if request.method == "GET" else None

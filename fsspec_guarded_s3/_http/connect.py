@@ -7,6 +7,7 @@ them all, and the answers of resolver and proxy.
 from __future__ import annotations
 
 import base64
+import encodings.idna  # noqa: F401 - see below
 import errno
 import os
 import queue
@@ -33,6 +34,8 @@ from .incoming import Incoming
 from .response import HTTPBody
 from .timed_socket import Channel, Pace, channel_of
 
+# getaddrinfo() and TLS load `encodings.idna` for the first name that they get. A process that is forked while
+# a thread imports leaves the lock of that module taken in its child, which then waits for ever.
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 _PORTS = {"http": 80, "https": 443}
 _RECORD = 2**14  # bytes that a record of TLS holds (RFC 8446, 5.1)

@@ -7,6 +7,7 @@ read as an empty one.
 
 from __future__ import annotations
 
+import encodings.utf_8_sig  # noqa: F401 - not by the first thread that decodes: see `_http.connect`
 import re
 from xml.etree import ElementTree
 
