@@ -1,5 +1,6 @@
 """Type checkers, as users run them, find mistakes in a program and nothing in one that is right."""
 
+import functools
 import inspect
 import json
 import os
@@ -42,7 +43,7 @@ def mypy(program: Path, cache: Path) -> Lines:
 
 @functools.cache
 def pyright_command() -> list[str]:
-    """How pyright is run. The package that pip installs is a wrapper, which fetches pyright when it first runs."""
+    """How pyright is run. What pip installs is a wrapper, which fetches pyright when it first runs."""
     pytest.importorskip("pyright", reason="pyright is not installed")
     command = [sys.executable, "-m", "pyright"]
     ran = _run([*command, "--version"])
