@@ -201,3 +201,35 @@ def test_objects_have_each_other_and_inherit_little() -> None:
     filesystems = {name for name, of in bases.items() if "AbstractFileSystem" in of}
     assert filesystems == {"GuardedS3FileSystem"}
     assert bases["GuardedS3FileSystem"] == ["AbstractFileSystem"]
+
+
+# Private names of others that are used: of libraries, which have no public ones for it; the client of the
+# filesystem that a reader was pickled with; and what a class has just made by `cls(...)`.
+FOREIGN = {
+    ("_auth.session", "_refresh_lock"),
+    ("_cli.demo", "_server"),
+    ("_fs.transaction", "_intrans"),
+    ("_fs.transaction", "_transaction"),
+    ("_fs.uploads", "_strip_protocol"),
+    ("_http.connect", "_sock"),
+    ("_http.transport", "_get_conn"),
+    ("_http.transport", "_put_conn"),
+    ("_read.reader", "_client"),
+    ("_values.attributes", "_check_combinations"),
+    ("_read.reader", "_fetch"),
+    ("_write.compressed_writer", "_dealloc_warn"),
+    ("_write.endings", "_getframe"),
+}
+PUBLIC = {"_make", "_replace"}  # of named tuples, whose public names are the fields
+
+
+def test_no_private_attribute_of_another_object_is_used() -> None:
+    found = set()
+    for module in MODULES:
+        tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr[:1] == "_" and not node.attr.endswith("__"):
+                is_own = ast.unparse(node.value) in ("self", "cls", "super()", "type(self)")
+                if not is_own and node.attr not in PUBLIC:
+                    found.add((module, node.attr))
+    assert found == FOREIGN

@@ -79,6 +79,10 @@ class Removal:
             self.ended = True
             _under_way.discard(self)
 
+    def limit(self, seconds: float) -> None:
+        """End the abort when it takes longer than this from now on."""
+        self._work.limit(seconds)
+
     def give_up(self) -> None:
         """Warn that the upload is left behind, unless it was aborted."""
         self._work.end()
@@ -123,7 +127,7 @@ def finish(begin_others: Iterable[Callable[[], object]] = ()) -> None:
     left = list(_under_way)
     tasks = [Task(removal.run) for removal in left]  # by idle threads: there may be no new ones
     for removal in left:
-        removal._work.limit(AT_EXIT)
+        removal.limit(AT_EXIT)
         if time.monotonic() < until:
             removal.run()
     _wait(left, until - time.monotonic())

@@ -135,7 +135,7 @@ class CompressedWriter(BinaryFile):
         """Publish what was written, unless an exception is on its way; twice is harmless."""
         if self.closed:
             return
-        if self._file._dropped:
+        if self._file.is_dropped:
             self._end_without_trailer(self._file.drop)
         elif failure is not None:
             self.refuse(failure)
@@ -170,7 +170,7 @@ class CompressedWriter(BinaryFile):
             raise
 
     def _end_without_trailer(self, end: Callable[[], None]) -> None:
-        self._file._dropped = True  # swallows the trailer that the compressor still writes
+        self._file.is_dropped = True  # swallows the trailer that the compressor still writes
         end()
         with suppress(Exception):  # another thread may be in the middle of a write: nobody wants that either
             self._compressor.close()

@@ -71,7 +71,7 @@ class GuardedWriter(BinaryFile):
         self._position = position
         self._prepare = prepare
         self._closed = False
-        self._dropped = False
+        self.is_dropped = False  # what is written from then on is swallowed
         self._pid = os.getpid()
         self.lock = Lock()  # for writing and publishing alone: giving up waits for nobody
         self._is_writing = False
@@ -117,7 +117,7 @@ class GuardedWriter(BinaryFile):
 
         Threads take turns. RuntimeError in a child of the process that opened the file.
         """
-        if self._dropped:
+        if self.is_dropped:
             return memoryview(data).nbytes
         self._check_process()
         with self.lock:
@@ -209,7 +209,7 @@ class GuardedWriter(BinaryFile):
         """
         if self.closed:
             return
-        if self._dropped:
+        if self.is_dropped:
             self.drop()
         elif failure is not None:
             self.refuse(failure)
@@ -243,7 +243,7 @@ class GuardedWriter(BinaryFile):
 
     def drop(self) -> None:
         """Publish nothing because nobody closed the file, and warn unless an error was raised before."""
-        self._dropped = True  # compressors and archives may be finalized later, and write their end then
+        self.is_dropped = True  # compressors and archives may be finalized later, and write their end then
         self._mark_closed()
         self._upload.abandon()
         if self._failure is None and not self._is_inherited:
@@ -282,7 +282,7 @@ class GuardedWriter(BinaryFile):
 
     def _dealloc_warn(self, source: object) -> None:
         """CPython tells the buffer so when a text or buffered wrapper is garbage: its `close` follows."""
-        self._dropped = True
+        self.is_dropped = True
 
     @property
     def _is_undecided(self) -> bool:
@@ -299,7 +299,7 @@ class GuardedWriter(BinaryFile):
         """Warn that nothing was published. `_write.aborting` aborts the uploads of a program that ends."""
         if self._pid == os.getpid() and self._is_undecided:
             self._mark_closed()
-            self._dropped = True
+            self.is_dropped = True
             self._failure = RuntimeError(f"{self.path} was open when the program ended")
             self._warn_dropped("was open when the program ended")
 
