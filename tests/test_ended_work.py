@@ -25,7 +25,7 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3 import AccessDeniedError, _work
 from fsspec_guarded_s3._forks import PerProcess
 from fsspec_guarded_s3._fs import listing_cache
-from fsspec_guarded_s3._values.models import Condition
+from fsspec_guarded_s3._values.conditions import Condition
 from fsspec_guarded_s3._values.paths import S3Path
 from fsspec_guarded_s3._write import aborting
 from fsspec_guarded_s3._write import upload as _upload

@@ -20,7 +20,8 @@ from .._auth.endpoints import Endpoint
 from .._read.download import read_range
 from .._s3.client import S3Client
 from .._s3.store import Store
-from .._values.models import Condition, ListPage
+from .._values.conditions import Condition
+from .._values.models import ListPage
 from .._values.paths import S3Path
 from .._write.guards import probe
 from ..errors import (

@@ -5,7 +5,8 @@ The early look saves work. The store decides, at the moment of the write; `_s3` 
 
 from __future__ import annotations
 
-from .._values.models import Condition, ObjectInfo, same_etag
+from .._values.conditions import Condition, same_etag
+from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectChangedError
 

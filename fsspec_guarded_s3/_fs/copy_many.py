@@ -10,8 +10,9 @@ from typing import Any
 
 from .._s3.client import S3Client
 from .._values.attributes import NONE, Attributes, check_names
+from .._values.conditions import Condition
 from .._values.keywords import Verb, check_choice
-from .._values.models import Condition, ObjectInfo
+from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
 from .copy_object import Copier

@@ -9,7 +9,8 @@ from typing import Any
 
 from .._s3.client import S3Client
 from .._values.attributes import NONE, Attributes
-from .._values.models import Condition, ObjectInfo, Written
+from .._values.conditions import Condition
+from .._values.models import ObjectInfo, Written
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write.upload import Upload

@@ -14,7 +14,8 @@ from functools import partial
 
 from .._read.download import read_range
 from .._s3.client import S3Client
-from .._values.models import Condition, ObjectInfo, Written
+from .._values.conditions import Condition
+from .._values.models import ObjectInfo, Written
 from .._values.paths import S3Path
 from .._write.guards import honours
 from .._write.parts import PartBuffer, publish_in_parts

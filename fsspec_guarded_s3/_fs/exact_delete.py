@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from .._s3.client import S3Client
-from .._values.models import same_etag
+from .._values.conditions import same_etag
 from .._values.paths import S3Path
 from .._write.guards import honours
 from ..errors import GuardedS3Error, ObjectChangedError, ObjectNotFoundError

@@ -9,8 +9,9 @@ from .._s3.client import S3Client
 from .._values import attribute_values as values
 from .._values.answer_fields import described
 from .._values.attributes import Attributes
+from .._values.conditions import Condition
 from .._values.keywords import check_type
-from .._values.models import META, Condition
+from .._values.models import META
 from .._values.parameters import Path
 from .._write.setting import put_bucket_acl, put_object_acls, put_tags
 from .copy_object import Copier

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 from .._s3.client import S3Client
 from .._values.answer_fields import undescribed
 from .._values.attributes import NONE, Attributes
-from .._values.models import SSE_S3, Condition, ObjectInfo
+from .._values.conditions import Condition
+from .._values.models import SSE_S3, ObjectInfo
 from .._values.paths import S3Path
 from .._write.setting import tags_of
 from .._write.upload import Upload

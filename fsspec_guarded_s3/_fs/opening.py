@@ -14,8 +14,9 @@ from .._read.reader import PinnedReader
 from .._s3.client import S3Client
 from .._s3.pinned import check_etag
 from .._values.attributes import Attributes
+from .._values.conditions import Condition
 from .._values.keywords import Verb, check_integer, check_type, closest_name, keywords_of, unknown
-from .._values.models import Condition, ObjectInfo
+from .._values.models import ObjectInfo
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._values.s3_parameters import PARAMETERS

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from .._s3.client import S3Client
+from .._values.conditions import same_etag
 from .._values.keywords import check_depth, flag
-from .._values.models import same_etag
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write import guards

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .._values.checksums import md5_header
 from .._values.models import Request
 from .._values.paths import is_directory_bucket
 from ..errors import ObjectNotFoundError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
-from .optional_headers import md5_header
 from .store import Store
 
 

@@ -9,9 +9,8 @@ from functools import cached_property
 
 from .._values.attributes import Attributes
 from .._values.bodies import RequestBody
-from .._values.checksums import Crc, body_crc
+from .._values.checksums import Crc, body_crc, md5_header
 from .._values.paths import is_directory_bucket
-from .optional_headers import md5_header
 from .store import Store
 from .store_facts import is_any_refusing
 

@@ -34,7 +34,7 @@ class S3Client:
         exchange = Exchange(store, self.attributes)
         self.reads = Reads(store, exchange, checks, self.scheduler)
         self.writes = Writes(exchange, checks)
-        self.deletions = Deletions(store, exchange)
+        self.deletions = Deletions(exchange)
         self.multipart = Multipart(exchange, checks)
         self.listings = Listings(store, exchange, self.scheduler)
         self.buckets = Buckets(store, exchange)

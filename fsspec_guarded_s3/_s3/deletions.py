@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from .._values.checksums import body_crc
+from .._values.checksums import body_crc, md5_header
+from .._values.conditions import quoted
 from .._values.deadline import Deadline
-from .._values.models import Request, quoted
+from .._values.models import Request
 from .._values.paths import S3Path, is_directory_bucket
 from ..errors import GuardedS3Error, ServerError, ThrottledError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
-from .optional_headers import md5_header
 from .refusals import refusal_of
-from .store import Store
 
 _PASSING = (ServerError, ThrottledError)  # of one key: the next attempt may fare better
 
@@ -22,8 +21,7 @@ _PASSING = (ServerError, ThrottledError)  # of one key: the next attempt may far
 class Deletions:
     """DeleteObject and DeleteObjects. Thread-safe."""
 
-    def __init__(self, store: Store, exchange: Exchange) -> None:
-        self._store = store
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
     def delete_object(self, path: S3Path, if_match: str | None = None) -> str | None:
@@ -51,30 +49,23 @@ class Deletions:
         Returns the error of each key that was not deleted; those that may pass are tried again before, within
         the attempts that the request has.
         """
-        left, failed, attempts = dict(etags), dict[str, GuardedS3Error](), 0
+        left, failed, made = dict(etags), dict[str, GuardedS3Error](), 0
 
         def attempt(deadline: Deadline) -> None:
-            nonlocal attempts
-            attempts += 1
-            errors = {
-                error.key: error
-                for error in self._delete_once(bucket, xml_bodies.delete_body(left), deadline)
-            }
-            for (
-                error
-            ) in errors.values():  # an attempt before may have deleted it, and somebody written it again
-                error.maybe_applied = attempts > 1
-            passing = {key: error for key, error in errors.items() if isinstance(error, _PASSING)}
+            nonlocal made
+            made += 1
+            errors = self._delete_once(bucket, xml_bodies.delete_body(left), deadline, made)
             for key in left:
                 failed.pop(key, None)
-            failed.update(errors)
+            failed.update({error.key: error for error in errors})
+            passing = {error.key: error for error in errors if isinstance(error, _PASSING)}
             for key in left.keys() - passing.keys():
                 del left[key]
             if passing:
                 raise next(iter(passing.values()))
 
         try:
-            self._exchange.repeat(_many(bucket, b""), attempt)
+            self._exchange.repeat(_delete_request(bucket, b""), attempt)
         except GuardedS3Error as error:
             if not failed:  # the request itself, the first time
                 raise
@@ -84,29 +75,29 @@ class Deletions:
 
     def delete_versions(self, bucket: str, versions: Sequence[tuple[str, str]]) -> list[GuardedS3Error]:
         """DeleteObjects of up to 1,000 (key, version id), for good; returns the error of each that stayed."""
-        attempts = 0
+        body, made = xml_bodies.delete_versions_body(versions), 0
 
         def attempt(deadline: Deadline) -> list[GuardedS3Error]:
-            nonlocal attempts
-            attempts += 1
-            return self._delete_once(bucket, xml_bodies.delete_versions_body(versions), deadline)
+            nonlocal made
+            made += 1
+            return self._delete_once(bucket, body, deadline, made)
 
-        errors = self._exchange.repeat(_many(bucket, b""), attempt)
-        for error in errors:
-            error.maybe_applied = attempts > 1
+        return self._exchange.repeat(_delete_request(bucket, body), attempt)
+
+    def _delete_once(self, bucket: str, body: bytes, deadline: Deadline, made: int) -> list[GuardedS3Error]:
+        """The attempt number `made` at DeleteObjects; the error of each key that stayed."""
+        request = _delete_request(bucket, body)
+        rows = self._exchange.once(request, lambda answer: xml_answers.parse_deleted(answer.body), deadline)
+        errors: list[GuardedS3Error] = []
+        for key, code, text in rows:
+            error = refusal_of(replace(request, key=key), 200, {"Code": code, "Message": text}, {})
+            # An attempt before may have deleted it, and somebody written it again.
+            error.maybe_applied = made > 1
+            errors.append(error)
         return errors
 
-    def _delete_once(self, bucket: str, body: bytes, deadline: Deadline) -> list[GuardedS3Error]:
-        """One attempt of DeleteObjects; the error of each key that stayed."""
-        request = _many(bucket, body)
-        rows = self._exchange.once(request, lambda answer: xml_answers.parse_deleted(answer.body), deadline)
-        return [
-            refusal_of(replace(request, key=key), 200, {"Code": code, "Message": message}, {})
-            for key, code, message in rows
-        ]
 
-
-def _many(bucket: str, body: bytes) -> Request:
+def _delete_request(bucket: str, body: bytes) -> Request:
     headers = {"content-type": "application/xml"}
     if is_directory_bucket(bucket):  # which knows no MD5
         headers |= body_crc(body).headers()

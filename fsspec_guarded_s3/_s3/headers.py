@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written, quoted
+from .._values.conditions import quoted
+from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written
 from .._values.paths import S3Path
 from ..errors import ProtocolError
 

@@ -9,7 +9,8 @@ from urllib.parse import unquote_plus
 
 from .._values.bodies import RequestBody, body_size
 from .._values.checksums import combined_crc
-from .._values.models import ByteRange, Condition, Part, PendingUpload, Request, Response, Written, http_time
+from .._values.conditions import Condition
+from .._values.models import ByteRange, Part, PendingUpload, Request, Response, Written, http_time
 from .._values.paths import S3Path, is_directory_bucket
 from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
 from . import xml_answers, xml_bodies, xml_listings
@@ -103,7 +104,7 @@ class Multipart:
             xml_bodies.complete_body(ordered),
             idempotent=False,
             slow_answer=True,
-            precondition_error=condition.failure,
+            condition=condition,
         )
 
         def parse(answer: Response) -> Written:

@@ -6,11 +6,9 @@ body that was checked stays checked: Content-MD5 takes the place of a CRC.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 
-from .._values.bodies import RequestBody, body_chunks
+from .._values.checksums import md5_header
 from .._values.models import Request
 from ..errors import InvalidRequestError
 
@@ -61,11 +59,3 @@ def leave_out(request: Request, names: frozenset[str]) -> None:
     if request.method == "PUT" and _CRCS & names & request.headers.keys():
         left |= md5_header(request.body)
     request.headers = left
-
-
-def md5_header(body: RequestBody) -> dict[str, str]:
-    """Content-MD5 (RFC 1864) of what a request carries; S3 compares it."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for chunk in body_chunks(body):
-        digest.update(chunk)
-    return {"content-md5": base64.b64encode(digest.digest()).decode()}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._http.response import ALTERED, HTTPBody
-from .._values.models import ObjectInfo, same_etag
+from .._values.conditions import same_etag
+from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectChangedError, PreconditionUnsupportedError, ProtocolError
 from .headers import content_range

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from .._http.response import HTTPBody
+from .._values.conditions import quoted, same_etag
 from .._values.deadline import Deadline
-from .._values.models import Body, ObjectInfo, Request, Response, quoted, same_etag
+from .._values.models import Body, ObjectInfo, Request, Response
 from .._values.paths import S3Path
 from ..errors import (
     GuardedS3Error,

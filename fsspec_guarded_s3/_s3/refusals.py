@@ -46,12 +46,12 @@ def refusal_of(
 ) -> ResponseError:
     """The exception for the `fields` of S3's error document, {} where there was none.
 
-    A 412 becomes what the request says about it.
+    A 412 becomes what the condition of the request makes of it.
     """
     code = fields.get("Code", "")
     kind = error_class(status, code)
     if kind is PreconditionFailedError:
-        kind = request.precondition_error
+        kind = request.condition.failure
     message = fields.get("Message", "")
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     if status in _REDIRECTIONS and not region:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
-from .._values.models import Request, Response, same_etag
+from .._values.checksums import body_md5, md5_header
+from .._values.conditions import same_etag
+from .._values.models import Request, Response
 from .._values.paths import S3Path
 from ..errors import OperationUnsupportedError, ProtocolError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
-from .optional_headers import md5_header
 
 
 class Subresources:
@@ -60,8 +60,7 @@ def _tags(answer: Response) -> list[tuple[str, str]]:
     S3Mock sends the ETag of the object with its tags too, so headers alone do not tell.
     """
     etag = answer.headers.get("etag", "") if "last-modified" in answer.headers else ""
-    digest = hashlib.md5(answer.body, usedforsecurity=False).hexdigest()
-    is_object = bool(answer.body) and same_etag(etag, digest)
+    is_object = bool(answer.body) and same_etag(etag, body_md5(answer.body).hex())
     try:
         if not is_object:
             return xml_answers.parse_tags(answer.body)

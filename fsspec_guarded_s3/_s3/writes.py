@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._values.bodies import RequestBody, WatchedSlice
-from .._values.checksums import algorithms, body_crc
-from .._values.models import Condition, Request, Response, Written
+from .._values.checksums import algorithms, body_crc, md5_header
+from .._values.conditions import UNCONDITIONAL, Condition
+from .._values.models import Request, Response, Written
 from .._values.paths import S3Path, is_directory_bucket
 from . import xml_answers
 from .checks import Checks
 from .exchange import Exchange
 from .headers import copy_source, etag_of_answer, written
-from .optional_headers import md5_header
-
-_NO_CONDITION = Condition()
 
 
 class Writes:
@@ -41,7 +39,7 @@ class Writes:
             body=data,
             idempotent=not condition,
             retry_on_conflict=True,
-            precondition_error=condition.failure,
+            condition=condition,
         )
         return self._exchange.ask(
             request, lambda answer: written(answer.headers, etag_of_answer(answer.headers, "PutObject"))
@@ -52,7 +50,7 @@ class Writes:
         source: S3Path,
         path: S3Path,
         etag: str,
-        condition: Condition = _NO_CONDITION,
+        condition: Condition = UNCONDITIONAL,
         attributes: Mapping[str, str] | None = None,
         *,
         replace: bool = False,
@@ -77,7 +75,7 @@ class Writes:
             idempotent=not condition,
             retry_on_conflict=True,
             slow_answer=True,
-            precondition_error=condition.failure,
+            condition=condition,
         )
 
         def parse(answer: Response) -> Written:

@@ -1,4 +1,4 @@
-"""CRCs as S3 writes them, and the CRC of a whole object from those of its ranges.
+"""CRCs as S3 writes them, the CRC of a whole object from those of its ranges, and MD5 where S3 has that.
 
 CRC32 is zlib's, or isal's where it is installed, which takes a quarter of the time. CRC32C and CRC64NVME need
 awscrt: without it objects that have only these are not verified. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
@@ -7,6 +7,7 @@ awscrt: without it objects that have only these are not verified. https://docs.a
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -63,6 +64,19 @@ def body_crc(body: RequestBody, algorithm: str = "crc32") -> Crc:
     for chunk in body_chunks(body):
         crc = update(chunk, crc)
     return Crc(algorithm, crc)
+
+
+def body_md5(body: RequestBody) -> bytes:
+    """The MD5 of what a request carries: for stores whose ETags are MD5s, and for Content-MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in body_chunks(body):
+        digest.update(chunk)
+    return digest.digest()
+
+
+def md5_header(body: RequestBody) -> dict[str, str]:
+    """Content-MD5 (RFC 1864) of what a request carries; S3 compares it."""
+    return {"content-md5": base64.b64encode(body_md5(body)).decode()}
 
 
 def encoded(crc: int, bits: int = 32) -> str:

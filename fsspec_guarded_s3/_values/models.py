@@ -9,10 +9,11 @@ from email.utils import parsedate_to_datetime
 from itertools import compress
 from typing import NamedTuple, Protocol
 
-from ..errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
 from .bodies import RequestBody
 from .checksums import Crc
+from .conditions import UNCONDITIONAL, Condition
 
+META = "x-amz-meta-"  # begins the header of each name of the user's metadata
 # One random value per logical conditional write; it tells our own object from a rival's.
 WRITE_TOKEN = "gs3-write-token"
 META = "x-amz-meta-"  # what the headers of user metadata begin with
@@ -49,44 +50,6 @@ class ByteRange:
         return f"bytes={self.start}-{self.stop - 1}"
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What must hold for a write: the key is free (`create`) or holds the ETag `if_match`.
-
-    `unquoted` sends the ETag without its quotes, which RFC 9110 demands and Ceph RGW does not understand.
-    """
-
-    create: bool = False
-    if_match: str | None = None
-    unquoted: bool = False
-
-    def __post_init__(self) -> None:
-        if self.if_match is not None and not isinstance(self.if_match, str):
-            raise TypeError(
-                f"if_match must be an ETag as info() gives it, not {type(self.if_match).__name__}"
-            )
-        if self.create and self.if_match is not None:
-            raise ValueError("if_match and mode='create' exclude each other")
-        if self.if_match is not None and not self.if_match:
-            raise ValueError("if_match must be an ETag, not an empty string")
-
-    def __bool__(self) -> bool:
-        return self.create or self.if_match is not None
-
-    def headers(self) -> dict[str, str]:
-        """The conditional headers (RFC 9110, 13.1)."""
-        if self.create:
-            return {"if-none-match": "*"}
-        if self.if_match is None:
-            return {}
-        return {"if-match": self.if_match.strip('"') if self.unquoted else quoted(self.if_match)}
-
-    @property
-    def failure(self) -> type[PreconditionFailedError]:
-        """The exception for a 412 under this condition."""
-        return ObjectExistsError if self.create else ObjectChangedError
-
-
 @dataclass(slots=True)  # frozen, it would take three times as long to make
 class Request:
     """One S3 operation, before it is signed. It says itself what a repetition would mean."""
@@ -101,7 +64,7 @@ class Request:
     idempotent: bool = True  # a repetition cannot change the outcome
     retry_on_conflict: bool = False  # a 409 proves nothing and may be tried again
     slow_answer: bool = False  # S3 may say nothing, or send white space, for minutes: half of the deadline
-    precondition_error: type[PreconditionFailedError] = ObjectChangedError
+    condition: Condition = UNCONDITIONAL  # what a 412 says did not hold
     # Headers that the signature leaves out, so that requests can share it: only such whose effect shows in
     # the answer, where it is checked.
     unsigned: Mapping[str, str] = field(default_factory=dict)
@@ -314,14 +277,3 @@ def http_time(text: str) -> datetime | None:
         return parsedate_to_datetime(text).astimezone(timezone.utc) if text else None
     except (TypeError, ValueError):  # as in listings, where a time that cannot be read is none
         return None
-
-
-def quoted(etag: str | None) -> str:
-    """An ETag as RFC 9110, 8.8.3 writes it; some stores leave the quotes out."""
-    text = etag or ""
-    return text if text.startswith(('"', "W/")) else f'"{text}"'
-
-
-def same_etag(one: str, other: str) -> bool:
-    """Whether two ETags name the same version, with or without their quotes."""
-    return bool(one) and one.strip('"') == other.strip('"')

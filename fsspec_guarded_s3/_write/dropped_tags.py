@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from .._s3.client import S3Client
-from .._values.models import Written, same_etag
+from .._values.conditions import same_etag
+from .._values.models import Written
 from .._values.paths import S3Path
 from ..errors import GuardedS3Error
 from .setting import put_tags, tags_of

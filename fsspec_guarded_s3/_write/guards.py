@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 
 from .._s3.client import S3Client
 from .._s3.store_facts import StoreFacts
-from .._values.models import Condition
+from .._values.conditions import Condition
 from .._values.paths import S3Path
 from .._work import TURN, check
 from ..errors import (

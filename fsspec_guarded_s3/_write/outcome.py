@@ -28,7 +28,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 from __future__ import annotations
 
 import enum
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +35,10 @@ from typing import NamedTuple
 
 from .._s3.client import S3Client
 from .._values.attribute_values import MAX_METADATA
-from .._values.bodies import RequestBody, body_chunks
-from .._values.models import META, WRITE_TOKEN, Condition, ObjectInfo, Part, Written, same_etag
+from .._values.bodies import RequestBody
+from .._values.checksums import body_md5
+from .._values.conditions import Condition, same_etag
+from .._values.models import META, WRITE_TOKEN, ObjectInfo, Part, Written
 from .._values.paths import S3Path
 from ..errors import (
     FileChangedError,
@@ -249,13 +250,10 @@ def has_room_for_token(headers: Mapping[str, str]) -> bool:
 
 def etag_of(data: RequestBody) -> str:
     """The ETag of an object of these bytes where ETags are MD5s, "" for a file that has others by now."""
-    digest = hashlib.md5(usedforsecurity=False)
     try:
-        for chunk in body_chunks(data):
-            digest.update(chunk)
+        return body_md5(data).hex()
     except FileChangedError:
         return ""
-    return digest.hexdigest()
 
 
 def etag_of_parts(parts: Sequence[Part]) -> str:
@@ -265,4 +263,4 @@ def etag_of_parts(parts: Sequence[Part]) -> str:
         joined = b"".join(bytes.fromhex(part.etag.strip('"')) for part in ordered)
     except ValueError:
         return ""
-    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(ordered)}"
+    return f"{body_md5(joined).hex()}-{len(ordered)}"

@@ -10,7 +10,6 @@ mapping.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from types import TracebackType
 
 from .._s3.error_codes import OTHER_BYTES
 from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
-from .._values.checksums import algorithms, body_crc
+from .._values.checksums import algorithms, body_crc, body_md5
 from .._values.local_files import is_special
 from .._values.models import Part
 from .._values.parameters import Path
@@ -130,7 +129,4 @@ def is_equal(part: Part, piece: FileSlice) -> bool | None:
     etag = part.etag.strip('"')
     if len(etag) != 32:
         return None
-    digest = hashlib.md5(usedforsecurity=False)
-    for chunk in piece.chunks():
-        digest.update(chunk)
-    return digest.hexdigest() == etag
+    return body_md5(piece).hex() == etag

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from .._s3.client import S3Client
 from .._s3.reads import Cursor
-from .._values.models import Body, ByteRange, Condition, ObjectInfo, Written
+from .._values.conditions import Condition
+from .._values.models import Body, ByteRange, ObjectInfo, Written
 from .._values.paths import S3Path
 from ..errors import (
     AccessDeniedError,

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from .._s3.client import S3Client
-from .._values.models import META, WRITE_TOKEN, Condition
+from .._values.conditions import Condition
+from .._values.models import META, WRITE_TOKEN
 from .._values.paths import S3Path
 from ..errors import (
     AccessDeniedError,

@@ -42,7 +42,8 @@ from .._s3.client import S3Client
 from .._threads import Task
 from .._values.answer_fields import described, undescribed
 from .._values.bodies import RequestBody
-from .._values.models import META, WRITE_TOKEN, ByteRange, Condition, ObjectInfo, Part, Written
+from .._values.conditions import Condition
+from .._values.models import META, WRITE_TOKEN, ByteRange, ObjectInfo, Part, Written
 from .._values.paths import S3Path
 from .._work import Living
 from ..errors import (
@@ -139,7 +140,7 @@ class Upload:
     def _add_token(self) -> None:
         """Have the object carry a write token, unless it does already."""
         self._token = self._token or secrets.token_hex(16)
-        self._headers[f"{META}{WRITE_TOKEN}"] = self._token
+        self._headers[META + WRITE_TOKEN] = self._token
 
     @property
     def upload_id(self) -> str:

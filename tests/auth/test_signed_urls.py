@@ -14,7 +14,7 @@ import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from fsspec_guarded_s3._auth.signer import Signer
-from fsspec_guarded_s3._values.models import Condition
+from fsspec_guarded_s3._values.conditions import Condition
 from tests.opening import MIB, filesystem
 from tests.servers import MotoServer, RcloneServer
 from tests.stores import Store, new_store

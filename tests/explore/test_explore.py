@@ -30,7 +30,8 @@ from fsspec_guarded_s3._s3 import early, retry
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.deletions import Deletions
 from fsspec_guarded_s3._values import deadline
-from fsspec_guarded_s3._values.models import Written, same_etag
+from fsspec_guarded_s3._values.conditions import same_etag
+from fsspec_guarded_s3._values.models import Written
 from fsspec_guarded_s3._write import aborting, guards, outcome
 from fsspec_guarded_s3._write import upload as _upload
 from fsspec_guarded_s3.errors import GuardedS3Error
