@@ -60,10 +60,10 @@ def pyright(program: Path, cache: Path) -> Lines:
     return {item["range"]["start"]["line"] + 1: item["message"] for item in errors}
 
 
-def _run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[str]":
+def _run(command: list[str], folder: Path = PROGRAMS, **variables: str) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path, "MYPYPATH": ""} | variables
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROGRAMS, env=environment, timeout=500)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=500)
 
 
 def completeness() -> float:
@@ -115,6 +115,7 @@ def test_what_is_written_down_of_untyped_libraries_is_what_they_have(tmp_path: P
     options = ["--concise", "--ignore-missing-stub", "--ignore-unused-allowlist", "--allowlist", str(known)]
     ran = _run(
         [sys.executable, "-m", "mypy.stubtest", "fsspec", "botocore.auth", *options],
+        tmp_path,  # where it leaves its cache
         MYPYPATH=str(Path(__file__).parent / "stubs"),
     )
     assert not [line for line in ran.stdout.splitlines() if "stub does not have parameter" not in line]

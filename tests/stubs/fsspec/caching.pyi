@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 Fetcher = Callable[[int, int], bytes]
 
@@ -26,7 +26,6 @@ class MMapCache(BaseCache):
         size: int,
         location: str | None = ...,
         blocks: set[int] | None = ...,
-        multi_fetcher: Any = ...,
     ) -> None: ...
 
 caches: dict[str | None, type[BaseCache]]
