@@ -311,7 +311,7 @@ class Options:
         return repr(values | {"s3_additional_kwargs": self.s3_additional_kwargs.identity()})
 
     def with_part_size(self, block_size: int) -> Options:
-        """The same for a writer that was opened with `block_size`, in bytes."""
+        """These options for a writer whose parts have `block_size` bytes. Raises TypeError, ValueError."""
         if not isinstance(block_size, int):
             raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
         if not _is_part_size(block_size):
@@ -339,7 +339,7 @@ class Options:
 
 
 def keys_as_text(storage_options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with customer's keys as text: JSON has no bytes, of which fsspec makes lists of numbers."""
+    """`storage_options` with customer's keys as text: JSON has no bytes, of which fsspec makes lists."""
     kept = dict(storage_options)
     for name, value in kept.items():
         if isinstance(value, Mapping):

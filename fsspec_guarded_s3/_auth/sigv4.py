@@ -159,7 +159,7 @@ def is_signed(name: str) -> bool:
 
 
 def is_signed_in_a_url(name: str) -> bool:
-    """The same for a presigned URL, by which its maker may bind a range or a length too."""
+    """Whether a presigned URL signs this header: a range and a length too, if its maker asks for them."""
     return name not in _NEVER_SIGNED
 
 

@@ -235,7 +235,7 @@ def demo(options: dict[str, Any], path: str) -> None:
 
 
 def embedded_demo() -> None:
-    """The same against a server of its own."""
+    """Run the demo against a server of its own."""
     with _embedded_server() as url:
         _say(f"embedded S3 server at {url}")
         options: dict[str, Any] = {

@@ -73,7 +73,7 @@ def complain(error: Exception) -> None:
 
 
 def facts(error: Exception) -> dict[str, Any]:
-    """The same for programs."""
+    """What went wrong, as fields of a JSON object."""
     names = ("operation", "bucket", "key", "status", "code", "request_id")
     known = {name: value for name in names if (value := getattr(error, name, None))}
     return {"type": type(error).__name__, "message": _message(error), "exit_code": exit_code(error), **known}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .._auth.signer import MINUTE, Outset
-from .._values.models import Request
+from .._values.models import Request, range_header
 from ..errors import ConnectError, CredentialsError, GuardedS3Error, InvalidRequestError, ResponseError
 from .optional_headers import leave_out, refused_headers
 from .store import Store
@@ -181,7 +181,7 @@ class Corrections:
     def _reason_of(self) -> ResponseError | None:
         """Why a HEAD was refused: its answer has no body, and that of a GET has one with an error code."""
         head = self._request
-        request = replace(head, operation="GetObject", method="GET", unsigned={"range": "bytes=0-0"})
+        request = replace(head, operation="GetObject", method="GET", unsigned={"range": range_header(0, 1)})
         if not head.key:
             query = (("list-type", "2"), ("max-keys", "0"))
             request = replace(head, operation="ListObjectsV2", method="GET", query=query)

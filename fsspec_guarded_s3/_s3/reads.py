@@ -13,7 +13,7 @@ from typing import TypeVar
 from .._http.response import HTTPBody
 from .._values.conditions import quoted, same_etag
 from .._values.deadline import Deadline
-from .._values.models import Body, ObjectInfo, Request, Response
+from .._values.models import Body, ObjectInfo, Request, Response, range_header
 from .._values.paths import S3Path
 from ..errors import (
     GuardedS3Error,
@@ -44,7 +44,7 @@ _CHECKSUM_MODE = {"x-amz-checksum-mode": "ENABLED"}
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a ranged read has come: the next byte wanted, and where to stop."""
+    """How far the read of a range has come: the next byte that is wanted, and where to stop."""
 
     position: int
     stop: int
@@ -295,7 +295,7 @@ def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:
 
 def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:
     """GetObject of the bytes [start, stop). The answer tells which bytes it has, and of which version."""
-    headers = {"range": f"bytes={start}-{stop - 1}"}
+    headers = {"range": range_header(start, stop)}
     if pin is not None:
         headers["if-match"] = quoted(pin.etag)
     return Request("GetObject", "GET", path.bucket, path.key, path.version_query, unsigned=headers)

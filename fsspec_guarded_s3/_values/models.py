@@ -34,9 +34,17 @@ _KEPT_KMS = (*_KEPT, _SSE, _SSE + "-aws-kms-key-id", _SSE + "-bucket-key-enabled
 _PLACES = ("STANDARD", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW", "FSX_OPENZFS", "FSX_ONTAP")
 
 
+def range_header(start: int, stop: int) -> str:
+    """The value of a Range header (RFC 9110, 14.1.2) for the bytes [start, stop)."""
+    return f"bytes={start}-{stop - 1}"
+
+
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """The bytes from `start` up to but not including `stop`."""
+    """The bytes from `start` up to but not including `stop`, such as those of one part of a copy.
+
+    How far a read of a range has come is a `Cursor`; a range with its place in a result is a `Wanted`.
+    """
 
     start: int
     stop: int
@@ -46,8 +54,8 @@ class ByteRange:
             raise ValueError(f"range {self.start}..{self.stop} is empty, backwards or negative")
 
     def header(self) -> str:
-        """The value of a Range header (RFC 9110, 14.1.2)."""
-        return f"bytes={self.start}-{self.stop - 1}"
+        """The value of a Range header."""
+        return range_header(self.start, self.stop)
 
 
 @dataclass(slots=True)  # frozen, it would take three times as long to make

@@ -49,7 +49,7 @@ class S3Path:
         return (("versionId", self.version_id),) if self.version_id else ()
 
     def child(self, key: str) -> S3Path:
-        """The same bucket with another key."""
+        """Another key of this bucket, in its current version."""
         return S3Path(self.bucket, key)
 
     def directory(self, prefix: str) -> str:
