@@ -269,6 +269,10 @@ BULK: dict[str, tuple[str, Callable[[Any, Path], Any]]] = {
     "head": ("cat_file", lambda fs, folder: fs.head("bucket/a", 1)),
     "pipe": ("pipe_file", lambda fs, folder: fs.pipe({"bucket/to": DATA})),
     "put": ("put_file", lambda fs, folder: fs.put(__file__, "bucket/to")),
+    "tail": ("cat_file", lambda fs, folder: fs.tail("bucket/a", 1)),
+    "pipe to one path": ("pipe_file", lambda fs, folder: fs.pipe("bucket/to", DATA)),
+    "put_if_absent": ("pipe_file", lambda fs, folder: fs.put_if_absent("bucket/to", DATA)),
+    "touch": ("pipe_file", lambda fs, folder: fs.touch("bucket/to")),
 }
 
 
