@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
-from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import tokenize
@@ -23,6 +22,7 @@ from ._fs.content_writer import ContentWriter
 from ._fs.copy_many import ManyCopier
 from ._fs.copy_object import Copier
 from ._fs.downloads import Downloads
+from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
 from ._fs.metadata import Metadata
@@ -73,8 +73,7 @@ from ._write.writer import GuardedWriter
 from .options import FSSPEC_OPTIONS, MIB, Options, keys_as_text, without_secrets
 
 if TYPE_CHECKING:
-    from fsspec import FSMap
-    from typing_extensions import Buffer, Self, Unpack
+    from typing_extensions import Buffer, Unpack
 
     from .options import OtherOptions
 
@@ -94,7 +93,7 @@ __all__ = [
 ]
 
 
-class GuardedS3FileSystem(AbstractFileSystem):
+class GuardedS3FileSystem(InheritedVerbs):
     """S3 with conditional create, pinned reads and guarded writers.
 
     Storage options are keywords. They are checked here: ValueError for one that is unknown or out of range,
@@ -289,131 +288,7 @@ class GuardedS3FileSystem(AbstractFileSystem):
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
 
-    if TYPE_CHECKING:  # what fsspec's class has beside the verbs here; it says nothing of types
-        storage_options: dict[str, Any]
-        dircache: Any
-        blocksize: int
-        transaction: GuardedTransaction
-
-        @classmethod
-        def current(cls) -> Self: ...
-        @classmethod
-        def clear_instance_cache(cls) -> None: ...
-        @staticmethod
-        def from_json(blob: str) -> AbstractFileSystem: ...
-        @staticmethod
-        def from_dict(dct: dict[str, Any]) -> AbstractFileSystem: ...
-        def unstrip_protocol(self, name: str) -> str: ...
-        def get_mapper(
-            self,
-            root: Path = "",
-            check: bool = False,
-            create: bool = False,
-            missing_exceptions: tuple[type[BaseException], ...] | None = None,
-        ) -> FSMap: ...
-        def end_transaction(self) -> None: ...
-        def read_bytes(
-            self, path: Path, start: int | None = None, end: int | None = None, **kwargs: Unpack[Reading]
-        ) -> bytes: ...
-        def write_bytes(self, path: Path, value: Buffer, **kwargs: Unpack[PipeEach]) -> None: ...
-        def read_text(
-            self,
-            path: Path,
-            encoding: str | None = None,
-            errors: str | None = None,
-            newline: str | None = None,
-            **kwargs: Unpack[OpenReading],
-        ) -> str: ...
-        def write_text(
-            self,
-            path: Path,
-            value: str,
-            encoding: str | None = None,
-            errors: str | None = None,
-            newline: str | None = None,
-            **kwargs: Unpack[OpenWriting],
-        ) -> int: ...
-        def read_block(
-            self, fn: Path, offset: int, length: int | None, delimiter: bytes | None = None
-        ) -> bytes: ...
-        def size(self, path: Path) -> int | None: ...
-        def sizes(self, paths: Iterable[Path]) -> list[int | None]: ...
-        def stat(self, path: Path, version_id: str | None = None, refresh: bool = False) -> Info: ...
-        def lexists(self, path: Path) -> bool: ...
-        @overload
-        def listdir(self, path: Path, detail: Literal[True] = True) -> list[ListedInfo]: ...
-        @overload
-        def listdir(self, path: Path, detail: Literal[False]) -> list[str]: ...
-        def listdir(self, path: Path, detail: bool = True) -> list[Any]: ...
-        @overload
-        def disk_usage(self, path: Path, total: Literal[True] = True, maxdepth: int | None = None) -> int: ...
-        @overload
-        def disk_usage(
-            self, path: Path, total: Literal[False], maxdepth: int | None = None
-        ) -> dict[str, int]: ...
-        def disk_usage(self, path: Path, total: bool = True, maxdepth: int | None = None) -> Any: ...
-        def makedir(
-            self,
-            path: Path,
-            create_parents: bool = True,
-            *,
-            acl: BucketAcl | None = None,
-            region_name: str | None = None,
-        ) -> None: ...
-        def mkdirs(self, path: Path, exist_ok: bool = False) -> None: ...
-        def cp(
-            self,
-            path1: Paths,
-            path2: Paths,
-            *,
-            recursive: bool = False,
-            maxdepth: int | None = None,
-            on_error: Literal["raise", "ignore"] | None = None,
-            **kwargs: Unpack[CopyEach],
-        ) -> None: ...
-        def move(
-            self,
-            path1: Paths,
-            path2: Paths,
-            *,
-            recursive: bool = False,
-            maxdepth: int | None = None,
-            **kwargs: Unpack[CopyEach],
-        ) -> None: ...
-        def rename(
-            self,
-            path1: Paths,
-            path2: Paths,
-            *,
-            recursive: bool = False,
-            maxdepth: int | None = None,
-            **kwargs: Unpack[CopyEach],
-        ) -> None: ...
-        def delete(
-            self, path: Path | Iterable[Path], recursive: bool = False, maxdepth: int | None = None
-        ) -> None: ...
-        def download(
-            self,
-            rpath: Paths,
-            lpath: Paths,
-            recursive: bool = False,
-            *,
-            callback: Any = DEFAULT_CALLBACK,
-            maxdepth: int | None = None,
-            **kwargs: Unpack[GetEach],
-        ) -> None: ...
-        def upload(
-            self,
-            lpath: Paths,
-            rpath: Paths,
-            recursive: bool = False,
-            *,
-            callback: Any = DEFAULT_CALLBACK,
-            maxdepth: int | None = None,
-            **kwargs: Unpack[PutEach],
-        ) -> None: ...
-        def tree(self, path: str = "/", recursion_limit: int = 2, max_display: int = 25) -> str: ...
-    else:  # type checkers would take every name for one that is there
+    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
 
         def __getattr__(self, name: str) -> Any:
             raise no_attribute(self, name)
