@@ -519,7 +519,7 @@ def test_source_that_fails_is_asked_once_for_all_who_wait(
             assert waiting.acquire(timeout=300)
         go_on.touch()
         for call in calls:
-            with pytest.raises(CredentialsError, match="sign in first"):
+            with pytest.raises(CredentialsError, match="credential_process"):
                 call.result(timeout=300)
         assert asked.read_text() == "x"
         with pytest.raises(CredentialsError):
