@@ -5,7 +5,7 @@ copy of all memory, and one thread: that which forked. Three things in that copy
 
 - *Locks.* One that another thread held at the fork stays locked for ever. So no lock that outlives a call is
   used as it is: it is a `PerProcess`, or made by a function that `renew_after_fork` knows.
-- *Threads and what they were doing.* The pool of threads is made anew. A task whose thread stayed in the
+- *Threads and what they were doing.* There is another pool of threads. A task whose thread stayed in the
   parent is done again by whoever waits for it in the child (`_threads`); it notices by another number of
   `forks`. Calls that are made in parallel while their process forks end with an error in the child.
 - *What belongs to the parent.* Connections are dropped without a word to the server, since both processes

@@ -28,7 +28,7 @@ from ..filesystem import GuardedS3FileSystem
 
 SCHEMES = ("s3", *paths.PROTOCOLS)
 STANDARD = "-"  # standard input or output
-_CHUNK = 32 * 2**20  # bytes of one read of a stream: two ranges side by side
+_CHUNK = 32 * 2**20  # bytes of one read of a stream: two ranges in parallel
 _SIDE_BY_SIDE = 32  # files
 
 
@@ -238,7 +238,7 @@ def run(
     if_match: str | None = None,
     total: Callback,
 ) -> None:
-    """Do all copies, side by side; what went wrong is noted in each. `total` counts the bytes of all.
+    """Do all copies, in parallel; what went wrong is noted in each. `total` counts the bytes of all.
 
     `create` and `if_match` are conditions on targets in S3, as in `put_file`.
     """

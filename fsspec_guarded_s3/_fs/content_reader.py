@@ -1,6 +1,6 @@
 """Reading objects as a whole or in slices: `cat_file`, `cat`, `cat_ranges`.
 
-Many objects are read side by side, in the order asked for, and every failure is told.
+Many objects are read in parallel, in the order asked for, and every failure is told.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ContentReader:
         on_error: str = "raise",
         **kwargs: Any,
     ) -> Any:
-        """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side."""
+        """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel."""
         cat_file = own or self.cat_file
         check_names(kwargs, self.cat, cat_file)
         check_choice("on_error", on_error, ("raise", "return", "omit"))

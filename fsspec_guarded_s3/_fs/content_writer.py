@@ -60,7 +60,7 @@ class ContentWriter:
         upload_bytes(self._client, self._headers.new_upload(location, condition, given), value)
 
     def pipe(self, pipe_file: Verb, /, path: Any, value: Any = None, **kwargs: Any) -> None:
-        """Write bytes to one path, or each value of a dict to its path; side by side."""
+        """Write bytes to one path, or each value of a dict to its path; in parallel."""
         check_names(kwargs, self.pipe, pipe_file)
         if isinstance(path, str):
             pipe_file(self._paths.name(path), value, **kwargs)

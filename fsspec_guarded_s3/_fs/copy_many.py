@@ -1,4 +1,4 @@
-"""Copying and moving files, globs and trees inside S3: `copy`, `mv`; side by side."""
+"""Copying and moving files, globs and trees inside S3: `copy`, `mv`; in parallel."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class ManyCopier:
         on_error: str,
         kwargs: Mapping[str, Any],
     ) -> dict[str, ObjectInfo | None]:
-        """Copy side by side; returns what each source was when it was copied, None for a directory."""
+        """Copy in parallel; returns what each source was when it was copied, None for a directory."""
         copied: dict[str, ObjectInfo | None] = {}
         copy = partial(self._copy_by, own) if own else self._copier.cp_file
 

@@ -121,7 +121,7 @@ class Downloads:
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Download files, globs or trees; side by side. All places are checked before the first is written.
+        """Download files, globs or trees; in parallel. All places are checked before the first is written.
 
         `own` is the `get_file` of a subclass, which is called for each object.
         """

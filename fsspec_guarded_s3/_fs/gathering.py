@@ -1,4 +1,4 @@
-"""The results of many calls that are made side by side, in the order of the calls."""
+"""The results of many calls that are made in parallel, in the order of the calls."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ How a verb for many objects (`get`, `put`, `copy`, `mv`, `rm`, `cat`, `chmod`) w
 3. `placement` says where each source goes, by fsspec's rules, and where nothing is written: where two
    sources meet, where a source would be overwritten before it was read, and outside of a local target, by
    `..` or by a link. All of that is known before the first byte moves, and is a ValueError.
-4. The verb for one object is called for each, side by side (`gathering`, `transfer`, the client's scheduler).
+4. The verb for one object is called for each, in parallel (`gathering`, `transfer`, the client's scheduler).
    Where a subclass has its own verb for one object, the facade hands that one in. The first error ends
    the others, except where the verb reports errors by name (`cat` with `on_error`, `rm`).
 

@@ -1,4 +1,4 @@
-"""What `get` and `put` of many files have in common: side by side, each with a branch of the callback."""
+"""What `get` and `put` of many files have in common: in parallel, each with a branch of the callback."""
 
 from __future__ import annotations
 

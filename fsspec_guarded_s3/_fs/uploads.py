@@ -84,7 +84,7 @@ class Uploads:
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Upload files, globs or trees by `put_file`; side by side. All keys are known before any is sent.
+        """Upload files, globs or trees by `put_file`; in parallel. All keys are known before any is sent.
 
         ValueError when two files would become the same object.
         """

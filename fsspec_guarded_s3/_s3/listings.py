@@ -81,7 +81,7 @@ class Listings:
         """ListObjectsV2 of all that is below `prefix`, in any order, each key once.
 
         Pages come one after the other, each a round trip. Where that takes long, since the store is distant
-        and there are many, the directories below are listed side by side instead: as a whole, since not every
+        and there are many, the directories below are listed in parallel instead: as a whole, since not every
         store lists in the order of UTF-8 (Storj, gateways to file systems), and what came before is left out.
         """
         side_by_side = not is_directory_bucket(bucket)
