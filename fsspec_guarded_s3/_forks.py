@@ -1,4 +1,4 @@
-"""After a fork: what a child process makes anew. This is the one registry of it.
+"""After a fork: what a child process makes anew. Modules register here what they renew.
 
 Theory of operation. A child of `os.fork` (multiprocessing's old default on Linux, gunicorn, Celery) has a
 copy of all memory, and one thread: that which forked. Three things in that copy are wrong.
@@ -15,6 +15,9 @@ copy of all memory, and one thread: that which forked. Three things in that copy
 
 The functions are called in the child, before `os.fork` returns there, by its only thread. They wait for
 nothing and make no request. Windows has no fork, and no `os.register_at_fork`.
+
+This module does not list what is renewed. To see it all, search the package for `renew_after_fork` and
+`PerProcess`: each use says what it renews.
 """
 
 from __future__ import annotations

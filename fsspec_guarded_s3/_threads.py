@@ -14,9 +14,9 @@ Theory of operation. There is one pool of daemon threads per process, which grow
 
 How they end. A task is part of the work of the thread that started it (`_work`), and is over with that; one
 made by `Task.in_background` belongs to an open file, and outlives the call that began it. Dropping a task
-gives it up. The first error of `run_all` ends all its calls, and is raised when no thread uses what is the
-caller's any more. When the program ends, `end_background` ends what is left and waits for a moment: OpenSSL
-must not be torn down while a thread uses it.
+gives it up. The first error of `run_all` ends all its calls, and is raised when no thread uses the caller's
+buffers and files any more. When the program ends, `end_background` ends what is left and waits a little:
+OpenSSL must not be torn down while a thread uses it.
 
 After a fork (`_forks`) the child has no thread of the pool. It makes another pool; a task that was not
 finished is done again by whoever waits for it; `run_all` that was under way raises RuntimeError in the

@@ -2,9 +2,9 @@
 
 Theory of operation. Whoever stops waiting stops the work. Ending is a flag (`Work.end`): it is set at once
 and takes no lock, since destructors set it, and one may run while its thread holds any lock. Whoever works
-looks at the flag by `check`, which raises CancelledError: before each attempt of a request, in each pause
-(`pause`), and at least every `TURN` seconds while it waits for a socket or for a lock (`Lock`). So work
-ends within about a second, and only where its own code is ready for an exception.
+looks at the flag by `check`, which raises CancelledError once the flag is set. It does so before each attempt
+of a request, in each pause (`pause`), and at least every `TURN` seconds while it waits for a socket or for a
+lock (`Lock`). So work ends within about a second, and only at places that are ready for an exception.
 
 Work is nested. Each thread knows what it works for (`current`), and what it starts is part of that: it is
 over when any work around it is. What sets the flag:
@@ -16,8 +16,8 @@ over when any work around it is. What sets the flag:
   aborts of uploads (`_write.aborting.finish`);
 - a time limit (`Work.limit`).
 
-Whoever ends work waits until no thread uses what is the caller's any more. A few calls of the system cannot
-be interrupted (the look-up of a host name, a program that brings credentials). They are marked by
+Whoever ends work waits until no thread uses the caller's buffers and files any more. A few system calls
+cannot be interrupted (the look-up of a host name, a program that brings credentials). They are marked by
 `uninterruptible`: nobody waits for them, and their thread raises CancelledError when they return.
 
 Exceptions of signal handlers (KeyboardInterrupt) come to the main thread between any two steps of the

@@ -731,6 +731,9 @@ class GuardedS3FileSystem(InheritedVerbs):
         ObjectChangedError where the object has another.
         Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
         somebody else writes meanwhile.
+
+        A reader has `etag` and `version_id` of what it reads; for "r" they are at `file.buffer`. A writer has
+        `commit()` to publish, `discard()` to give up, and `etag` and `version_id` of what it published.
         """
         return self._opener.open(
             super().open, self._under_way, path, mode, block_size, cache_options, compression, **kwargs

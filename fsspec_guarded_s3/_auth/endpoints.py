@@ -1,5 +1,8 @@
 """Where the buckets are: botocore's endpoint rules, evaluated once per bucket.
 
+A bucket may be in another region than the configured one. `Endpoints.learn` keeps that region: it is told by
+`_s3.corrections`, which reads it from a refusal, and by `_s3.buckets`, which makes buckets.
+
 Invariant: no endpoint is plain http to another host unless that is allowed.
 """
 

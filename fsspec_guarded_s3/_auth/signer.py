@@ -1,6 +1,9 @@
 """Signed requests: `Request` -> `WireRequest`. botocore's parts, never its client, which costs 0.6 ms of CPU
 per request.
 
+Two things are kept, since most requests differ little from the one before. `Signer._signed` keeps what the
+last request signed beside its target, for one second; `sigv4.QuietAuth` keeps the signing key, for a day.
+
 Invariant: date, credentials and region are those of the attempt, not of the call.
 """
 
@@ -202,7 +205,10 @@ class Signer:
     # --- signature ---
 
     def _signed(self, endpoint: Endpoint, request: Request, session: SessionCredentials | None) -> Sign:
-        """Like requests of a second share it when they have no body."""
+        """All headers of `request`, as a function of its target.
+
+        Requests without a body that differ in their target alone share it for a second (`_last`).
+        """
         if request.body:
             return self._sign(endpoint, request, session)
         credentials = None if self._options.anon else session or self._session.frozen()

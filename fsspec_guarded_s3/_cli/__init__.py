@@ -1,7 +1,8 @@
 """The command line `guarded-s3`, with the doctor and the demo.
 
-`commands` has the commands and what they print, `arguments` what they take, `transfers` the copies that they
-make, `failures` how one ends that fails. Needs the extra `[cli]`.
+`commands` has the commands and what they print. `arguments` has what they take. `transfers` makes the
+copies of `cp` and `cat`. `failures` says how a command ends that fails. `doctor` and `demo` are a command
+each. All of it needs the extra `[cli]`.
 
 Imported by: `__main__`.
 Imports: `filesystem`; the doctor also looks at each layer below it, to say which one fails.

@@ -1,8 +1,16 @@
 """What a verb of fsspec means: which objects it concerns, in which order, and what it returns.
 
-Directories, globs and trees; copies, moves and deletes; versions, metadata, buckets; opening files;
-transactions. A module here speaks of paths, objects and listings. It sends nothing itself: it calls the
-client for one request, and `_read` and `_write` for content.
+- Names: `path_rules`, `directories`, `patterns`, `selection`, `placement`, `lookalikes`. Begin with
+  `selection`.
+- Listings: `listing` (one directory), `trees` (all below it), `versions`, `listing_cache`, `rows`.
+- Content: `opening`, `content_reader`, `content_writer`, `downloads`, `uploads`, `transaction`, `mapping`.
+- Copies: `copy_many`, `copy_object`, `copy_version`, `copy_in_parts`. Deletes: `removal` (`rm`),
+  `delete_batches`, `exact_delete`. Many at a time: `gathering`, `transfer`.
+- The rest: `metadata`, `object_headers`, `conditions`, `buckets`, `stale_uploads`, `signed_urls`,
+  `s3fs_names`.
+
+A module here speaks of paths, objects and listings. It sends nothing itself: it calls the client for one
+request, and `_read` and `_write` for content.
 
 Imported by: `filesystem`, and the command line.
 Imports: `_read`, `_write`, `_s3`, and the values below them.

@@ -1,4 +1,7 @@
-"""What a name is: an object, a directory, both or nothing.
+"""What the store has under a name: an object, a directory, both or nothing.
+
+`path_rules` looks at the path alone: whether it ends with a slash, and so can only name a directory. The
+functions here ask the store. `listing` puts both together for `info`, `ls`, `exists` and `isdir`.
 
 By the one rule of docs/paths.md a prefix that has keys is a directory; a key that ends with a slash is a
 marker, which makes a directory and is never shown. A file and a directory may have the same name: then the

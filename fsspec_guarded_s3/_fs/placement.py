@@ -1,8 +1,8 @@
-"""Where each source of a bulk verb goes, by fsspec's rules ("Copying files and directories" in its docs).
+"""Where each source of `get`, `put`, `copy` and `mv` goes, by fsspec's rules.
 
-Invariant: no two sources go to one place, and none of a tree goes outside of its target. All of that is known
-before the first byte moves. The command line has other rules for where a source goes, and these for where
-nothing does.
+fsspec's documentation has them under "Copying files and directories". Invariant: no two sources go to one
+place, and none of a tree goes outside of its target. All of that is checked before the first byte moves. The
+command line places its sources by rules of its own (`_cli.transfers`), and uses the checks of this module.
 """
 
 from __future__ import annotations

@@ -4,18 +4,18 @@ How a verb for many objects (`get`, `put`, `copy`, `mv`, `rm`, `cat`, `chmod`) w
 
 1. `path_rules` takes off the protocol and splits bucket, key and version. A slash at the end is
    remembered: it says "directory".
-2. `selection` finds the sources. A name with `*`, `?` or `[` is a pattern, unless an object of this name is
-   there (or a directory that is to be recursed into): then it is that one. If it would be both, the caller
-   has to say which: ValueError. `patterns` matches a pattern against one listing below the last directory
-   that is written out. `trees` lists what is below a directory: one flat listing of all keys, however deep.
-   What a listing has told about a name goes along with it (`Source.kind`), so that nobody asks for it again.
-   `directories` is asked for what no listing has told.
-3. `placement` says where each source goes, by fsspec's rules, and where nothing is written: where two
-   sources meet, where a source would be overwritten before it was read, and outside of a local target, by
-   `..` or by a link. All of that is known before the first byte moves, and is a ValueError.
+2. This module finds the sources. A name with `*`, `?` or `[` is a pattern, unless an object has exactly this
+   name (or, with `recursive`, a directory): then the name means that one. If the pattern would match others
+   too, you have to say which you mean: ValueError. `patterns` lists the last directory that is written out
+   without `*`, once, and matches the pattern against that. `trees` lists what is below a directory: one flat
+   listing of all keys, however deep. `Source.kind` keeps what a listing has told about a name, so that nobody
+   asks again. `directories` asks the store about names that were in no listing.
+3. `placement` says where each source goes, by fsspec's rules. It raises ValueError before the first byte
+   moves if two sources would go to one place, if a source would be overwritten before it was read, or if one
+   would go outside of a local target, by `..` or by a link.
 4. The verb for one object is called for each, in parallel (`gathering`, `transfer`, the client's scheduler).
-   Where a subclass has its own verb for one object, the facade hands that one in. The first error ends
-   the others, except where the verb reports errors by name (`cat` with `on_error`, `rm`).
+   Where a subclass has its own verb for one object, `GuardedS3FileSystem` passes that in. The first error
+   ends the others, except where the verb reports errors by name (`cat` with `on_error`, `rm`).
 
 `rm` and `mv` look for all sources before they delete the first (`removal`, `delete_batches`, `exact_delete`).
 """

@@ -44,7 +44,7 @@ class StaleUpload:
         return (self.listed - self.initiated).total_seconds()
 
     def details(self) -> dict[str, Any]:
-        """As `list_uploads` shows it."""
+        """This upload as one of the dicts that `list_uploads` returns."""
         return {
             "name": str(self.path),
             "upload_id": self.upload_id,

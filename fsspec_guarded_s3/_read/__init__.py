@@ -1,9 +1,9 @@
 """From an object to bytes: downloads, file objects for reading, their caches.
 
 Invariant: all bytes that one reader or one download returns are of one version, which its first answer names
-(a pin). `download` fetches ranges in parallel, `ranges` plans which of them one request brings, `reader` is
-the file object with the caches `read_ahead` and `block_cache`, `target_file` is the local file that a
-download becomes.
+(a pin). `download` fetches ranges in parallel. `ranges` plans which of them one request brings. `reader` is
+the file object, with the caches `read_ahead` and `block_cache`. `target_file` is the local file that a
+download writes.
 
 Imported by: `_fs`, `filesystem`, and the command line.
 Imports: `_s3`, and the values below it.

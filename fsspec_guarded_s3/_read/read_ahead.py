@@ -1,17 +1,17 @@
 """Read-ahead: the cache "prefetch", for files that are read from front to back.
 
-Theory of operation. Small reads and lines come out of the block that was read last, which
-`reader.PinnedReader` keeps. What is not in there is asked of this cache as [start, stop); what is not here
-is asked of the store by `download.read_range`, under the pin of the file.
+Theory of operation. `reader.PinnedReader` keeps the block that was read last, and serves small reads and
+lines from it. For other bytes it asks this cache for a range [start, stop). What this cache does not have
+it reads from the store by `download.read_range`, under the pin of the file.
 
-- *A read here and there* gets its bytes and little more: 64 KiB at least, since fewer cost as much.
+- *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long.
 - *A read that begins where the last one ended* is sequential, however small, and gets a window of bytes
   behind it that are on their way before they are read. The window doubles whenever half of it is used, from
-  64 KiB up to four blocks, and is asked for in pieces of half of it, up to one block: so some pieces are on
+  64 KiB up to four blocks, and is asked for in pieces of half of it, up to one block. So some pieces are on
   their way while others are read, a distant store is read as fast as the network brings it, and memory
-  stays bounded. `read_until` tells how far the reader has come in a block that it was given.
-- *A read of more than a block from a near store* comes as it is asked for: putting it together from blocks
-  would take longer than the way to the store.
+  stays bounded. The reader calls `read_until` to tell how far it has come in a block that it was given.
+- *A read of more than a block from a near store* is one read of exactly these bytes: joining them from blocks
+  would take longer than the request.
 
 Blocks arrive in order of their start, without gaps. Each is a task in the background (`_threads.Task`), which
 outlives the call that began it. An error of a block is raised when its bytes are read; all blocks are dropped

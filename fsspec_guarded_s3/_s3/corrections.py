@@ -1,8 +1,11 @@
 """What a refused request teaches: region, clock, credentials, and headers that the store does not take.
 
-Region, clock and credentials are learned once per request and on trial: unless the repetition shows that the
-store took it, what was learned is forgotten again, so that one wrong answer, of a proxy say, does not spoil
-the requests after it. Headers are left out one group after the other; there only success is proof.
+Region, clock and credentials are learned once per request and on trial. What was learned is kept only if the
+repetition shows that the store accepted it: one wrong answer, of a proxy say, must not spoil later requests.
+Headers are left out one group after the other. Later requests go without them only if this one succeeded.
+
+Who keeps what: `_auth.endpoints` the region, `_auth.signer` the clock, `_auth.session` the credentials,
+`store_facts` the headers.
 """
 
 from __future__ import annotations

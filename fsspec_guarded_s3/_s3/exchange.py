@@ -11,17 +11,18 @@ understood is one that got lost, and is retried like one.
 Around the attempts stand two loops. The inner one, `RetryPolicy.call`, waits and tries again what may pass
 by itself: within one deadline, one number of attempts, and one budget of the filesystem. The outer one,
 `Exchange.repeat`, tries again at once what failed for a reason that can be mended (`Corrections`): the
-region of the bucket, the clock of this machine, credentials that have ended, and headers that this store
-does not know and that the request can do without. Each reason is tried once per request, on trial: what was
-learned is kept if the repetition shows that the store took it, and forgotten otherwise.
+region of the bucket, the clock of this machine, credentials that have expired, and headers that this store
+does not know and that the request can do without. What was learned is kept if the repetition shows that the
+store accepted it, and forgotten otherwise.
 
 An attempt is *ambiguous* if S3 may have applied it although it failed: the request had been sent and no
 answer came, or one that a proxy may have given (5xx, 429). Every error of the same request then leaves with
-`maybe_applied` set, a later refusal too: what is in the way may be our own doing. Reads, which change
-nothing, never have it. Nothing is decided about it here; whoever writes asks the store what became of it
-(`Upload`).
+`maybe_applied` set, a later refusal too: the object that is in the way may be our own. Reads, which change
+nothing, never have it. This module does not find out what happened: `Upload` asks the store
+(`_write.outcome`).
 
-A request that may have changed something is told to `Store.changed` at its end, also after an error.
+After a request that may have changed something, also after one that failed, `Store.changed` is called, which
+drops kept listings.
 """
 
 from __future__ import annotations

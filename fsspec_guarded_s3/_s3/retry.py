@@ -1,7 +1,9 @@
 """What may be tried again by itself, and when. The only importer of tenacity.
 
-`RetryPolicy.call` runs the attempts of one request: a loop of its own, since most requests succeed at once
-and are to pay for nothing else. `repeat_while` is for what runs into rivals. The theory is in `exchange`.
+`RetryPolicy.call` runs the attempts of one request. It is a loop of our own and not tenacity's, since most
+requests succeed at once and should not pay for tenacity. `repeat_while` repeats a whole write, by tenacity,
+when another writer was faster. `_may_pass` says which errors are tried again. `exchange` explains how
+attempts, retries and corrections go together.
 
 Invariants: the error and the request decide, nothing else; a shared budget stops retry storms; attempts are
 not multiplied by attempts around them; an error leaves with `maybe_applied` set when any attempt may have

@@ -1,5 +1,8 @@
 """What a bucket was found to do, by where its requests go: kept for the life of the process, for all clients.
 
+Facts are which conditions it honours, which headers it refuses, and whether it has versions. Its region is
+none of them: `_auth.endpoints` keeps that.
+
 Invariants: no lock is held while a request is under way; what was learned before the bucket had versions does
 not count afterwards.
 """

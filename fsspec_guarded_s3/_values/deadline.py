@@ -19,9 +19,9 @@ class Deadline:
         self.at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds until then; 0 or less when it has passed."""
+        """Seconds until the deadline; 0 or less when it has passed."""
         return self.at - time.monotonic()
 
     def put_off(self, seconds: float) -> None:
-        """That many seconds do not count."""
+        """Move the deadline `seconds` later: a body moved meanwhile, and that time does not count."""
         self.at += seconds

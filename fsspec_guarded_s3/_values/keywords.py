@@ -57,7 +57,10 @@ def takes_any_keyword(call: Callable[..., Any]) -> bool:
 
 
 def closest_name(name: str, known: Iterable[str]) -> str | None:
-    """That one of `known` which was misspelt as `name`; case and underscores make no difference."""
+    """The one of `known` that is most like `name`, which may be it misspelt; None where none is like it.
+
+    Case and underscores make no difference.
+    """
     plain = {_plain(item): item for item in known}
     near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
     return plain[near[0]] if near else None

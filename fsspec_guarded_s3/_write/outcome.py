@@ -1,4 +1,4 @@
-"""Was it applied? How a write is settled whose answer was lost.
+"""Was it applied? How to find out what became of a write when its answer was lost.
 
 Theory of operation. One request publishes an object: PutObject, CopyObject or CompleteMultipartUpload. When
 its answer is lost (a time-out, a reset, a 500), or when a repetition is refused for what the first attempt
@@ -18,8 +18,8 @@ happened, the object may be there, may still come, or may never come. Proofs, st
    its way can succeed: TAKEN. Ours may have been there in between, so the error still says `maybe_applied`.
    An object without a token proves that another writer made it only where the store keeps user metadata.
 
-Without any of these it stays UNKNOWN, and nothing is guessed or repeated. `settle` asks the questions and
-changes nothing except that it aborts a multipart upload; `upload` draws the conclusions.
+Without any of these the outcome stays UNKNOWN, and nothing is guessed or repeated. `settle` asks the store.
+It changes nothing, except that it aborts a multipart upload. By the outcome `upload` returns or raises.
 
 S3: HeadObject, ListParts, AbortMultipartUpload; conditional writes:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html

@@ -1,4 +1,4 @@
-"""How bytes go to the store in parts.
+"""How bytes are cut into parts. `Upload` sends each part, by `_s3.multipart`.
 
 Theory of operation. What is at hand and can be read again (memory, a local file, another object) has a known
 size: `send_slices` cuts it into parts of one size and sends several at a time. A stream can be read once only

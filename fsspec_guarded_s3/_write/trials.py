@@ -74,9 +74,9 @@ class Trial:
 
     @property
     def age(self) -> int:
-        """That of the bucket's facts when the last trial had written its first object, -1 if it wrote none.
+        """How old the bucket's facts (`StoreFacts.age`) were when the last trial had written an object.
 
-        What the trial found holds while the facts have this age.
+        -1 if it wrote none. What the trial found holds while the facts have this age.
         """
         return self._objects.age
 

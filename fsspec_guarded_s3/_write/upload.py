@@ -7,20 +7,20 @@ and raises.
 
 - NEW: the store has nothing of it. `put_object` and `copy_object` go straight to COMPLETING, since one
   request is the whole write. `start` (CreateMultipartUpload) and `resume` go to OPEN.
-- OPEN: there is a multipart upload, or it is being created; parts go up, here or in the background, and no
-  reader sees them. `abort` ends it here.
+- OPEN: there is a multipart upload, or it is being created. `send_part` and `send_part_in_background` send
+  parts, which no reader sees. `abort` leads from here to ABORTED.
 - COMPLETING: the request that publishes is under way: PutObject, CopyObject or CompleteMultipartUpload.
 - COMPLETED: the object is there; `written` tells its ETag and version.
 - ABORTED: nothing was published, and the multipart upload is removed, in the background if that takes long.
 - UNKNOWN: the answer was lost and nothing proves what happened. The upload is left as it is: its parts may be
   becoming the object. The caller gets WriteOutcomeUnknownError.
-- Back to NEW go OPEN, by `restart`, and COMPLETING, by a 409 on Complete, after which S3 wants a new upload.
-  The old one has been removed with its parts then.
+- Two moves lead back to NEW: `restart` from OPEN, and a 409 on Complete from COMPLETING, after which S3 wants
+  a new upload. In both cases the old upload has been removed with its parts.
 
 What follows from this:
 
-- an upload id that exists is aborted unless Complete succeeded, its outcome is unknown, or it was resumed,
-  since what was resumed once can be resumed again;
+- a multipart upload is aborted unless Complete succeeded, its outcome is unknown, or the upload was resumed
+  (you can resume it again);
 - a lost answer is settled by proof (`outcome`), never guessed;
 - before the first request that needs it, the store is known to honour the condition (`guards`);
 - the first error wins: an abort that fails is logged and does not hide it;
