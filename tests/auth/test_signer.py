@@ -349,7 +349,8 @@ requests = st.builds(
     st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
     st.sampled_from(["bucket", "my.dotted-bucket", "1-2"]),
     texts,
-    st.dictionaries(texts.filter(bool), texts, max_size=4).map(lambda query: tuple(query.items())),
+    # Names of the signature itself are no parameters of an operation.
+    st.dictionaries(texts.filter(lambda name: name and not name.startswith("X-Amz-")), texts, max_size=4).map(lambda query: tuple(query.items())),
     st.dictionaries(st.one_of(known, meta), values.filter(bool), max_size=5),
     st.binary(max_size=20),
 )
