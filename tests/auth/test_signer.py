@@ -518,7 +518,7 @@ def test_endpoint_of_the_environment_without_a_scheme_is_a_value_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost:9000")
-    with pytest.raises(ValueError, match="http:// or https://"):
+    with pytest.raises(ValueError, match="https:// or http://"):
         place()
 
 
