@@ -205,6 +205,12 @@ class GuardedS3FileSystem(InheritedVerbs):
         create_buckets: bool = False,
         **others: Unpack[OtherOptions],
     ) -> None:
+        """Make a filesystem from storage options.
+
+        The docstring of the class says what each option means, docs/options.md says more. Nothing is sent
+        yet: a wrong address or key is an error of the first request. fsspec keeps the filesystem, and returns
+        it again for the same options in the same thread, unless `skip_instance_cache` is True.
+        """
         if self._cached:
             return
         # All of the parameters, in the names that were given: two names of one option must not contradict.

@@ -7,7 +7,7 @@
 - Copies: `copy_many`, `copy_object`, `copy_version`, `copy_in_parts`. Deletes: `removal` (`rm`),
   `delete_batches`, `exact_delete`. Many at a time: `gathering`, `transfer`.
 - The rest: `metadata`, `object_headers`, `conditions`, `buckets`, `stale_uploads`, `signed_urls`,
-  `s3fs_names`.
+  `s3fs_names`, `inherited_verbs`.
 
 A module here speaks of paths, objects and listings. It sends nothing itself: it calls the client for one
 request, and `_read` and `_write` for content.

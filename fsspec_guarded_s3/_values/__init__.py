@@ -1,9 +1,10 @@
 """Values that every folder may use, and checks of values.
 
-`paths`, `models` (requests and answers), `bodies`, `checksums`, `deadline`, `local_files`. The attributes
-of an object are in `attributes`, with `attribute_values`, `s3_parameters` and `answer_fields`. `parameters`
-has the keywords of the verbs for type checkers, `keywords` refuses wrong ones, `s3fs_options` has s3fs's
-names of options. A value is frozen, or can be read again from its start. Nothing here waits for a network.
+`paths`, `models` (requests and answers), `conditions`, `bodies`, `checksums`, `deadline`, `local_files`.
+The attributes of an object are in `attributes`, with `attribute_values`, `s3_parameters` and
+`answer_fields`. `parameters` has the keywords of the verbs for type checkers, `keywords` refuses wrong
+ones, `s3fs_options` has s3fs's names of options. A value is frozen, or can be read again from its start.
+Nothing here waits for a network.
 
 Imported by: every folder, and `options`.
 Imports: `errors` alone, of this package.
