@@ -474,25 +474,71 @@ def in_child(call: Callable[[], object]) -> int:
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
 
-def test_a_first_request_imports_nothing(server: ScriptedServer) -> None:
-    """A child that is forked meanwhile would find the lock of the module taken, for ever."""
+def once_refused(seen: set[str], request: Request) -> Answer | None:
+    """A 500, a "slow down" and a rival: the first time each."""
+    if request.method == "GET" and request.path.endswith(("/flaky", "/slow")) and request.path not in seen:
+        seen.add(request.path)
+        return (
+            s3_error(500, "InternalError") if request.path.endswith("/flaky") else s3_error(503, "SlowDown")
+        )
+    if request.method == "PUT" and request.path.endswith("/rival") and "PUT" not in seen:
+        seen.add("PUT")
+        return s3_error(412, "PreconditionFailed")
+    return None
+
+
+def test_no_request_imports_anything(store: Store, server: ScriptedServer, tmp_path: Path) -> None:
+    """A child that is forked while a thread imports would find the lock of the module taken, for ever."""
     code = """
     import json, sys
-    from tests.opening import filesystem
-    url, options = json.loads(sys.argv[1])
+    from tests.opening import MIB, filesystem
+    url, options, local = json.loads(sys.argv[1])
     fs = filesystem(url, **options)
-    before = set(sys.modules)
-    fs.cat_file("bucket/many/1")
-    fs.cat_file("bucket/many/1", 0, 5)
-    fs.open("bucket/many/1").read()
-    fs.ls("bucket")
-    fs.pipe_file("bucket/new", b"x")
-    print(*sorted(set(sys.modules) - before))
+    def write(mode, data, **chosen):
+        with fs.open("bucket/written", mode, **chosen) as file:
+            file.write(data)
+    calls = {
+        "cat_file": lambda: fs.cat_file("bucket/many/1"),
+        "a range": lambda: fs.cat_file("bucket/many/1", 0, 5),
+        "cat_ranges": lambda: fs.cat_ranges(["bucket/key"] * 3, [0, 5, 9], [3, 9, 20]),
+        "read": lambda: fs.open("bucket/many/1").read(),
+        "lines": lambda: list(fs.open("bucket/many/1", "r")),
+        "encoded metadata": lambda: fs.info("bucket/encoded"),
+        "a 500": lambda: fs.cat_file("bucket/flaky"),
+        "a 503": lambda: fs.cat_file("bucket/slow"),
+        "a 404": lambda: fs.exists("bucket/missing"),
+        "pipe_file": lambda: fs.pipe_file("bucket/new", b"x"),
+        "in parts": lambda: fs.pipe_file("bucket/large", bytes(11 * MIB)),
+        "a rival": lambda: fs.update("bucket/rival", lambda old: old + b"x"),
+        "write in parts": lambda: write("wb", bytes(6 * MIB)),
+        "append": lambda: write("ab", b"x"),
+        "text": lambda: write("w", "x"),
+        "gzip": lambda: write("wb", b"x", compression="gzip"),
+        "get": lambda: fs.get("bucket/many/", local + "/got/", recursive=True),
+        "put": lambda: fs.put(local + "/got/", "bucket/put/", recursive=True),
+        "mv": lambda: fs.mv("bucket/put/", "bucket/moved/", recursive=True),
+        "listings": lambda: [fs.ls("bucket"), fs.glob("bucket/**"), list(fs.walk("bucket")), fs.du("bucket")],
+        "rm": lambda: fs.rm("bucket/moved", recursive=True),
+        "tags": lambda: [fs.put_tags("bucket/new", {"a": "b"}), fs.get_tags("bucket/new")],
+        "setxattr": lambda: fs.setxattr("bucket/new", a="b"),
+        "sign": lambda: fs.sign("bucket/new"),
+        "uploads": lambda: fs.list_uploads("bucket"),
+    }
+    for name, call in calls.items():
+        before = set(sys.modules)
+        call()
+        print(*(f"{name}: {module}" for module in sorted(set(sys.modules) - before)))
     """
-    options = {"ca_bundle": server.ca_path} if server.url.startswith("https") else {}
-    with child(code, server.url, options) as process:
+    seen: set[str] = set()
+    store.fake.fault = lambda request, fake: once_refused(seen, request)
+    for key in ("flaky", "slow", "rival"):
+        store.fake.put("bucket", key, b"x")
+    store.fake.put("bucket", "encoded", b"x", a="=?UTF-8?Q?J=C3=BC?=")
+    options = PARTS | ({"ca_bundle": server.ca_path} if server.url.startswith("https") else {})
+    with child(code, server.url, options, str(tmp_path)) as process:
         said, errors = process.communicate(timeout=60)
     assert (said.split(), errors) == ([], "")
+    assert len(seen) == 3
 
 
 @forks

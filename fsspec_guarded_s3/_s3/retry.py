@@ -16,7 +16,9 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import tenacity
 
 from .._forks import PerProcess
 from .._values.deadline import Deadline
@@ -31,9 +33,6 @@ from ..errors import (
     ThrottledError,
     TransportError,
 )
-
-if TYPE_CHECKING:
-    import tenacity  # at run time where something is repeated: a process that just reads need not load it
 
 logger = logging.getLogger("fsspec_guarded_s3")
 T = TypeVar("T")
@@ -152,8 +151,6 @@ class RetryPolicy:
         `attempts` are those of a request, where they are not told. For rivals, and for what has attempts of
         its own within: what these have given up is not repeated.
         """
-        import tenacity
-
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: not _given_up(error) and holds(error)),
             stop=tenacity.stop_after_attempt(attempts or self._max_attempts()),

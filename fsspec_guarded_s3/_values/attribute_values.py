@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import encodings.raw_unicode_escape  # noqa: F401 - email.header's; not by a thread: see `_http.connect`
 import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.errors import MessageError
+from email.header import decode_header, make_header
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -40,8 +42,6 @@ def decoded(value: str) -> str:
         if not value.isascii():
             return value.encode("latin-1").decode()
         if _ENCODED.fullmatch(value):
-            from email.header import decode_header, make_header  # rarely needed
-
             return str(make_header(decode_header(value)))
     except (ValueError, LookupError, MessageError):  # it is something else, then
         pass
