@@ -56,7 +56,7 @@ class _Signed:
         self._last = ("", "")
 
     def signature(self, target: str) -> str:
-        """In hexadecimal digits. Requests for the same target, such as ranges of one object, share it."""
+        """The signature, in hexadecimal digits; requests for one target (ranges of one object) share it."""
         last, signature = self._last
         if last != target:
             path, _, query = target.partition("?")

@@ -1,9 +1,10 @@
 """fsspec's cache of blocks in a local file, made safe: for `cache_type="mmap"` and for `blockcache::`.
 
-fsspec's own counts blocks as there before it has them, so that after an error it hands out zeros. That of
-`blockcache::` also keeps blocks from one opening to the next without a look at the version, unites its lists
-of blocks with those of older versions, and fetches what is missing under another pin. Here blocks belong to
-one open file, under its pin; what `blockcache::` keeps is whole files of one version.
+fsspec's `MMapCache` counts blocks as there before it has them, so that after an error it returns zeros. The
+cache of fsspec's `blockcache::` has more faults: it keeps blocks from one opening to the next without a
+look at the version, mixes its lists of blocks with those of older versions, and fetches missing blocks
+under another pin. Here blocks belong to one open file, under its pin, and `blockcache::` keeps whole files
+of one version.
 """
 
 from __future__ import annotations

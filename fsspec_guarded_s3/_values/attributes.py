@@ -166,7 +166,7 @@ class Attributes:
         return found
 
     def checksum_algorithm(self) -> str:
-        """By which algorithm what is written is checked."""
+        """The algorithm of the checksums that are sent with what is written, in lower case."""
         given = (item.value for item in self.items if item.parameter == "ChecksumAlgorithm")
         return next(given, "CRC32").lower()
 

@@ -111,7 +111,7 @@ class judged:
             def close_it(file: object) -> None:
                 self.__get__(file, owner)()
 
-            return close_it
+            return self._described(close_it)
         seen = failure(file.known_exceptions, file) if sys.exc_info()[1] is not None else None
         thread = threading.get_ident()
 
@@ -121,7 +121,13 @@ class judged:
                 found = seen
             self._method(file, found)
 
-        return close
+        return self._described(close)
+
+    def _described(self, call: Callable[..., None]) -> Callable[..., None]:
+        """`call` with the name and the docstring of the method, for `help`."""
+        call.__name__, call.__qualname__ = self._method.__name__, self._method.__qualname__
+        call.__doc__ = self._method.__doc__
+        return call
 
 
 def _frames_it_came_to(error: BaseException) -> Iterator[FrameType]:

@@ -214,3 +214,11 @@ def test_a_task_that_is_cancelled_unseen_is_told_of(
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
     assert "nothing was published" in told[0]
+
+
+@pytest.mark.parametrize("mode", ["wb", "w"])
+def test_help_knows_close(mode: str, fs: Any) -> None:
+    with fs.open(PATH, mode) as file:
+        for close in (file.close, type(file).close):
+            assert close.__name__ == "close"
+            assert close.__doc__.startswith("Publish what was written")
