@@ -93,7 +93,7 @@ class Selector:
         """The names of `expand_path`, with what each is where that was seen; both, where it is both."""
         check_depth(maxdepth)
         recursive = flag("recursive", recursive)
-        return sorted(set(self._each(path, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))))
+        return self._each(path, recursive, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))
 
     def sources(self, path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
         """The names that `get` and `copy` transfer: directories are among them for a whole tree."""
@@ -106,7 +106,7 @@ class Selector:
         `recursive` tells whether directories are asked for.
         """
         recursive = flag("recursive", recursive)
-        return sorted(set(self._each(path, lambda p, alone: self._root(p, recursive, None, alone)[0])))
+        return self._each(path, recursive, lambda p, alone: self._root(p, recursive, None, alone)[0])
 
     def in_named_buckets(self, path: Any, verb: str) -> Any:
         """`path`, as a list where it is several. ValueError for a pattern in the place of a bucket.
@@ -124,15 +124,24 @@ class Selector:
                 )
         return path if alone else paths
 
-    def _each(self, path: Any, find: Callable[[str, bool], list[Source]]) -> list[Source]:
+    def _each(self, path: Any, recursive: bool, find: Callable[[str, bool], list[Source]]) -> list[Source]:
+        """What `find` makes of each path. Where a path names one thing only, nobody is asked for it."""
         alone = is_one(path)
         if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
             raise TypeError(f"path must be a str, os.PathLike or a list of them, not {type(path).__name__}")
-        calls = [partial(find, stringify_path(p), alone) for p in ([path] if alone else path)]
-        found = [source for sources in gather(self._client, calls) for source in sources]
+        found: set[Source] = set()
+        calls = []
+        for text in map(stringify_path, [path] if alone else path):
+            name = self._paths.name(text)
+            if recursive or MAGIC.search(name) or self._paths.says_directory(text):
+                calls.append(partial(find, text, alone))
+            else:
+                found.add(Source(name, ""))
+        for sources in gather(self._client, calls) if calls else ():
+            found.update(sources)
         if not found:
             raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
-        return found
+        return sorted(found)
 
     def _select_one(self, path: str, recursive: bool, maxdepth: int | None, alone: bool) -> list[Source]:
         roots, matched = self._root(path, recursive, maxdepth, alone)
