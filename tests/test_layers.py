@@ -168,11 +168,13 @@ def test_other_clients_are_not_imported() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_says_what_it_is_for(folder: str) -> None:
-    """In 5 to 20 lines, with its neighbours; and importing it runs nothing."""
+    """In 5 to 20 lines, with its modules and its neighbours; and importing it runs nothing."""
     tree = ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))
     said = ast.get_docstring(tree) or ""
     assert 5 <= len(said.splitlines()) <= 20
     assert [word for word in ("Imported by:", "Imports:", "Never imports:") if word not in said] == []
+    modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+    assert {module for module in modules if f"`{module}`" not in said} == set()
     assert len(tree.body) == 1
 
 

@@ -1,6 +1,7 @@
 """Classes by which other libraries find this filesystem; each is named by an entry point.
 
-A module here may need its library to be imported at all, so nothing else of this package imports it.
+`upath` has the class for universal_pathlib. A module here cannot be imported without its library, so nothing
+else in this package imports it.
 
 Imported by: those libraries.
 Imports: `filesystem` and the values below it.
