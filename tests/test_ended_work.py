@@ -163,6 +163,9 @@ def write():
     with fs.open("bucket/new", "wb") as file:
         for _ in range(40):
             file.write(bytes(MIB))
+def append():
+    with fs.open("bucket/key", "ab") as file:
+        file.write(bytes(6 * MIB))
 def read():
     with fs.open("bucket/key") as file:
         while file.read(MIB):
@@ -186,6 +189,8 @@ calls = {
     "read": read,
     "write": write,
     "pipe_file": lambda: fs.pipe_file("bucket/new", b"x"),
+    "append": append,
+    "pipe": lambda: fs.pipe({f"bucket/new/{n}": bytes(6 * MIB) for n in range(3)}),
 }
 print("begun", flush=True)
 try:
@@ -275,6 +280,50 @@ def test_an_interrupted_upload_is_aborted_or_named(
     assert time.monotonic() - began < BOUND
     assert bool(store.fake.uploads) is not uploads_answer
     assert ("could not abort upload" in errors) is not uploads_answer
+
+
+@pytest.mark.parametrize("verb", ["write", "put_file", "append", "pipe"])
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_upload_whose_id_is_on_its_way_is_aborted_or_named(
+    store: Store, server: ScriptedServer, verb: str, answers: bool, tmp_path: Path
+) -> None:
+    """An interrupt comes while CreateMultipartUpload is applied and not answered yet."""
+    asked = threading.Event()
+
+    def late(request: Request, reply: Any) -> Any:
+        if request.method != "POST" or "uploads" not in request.query:
+            return reply
+        asked.set()
+        return delay(1.0, reply) if answers else stall(None)
+
+    store.fake.after = late
+    options = SLOW | PARTS
+    if server.url.startswith("https"):
+        options["ca_bundle"] = server.ca_path
+    with child(CHILD, server.url, verb, options, str(tmp_path)) as process:
+        try:
+            assert asked.wait(60)
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            said, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert time.monotonic() - began < BOUND
+    assert said.split() == ["begun", "interrupted"], errors
+    assert bool(store.fake.uploads) is not answers
+    assert ("could not abort upload" in errors) is not answers
+
+
+def test_an_upload_that_is_refused_is_neither_aborted_nor_warned_of(
+    store: Store, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.fake.fault = lambda request, fake: (
+        s3_error(403, "AccessDenied") if "uploads" in request.query else None
+    )
+    with pytest.raises(AccessDeniedError):
+        opened(server, **PARTS).pipe_file("bucket/new", bytes(6 * MIB))
+    assert not caplog.records
+    assert not [request for request in server.requests if request.method == "DELETE"]
 
 
 # --- readers and writers that are given up ---

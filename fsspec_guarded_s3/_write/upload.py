@@ -54,6 +54,7 @@ from ..errors import (
     PreconditionFailedError,
 )
 from .aborting import Removal, abort_upload, finish, in_background, wait_briefly
+from .beginning import Beginning
 from .dropped_tags import put_dropped_tags
 from .guards import require_guard
 from .outcome import (
@@ -127,6 +128,7 @@ class Upload:
         if not self._etag_proves:
             self._add_token()
         self._upload_id = ""
+        self._beginning: Beginning | None = None
         self._resumed = False
         self._tasks: deque[Task[None]] = deque()
         self._parts: list[Part] = []
@@ -217,16 +219,19 @@ class Upload:
         if has_room_for_token(self._headers):
             self._add_token()
         self._move(State.OPEN)
+        create = self._client.multipart.create_multipart_upload
+        self._beginning = Beginning(lambda: create(self._path, self._headers))
         try:
-            self._upload_id = self._client.multipart.create_multipart_upload(self._path, self._headers)
+            self._beginning.begin()
+            self._upload_id = self._beginning.wait()
         except BaseException:
-            self._move(State.ABORTED)
+            self.abort()
             raise
 
     def restart(self) -> None:
         """Remove the upload with its parts, and start another."""
         self._remove_upload()
-        self._upload_id, self._parts = "", []
+        self._upload_id, self._beginning, self._parts = "", None, []
         self._move(State.NEW)
         self.start()
 
@@ -297,8 +302,7 @@ class Upload:
         Waits for the store for a moment only: the upload is aborted in the background then. A resumed upload
         is left as it is, so that it can be resumed again.
         """
-        removal = self.abandon()
-        if removal is not None:
+        if (removal := self.abandon()) is not None:
             wait_briefly(removal)
 
     def abandon(self) -> Removal | None:
@@ -308,9 +312,10 @@ class Upload:
         self._move(State.ABORTED)
         for task in tuple(self._tasks):
             task.cancel()
-        if self._resumed or not self._upload_id:
+        name = self._upload_id or ("(its id is on its way)" if self._beginning else "")
+        if self._resumed or not name or (self._beginning and self._beginning.has_failed):
             return in_background(self._drain, f"the parts of {self._path}") if self._tasks else None
-        return in_background(self._remove_upload, f"upload {self._upload_id} of {self._path}")
+        return in_background(self._remove_upload, f"upload {name} of {self._path}")
 
     def _drain(self) -> None:
         while self._tasks:
@@ -318,8 +323,8 @@ class Upload:
 
     def _remove_upload(self) -> None:
         self._drain()  # a part that arrives after the abort would stay
-        if self._upload_id:
-            abort_upload(self._client, self._path, self._upload_id)
+        if upload_id := self._beginning.settle() if self._beginning else self._upload_id:
+            abort_upload(self._client, self._path, upload_id)
 
     # --- publishing ---
 
@@ -376,11 +381,11 @@ class Upload:
         """Nothing was published: clean up, and say what may be done next."""
         if isinstance(error, ConflictError) and self._upload_id:
             self._remove_upload()
-            self._upload_id, self._parts, self._resumed = "", [], False
+            self._upload_id, self._beginning, self._parts, self._resumed = "", None, [], False
             self._move(State.NEW)
         else:
-            if isinstance(error, PreconditionFailedError):
-                self._resumed = False  # no later attempt could publish it
+            # What was resumed stays for a later attempt, unless none could publish it.
+            self._resumed &= not isinstance(error, PreconditionFailedError)
             self.abort()
         return error
 
