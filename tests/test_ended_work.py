@@ -190,6 +190,7 @@ calls = {
     "write": write,
     "pipe_file": lambda: fs.pipe_file("bucket/new", b"x"),
     "append": append,
+    "create": lambda: fs.pipe_file("bucket/new", bytes(6 * MIB), mode="create"),
     "pipe": lambda: fs.pipe({f"bucket/new/{n}": bytes(6 * MIB) for n in range(3)}),
 }
 print("begun", flush=True)
@@ -312,6 +313,40 @@ def test_an_upload_whose_id_is_on_its_way_is_aborted_or_named(
     assert said.split() == ["begun", "interrupted"], errors
     assert bool(store.fake.uploads) is not answers
     assert ("could not abort upload" in errors) is not answers
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_interrupted_probe_is_not_waited_for_and_leaves_nothing(
+    store: Store, server: ScriptedServer, method: str, answers: bool
+) -> None:
+    asked = threading.Event()
+
+    def late(request: Request, reply: Any) -> Any:
+        if ".gs3-probe" not in request.path or (request.method != method and not asked.is_set()):
+            return reply
+        asked.set()
+        return delay(0.3, reply) if answers else stall(None)
+
+    store.fake.after = late
+    options = SLOW | PARTS | {"probe": "always"}
+    if server.url.startswith("https"):
+        options["ca_bundle"] = server.ca_path
+    with child(CHILD, server.url, "create", options, "") as process:
+        try:
+            assert asked.wait(60)
+            process.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            said, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert time.monotonic() - began < BOUND
+    assert said.split() == ["begun", "interrupted"], errors
+    if answers:
+        assert not store.fake.uploads
+        assert not [key for _, key in store.fake.objects if ".gs3-probe" in key]
+    else:
+        assert "could not remove what a probe made" in errors
 
 
 def test_an_upload_that_is_refused_is_neither_aborted_nor_warned_of(

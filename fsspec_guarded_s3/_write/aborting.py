@@ -51,10 +51,11 @@ def abort_upload(client: S3Client, path: S3Path, upload_id: str) -> bool:
 
 
 class Removal:
-    """The abort of one upload. It is made once, by whichever thread comes first."""
+    """The abort of one upload, or the like. It is made once, by whichever thread comes first."""
 
-    def __init__(self, remove: Callable[[], object], name: str) -> None:
-        self.name = name
+    def __init__(self, remove: Callable[[], object], task: str) -> None:
+        """`task` says what `remove` does, as in "could not abort the upload"."""
+        self.task = task
         self._remove = remove
         self._work = Work(limit=SECONDS)
         self._claim = threading.Lock()  # never waited for
@@ -62,7 +63,7 @@ class Removal:
         self.ended = False
 
     def __repr__(self) -> str:
-        return f"<Removal {self.name} {'ended' if self.ended else 'under way'}>"
+        return f"<Removal: {self.task}, {'ended' if self.ended else 'under way'}>"
 
     def run(self) -> None:
         """Abort the upload in this thread, unless another does."""
@@ -93,16 +94,16 @@ class Removal:
         if self._has_warned:  # by this thread, or by the one whose time was over
             return
         self._has_warned = True
-        logger.warning("could not abort %s, which abort_uploads removes: %s", self.name, why)
+        logger.warning("could not %s: %s", self.task, why)
 
 
 _under_way: set[Removal] = set()
 renew_after_fork(_under_way.clear)  # they are the parent's
 
 
-def in_background(remove: Callable[[], object], name: str) -> Removal:
-    """Have `remove` called in a thread of its own. Safe in a destructor."""
-    removal = Removal(remove, name)
+def in_background(remove: Callable[[], object], task: str) -> Removal:
+    """Have `remove`, which does `task`, called in a thread of its own. Safe in a destructor."""
+    removal = Removal(remove, task)
     _under_way.add(removal)
     _start(removal.run)
     return removal

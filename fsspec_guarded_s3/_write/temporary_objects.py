@@ -53,6 +53,7 @@ class TemporaryObjects:
         self._count = 0
         self._made: dict[S3Path, _Remains] = {}
         self._uploads: dict[str, S3Path] = {}
+        self._unanswered: S3Path | None = None  # where an upload may have begun whose id nobody told
         self._facts = client.store.facts(path.bucket)
         self.age = -1
 
@@ -95,11 +96,9 @@ class TemporaryObjects:
         """CreateMultipartUpload; returns the id."""
         try:
             upload_id = self._client.multipart.create_multipart_upload(key, {})
-        except GuardedS3Error as error:
-            if error.maybe_applied:  # the key is ours alone, so are the uploads to it
-                with suppress(GuardedS3Error):
-                    for item in self._client.multipart.list_multipart_uploads(key.bucket, key.key):
-                        self._uploads[item.upload_id] = key.child(item.key)
+        except BaseException as error:
+            if not isinstance(error, GuardedS3Error) or error.maybe_applied:
+                self._unanswered = key
             raise
         self._uploads[upload_id] = key
         return upload_id
@@ -182,6 +181,11 @@ class TemporaryObjects:
 
     def remove(self) -> None:
         """Remove what is left. What cannot be removed is named in a warning."""
+        if self._unanswered is not None:  # the key is ours alone, so are the uploads to it
+            bucket, prefix = self._unanswered.bucket, self._unanswered.key
+            with suppress(GuardedS3Error):
+                for item in self._client.multipart.list_multipart_uploads(bucket, prefix):
+                    self._uploads[item.upload_id] = self._unanswered.child(item.key)
         for upload_id, key in self._uploads.items():
             try:
                 self._client.multipart.abort_multipart_upload(key, upload_id)

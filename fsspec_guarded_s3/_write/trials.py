@@ -29,6 +29,7 @@ from ..errors import (
     ThrottledError,
     TransportError,
 )
+from .aborting import in_background, wait_briefly
 from .temporary_objects import DATA, TemporaryObjects
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -70,7 +71,11 @@ class Trial:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._objects.remove()
+        if kind is None or issubclass(kind, GuardedS3Error):
+            self._objects.remove()
+        else:  # an interrupt: nobody waits for the store any more
+            task = f"remove what a probe made, whose keys begin with {self._objects.key}"
+            wait_briefly(in_background(self._objects.remove, task))
 
     @property
     def age(self) -> int:

@@ -314,8 +314,9 @@ class Upload:
             task.cancel()
         name = self._upload_id or ("(its id is on its way)" if self._beginning else "")
         if self._resumed or not name or (self._beginning and self._beginning.has_failed):
-            return in_background(self._drain, f"the parts of {self._path}") if self._tasks else None
-        return in_background(self._remove_upload, f"upload {name} of {self._path}")
+            return in_background(self._drain, f"end the parts of {self._path}") if self._tasks else None
+        doing = f"abort upload {name} of {self._path}, which abort_uploads removes"
+        return in_background(self._remove_upload, doing)
 
     def _drain(self) -> None:
         while self._tasks:

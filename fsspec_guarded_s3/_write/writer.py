@@ -251,7 +251,7 @@ class GuardedWriter(BinaryFile):
 
     def _warn_dropped(self, what: str) -> None:
         message = (
-            f"{self.path} {what}: nothing was published, {self._position:,} bytes are lost; write it in a "
+            f"{self.path} {what}: nothing was published, what was written is lost; write it in a "
             "with block (with fs.open(...) as file:), or call close() at the end"
         )
         logger.warning(message)
