@@ -13,6 +13,9 @@ copy of all memory, and one thread: that which forked. Three things in that copy
   Kept listings are dropped, since nobody tells the child what its parent writes. Uploads and writers stay
   the parent's: they compare `os.getpid()`, and the child neither publishes nor aborts them.
 
+One lock is not ours: that of a module which another thread imports. So what is imported late is imported
+within `importing`, for which a fork waits.
+
 The functions are called in the child, before `os.fork` returns there, by its only thread. They wait for
 nothing and make no request. Windows has no fork, and no `os.register_at_fork`.
 
@@ -23,14 +26,17 @@ This module does not list what is renewed. To see it all, search the package for
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _renewals: set[Callable[[], Callable[[], None] | None]] = set()
 _forks = 0
+_imports = threading.RLock()  # a signal's handler may fork while its thread imports
 
 
 def forks() -> int:
@@ -66,8 +72,24 @@ class PerProcess(Generic[T]):
             return self._made.setdefault(_forks, self._make())  # one step: threads agree on one
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """No process is forked by another thread until this ends. For imports that few programs need."""
+    with _imports:
+        yield
+
+
+def _before_fork() -> None:
+    _imports.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _imports.release()
+
+
 def _after_fork() -> None:
-    global _forks
+    global _forks, _imports
+    _imports = threading.RLock()
     _forks += 1
     for reference in _renewals.copy():
         renew = reference()
@@ -76,4 +98,6 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
+    )

@@ -23,7 +23,7 @@ import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3 import AccessDeniedError, _work
-from fsspec_guarded_s3._forks import PerProcess
+from fsspec_guarded_s3._forks import PerProcess, importing
 from fsspec_guarded_s3._fs import listing_cache
 from fsspec_guarded_s3._values.conditions import Condition
 from fsspec_guarded_s3._values.paths import S3Path
@@ -571,11 +571,18 @@ def once_refused(seen: set[str], request: Request) -> Answer | None:
     return None
 
 
-def test_no_request_imports_anything(store: Store, server: ScriptedServer, tmp_path: Path) -> None:
+def test_no_request_imports_anything_while_a_fork_does_not_wait(
+    store: Store, server: ScriptedServer, tmp_path: Path
+) -> None:
     """A child that is forked while a thread imports would find the lock of the module taken, for ever."""
     code = """
     import json, sys
+    from fsspec_guarded_s3 import _forks
     from tests.opening import MIB, filesystem
+    class Unguarded:
+        def find_spec(name, path=None, target=None):
+            if not _forks._imports._is_owned():
+                print(f"{calling}: {name}")
     url, options, local = json.loads(sys.argv[1])
     fs = filesystem(url, **options)
     def write(mode, data, **chosen):
@@ -608,10 +615,11 @@ def test_no_request_imports_anything(store: Store, server: ScriptedServer, tmp_p
         "sign": lambda: fs.sign("bucket/new"),
         "uploads": lambda: fs.list_uploads("bucket"),
     }
-    for name, call in calls.items():
-        before = set(sys.modules)
+    sys.meta_path.insert(0, Unguarded)
+    for calling, call in calls.items():
         call()
-        print(*(f"{name}: {module}" for module in sorted(set(sys.modules) - before)))
+    sys.meta_path.remove(Unguarded)
+    assert "tenacity" in sys.modules
     """
     seen: set[str] = set()
     store.fake.fault = lambda request, fake: once_refused(seen, request)
@@ -623,6 +631,32 @@ def test_no_request_imports_anything(store: Store, server: ScriptedServer, tmp_p
         said, errors = process.communicate(timeout=60)
     assert (said.split(), errors) == ([], "")
     assert len(seen) == 3
+
+
+@forks
+def test_a_fork_waits_for_an_import_of_another_thread() -> None:
+    forked, begun, end = threading.Event(), threading.Event(), threading.Event()
+
+    def imports() -> None:
+        with importing():
+            begun.set()
+            end.wait(BOUND)
+
+    def forks_here() -> None:
+        assert in_child(lambda: True) == 0
+        forked.set()
+
+    threads = [threading.Thread(target=imports), threading.Thread(target=forks_here)]
+    threads[0].start()
+    assert begun.wait(BOUND)
+    threads[1].start()
+    assert not forked.wait(0.3)
+    end.set()
+    assert forked.wait(BOUND)
+    for thread in threads:
+        thread.join()
+    with importing():  # as in a signal's handler
+        assert in_child(lambda: importing().__enter__() is None) == 0
 
 
 @forks

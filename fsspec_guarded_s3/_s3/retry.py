@@ -16,11 +16,9 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import tenacity
-
-from .._forks import PerProcess
+from .._forks import PerProcess, importing
 from .._values.deadline import Deadline
 from .._work import pause
 from ..errors import (
@@ -33,6 +31,9 @@ from ..errors import (
     ThrottledError,
     TransportError,
 )
+
+if TYPE_CHECKING:
+    import tenacity  # at run time where a write is repeated: it takes a tenth of the time of our own import
 
 logger = logging.getLogger("fsspec_guarded_s3")
 T = TypeVar("T")
@@ -151,6 +152,9 @@ class RetryPolicy:
         `attempts` are those of a request, where they are not told. For rivals, and for what has attempts of
         its own within: what these have given up is not repeated.
         """
+        with importing():
+            import tenacity
+
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: not _given_up(error) and holds(error)),
             stop=tenacity.stop_after_attempt(attempts or self._max_attempts()),
