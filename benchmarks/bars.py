@@ -26,7 +26,6 @@ class Bar:
     - "cpu": our CPU seconds are at most `bound` of obstore's, or at most the floor's.
     """
 
-    issue: int
     work: str
     kind: str
     bound: float
@@ -34,58 +33,49 @@ class Bar:
 
 
 BARS = (
-    Bar(2, "get", "faster", 5.0, "s3fs"),
-    Bar(2, "cat_file", "faster", 1.7, "obstore.fsspec"),
-    Bar(2, "cat_file", "faster", 2.5, "s3fs"),
-    Bar(2, "get_file", "faster", 2.0, "s3fs"),
-    Bar(2, "get_file", "faster", 2.5, "obstore.fsspec"),
-    Bar(2, "find few", "faster", 8.0, "s3fs"),
-    Bar(2, "put_file", "peak", 200),
-    Bar(2, "get_file", "peak", 200),
-    Bar(2, "cat_file", "peak per object", 1.15),
-    Bar(5, "get", "faster", 10.0, "s3fs"),
-    Bar(5, "get", "faster", 2.5, "obstore.fsspec"),
-    Bar(5, "get", "faster", 1.0, "obstore native"),
-    Bar(5, "cat", "faster", 8.0, "s3fs"),
-    Bar(5, "cat", "faster", 2.0, "obstore.fsspec"),
-    Bar(5, "ranges", "faster", 5.0, "s3fs"),
-    Bar(5, "ranges", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "ranges", "faster", 0.9, "obstore native"),
-    Bar(5, "ranges tls", "faster", 5.0, "s3fs"),
-    Bar(5, "ranges tls", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "ranges tls", "faster", 0.9, "obstore native"),
-    Bar(5, "get_file", "faster", 2.2, "s3fs"),
-    Bar(5, "get_file", "faster", 3.0, "obstore.fsspec"),
-    Bar(5, "get_file", "faster", 0.9, "floor"),
-    Bar(5, "get_file", "peak", 100),
-    Bar(5, "cat_file", "faster", 2.6, "s3fs"),
-    Bar(5, "cat_file", "faster", 1.8, "obstore.fsspec"),
-    Bar(5, "cat_file", "faster", 0.9, "floor"),
-    Bar(5, "cat_file", "peak per object", 1.1),
-    Bar(5, "cat_file tls", "faster", 1.0),
-    Bar(5, "get_file tls", "faster", 1.0),
-    Bar(5, "stream", "faster", 1.0, "s3fs"),
-    Bar(5, "stream", "faster", 1.0, "obstore native"),
-    Bar(5, "slow get_file", "faster", 1.0),
-    Bar(5, "slow ranges", "faster", 1.0),
-    Bar(5, "slow puts", "faster", 1.0),
-    Bar(5, "slow find", "faster", 1.0),
-    Bar(5, "put_file", "cpu", 0.5),
-    Bar(5, "put_file", "peak", 200),
-    Bar(5, "find few", "faster", 12.0, "s3fs"),
-    Bar(5, "find few", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "find many", "faster", 12.0, "s3fs"),
-    Bar(5, "find many", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "find many", "linear", 1.25, "find few"),
-    Bar(5, "parquet", "faster", 1.0, "s3fs"),
-    Bar(5, "parquet", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "parquet columns", "faster", 1.0, "s3fs"),
-    Bar(5, "parquet columns", "faster", 1.0, "obstore.fsspec"),
-    Bar(5, "dask", "faster", 1.0, "s3fs"),
-    Bar(5, "first byte", "faster", 2.0, "s3fs"),
-    Bar(5, "get_file", "independent", INDEPENDENT, "quarter get_file"),
-    Bar(5, "put_file", "independent", INDEPENDENT, "quarter put_file"),
-    Bar(5, "stream", "independent", INDEPENDENT, "quarter stream"),
+    Bar("get", "faster", 10.0, "s3fs"),
+    Bar("get", "faster", 2.5, "obstore.fsspec"),
+    Bar("get", "faster", 1.0, "obstore native"),
+    Bar("cat", "faster", 8.0, "s3fs"),
+    Bar("cat", "faster", 2.0, "obstore.fsspec"),
+    Bar("ranges", "faster", 5.0, "s3fs"),
+    Bar("ranges", "faster", 1.0, "obstore.fsspec"),
+    Bar("ranges", "faster", 0.9, "obstore native"),
+    Bar("ranges tls", "faster", 5.0, "s3fs"),
+    Bar("ranges tls", "faster", 1.0, "obstore.fsspec"),
+    Bar("ranges tls", "faster", 0.9, "obstore native"),
+    Bar("get_file", "faster", 2.2, "s3fs"),
+    Bar("get_file", "faster", 3.0, "obstore.fsspec"),
+    Bar("get_file", "faster", 0.9, "floor"),
+    Bar("get_file", "peak", 100),
+    Bar("cat_file", "faster", 2.6, "s3fs"),
+    Bar("cat_file", "faster", 1.8, "obstore.fsspec"),
+    Bar("cat_file", "faster", 0.9, "floor"),
+    Bar("cat_file", "peak per object", 1.1),
+    Bar("cat_file tls", "faster", 1.0),
+    Bar("get_file tls", "faster", 1.0),
+    Bar("stream", "faster", 1.0, "s3fs"),
+    Bar("stream", "faster", 1.0, "obstore native"),
+    Bar("slow get_file", "faster", 1.0),
+    Bar("slow ranges", "faster", 1.0),
+    Bar("slow puts", "faster", 1.0),
+    Bar("slow find", "faster", 1.0),
+    Bar("put_file", "cpu", 0.5),
+    Bar("put_file", "peak", 200),
+    Bar("find few", "faster", 12.0, "s3fs"),
+    Bar("find few", "faster", 1.0, "obstore.fsspec"),
+    Bar("find many", "faster", 12.0, "s3fs"),
+    Bar("find many", "faster", 1.0, "obstore.fsspec"),
+    Bar("find many", "linear", 1.25, "find few"),
+    Bar("parquet", "faster", 1.0, "s3fs"),
+    Bar("parquet", "faster", 1.0, "obstore.fsspec"),
+    Bar("parquet columns", "faster", 1.0, "s3fs"),
+    Bar("parquet columns", "faster", 1.0, "obstore.fsspec"),
+    Bar("dask", "faster", 1.0, "s3fs"),
+    Bar("first byte", "faster", 2.0, "s3fs"),
+    Bar("get_file", "independent", INDEPENDENT, "quarter get_file"),
+    Bar("put_file", "independent", INDEPENDENT, "quarter put_file"),
+    Bar("stream", "independent", INDEPENDENT, "quarter stream"),
 )
 
 
@@ -114,7 +104,7 @@ def verdicts(results: Results) -> list[Verdict]:
             text, met = _judge(bar, results)
         except _Missing as missing:
             text, met = f"no figure for {missing}", False
-        found.append(Verdict(bar, f"issue {bar.issue}, {name}: {text}", met))
+        found.append(Verdict(bar, f"{name}: {text}", met))
     return found
 
 

@@ -5,7 +5,7 @@ them; one word when both are alike. `ok`: the call succeeds, with the right resu
 Otherwise the exception, by the names of `table.OUTCOMES`. `A,B`: either. `A?`: the exception says
 `maybe_applied`. `-`: cannot occur there. `operations` says which requests of which calls a column is for.
 
-The promises follow from what S3 does and from what can be proved (issue 3), not from the code.
+The promises follow from what S3 does and from what can be proved, not from the code.
 """
 
 from __future__ import annotations
