@@ -16,6 +16,10 @@ from .._work import TURN, Work, check, working_for
 from ..errors import GuardedS3Error
 
 
+def _start(call: Callable[[], None]) -> None:
+    _thread.start_new_thread(call, ())  # threading.Thread takes locks, and waits
+
+
 class Beginning:
     """The request that begins a multipart upload, under way or answered."""
 
@@ -40,7 +44,7 @@ class Beginning:
     def begin(self) -> None:
         """Send the request, once."""
         try:
-            _thread.start_new_thread(self._run, ())
+            _start(self._run)
         except RuntimeError:  # the interpreter is going down, or the system has no more threads
             self._run()
 

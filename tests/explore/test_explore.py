@@ -32,7 +32,7 @@ from fsspec_guarded_s3._s3.deletions import Deletions
 from fsspec_guarded_s3._values import deadline
 from fsspec_guarded_s3._values.conditions import same_etag
 from fsspec_guarded_s3._values.models import Written
-from fsspec_guarded_s3._write import aborting, guards, outcome
+from fsspec_guarded_s3._write import aborting, beginning, guards, outcome
 from fsspec_guarded_s3._write import upload as _upload
 from fsspec_guarded_s3.errors import GuardedS3Error
 from tests.explore import fingerprint
@@ -73,7 +73,8 @@ class Explorer:
         monkeypatch.setattr(copy_in_parts, "_COPY_PART", PART)
         monkeypatch.setattr(copy_in_parts, "_SENT_PART", PART)
         monkeypatch.setattr(_threads, "_pool", AtOnce())
-        monkeypatch.setattr(aborting, "_start", lambda call: call())
+        for module in (aborting, beginning):
+            monkeypatch.setattr(module, "_start", lambda call: call())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:
