@@ -28,6 +28,7 @@ waited for without bound, and what several threads read is set in one step.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import threading
 import time
@@ -188,6 +189,14 @@ class Task(Generic[T]):
         job = getattr(self, "_job", None)
         if job is not None:
             job.work.end()
+
+
+def start_thread(call: Callable[[], None]) -> None:
+    """Make `call` in a thread of its own. Safe in a destructor: `threading.Thread` takes locks, and waits.
+
+    RuntimeError where the interpreter is going down, or the system has no more threads.
+    """
+    _thread.start_new_thread(call, ())
 
 
 class _Pool:

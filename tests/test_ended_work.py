@@ -226,6 +226,22 @@ def child(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+def interrupted(
+    process: subprocess.Popen[str], asked: threading.Event, after: float = 0.0
+) -> tuple[str, str]:
+    """What `process` says, which gets Ctrl-C `after` seconds from when `asked` is set, and ends soon."""
+    try:
+        assert asked.wait(60)
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert time.monotonic() - began < BOUND
+    return said
+
+
 def silent_for_all_but_heads(request: Request) -> bool:
     """Uploads begin, and the first bytes of objects come: the silence is in the middle."""
     if request.method == "POST" and "uploads" in request.query:
@@ -246,15 +262,7 @@ def test_an_interrupt_ends_a_call_whatever_the_store_does(
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, verb, options, str(tmp_path)) as process:
-        try:
-            assert store.asked.wait(60)
-            time.sleep(0.3)
-            process.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            said, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert time.monotonic() - began < BOUND
+        said, errors = interrupted(process, store.asked, after=0.3)
     assert said.split() == ["begun", "interrupted"], errors
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in ("file",)]
 
@@ -271,14 +279,7 @@ def test_an_interrupted_upload_is_aborted_or_named(
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, "put_file", options, str(tmp_path)) as process:
-        try:
-            assert store.asked.wait(60)
-            process.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            _, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert time.monotonic() - began < BOUND
+        _, errors = interrupted(process, store.asked)
     assert bool(store.fake.uploads) is not uploads_answer
     assert ("could not abort upload" in errors) is not uploads_answer
 
@@ -302,14 +303,7 @@ def test_an_upload_whose_id_is_on_its_way_is_aborted_or_named(
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, verb, options, str(tmp_path)) as process:
-        try:
-            assert asked.wait(60)
-            process.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            said, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert time.monotonic() - began < BOUND
+        said, errors = interrupted(process, asked)
     assert said.split() == ["begun", "interrupted"], errors
     assert bool(store.fake.uploads) is not answers
     assert ("could not abort upload" in errors) is not answers
@@ -333,14 +327,7 @@ def test_an_interrupted_probe_is_not_waited_for_and_leaves_nothing(
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, "create", options, "") as process:
-        try:
-            assert asked.wait(60)
-            process.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            said, errors = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert time.monotonic() - began < BOUND
+        said, errors = interrupted(process, asked)
     assert said.split() == ["begun", "interrupted"], errors
     if answers:
         assert not store.fake.uploads

@@ -214,7 +214,6 @@ FOREIGN = {
     ("_fs.transaction", "_intrans"),
     ("_fs.transaction", "_transaction"),
     ("_fs.uploads", "_strip_protocol"),
-    ("_http.connect", "_sock"),
     ("_http.transport", "_get_conn"),
     ("_http.transport", "_put_conn"),
     ("_read.reader", "_client"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .placement import check_paths, meeting, overwriting, placed, refuse
 from .removal import Remover
-from .selection import Selector, Source, is_one
+from .selection import Selector, is_one
 
 Pairs = list[tuple[str, str]]
 
@@ -127,10 +126,7 @@ class ManyCopier:
     def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[Pairs, Pairs]:
         """Files, and directories, each with its place; nothing is overwritten before it was read."""
         check_paths("path2", path2)
-        if isinstance(path1, list) and isinstance(path2, list):
-            sources = [Source(os.fspath(p), "") for p in path1]
-        else:
-            sources = self._selector.sources(path1, recursive, maxdepth)
+        sources = self._selector.sources(path1, path2, recursive, maxdepth)
         stripped = self._paths.name(path2) if is_one(path2) else path2
         into = partial(self._lister.is_directory, path2)
         pairs = placed(path1, self._paths.name, sources, stripped, into)

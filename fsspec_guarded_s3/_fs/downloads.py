@@ -24,7 +24,7 @@ from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .placement import check_paths, meeting_here, outside, placed, refuse
-from .selection import Selector, Source, is_one
+from .selection import Selector, is_one
 from .transfer import callback_of, counting, transfer
 
 
@@ -128,10 +128,7 @@ class Downloads:
         check_names(kwargs, self.get, own or self.get_file)
         callback = callback_of(callback)
         check_paths("lpath", lpath)
-        if isinstance(rpath, list) and isinstance(lpath, list):
-            sources = [Source(os.fspath(p), "") for p in rpath]
-        else:
-            sources = self._selector.sources(rpath, recursive, maxdepth)
+        sources = self._selector.sources(rpath, lpath, recursive, maxdepth)
         if is_one(lpath):
             lpath = make_path_posix(os.fspath(lpath))
         into = partial(_is_local_directory, lpath)

@@ -83,7 +83,7 @@ def _delete_single(
 
 def _record(client: S3Client, path: S3Path, error: GuardedS3Error, failed: Failed) -> None:
     """Remember why an object was not deleted, unless there is nothing to delete any more."""
-    if isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket":
+    if is_missing(error):
         return
     if isinstance(error, ObjectChangedError):
         if _is_gone(client, path):  # after a lost answer a delete marker, or no object, may say so too
@@ -99,6 +99,11 @@ def _record(client: S3Client, path: S3Path, error: GuardedS3Error, failed: Faile
             maybe_applied=error.maybe_applied,
         )
     failed[path] = error
+
+
+def is_missing(error: GuardedS3Error) -> bool:
+    """Whether a delete failed because there is no such object any more, so that nothing is left to do."""
+    return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
 
 
 def _is_gone(client: S3Client, path: S3Path) -> bool:

@@ -22,7 +22,7 @@ from ..errors import (
 from .conditions import check_if_match
 from .delete_batches import batched
 from .directories import has_children, is_object, look_before_write, nothing_at
-from .exact_delete import delete_versions
+from .exact_delete import Failed, delete_versions, is_missing
 from .gathering import gather
 from .listing import Lister
 from .path_rules import PathRules
@@ -34,7 +34,6 @@ _VERSIONS_LEFT = (
     "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
     "deletes them for good, and the bucket"
 )
-Failed = dict[S3Path, GuardedS3Error]
 
 
 class Remover:
@@ -197,13 +196,13 @@ class Remover:
                 errors = delete_batch(batch)
             except GuardedS3Error as error:
                 errors = dict.fromkeys(batch, error)
-            failed.update({path: error for path, error in errors.items() if not _is_missing(error)})
+            failed.update({path: error for path, error in errors.items() if not is_missing(error)})
 
         def one(path: S3Path) -> None:
             try:
                 self._client.deletions.delete_object(path)
             except GuardedS3Error as error:
-                if not _is_missing(error):
+                if not is_missing(error):
                     failed[path] = error
 
         calls: list[Callable[[], None]] = [partial(many, batch) for batch in found.together]
@@ -252,10 +251,6 @@ class Remover:
             )
         else:
             raise nothing_at(location)
-
-
-def _is_missing(error: GuardedS3Error) -> bool:
-    return isinstance(error, ObjectNotFoundError) and error.code != "NoSuchBucket"
 
 
 def _raise_failed(failed: Mapping[S3Path, GuardedS3Error], count: int) -> None:

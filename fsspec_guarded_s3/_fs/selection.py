@@ -95,8 +95,13 @@ class Selector:
         recursive = flag("recursive", recursive)
         return self._each(path, recursive, lambda p, alone: self._select_one(p, recursive, maxdepth, alone))
 
-    def sources(self, path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
-        """The names that `get` and `copy` transfer: directories are among them for a whole tree."""
+    def sources(self, path: Any, target: Any, recursive: bool, maxdepth: int | None) -> list[Source]:
+        """The names that `get` and `copy` transfer: directories are among them for a whole tree.
+
+        Where `target` is a list too, each path is taken as it is, for its own target.
+        """
+        if isinstance(path, list) and isinstance(target, list):
+            return [Source(os.fspath(p), "") for p in path]
         found = self.select(path, recursive, maxdepth)
         return without_directories(path, found, recursive and maxdepth is None)
 

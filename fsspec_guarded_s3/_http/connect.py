@@ -295,10 +295,6 @@ def _name(host: str) -> str:
     return host.rstrip(".").partition("%")[0]
 
 
-def _of_the_socket(outer: _Outer, name: str) -> Any:
-    return getattr(outer._sock, name)
-
-
 class _Outer:
     """The TLS to a proxy, below that to the store. Waiting on it ends when nobody wants its bytes any more.
 
@@ -311,7 +307,9 @@ class _Outer:
         self.handshake_until = time.monotonic() + _seconds(options, deadline)
 
     if not TYPE_CHECKING:  # type checkers would take every name for one that is there
-        __getattr__ = _of_the_socket
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
 
     def recv(self, size: int) -> bytes:
         while True:

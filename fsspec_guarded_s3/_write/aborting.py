@@ -8,7 +8,6 @@ bucket removes it.
 
 from __future__ import annotations
 
-import _thread
 import logging
 import threading
 import time
@@ -18,7 +17,7 @@ from contextlib import suppress
 
 from .._forks import renew_after_fork
 from .._s3.client import S3Client
-from .._threads import Task, end_background
+from .._threads import Task, end_background, start_thread
 from .._values.paths import S3Path
 from .._work import Work, working_for
 from ..errors import GuardedS3Error, ObjectNotFoundError
@@ -105,13 +104,9 @@ def in_background(remove: Callable[[], object], task: str) -> Removal:
     """Have `remove`, which does `task`, called in a thread of its own. Safe in a destructor."""
     removal = Removal(remove, task)
     _under_way.add(removal)
-    _start(removal.run)
-    return removal
-
-
-def _start(call: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the interpreter is going down: `finish` makes the call
-        _thread.start_new_thread(call, ())  # threading.Thread takes locks, and waits
+        start_thread(removal.run)
+    return removal
 
 
 def wait_briefly(removal: Removal) -> None:

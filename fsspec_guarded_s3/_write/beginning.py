@@ -7,17 +7,13 @@ wait, and whoever aborts the upload waits on, in the background, for an id.
 
 from __future__ import annotations
 
-import _thread
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 
+from .._threads import start_thread
 from .._work import TURN, Work, check, working_for
 from ..errors import GuardedS3Error
-
-
-def _start(call: Callable[[], None]) -> None:
-    _thread.start_new_thread(call, ())  # threading.Thread takes locks, and waits
 
 
 class Beginning:
@@ -44,7 +40,7 @@ class Beginning:
     def begin(self) -> None:
         """Send the request, once."""
         try:
-            _start(self._run)
+            start_thread(self._run)
         except RuntimeError:  # the interpreter is going down, or the system has no more threads
             self._run()
 

@@ -74,7 +74,7 @@ class Explorer:
         monkeypatch.setattr(copy_in_parts, "_SENT_PART", PART)
         monkeypatch.setattr(_threads, "_pool", AtOnce())
         for module in (aborting, beginning):
-            monkeypatch.setattr(module, "_start", lambda call: call())
+            monkeypatch.setattr(module, "start_thread", lambda call: call())
         monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:

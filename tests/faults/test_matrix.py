@@ -26,6 +26,7 @@ from tests.faults.promises import FAULTS, GROUPS
 from tests.faults.table import OUTCOMES, Cell, cells, rows
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer
+from tests.single_faults import short_pauses  # noqa: F401
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,13 +36,6 @@ WAITS: dict[str, dict[str, Any]] = {  # a turn of waiting is as long as the wind
     "stall-body": {"min_rate_window": 0.05, "min_rate": 0.0},
     "trickle": {},
 }
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries wait, but not for long."""
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.BASE_SECONDS", 0.001)
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.THROTTLED_BASE_SECONDS", 0.001)
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
@@ -30,7 +29,7 @@ from fsspec_guarded_s3.options import Options
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Request, ScriptedServer
+from tests.scripted_server import Request, ScriptedServer, eventually
 
 DATA = period_free(100_000)
 
@@ -41,13 +40,6 @@ def server() -> Iterator[ScriptedServer]:
     fake.put("bucket", "key", DATA)
     with ScriptedServer(handler=fake) as server:
         yield server
-
-
-def eventually(holds: Callable[[], bool], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 # --- closing ---------------------------------------------------------------------------------------

@@ -14,15 +14,10 @@ from fsspec_guarded_s3 import ChecksumMismatchError, GuardedS3Error
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, respond, s3_error
+from tests.single_faults import short_pauses  # noqa: F401
 
 ATTEMPTS = 3
 CONTENT = bytes(range(256)) * 4096 * 5
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.BASE_SECONDS", 0.001)
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.THROTTLED_BASE_SECONDS", 0.001)
 
 
 FAULTS: dict[str, Callable[[Request, Reply], Answer]] = {

@@ -20,16 +20,10 @@ from tests.faults.inject import called
 from tests.opening import MIB
 from tests.opening import filesystem as any_filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
+from tests.single_faults import short_pauses  # noqa: F401
 
 LARGE = bytes(11 * MIB)
 PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>"
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries wait, but not for long."""
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.BASE_SECONDS", 0.001)
-    monkeypatch.setattr("fsspec_guarded_s3._s3.retry.THROTTLED_BASE_SECONDS", 0.001)
 
 
 def filesystem(url: str, **options: Any) -> GuardedS3FileSystem:
