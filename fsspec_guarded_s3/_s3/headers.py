@@ -37,11 +37,13 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
     return int(match[1]), int(match[2]) + 1, size
 
 
-def etag_of_answer(headers: Mapping[str, str], operation: str) -> str:
-    """The ETag of the answer to a write. An answer without one is not S3's: ProtocolError."""
+def etag_of_answer(headers: Mapping[str, str], body: bytes, operation: str) -> str:
+    """The ETag of the answer to a write. An answer without one, or with a page, is not S3's: ProtocolError."""
     etag = headers.get("etag", "")
     if not etag:
         raise ProtocolError(f"{operation} was answered without an ETag: that is no answer of a store")
+    if body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):  # frameworks give pages ETags
+        raise ProtocolError(f"{operation} was answered with a page that no store sends")
     return etag
 
 

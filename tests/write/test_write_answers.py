@@ -138,6 +138,18 @@ def test_a_portal_that_answers_everything_is_never_taken_for_the_store() -> None
                 fs.pipe_file("bucket/key", b"1", mode=mode)
 
 
+@pytest.mark.parametrize("mode", ["overwrite", "create"])
+@pytest.mark.parametrize("page", [b"<html>log in</html>", b"\n<!DOCTYPE html><html>log in</html>"])
+def test_a_page_with_an_etag_is_no_success(mode: str, page: bytes) -> None:
+    """Web frameworks give every page an ETag."""
+    portal = respond(200, page, headers={"ETag": 'W/"1f-abc"', "Content-Type": "text/html"})
+    with ScriptedServer(handler=lambda request: portal) as server:
+        fs = filesystem(server.url, max_attempts=2)
+        with pytest.raises(GuardedS3Error):
+            fs.pipe_file("bucket/key", b"1", mode=mode)
+    assert server.requests
+
+
 # --- busy ---
 
 
