@@ -38,7 +38,7 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
 
 
 def etag_of_answer(headers: Mapping[str, str], body: bytes, operation: str) -> str:
-    """The ETag of the answer to a write. An answer without one, or with a page, is not S3's: ProtocolError."""
+    """The ETag of the answer to a write. Raises ProtocolError for one without, and for a page."""
     etag = headers.get("etag", "")
     if not etag:
         raise ProtocolError(f"{operation} was answered without an ETag: that is no answer of a store")

@@ -57,7 +57,9 @@ class Multipart:
         crc, checked = self._checks.of_body("UploadPart", path.bucket, data)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
-        etag = self._exchange.ask(request, lambda answer: etag_of_answer(answer.headers, answer.body, "UploadPart"))
+        etag = self._exchange.ask(
+            request, lambda answer: etag_of_answer(answer.headers, answer.body, "UploadPart")
+        )
         if crc is not None and not crc.headers().keys() <= request.headers.keys():
             crc = None  # the store took none, and must not be told of one on Complete
         return Part(number, etag, body_size(data), crc)

@@ -42,7 +42,8 @@ class Writes:
             condition=condition,
         )
         return self._exchange.ask(
-            request, lambda answer: written(answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject"))
+            request,
+            lambda answer: written(answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")),
         )
 
     def copy_object(
