@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import secrets
 import signal
 import sys
 import time
@@ -16,12 +17,14 @@ from pathlib import Path
 from types import FrameType
 
 from .bars import verdicts
+from .everyday.rows import OPTIONAL
 from .peers import PEERS
 from .plot import plot
 from .report import as_json, markdown
 from .runner import Results, Runner, offers, prepared
 from .sizes import Sizes
-from .works import WORKS, Work, title
+from .work import EVERYDAY, TRANSFERS, Work
+from .works import WORKS, title
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,15 +32,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: 5)")
     parser.add_argument("--megabytes", type=int, help="size of a large object (default: 1000)")
     parser.add_argument("--only", metavar="TEXT", help="only works whose name or title contains TEXT")
+    parser.add_argument("--group", choices=(EVERYDAY, TRANSFERS), help="only this group (default: both)")
+    parser.add_argument(
+        "--seed", type=int, help="of the everyday sizes and shapes (default: another each time)"
+    )
+    parser.add_argument(
+        "--far", action="store_true", help="all everyday works with 100 ms too, not only a few"
+    )
+    parser.add_argument("--peer", action="append", choices=list(PEERS), help="a peer, instead of all")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: does all work?")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures to FILE")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the plot into the PNG file FILE")
     return parser
 
 
-def _measure(runner: Runner, results: Results, works: list[Work], rounds: int) -> None:
+def _measure(runner: Runner, results: Results, works: list[Work], names: list[str], rounds: int) -> None:
     """All rounds; the order of the peers changes from round to round."""
-    names = list(PEERS)
     for number in range(rounds):
         turned = names[number % len(names) :] + names[: number % len(names)]
         for work in works:
@@ -64,14 +74,20 @@ def main() -> int:
     sizes = Sizes.quick() if given.quick else Sizes()
     if given.megabytes:
         sizes = dataclasses.replace(sizes, megabytes=given.megabytes)
+    seed = secrets.randbelow(10**6) if given.seed is None else given.seed
+    sizes = dataclasses.replace(sizes, seed=seed)
     only = given.only or ""
     works = [work for work in WORKS if only in work.name or only in title(work, sizes)]
+    works = [work for work in works if given.group in (None, work.group)]
+    if not given.far:
+        works = [work for work in works if work.name not in OPTIONAL or given.only]
+    print(f"seed {seed}", file=sys.stderr)
     if not works:
         parser.error(f"no work is called {only!r}; there are: {', '.join(work.name for work in WORKS)}")
     signal.signal(signal.SIGTERM, _stop)
     results = Results(sizes)
     with prepared(sizes, works) as runner:
-        _measure(runner, results, works, 1 if given.quick else given.rounds)
+        _measure(runner, results, works, given.peer or list(PEERS), 1 if given.quick else given.rounds)
     judged = verdicts(results)
     print(markdown(results, judged))
     if given.json:

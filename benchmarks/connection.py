@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import mmap
 import re
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .bodies import Body
 from .content import Asked, Bytes, Keys, Stored, page, row
+from .counts import Counts
+from .given import ROOT, Given
+from .link import Link
 from .streams import Socket
 from .uploads import Refused, Uploads, etag
 
@@ -32,6 +37,9 @@ class Served:
     data: Bytes
     listings: tuple[Keys, ...]
     uploads: Uploads
+    counts: Counts
+    given: Given | None = None
+    log: str = ""  # a file that gets a line for each request
 
 
 @dataclass
@@ -60,13 +68,17 @@ class Request:
 class Connection:
     """Answers requests until the peer closes."""
 
-    def __init__(self, sock: socket.socket, served: Served) -> None:
+    def __init__(self, sock: socket.socket, served: Served, link: Link | None = None) -> None:
         self._sock = sock
         self._source = Socket(sock)
         self._served = served
+        self._link = link
+        self._counted = False
 
     def serve(self) -> None:
         """Until the peer closes; raises OSError or `streams.Closed` when a connection breaks."""
+        if self._link:
+            self._link.wait()
         while (head := self._source.head()) is not None:
             request = Request.parse(head)
             if request.headers.get("expect", "").lower() == "100-continue":
@@ -148,7 +160,9 @@ class Connection:
 
     def _read(self, request: Request) -> None:
         query, key = request.query, request.key
-        if "parts" in query:  # ours, not S3's: what arrived, for the check after the clock
+        if "counts" in query:  # ours, not S3's
+            self._send(request, 200, json.dumps(self._served.counts.totals()).encode())
+        elif "parts" in query:  # ours, not S3's: what arrived, for the check after the clock
             found = self._served.uploads.find(key)
             parts = found[0] if found else []
             self._send(request, 200, ",".join(f"{p['size']}:{p['crc']}" for p in parts).encode())
@@ -169,6 +183,10 @@ class Connection:
             token=query.get("continuation-token", ""),
             most=min(1000, int(query.get("max-keys", "1000"))),
         )
+        given = self._served.given
+        if given and asked.prefix.startswith(ROOT):
+            self._send(request, 200, page(given.listing, asked), {"Content-Type": "application/xml"})
+            return
         for keys in self._served.listings:
             if asked.prefix and keys[0].startswith(asked.prefix.split("/")[0] + "/"):
                 self._send(request, 200, page(keys, asked), {"Content-Type": "application/xml"})
@@ -207,6 +225,9 @@ class Connection:
         if synthetic is not None:
             tag = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
             return synthetic, tag, self._served.data.checksum(key, synthetic)
+        given = self._served.given
+        if given and (there := given.find(key)):
+            return there
         found = self._served.uploads.find(key)
         if found is None:
             raise Refused(404, "NoSuchKey")
@@ -227,11 +248,33 @@ class Connection:
         head = f"HTTP/1.1 {status} X\r\n{length}x-amz-request-id: BENCH\r\n{lines}\r\n".encode()
         if request.method == "HEAD":
             body = b""
+        self._count(request, status, len(body))
+        if self._link:
+            self._link.wait()
         if len(body) <= _TOGETHER:
             self._sock.sendall(head + body)
+        elif self._link:
+            self._sock.sendall(head)
+            self._link.send(self._sock, body)
         else:
             self._sock.sendall(head)
             self._sock.sendall(body)
+
+    def _count(self, request: Request, status: int, size: int) -> None:
+        if request.query.keys() & {"counts", "parts"}:
+            return
+        kind = "LIST" if request.method == "GET" and not request.key else request.method
+        self._served.counts.add(kind)
+        if not self._counted:
+            self._served.counts.add("connections")
+            self._counted = True
+        self._served.counts.add("bytes", size)
+        if self._served.log:
+            query = "&".join(f"{name}={value}" for name, value in request.query.items())
+            asked = request.headers.get("range", "")
+            line = f"{time.time():.4f} {kind} {request.key} {query or '-'} {asked or '-'} {status} {size}\n"
+            with open(self._served.log, "a") as file:
+                file.write(line)
 
 
 def _tag(xml: str, name: str) -> str:

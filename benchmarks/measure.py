@@ -6,6 +6,7 @@ had before), and a CRC32 of what was read or stored. What is checked, is checked
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -16,11 +17,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from . import memory
+from .counts import KINDS
+from .everyday.digests import digest
 from .peers import peer_class
 from .sizes import Sizes
-from .works import Job, Work, by_name, small_contents
+from .work import EVERYDAY, Job, Work
+from .works import by_name, small_contents
 
 Figures = dict[str, float]
+# What a peer still has under way arrives within this time, and is counted.
+_QUIET = 0.15
 
 
 def clocked(call: Callable[[], Any]) -> tuple[Any, Figures]:
@@ -44,6 +50,8 @@ def checksum(pieces: Iterable[Any]) -> int:
 
 def measure(work: Work, job: Job) -> Figures:
     """Run the work once its peer is warm: one request made, and what reads Parquet loaded."""
+    if work.group == EVERYDAY:
+        return _everyday(work, job)
     job.peer.one_by_one(["small/warm-4096"])
     if work.result == "frame":
         from .frames import load
@@ -73,6 +81,39 @@ def _stream(work: Work, job: Job) -> Figures:
         raise ValueError(f"{total} bytes read")
     job.peer.stream(key, add)
     return {**figures, "check": crc}
+
+
+def _everyday(work: Work, job: Job) -> Figures:
+    """The same, and the requests counted."""
+    for module in work.modules:
+        importlib.import_module(module)
+    job.peer.get_ready()
+    if work.ready:
+        work.ready(job)
+    time.sleep(_QUIET)
+    before = _counts(job)
+    result, figures = clocked(lambda: _profiled(work, job) if job.profile else work.call(job))
+    time.sleep(_QUIET)
+    counted = {name: count - before[name] for name, count in _counts(job).items()}
+    total = sum(counted[kind] for kind in KINDS)
+    found = result() if callable(result) else result
+    return {**figures, **counted, "requests": total, "check": digest(found)}
+
+
+def _profiled(work: Work, job: Job) -> Any:
+    import cProfile
+
+    profile = cProfile.Profile()
+    try:
+        return profile.runcall(work.call, job)
+    finally:
+        profile.dump_stats(str(job.profile))
+
+
+def _counts(job: Job) -> dict[str, int]:
+    with urllib.request.urlopen(f"{job.check_url}/bench?counts") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
 
 
 def _check(work: Work, job: Job, result: Any) -> int:

@@ -27,7 +27,35 @@ class ObstoreNative:
         from obstore.store import S3Store
 
         self._obstore = obstore
-        self._store: Any = S3Store(BUCKET, **object_store(url), client_options=client_options(url, ca))
+        self._options = {**object_store(url), "client_options": client_options(url, ca)}
+        self._store: Any = S3Store(BUCKET, **self._options)
+
+    def get_ready(self) -> None:
+        """Make one request, so that a connection is there."""
+        self.whole("small/warm-4096")
+
+    def small_ranges(self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
+        def one(asked: tuple[str, int, int]) -> Any:
+            return self._obstore.get_range(self._store, asked[0], start=asked[1], end=asked[2])
+
+        return _side_by_side(one, zip(keys, starts, ends, strict=True))
+
+    def gather(self, keys: Sequence[str]) -> list[Any]:
+        import asyncio
+
+        async def one(key: str) -> Any:
+            return await (await self._obstore.get_async(self._store, key)).bytes_async()
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*map(one, keys))
+
+        return asyncio.run(all_of_them())
+
+    def zarr_store(self, key: str) -> Any:
+        from obstore.store import S3Store
+        from zarr.storage import ObjectStore
+
+        return ObjectStore(S3Store(BUCKET, prefix=key, **self._options), read_only=True)
 
     def whole(self, key: str) -> Any:
         return self._obstore.get(self._store, key).bytes()

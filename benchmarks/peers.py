@@ -17,7 +17,9 @@ Sink = Callable[[Any], object]
 
 PLAIN = "ours, no isal"
 # In the order of the table's columns.
+LOCAL = "local file"
 PEERS = {
+    LOCAL: ("peers", "LocalFiles"),
     "ours": ("peers", "Ours"),
     PLAIN: ("peers", "OursPlain"),
     "s3fs": ("peers", "S3fs"),
@@ -52,6 +54,50 @@ class Fsspec:
     def filesystem(self) -> Any:
         """The peer's filesystem."""
         raise NotImplementedError
+
+    def get_ready(self) -> None:
+        """Make one request, so that modules, credentials and a connection are there."""
+        self.one_by_one(["small/warm-4096"])
+
+    def path(self, key: str) -> str:
+        return f"{BUCKET}/{key}"
+
+    def url(self, key: str) -> str:
+        return f"{self.protocol}://{self.path(key)}"
+
+    def open(self, key: str, mode: str = "rb", **options: Any) -> Any:
+        return self.fs.open(self.path(key), mode, **options)
+
+    def small_ranges(self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
+        found: list[Any] = self.fs.cat_ranges([self.path(key) for key in keys], list(starts), list(ends))
+        return found
+
+    def read_csv(self, key: str) -> Any:
+        import pandas as pd
+
+        return pd.read_csv(self.url(key), storage_options=self.options or None)
+
+    def asynchronous(self) -> Any:
+        """The filesystem for a running event loop: the peer's own, or fsspec's wrapper."""
+        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+        if self.fs.async_impl:
+            return type(self.fs)(asynchronous=True, **self.options)
+        return AsyncFileSystemWrapper(self.fs, asynchronous=True)
+
+    def gather(self, keys: Sequence[str]) -> list[Any]:
+        import asyncio
+
+        async def all_of_them() -> list[Any]:
+            fs = self.asynchronous()
+            return await asyncio.gather(*(fs._cat_file(self.path(key)) for key in keys))
+
+        return asyncio.run(all_of_them())
+
+    def zarr_store(self, key: str) -> Any:
+        from zarr.storage import FsspecStore
+
+        return FsspecStore.from_url(self.url(key), storage_options=self.options, read_only=True)
 
     def whole(self, key: str) -> Any:
         return self.fs.cat_file(f"{BUCKET}/{key}")
@@ -89,7 +135,32 @@ class Fsspec:
     def read_parquet(self, key: str, columns: list[str] | None) -> Any:
         import pandas as pd
 
-        return pd.read_parquet(f"{BUCKET}/{key}", filesystem=self.fs, columns=columns)
+        return pd.read_parquet(self.path(key), filesystem=self.fs, columns=columns)
+
+
+class LocalFiles(Fsspec):
+    """The same files in a local folder: what a program costs without any network."""
+
+    protocol = "file"
+
+    def __init__(self, url: str, ca: str) -> None:
+        self._root = url
+        super().__init__(url, ca)
+
+    @staticmethod
+    def storage_options(url: str, ca: str) -> dict[str, Any]:
+        return {}
+
+    def filesystem(self) -> Any:
+        from fsspec.implementations.local import LocalFileSystem
+
+        return LocalFileSystem()
+
+    def get_ready(self) -> None:
+        """There is nothing to warm up."""
+
+    def path(self, key: str) -> str:
+        return f"{self._root}/{key}"
 
 
 class Ours(Fsspec):
@@ -146,6 +217,14 @@ class ObstoreFsspec(Fsspec):
 
         return FsspecStore("s3", **self.options)
 
+    def get_ready(self) -> None:
+        import fsspec
+        from obstore.fsspec import register
+
+        register("s3")
+        self.fs = fsspec.filesystem("s3", **self.options)
+        super().get_ready()
+
 
 class Pyarrow(Fsspec):
     """pyarrow's filesystem through fsspec's wrapper."""
@@ -163,6 +242,12 @@ class Pyarrow(Fsspec):
         from pyarrow.fs import S3FileSystem
 
         return ArrowFSWrapper(S3FileSystem(**self.options))
+
+    def read_csv(self, key: str) -> Any:
+        import pandas as pd
+
+        with self.open(key) as file:
+            return pd.read_csv(file)
 
     def read_parquet(self, key: str, columns: list[str] | None) -> Any:
         import pandas as pd

@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from .runner import Results
+from .work import TRANSFERS
 from .works import WORKS, title
 
 _SHOWN = ("s3fs", "obstore.fsspec", "obstore native", "boto3", "pyarrow")
@@ -19,7 +20,7 @@ def plot(results: Results, path: str) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    works = [work for work in WORKS if len(results.runs.get(work.name, {})) > 1]
+    works = [work for work in WORKS if work.group == TRANSFERS and len(results.runs.get(work.name, {})) > 1]
     works = [work for work in works if results.values(work.name, "ours", "wall")]
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.5 * len(works)), layout="constrained")
     height = 0.8 / len(_SHOWN)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
 
 from .bars import MB, Verdict
-from .peers import PEERS
+from .peers import LOCAL, PEERS
 from .runner import Results
-from .works import WORKS, Work, by_name, title
+from .work import EVERYDAY, TRANSFERS, Work
+from .works import WORKS, by_name, title
 
 _PACKAGES = (
     "fsspec_guarded_s3",
@@ -30,12 +32,36 @@ _TITLES = {"wall": "wall time", "cpu": "CPU seconds", "peak": "peak memory"}
 
 def table(results: Results, what: str) -> str:
     """Markdown: a row a work, a column a peer; ours in figures, the peers as multiples of ours."""
-    lines = [f"| {_TITLES[what]} | {' | '.join(PEERS)} |", "|---" * (len(PEERS) + 1) + "|"]
-    for work in WORKS:
-        if work.name in results.runs:
-            cells = " | ".join(_cell(results, work, peer, what) for peer in PEERS)
-            lines.append(f"| {title(work, results.sizes)} | {cells} |")
+    return _table(results, TRANSFERS, _TITLES[what], lambda work, peer: _cell(results, work, peer, what))
+
+
+def everyday(results: Results) -> str:
+    """Markdown: a row a work, a column a peer; seconds and requests."""
+    return _table(results, EVERYDAY, "seconds, requests", lambda work, peer: _counted(results, work, peer))
+
+
+def _table(results: Results, group: str, head: str, cell: Callable[[Work, str], str]) -> str:
+    works = [work for work in WORKS if work.group == group and work.name in results.runs]
+    if not works:
+        return ""
+    peers = [peer for peer in PEERS if any(peer in work.peers for work in works)]
+    lines = [f"| {head} | {' | '.join(peers)} |", "|---" * (len(peers) + 1) + "|"]
+    for work in works:
+        cells = " | ".join(cell(work, peer) for peer in peers)
+        lines.append(f"| {title(work, results.sizes)} | {cells} |")
     return "\n".join(lines)
+
+
+def _counted(results: Results, work: Work, peer: str) -> str:
+    if peer not in results.runs[work.name]:
+        return "-"
+    seconds = results.values(work.name, peer, "wall")
+    if not seconds:
+        return "fails"
+    if peer == LOCAL:
+        return f"{_short(median(seconds))} s"
+    requests = max(results.values(work.name, peer, "requests"))
+    return f"{_short(median(seconds))} s, {requests:,.0f}"
 
 
 def _cell(results: Results, work: Work, peer: str, what: str) -> str:
@@ -88,6 +114,8 @@ def notes(results: Results) -> list[str]:
 def markdown(results: Results, judged: list[Verdict]) -> str:
     """Everything, as it is printed."""
     parts = [
+        f"Everyday work: median seconds, and the most requests of a round. Seed {results.sizes.seed}.",
+        everyday(results),
         "Median (smallest-largest) of the rounds. Ours in figures; a peer's 2.00 is twice what ours took.",
         *(table(results, what) for what in _TITLES),
         "\n".join(notes(results)),

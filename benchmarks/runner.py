@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from .frames import write_parquet
-from .peers import peer_class
+from .peers import LOCAL, peer_class
 from .server import Endpoints, serving
 from .sizes import Sizes
 from .uploads import KEPT, deposit, discard
-from .works import PARQUET_KEY, Work
+from .work import EVERYDAY, Work
+from .works import PARQUET_KEY
 
 TIMEOUT = 300
 UPLOADED = "uploaded-"
+GIVEN = "given"
 # Settings of the user that would reach one peer and not another.
 # An installed package has its byte code; without this, ours alone would be compiled in each process.
 _FOREIGN = ("AWS_", "BOTO", "FSSPEC_", "DASK_", "PYTHONDONTWRITEBYTECODE")
@@ -74,10 +77,10 @@ class Runner:
         self._environment = environment(scratch)
         self._count = 0
 
-    def run(self, work: Work, peer: str) -> dict[str, Any]:
-        """One measurement; {"error": ...} when the peer fails."""
+    def run(self, work: Work, peer: str, profile: str | None = None) -> dict[str, Any]:
+        """One measurement; {"error": ...} when the peer fails. `profile` is a file for the work's profile."""
         self._count += 1
-        url = getattr(self._endpoints, work.endpoint)
+        url = str(self._scratch / GIVEN) if peer == LOCAL else getattr(self._endpoints, work.endpoint)
         command = [sys.executable, "-m"]
         given = ""
         local = self._scratch / "local"
@@ -94,6 +97,7 @@ class Runner:
                     "source": str(self._scratch / work.source),
                     "key": f"{UPLOADED}{self._count}",
                     "check_url": self._endpoints.http,
+                    "profile": profile,
                 }
             )
         try:
@@ -104,6 +108,7 @@ class Runner:
             return {"error": f"no end within {TIMEOUT} s"}
         finally:
             discard(self._endpoints.folder, f"{KEPT}{UPLOADED}")
+            shutil.rmtree(local, ignore_errors=True)
             local.unlink(missing_ok=True)
         if done.returncode:
             return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
@@ -112,7 +117,7 @@ class Runner:
 
 
 @contextmanager
-def prepared(sizes: Sizes, works: list[Work]) -> Iterator[Runner]:
+def prepared(sizes: Sizes, works: list[Work], log: str = "") -> Iterator[Runner]:
     """A running server and the local files that the works need, in memory where the system has a place."""
     shared = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=shared) as folder:
@@ -121,7 +126,8 @@ def prepared(sizes: Sizes, works: list[Work]) -> Iterator[Runner]:
         wanted = {work.name for work in works}
         few = sizes.few_keys if wanted & {"find few", "slow find"} else 1
         many = sizes.many_keys if "find many" in wanted else 1
-        with serving(scratch, large, few, many) as (endpoints, data):
+        given = _given(scratch, sizes, works)
+        with serving(scratch, large, few, many, given=given, log=log) as (endpoints, data):
             if any(work.result == "upload" for work in works):
                 size = sizes.upload_megabytes * 10**6
                 (scratch / "upload").write_bytes(data.view[:size])
@@ -131,6 +137,17 @@ def prepared(sizes: Sizes, works: list[Work]) -> Iterator[Runner]:
                 deposit(endpoints.folder, PARQUET_KEY, scratch / "parquet")
                 (scratch / "parquet").unlink()
             yield Runner(endpoints, scratch, sizes)
+
+
+def _given(scratch: Path, sizes: Sizes, works: list[Work]) -> Path | None:
+    """The folder of the data sets that the works read, made by a process of its own."""
+    names = {name for work in works if work.group == EVERYDAY for name in work.datasets}
+    if not names:
+        return None
+    folder = scratch / GIVEN
+    made = [sys.executable, "-m", "benchmarks.everyday.datasets", str(folder / "every")]
+    subprocess.run([*made, str(sizes.seed), str(sizes.scale), *sorted(names)], check=True)
+    return folder / "every"
 
 
 def offers(peer: str, work: Work) -> bool:

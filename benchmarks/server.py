@@ -15,12 +15,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trustme
 
 from .connection import Connection, Served
 from .content import Bytes, Keys
+from .counts import Counts
+from .given import Given
+from .link import FAR, NEAR, Link
 from .proxy import Proxy
 from .streams import Closed
 from .uploads import Uploads
@@ -32,41 +36,56 @@ FEW_KEYS, MANY_KEYS = "few/", "many/"
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a running server is: `slow` is http behind the latency proxy; `ca` is a file."""
+    """Where a running server is: `slow` is http behind the latency proxy; `ca` is a file.
+
+    `near` and `far` answer after 25 and 100 ms themselves.
+    """
 
     http: str
     https: str
     slow: str
+    near: str
+    far: str
     ca: str
     folder: Path
 
 
 @contextmanager
-def serving(scratch: Path, large: Sequence[str], few: int, many: int) -> Iterator[tuple[Endpoints, Bytes]]:
-    """A server with the objects `large` and all smaller ones, and listings of `few` and `many` keys."""
+def serving(
+    scratch: Path, large: Sequence[str], few: int, many: int, *, given: Path | None = None, log: str = ""
+) -> Iterator[tuple[Endpoints, Bytes]]:
+    """A server with the objects `large` and all smaller ones, and listings of `few` and `many` keys.
+
+    The files of the folder `given` are objects too. `log` is a file that gets a line for each request.
+    """
     folder = scratch / "server"
     folder.mkdir()
     data = Bytes(large)
-    served = Served(data, (Keys(FEW_KEYS, few), Keys(MANY_KEYS, many)), Uploads(folder))
+    listings = (Keys(FEW_KEYS, few), Keys(MANY_KEYS, many))
+    counts = Counts(WORKERS)
+    served = Served(data, listings, Uploads(folder), counts, Given(given) if given else None, log)
     context, ca = _certificate(scratch)
-    plain, secure, slow = (socket.create_server((HOST, 0), backlog=1024) for _ in range(3))
-    ports = [listener.getsockname()[1] for listener in (plain, secure, slow)]
+    listeners = [socket.create_server((HOST, 0), backlog=1024) for _ in range(5)]
+    plain, secure, slow, near, far = listeners
+    ports = [listener.getsockname()[1] for listener in listeners]
     reader, writer = os.pipe()
 
-    def work() -> None:
-        threading.Thread(target=_accept, args=(secure, served, context), daemon=True).start()
+    def work(number: int) -> None:
+        counts.become(number)
+        for given in ((secure, served, context), (near, served, None, NEAR), (far, served, None, FAR)):
+            threading.Thread(target=_accept, args=given, daemon=True).start()
         _accept(plain, served, None)
 
     children: list[int] = []
     try:
-        for _ in range(WORKERS):
-            children.append(_fork(work, reader, writer, _leave))
+        for number in range(WORKERS):
+            children.append(_fork(partial(work, number), reader, writer, _leave))
         proxy = Proxy(slow, (HOST, ports[0]))
         children.append(_fork(proxy.run, reader, writer, lambda: shutil.rmtree(scratch, ignore_errors=True)))
-        for listener in (plain, secure, slow):
+        for listener in listeners:
             listener.close()
-        plain_at, secure_at, slow_at = (f"{HOST}:{port}" for port in ports)
-        yield Endpoints(f"http://{plain_at}", f"https://{secure_at}", f"http://{slow_at}", ca, folder), data
+        urls = [f"http{'s' * (port == ports[1])}://{HOST}:{port}" for port in ports]
+        yield Endpoints(*urls, ca=ca, folder=folder), data
     finally:
         os.close(writer)
         os.close(reader)
@@ -110,16 +129,18 @@ def _end_with(reader: int, last: Callable[[], None]) -> None:
         os._exit(0)
 
 
-def _accept(listener: socket.socket, served: Served, context: ssl.SSLContext | None) -> None:
+def _accept(
+    listener: socket.socket, served: Served, context: ssl.SSLContext | None, link: Link | None = None
+) -> None:
     while True:
         sock, _ = listener.accept()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=_serve, args=(sock, served, context), daemon=True).start()
+        threading.Thread(target=_serve, args=(sock, served, context, link), daemon=True).start()
 
 
-def _serve(sock: socket.socket, served: Served, context: ssl.SSLContext | None) -> None:
+def _serve(sock: socket.socket, served: Served, context: ssl.SSLContext | None, link: Link | None) -> None:
     with suppress(OSError, Closed):  # a peer may hang up when it likes
         if context:
             sock = context.wrap_socket(sock, server_side=True)
         with sock:
-            Connection(sock, served).serve()
+            Connection(sock, served, link).serve()

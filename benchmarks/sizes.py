@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from .everyday.shapes import Shapes
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,13 @@ class Sizes:
     slow_puts: int = 200
     parquet_megabytes: int = 200
     partitions: int = 200
+    seed: int = 0  # of the everyday shapes
+    scale: float = 1.0  # of the everyday sizes
 
     @classmethod
     def quick(cls) -> Sizes:
         """Just enough to see that all works; the figures mean little."""
-        return cls(100, 50, 100, 5_000, 20_000, 32, 50, 50, 20, 20)
+        return cls(100, 50, 100, 5_000, 20_000, 32, 50, 50, 20, 20, scale=0.1)
 
     @property
     def upload_megabytes(self) -> int:
@@ -45,6 +50,23 @@ class Sizes:
         """The key of what is read through the proxy as a whole."""
         return f"slow-{self.slow_megabytes * 10**6}"
 
-    def as_dict(self) -> dict[str, int]:
+    @property
+    def shapes(self) -> Shapes:
+        """What the everyday works read, drawn with the seed."""
+        return Shapes.drawn(self.seed, self.scale)
+
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def for_titles(self) -> dict[str, Any]:
+        """What the titles of works name."""
+        shapes = self.shapes
+        return {
+            **asdict(self),
+            **asdict(shapes),
+            "upload_megabytes": self.upload_megabytes,
+            "csv_mb": f"{shapes.csv / 1e6:.0f}",
+            "big_mb": f"{shapes.big / 1e6:.0f}",
+            "chunks": shapes.chunks,
+        }

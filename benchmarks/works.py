@@ -1,55 +1,17 @@
-"""The works: what is measured, by which peers, over which endpoint."""
+"""The works of both groups: what is measured, by which peers, over which endpoint."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from .peers import PEERS, PLAIN
+from .everyday.rows import ROWS
 from .sizes import Sizes
+from .work import ALL, CHECKED, Job, Work
 
 SMALL = 4096
 RANGE = 65536
 PARQUET_KEY = "kept/columns.parquet"
-# The plain install takes part where much is checked by CRC32.
-_ALL = tuple(peer for peer in PEERS if peer != PLAIN)
-_CHECKED = tuple(PEERS)
-
-
-@dataclass
-class Job:
-    """What a work gets: a peer, the sizes, and local files (`local` to write, `source` to upload)."""
-
-    peer: Any
-    sizes: Sizes
-    local: str
-    source: str
-    key: str
-    check_url: str
-
-
-@dataclass(frozen=True)
-class Work:
-    """One row of the table.
-
-    `verb` is what a peer must offer. `rounds` limits what is slow; a peer of `once` is measured once.
-    `result` says how the outcome is checked: "read" bytes, a "file", an "upload", "puts", "count" or "frame".
-    A "stream" is read by `measure` and its `call` names the key; "first byte" and "dask" have modules of
-    their own.
-    """
-
-    name: str
-    title: str
-    verb: str
-    result: str
-    call: Callable[[Job], Any]
-    endpoint: str = "http"
-    peers: tuple[str, ...] = _ALL
-    rounds: int = 100
-    once: tuple[str, ...] = ()
-    source: str = ""  # which local file is uploaded: "upload" or "quarter"
 
 
 def _ranges(job: Job, count: int) -> list[Any]:
@@ -77,9 +39,9 @@ _STREAM = ("stream", "stream", lambda job: job.sizes.large)
 _FSSPEC = ("ours", "s3fs", "obstore.fsspec", "pyarrow")
 _ONLY = ("ours",)
 # A round trip of 25 ms and 80 MB/s a connection: there is no floor of four threads.
-_FAR = tuple(peer for peer in _ALL if peer != "floor")
+_FAR = tuple(peer for peer in ALL if peer != "floor")
 
-WORKS = (
+TRANSFER_ROWS = (
     Work(
         "get",
         "GET 4 KiB, {gets} one at a time",
@@ -96,12 +58,10 @@ WORKS = (
     ),
     Work("ranges", "`cat_ranges`, {small:,} x 64 KiB random", *_RANDOM),
     Work("ranges tls", "the same over TLS", *_RANDOM, endpoint="https"),
-    Work("cat_file", "`cat_file` of {megabytes:,} MB", *_WHOLE, peers=_CHECKED),
-    Work("get_file", "`get_file` of {megabytes:,} MB", *_FILE, peers=_CHECKED),
-    Work(
-        "cat_file tls", "`cat_file` of {megabytes:,} MB over TLS", *_WHOLE, endpoint="https", peers=_CHECKED
-    ),
-    Work("get_file tls", "`get_file` of {megabytes:,} MB over TLS", *_FILE, endpoint="https", peers=_CHECKED),
+    Work("cat_file", "`cat_file` of {megabytes:,} MB", *_WHOLE, peers=CHECKED),
+    Work("get_file", "`get_file` of {megabytes:,} MB", *_FILE, peers=CHECKED),
+    Work("cat_file tls", "`cat_file` of {megabytes:,} MB over TLS", *_WHOLE, endpoint="https", peers=CHECKED),
+    Work("get_file tls", "`get_file` of {megabytes:,} MB over TLS", *_FILE, endpoint="https", peers=CHECKED),
     Work("stream", "`open` and read by 1 MiB, {megabytes:,} MB", *_STREAM),
     Work(
         "put_file",
@@ -109,7 +69,7 @@ WORKS = (
         "upload",
         "upload",
         lambda job: job.peer.upload(job.source, job.key),
-        peers=_CHECKED,
+        peers=CHECKED,
         source="upload",
     ),
     Work(
@@ -224,9 +184,13 @@ WORKS = (
 )
 
 
+# Everyday works first.
+WORKS = (*ROWS, *TRANSFER_ROWS)
+
+
 def title(work: Work, sizes: Sizes) -> str:
     """The row's name with the sizes of this run."""
-    return work.title.format(**sizes.as_dict(), upload_megabytes=sizes.upload_megabytes)
+    return work.title.format(**sizes.for_titles())
 
 
 def by_name(name: str) -> Work:

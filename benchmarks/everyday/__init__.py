@@ -1,0 +1,1 @@
+"""The benchmarks of what people run: text, tables, arrays, and trees of small files."""

@@ -1,0 +1,61 @@
+"""Sizes and shapes of the everyday works: drawn with a seed, so that nobody can tune to one of them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """How much of everything; sizes in bytes where a name says nothing else."""
+
+    seed: int
+    csv: int
+    lines: int
+    line: int  # the mean size of a line
+    gzip_text: int  # before it is compressed
+    big: int
+    tables: int
+    table_rows: int
+    csv_parts: int
+    csv_part: int
+    chunk_rows: int  # chunks in each direction of the zarr array
+    chunk_columns: int
+    chunk_side: int  # elements in each direction of one chunk
+    singles: int
+    tree: int
+    small: int  # the largest small file
+
+    @classmethod
+    def drawn(cls, seed: int, scale: float = 1.0) -> Shapes:
+        """The shapes of `seed`, each some 12 % around its middle; counts and sizes multiplied by `scale`."""
+        generator = random.Random(seed)
+
+        def around(middle: float) -> int:
+            return max(2, round(middle * scale * generator.uniform(0.88, 1.12)))
+
+        chunk_rows = generator.randint(16, 25)
+        return cls(
+            seed=seed,
+            csv=around(19e6),
+            lines=around(2000),
+            line=generator.randint(3500, 4500),
+            gzip_text=around(10e6),
+            big=around(100e6),
+            tables=around(60),
+            table_rows=generator.randint(1500, 2500),
+            csv_parts=around(60),
+            csv_part=generator.randint(50_000, 90_000),
+            chunk_rows=max(2, round(chunk_rows * scale)),
+            chunk_columns=400 // chunk_rows,
+            chunk_side=generator.randint(90, 150),
+            singles=around(50),
+            tree=around(200),
+            small=generator.randint(20_000, 60_000),
+        )
+
+    @property
+    def chunks(self) -> int:
+        """Of the zarr array."""
+        return self.chunk_rows * self.chunk_columns
