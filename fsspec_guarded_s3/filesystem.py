@@ -25,11 +25,13 @@ from ._fs.downloads import Downloads
 from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
+from ._fs.lookups import Lookups
 from ._fs.metadata import Metadata
 from ._fs.object_headers import ObjectHeaders
 from ._fs.opening import Opener, known_cache
 from ._fs.path_rules import PathRules
 from ._fs.patterns import Patterns
+from ._fs.recent_rows import RecentRows
 from ._fs.removal import Remover
 from ._fs.rows import Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
 from ._fs.s3fs_names import no_attribute
@@ -140,6 +142,8 @@ class GuardedS3FileSystem(InheritedVerbs):
     - use_listings_cache: keep directory listings
     - listings_expiry_time, in seconds: how long a listing is kept; none: until it is dropped
     - max_paths: how many listings are kept; none: any number
+    - recent_listings, in seconds: how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`,
+      `isfile`, `isdir` and `ukey`; 0: they always ask
     - fsync: flush downloads and their folder to disk
     - verify_checksums: compare whole objects with the stored CRC, where there is one (default: AWS
       configuration, else True)
@@ -197,6 +201,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         use_listings_cache: bool = False,
         listings_expiry_time: float | None = None,
         max_paths: int | None = None,
+        recent_listings: float = 5.0,
         fsync: bool = False,
         verify_checksums: bool | None = None,
         request_checksum_calculation: Literal["when_supported", "when_required"] | None = None,
@@ -234,8 +239,10 @@ class GuardedS3FileSystem(InheritedVerbs):
         """Make the collaborators that find, and those that need no others."""
         client, paths, listings = self._client, self._paths, self._listings
         self._versions = Versions(client, paths)
-        self._lister = Lister(client, paths, listings, self._versions)
-        self._trees = Trees(client, paths, listings, self._lister)
+        self._recent = recent = RecentRows(self._options.recent_listings)
+        self._lister = Lister(client, paths, listings, recent, self._versions)
+        self._lookups = Lookups(paths, self._lister, recent)
+        self._trees = Trees(client, paths, listings, recent, self._lister)
         self._patterns = Patterns(paths, self._lister, self._trees)
         self._selector = Selector(client, paths, self._lister, self._trees, self._patterns)
         self._buckets = Buckets(client, paths, create_below=self._options.create_buckets)
@@ -320,6 +327,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         self._client.close()
         self._listings.clear()
+        self._recent.clear()
 
     def __enter__(self) -> GuardedS3FileSystem:
         return self
@@ -345,24 +353,26 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
         `version_aware`. A delete marker is not found, as current version or by its id. With a listing cache
-        what the listing of its directory said, so without content type and metadata, if that is known;
-        `refresh` asks the store.
+        what the listing of its directory said, so without content type and metadata, if that is known.
+        What a listing has told in the last seconds (option `recent_listings`) is not asked for again: what
+        only HeadObject tells, such as `metadata`, is asked for when it is looked at. `refresh` asks the
+        store.
         """
-        return cast("Info", self._lister.info(path, version_id, refresh, **kwargs))
+        return cast("Info", self._lookups.info(path, version_id, refresh, **kwargs))
 
     def exists(
         self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
     ) -> bool:
         """Whether there is an object or directory; errors other than "not found" are raised."""
-        return self._lister.exists(path, version_id, refresh, **kwargs)
+        return self._lookups.exists(path, version_id, refresh, **kwargs)
 
     def isfile(self, path: Path) -> bool:
         """Whether `path` is an object."""
-        return self._lister.isfile(path)
+        return self._lookups.isfile(path)
 
     def isdir(self, path: Path) -> bool:
         """Whether `path` is a bucket or a prefix of keys."""
-        return self._lister.isdir(path)
+        return self._lookups.isdir(path)
 
     @overload
     def ls(
@@ -624,16 +634,24 @@ class GuardedS3FileSystem(InheritedVerbs):
         return self.modified(path, version_id, refresh)
 
     def checksum(self, path: Path, refresh: bool = False) -> int:
-        """A number that changes with the content. It is asked for each time, so `refresh` changes nothing."""
-        return int(self.ukey(path), 16)
+        """A number that changes with the content: `ukey` as an integer. `refresh` asks the store."""
+        return int(self._lookups.ukey(path, refresh=True) if refresh else self.ukey(path), 16)
 
     def ukey(self, path: Path) -> str:
-        """A hash of name, ETag and size: changes when the object does."""
-        return self._lister.ukey(path)
+        """A hash of name, ETag and size: changes when the object does.
+
+        What a listing has just told of it is not asked for again (option `recent_listings`).
+        """
+        return self._lookups.ukey(path)
 
     def invalidate_cache(self, path: Path | None = None) -> None:
         """Drop the listings that may show `path`, or all; own writes have done so already."""
-        self._listings.invalidate(None if path is None else self._paths.place(path))
+        place = None if path is None else self._paths.place(path)
+        self._listings.invalidate(place)
+        if place is None:
+            self._recent.clear()
+        else:
+            self._recent.forget(place.bucket, place.key)
         super().invalidate_cache(path)
 
     # --- reading -----------------------------------------------------------------------------------------

@@ -237,6 +237,14 @@ class Options:
     max_paths: int | None = _option(
         None, "how many listings are kept; none: any number", "listings", check=_SOME
     )
+    recent_listings: float = _option(
+        5.0,
+        "how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`, `isfile`, `isdir` and "
+        "`ukey`; 0: they always ask",
+        "s",
+        more="see [paths](paths.md#right-behind-a-listing)",
+        check=Check(lambda seconds: seconds >= 0, "must be 0 (always ask) or more seconds"),
+    )
     fsync: bool = _option(False, "flush downloads and their folder to disk")
     verify_checksums: bool | None = _option(
         None,

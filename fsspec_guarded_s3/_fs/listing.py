@@ -1,14 +1,13 @@
 """One name, or the entries of one directory: `info`, `exists`, `ls` and what is read off them.
 
-With a listing cache as it was when it was listed. `directories` says what a directory is.
+With a listing cache as it was when it was listed. `lookups` answers callers from what was just listed, and
+`directories` says what a directory is.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-
-from fsspec.utils import tokenize
 
 from .._s3.client import S3Client
 from .._values.keywords import refuse
@@ -18,6 +17,7 @@ from ..errors import ObjectNotFoundError
 from .directories import has_children, is_object, nothing_at
 from .listing_cache import ListingCache
 from .path_rules import PathRules
+from .recent_rows import RecentRows
 from .rows import Row, directory_row, listed_row, object_row
 from .versions import Versions
 
@@ -26,11 +26,17 @@ class Lister:
     """Tells what is there, from the listing cache or from the store."""
 
     def __init__(
-        self, client: S3Client, paths: PathRules, listings: ListingCache, versions: Versions
+        self,
+        client: S3Client,
+        paths: PathRules,
+        listings: ListingCache,
+        recent: RecentRows,
+        versions: Versions,
     ) -> None:
         self._client = client
         self._paths = paths
         self._listings = listings
+        self._recent = recent
         self._versions = versions
 
     def info(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> Row:
@@ -42,7 +48,7 @@ class Lister:
         if not self._paths.name(path):
             return directory_row("")
         location, only_directory = self._paths.location(path, version_id)
-        known = None if refresh else self._listings.entry(location, only_directory)
+        known = None if refresh else self.kept(location, only_directory)
         if known is not None:
             return known
         if not location.key:
@@ -57,6 +63,10 @@ class Lister:
         if location.version_id is None and has_children(self._client, location):
             return directory_row(str(location))
         raise missing
+
+    def kept(self, location: S3Path, only_directory: bool) -> Row | None:
+        """What the listing cache has of a name."""
+        return self._listings.entry(location, only_directory)
 
     def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
         """Whether `info` finds anything; its other errors are raised."""
@@ -139,7 +149,9 @@ class Lister:
         began = self._listings.begin()
         rows: dict[str, Row] = {}
         found = not location.key
-        for page in self._client.listings.list_objects(location.bucket, location.prefix + prefix, "/"):
+        start = location.prefix + prefix
+        pages = self._client.listings.list_objects(location.bucket, start, "/")
+        for page in self._recent.keeping(location.bucket, start, pages, flat=False):
             found = found or bool(page.keys or page.prefixes)
             for item in page.objects():
                 if not item.key.endswith("/"):
@@ -157,11 +169,6 @@ class Lister:
         if not isinstance(found, datetime):
             raise IsADirectoryError(f"{path} is a directory and has no time")
         return found
-
-    def ukey(self, path: Path) -> str:
-        """A hash of name, ETag and size, of what is there now. HeadObject."""
-        info = self.info(path, refresh=True)
-        return str(tokenize(info["name"], info.get("ETag"), info["size"]))
 
 
 def beginning(rows: list[Row], location: S3Path, prefix: str) -> list[Row]:

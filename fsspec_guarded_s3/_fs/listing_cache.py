@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Protocol
 
 from fsspec.dircache import DirCache
 
@@ -18,7 +19,20 @@ from .._values.paths import S3Path
 from .._work import Living
 from .rows import Row
 
-_caches: Living[ListingCache] = Living()
+
+class Forgetful(Protocol):
+    """Something that keeps what listings told."""
+
+    def forget(self, bucket: str, key: str) -> None:
+        """Drop what may show a key, or with "" for a key all of a bucket."""
+
+
+_caches: Living[Forgetful] = Living()
+
+
+def tell_of_writes(cache: Forgetful) -> None:
+    """Have `cache.forget` called after each write of this process, for as long as it lives."""
+    _caches.add(cache)
 
 
 class ListingCache:
@@ -28,7 +42,7 @@ class ListingCache:
         self._listings = listings
         self._epoch = object()  # another one after each write
         if self.enabled:
-            _caches.add(self)
+            tell_of_writes(self)
             renew_after_fork(self.clear)  # nobody tells a child what its parent writes
 
     def __repr__(self) -> str:
@@ -128,6 +142,6 @@ class ListingCache:
 
 
 def forget(bucket: str, key: str) -> None:
-    """`ListingCache.forget` for every filesystem of this process: each thread has its own from fsspec."""
+    """Tell all that keeps listings in this process of a write: each thread has filesystems of its own."""
     for cache in _caches:
         cache.forget(bucket, key)

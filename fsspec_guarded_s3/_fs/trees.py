@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from .._s3.client import S3Client
 from .._values.keywords import check_depth, check_type, refuse
+from .._values.models import ListPage
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from ..errors import HOPELESS, ConnectError, ObjectNotFoundError
@@ -19,6 +20,7 @@ from .directories import directories_of, refuse_everything
 from .listing import Lister, beginning
 from .listing_cache import ListingCache
 from .path_rules import PathRules
+from .recent_rows import RecentRows
 from .rows import Row, by_name, directory_row, listed_row, object_row
 
 OnError = Literal["omit", "raise"] | Callable[[OSError], object]
@@ -27,10 +29,18 @@ OnError = Literal["omit", "raise"] | Callable[[OSError], object]
 class Trees:
     """Tells what is below a directory, from the listing cache or from the store."""
 
-    def __init__(self, client: S3Client, paths: PathRules, listings: ListingCache, lister: Lister) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        paths: PathRules,
+        listings: ListingCache,
+        recent: RecentRows,
+        lister: Lister,
+    ) -> None:
         self._client = client
         self._paths = paths
         self._listings = listings
+        self._recent = recent
         self._lister = lister
 
     # --- the verbs ---
@@ -171,9 +181,14 @@ class Trees:
             return self._listed_tree(location, maxdepth, withdirs, prefix)
         return rows and [row for row in rows if withdirs or row["type"] == "file"]
 
+    def _pages(self, location: S3Path, prefix: str) -> Iterator[ListPage]:
+        start = location.prefix + prefix
+        pages = self._client.listings.list_tree(location.bucket, start)
+        return self._recent.keeping(location.bucket, start, pages, flat=True)
+
     def _names_below(self, location: S3Path, prefix: str) -> list[str]:
         root = location.bucket + "/"
-        pages = self._client.listings.list_tree(location.bucket, location.prefix + prefix)
+        pages = self._pages(location, prefix)
         return sorted({root + key for page in pages for key in page.keys if key[-1:] != "/"})
 
     def _kept_tree(
@@ -197,7 +212,7 @@ class Trees:
         directories: dict[str, None] = {}
         base = len(location.prefix)
         found = not location.key
-        for page in self._client.listings.list_tree(location.bucket, location.prefix + prefix):
+        for page in self._pages(location, prefix):
             found = found or bool(page.keys)
             if withdirs:
                 for key in page.keys:

@@ -213,6 +213,11 @@ class ListPage(NamedTuple):
         keys, modified, etags, sizes, storage = (list(compress(column, kept)) for column in columns)
         return ListPage(keys, prefixes, self.next_token, modified, etags, sizes, storage)
 
+    def object(self, at: int) -> ListedObject:
+        """The entry at an index of `keys`."""
+        modified, storage = s3_time(self.modified[at]), self.storage[at] or "STANDARD"
+        return ListedObject(self.keys[at], int(self.sizes[at]), self.etags[at], modified, storage)
+
     def objects(self) -> Iterator[ListedObject]:
         """The entries; made when they are asked for, since many callers want the keys alone."""
         storage = (name or "STANDARD" for name in self.storage)

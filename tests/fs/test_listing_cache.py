@@ -41,7 +41,7 @@ def place() -> Iterator[Place]:
     for key in KEYS:
         fake.put("bucket", key, key.encode())
     with ScriptedServer(handler=fake) as server:
-        yield Place(filesystem(server.url, use_listings_cache=True), fake, server)
+        yield Place(filesystem(server.url, use_listings_cache=True, recent_listings=0), fake, server)
 
 
 QUESTIONS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {

@@ -1,0 +1,109 @@
+"""What callers ask about one name: `info`, `exists`, `isfile`, `isdir`, `ukey`.
+
+Answered from what the store has just told (`recent_rows`), else by the store (`listing`). Verbs that decide
+by what is there ask `listing` themselves.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fsspec.utils import tokenize
+
+from .._values.keywords import refuse
+from .._values.parameters import Path
+from .._values.paths import S3Path
+from .known_row import KnownRow
+from .listing import Lister
+from .path_rules import PathRules
+from .recent_rows import RecentRows
+from .rows import Row, directory_row, listed_row
+
+
+class Lookups:
+    """Answers questions about one name."""
+
+    def __init__(self, paths: PathRules, lister: Lister, recent: RecentRows) -> None:
+        self._paths = paths
+        self._lister = lister
+        self._recent = recent
+
+    def info(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> Row:
+        """The row of one name; FileNotFoundError where there is nothing. `refresh` asks the store."""
+        refuse(self.info, kwargs)
+        known = None if refresh else self._known(path, version_id)
+        return self._asked(path, version_id, refresh) if known is None else known
+
+    def _asked(self, path: Path, version_id: str | None, refresh: bool) -> Row:
+        """What the store tells of a name, which is kept."""
+        began = self._recent.begin_look()
+        row = None
+        try:
+            row = self._lister.info(path, version_id, refresh)
+        finally:
+            location = self._location(path)
+            if location is not None and version_id is None and not self._paths.says_directory(path):
+                self._recent.saw(location, row, began)
+        return row
+
+    def _known(self, path: Path, version_id: str | None) -> Row | None:
+        """The row that a listing has just told, or that the listing cache has."""
+        location = self._location(path)
+        if location is None or version_id is not None:
+            return None
+        only_directory = self._paths.says_directory(path)
+        kept = self._lister.kept(location, only_directory)
+        if kept is not None:
+            return kept
+        if only_directory:
+            return directory_row(str(location)) if self._recent.is_directory(location) else None
+        kind = self._recent.kind(location)
+        if kind == "directory":
+            return directory_row(str(location))
+        listed = self._recent.listed(location) if kind == "file" else None
+        if listed is None:
+            return None
+        return KnownRow(
+            listed_row(location.bucket, listed), partial(self._lister.info, str(location), refresh=True)
+        )
+
+    def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
+        """Whether there is anything; errors other than "not found" are raised."""
+        refuse(self.exists, kwargs)
+        location = self._location(path)
+        if location is not None and version_id is None and not refresh:
+            kind = self._recent.kind(location)
+            if kind == "directory" or (kind == "file" and not self._paths.says_directory(path)):
+                return True
+        return self._lister.exists(path, version_id, refresh)
+
+    def isfile(self, path: Path) -> bool:
+        """Whether `path` is an object."""
+        location = self._location(path)
+        if location is not None and not self._paths.says_directory(path) and self._recent.is_file(location):
+            return True
+        return self._lister.isfile(path)
+
+    def isdir(self, path: Path) -> bool:
+        """Whether `path` is a bucket or a prefix of keys."""
+        location = self._location(path)
+        known = None if location is None else self._recent.is_directory(location)
+        return self._lister.isdir(path) if known is None else known
+
+    def ukey(self, path: Path, refresh: bool = False) -> str:
+        """A hash of name, ETag and size; not of what the listing cache has, which may be old."""
+        location = None if refresh else self._location(path)
+        listed = None if location is None else self._recent.listed(location)
+        if location is not None and listed is not None:
+            return str(tokenize(str(location), listed.etag, listed.size))
+        info = self._asked(path, None, refresh=True)
+        return str(tokenize(info["name"], info.get("ETag"), info["size"]))
+
+    def _location(self, path: Path) -> S3Path | None:
+        """The current version of what a path names; None for the root, a version or what is no valid path."""
+        try:
+            location = self._paths.location(path)[0] if self._paths.name(path) else None
+        except ValueError:
+            return None
+        return None if location is None or location.version_id is not None else location

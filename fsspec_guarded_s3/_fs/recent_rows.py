@@ -1,0 +1,256 @@
+"""What the store has just told, kept for the questions that are sent right behind it.
+
+Whoever lists a folder (`ls`, `find`, `glob`, `walk`) asks about the files in it next: dask asks `isdir`,
+`info` and `ukey` of each match of a pattern, pyarrow and DuckDB `isfile` or `info` of each file that they
+open. The listing has told all that. So the last listings are kept for the seconds of the option
+`recent_listings`, and `lookups` answers these questions from here.
+
+Rules. A row is what the listing told; a writer elsewhere may have replaced the object since. So none is used
+that is older than that, and none that a write of this process, by whichever filesystem, may have changed; a
+listing that was under way during such a write is not kept. Only what is there is answered: that a name is
+absent is always asked. `info` of one name answers `exists`, `isfile` and `isdir`, never another `info`: who
+looks again and again sees what changes. Only questions of callers are answered: what a verb decides by (`cp`,
+`mv`, `rm`, conditions) is asked. A read that takes an ETag from here sends it as its condition, and compares
+it with that of the answer.
+
+No lock: each step is one operation of a dict or a set. A write marks the listings under way before it drops
+kept ones, and a listing is kept before it looks for that mark: one of the two sees the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from .._forks import renew_after_fork
+from .._values.conditions import quoted, same_etag
+from .._values.models import ListedObject, ListPage
+from .._values.paths import S3Path
+from .directories import directories_of
+from .listing_cache import tell_of_writes
+from .rows import Row
+
+MAX_ROWS = 20_000  # of all listings that are kept, some 8 MB
+MAX_LISTINGS = 256
+MAX_LOOKS = 1_000  # names that `info` told about
+
+clock = time.monotonic
+
+
+class _Listing:
+    """The pages of one listing, as they came. They are looked into when somebody asks."""
+
+    def __init__(self, bucket: str, prefix: str, *, flat: bool) -> None:
+        self.place = (bucket, prefix)
+        self.pages: list[ListPage] = []
+        self.rows = 0
+        self.is_dropped = False
+        self.told = 0.0  # when its last page had come
+        self._flat = flat
+
+    def __repr__(self) -> str:
+        return f"<_Listing {'/'.join(self.place)} {self.rows}>"
+
+    def add(self, page: ListPage) -> None:
+        """Keep a page, unless there are too many rows."""
+        self.rows += len(page.keys) + len(page.prefixes)
+        if self.rows > MAX_ROWS:
+            self.is_dropped = True
+            self.pages.clear()
+        else:
+            self.pages.append(page)
+
+    def covers(self, key: str) -> bool:
+        """Whether it would show `key`, which begins with its prefix; "a/b/" is the directory "a/b"."""
+        return self._flat or "/" not in key[len(self.place[1]) :].removesuffix("/")
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[ListPage, int]]:
+        return {key: (page, at) for page in self.pages for at, key in enumerate(page.keys) if key[-1:] != "/"}
+
+    @cached_property
+    def _directories(self) -> set[str]:
+        base = len(self.place[1])
+        found = {prefix for page in self.pages for prefix in page.prefixes}
+        if self._flat:
+            found.update(
+                up for page in self.pages for key in page.keys for up in directories_of(key, base, None)
+            )
+        return found
+
+    def object(self, key: str) -> ListedObject | None:
+        """The row of an object; None where it shows none, or no ETag of it."""
+        found = self._places.get(key)
+        if found is None:
+            return None
+        page, at = found
+        if not page.etags[at].strip('"'):
+            return None
+        row = page.object(at)
+        modified = row.last_modified and row.last_modified.replace(microsecond=0)  # as HeadObject has it
+        return row._replace(etag=quoted(row.etag), last_modified=modified)
+
+    def has_directory(self, prefix: str) -> bool:
+        """Whether it shows that there are keys that begin with `prefix`, which ends with a slash."""
+        return prefix in self._directories or (prefix == self.place[1] and (not prefix or self.rows > 0))
+
+
+class RecentRows:
+    """What the listings and looks of one filesystem told during the last `seconds`; nothing if that is 0."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._listings: dict[tuple[str, str], _Listing] = {}  # the one that came last is the last
+        self._under_way: set[_Listing] = set()
+        self._looks: dict[
+            tuple[str, str], tuple[bool, float]
+        ] = {}  # whether it is a directory; when it was seen
+        self._epoch = object()  # another one after each write
+        if seconds:
+            tell_of_writes(self)
+            renew_after_fork(self.clear)  # nobody tells a child what its parent writes
+
+    def __repr__(self) -> str:
+        kept = sum(listing.rows for listing in list(self._listings.values()))
+        return f"<RecentRows {kept if self._seconds else 'off'}>"
+
+    # --- what is kept ---
+
+    def keeping(
+        self, bucket: str, prefix: str, pages: Iterable[ListPage], *, flat: bool
+    ) -> Iterator[ListPage]:
+        """`pages`, which are kept once the last has come: of all keys that begin with `prefix` if `flat`,
+        else of those up to the next slash."""
+        if not self._seconds:
+            yield from pages
+            return
+        listing = _Listing(bucket, prefix, flat=flat)
+        self._under_way.add(listing)
+        try:
+            for page in pages:
+                listing.add(page)
+                yield page
+            if not listing.is_dropped:
+                self._keep(listing)
+        finally:
+            self._under_way.discard(listing)
+
+    def _keep(self, listing: _Listing) -> None:
+        listing.told = clock()
+        self._listings.pop(listing.place, None)
+        self._listings[listing.place] = listing
+        if listing.is_dropped:  # asked afterwards: a write in between drops what it finds
+            self._listings.pop(listing.place, None)
+        self._drop_old()
+
+    def _drop_old(self) -> None:
+        """Drop what is too old, and the oldest of what is too much."""
+        rows = count = 0
+        for listing in reversed(list(self._listings.values())):
+            rows, count = rows + listing.rows, count + 1
+            if rows > MAX_ROWS or count > MAX_LISTINGS or not self._is_recent(listing.told):
+                self._listings.pop(listing.place, None)
+
+    def begin_look(self) -> object:
+        """Taken before the store is asked about one name, and given back with the answer."""
+        return self._epoch
+
+    def saw(self, location: S3Path, row: Row | None, began: object) -> None:
+        """The store told this row of a name, or with None that there is nothing.
+
+        A listing that told something else of it is dropped.
+        """
+        if not self._seconds:
+            return
+        kind, listed = self.kind(location), self.listed(location)
+        is_other = row is None or kind != row["type"] or (listed and not same_etag(listed.etag, row["ETag"]))
+        if kind and is_other:
+            self.forget(location.bucket, location.key)
+        elif row is not None:
+            if len(self._looks) >= MAX_LOOKS:
+                self._looks.clear()
+            place = (location.bucket, location.key)
+            self._looks[place] = (row["type"] == "directory", clock())
+            if self._epoch is not began:
+                self._looks.pop(place, None)
+
+    def forget(self, bucket: str, key: str) -> None:
+        """Drop what may show a key, or with "" for a key all of a bucket."""
+        self._epoch = object()
+        self._looks.clear()
+        if not (self._listings or self._under_way):
+            return
+        for listing in list(self._under_way):
+            if listing.place[0] == bucket and (not key or key.startswith(listing.place[1])):
+                listing.is_dropped = True
+        places = (
+            _prefixes(bucket, key) if key else [place for place in list(self._listings) if place[0] == bucket]
+        )
+        for place in places:
+            self._listings.pop(place, None)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._epoch = object()
+        self._looks.clear()
+        for listing in list(self._under_way):
+            listing.is_dropped = True
+        self._listings.clear()
+
+    # --- what is known ---
+
+    def listed(self, location: S3Path) -> ListedObject | None:
+        """An object, as the newest listing that would show it told; None where that is not known."""
+        listing = self._newest(location, location.key) if location.key else None
+        return listing.object(location.key) if listing is not None else None
+
+    def kind(self, location: S3Path) -> str | None:
+        """Whether the name is that of a "file" or of a "directory", by listings; None where they do not tell.
+
+        Of a name that has both it is the file.
+        """
+        listing = self._newest(location, location.key)
+        if listing is None:
+            return None
+        if location.key and listing.object(location.key) is not None:
+            return "file"
+        return "directory" if listing.has_directory(location.prefix) else None
+
+    def is_file(self, location: S3Path) -> bool:
+        """Whether it is known that there is an object of this name."""
+        look = self._look(location)
+        return look is False or (look is None and self.listed(location) is not None)
+
+    def is_directory(self, location: S3Path) -> bool | None:
+        """Whether there is a directory of this name; False for a name that is that of an object alone."""
+        if self._look(location):
+            return True
+        listing = self._newest(location, location.prefix)
+        if listing is None:
+            return None
+        if listing.has_directory(location.prefix):
+            return True
+        return False if location.key and listing.object(location.key) is not None else None
+
+    def _look(self, location: S3Path) -> bool | None:
+        """Whether `info` found a directory under this name; None where that is not known."""
+        found = self._looks.get((location.bucket, location.key)) if location.version_id is None else None
+        return found[0] if found is not None and self._is_recent(found[1]) else None
+
+    def _newest(self, location: S3Path, key: str) -> _Listing | None:
+        """The listing that came last of those that would show `key`."""
+        if not self._listings or location.version_id is not None:
+            return None
+        kept = (self._listings.get(place) for place in _prefixes(location.bucket, key))
+        found = [one for one in kept if one is not None and one.covers(key)]
+        newest = max(found, key=lambda listing: listing.told, default=None)
+        return newest if newest is not None and self._is_recent(newest.told) else None
+
+    def _is_recent(self, told: float) -> bool:
+        return clock() - told < self._seconds
+
+
+def _prefixes(bucket: str, key: str) -> Iterator[tuple[str, str]]:
+    """The places of the listings that may show `key`: it begins with their prefix."""
+    return ((bucket, key[:end]) for end in range(len(key) + 1))
