@@ -191,6 +191,23 @@ class Task(Generic[T]):
             job.work.end()
 
 
+def background() -> Work:
+    """What is done for nobody's call. It ends with the program."""
+    return _background
+
+
+def run_in_pool(call: Callable[[], None]) -> bool:
+    """Have a thread of the pool make `call`, whom nobody waits for and which raises nothing.
+
+    False where there is no thread, nor can be: then it is not made.
+    """
+    job = _Job(call, Work())
+    is_started = _pool.start(job)
+    if not is_started:
+        job.end()
+    return is_started
+
+
 def start_thread(call: Callable[[], None]) -> None:
     """Make `call` in a thread of its own. Safe in a destructor: `threading.Thread` takes locks, and waits.
 
@@ -211,16 +228,16 @@ class _Pool:
     def __repr__(self) -> str:
         return f"<_Pool threads={self._threads} idle={self._idle}>"
 
-    def start(self, job: _Job[T]) -> None:
-        """Have a thread run `job`. Where none can be had, whoever waits for it does."""
+    def start(self, job: _Job[T]) -> bool:
+        """Have a thread run `job`. Where none can be had, which is False, whoever waits for it does."""
         with self._lock:
             self._todo.append(job)  # type: ignore[arg-type]
             if self._idle:
                 self._idle -= 1
                 self._news.notify()
-                return
+                return True
             if self._threads >= _MAX_THREADS:
-                return
+                return True
             self._threads += 1
             number = self._threads
         try:
@@ -228,6 +245,8 @@ class _Pool:
         except RuntimeError:  # the interpreter is going down, or the system has no more
             with self._lock:
                 self._threads -= 1
+                return self._threads > 0
+        return True
 
     def _serve(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -16,11 +17,14 @@ from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import tokenize
 
 from ._fs import listing_cache, mapping
+from ._fs.async_files import AsyncReader, AsyncWriter
+from ._fs.awaiting import AwaitedCalls
 from ._fs.buckets import Buckets
 from ._fs.content_reader import ContentReader
 from ._fs.content_writer import ContentWriter
 from ._fs.copy_many import ManyCopier
 from ._fs.copy_object import Copier
+from ._fs.coroutines import EitherWay, ThisThread, asynchronous_iterator, coroutine, settled_coroutine
 from ._fs.downloads import Downloads
 from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
@@ -75,11 +79,15 @@ from ._write.writer import GuardedWriter
 from .options import FSSPEC_OPTIONS, MIB, Options, keys_as_text, without_secrets
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from typing_extensions import Buffer, Unpack
 
     from .options import OtherOptions
 
 __all__ = [
+    "AsyncReader",
+    "AsyncWriter",
     "CompressedWriter",
     "GuardedS3FileSystem",
     "GuardedTransaction",
@@ -158,6 +166,9 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     protocol: str | tuple[str, ...] = _paths.PROTOCOLS
     root_marker = ""
+    async_impl = True
+    _this_thread = ThisThread()
+    _extra_tokenize_attributes = ("_this_thread",)
     transaction_type = GuardedTransaction
 
     __signature__: SignatureOfInit = SignatureOfInit()
@@ -234,6 +245,8 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._paths = PathRules(type(self)._protocols, version_aware=self._options.version_aware)
         self._make_finders()
         self._make_transfers()
+        self._awaited = AwaitedCalls(self._options.max_concurrency)
+        self._loop = self.storage_options.get("loop")
 
     def _make_finders(self) -> None:
         """Make the collaborators that find, and those that need no others."""
@@ -261,7 +274,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._copier = Copier(client, paths, lister, headers)
         self._remover = Remover(client, paths, lister, selector, self._versions)
         self._many_copier = ManyCopier(client, paths, lister, selector, headers, self._copier, self._remover)
-        self._metadata = Metadata(client, paths, self._trees, headers, self._copier)
+        self._object_metadata = Metadata(client, paths, self._trees, headers, self._copier)
 
     @classmethod
     def _protocols(cls) -> tuple[str, ...]:
@@ -297,6 +310,27 @@ class GuardedS3FileSystem(InheritedVerbs):
     def _fs_token(self) -> str:
         # fsspec's own holds pid and thread id, so dask's tokens would differ between processes.
         return str(tokenize(type(self).__name__, self._options.identity()))
+
+    @property
+    def asynchronous(self) -> bool | EitherWay:
+        """True with the option `asynchronous=True`; else what is true, and agrees with True and with False.
+
+        It makes no difference: each verb can be called, and its coroutine awaited in any loop.
+        """
+        return True if self.storage_options.get("asynchronous") else EitherWay()
+
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop that was passed as the option `loop`, else fsspec's own; None if `asynchronous`.
+
+        Coroutines run in whichever loop awaits them. fsspec's own runs in a thread, from the first call of
+        this on: nothing here needs it.
+        """
+        if self._loop is None and not self.storage_options.get("asynchronous"):
+            from fsspec.asyn import get_loop
+
+            return cast("AbstractEventLoop", get_loop())
+        return cast("AbstractEventLoop | None", self._loop)
 
     def __repr__(self) -> str:
         return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
@@ -763,6 +797,37 @@ class GuardedS3FileSystem(InheritedVerbs):
             super().open, self._under_way, path, mode, block_size, cache_options, compression, **kwargs
         )
 
+    @overload
+    async def open_async(
+        self, path: Path, mode: Literal["rb"] = "rb", **kwargs: Unpack[OpenReading]
+    ) -> AsyncReader: ...
+
+    @overload
+    async def open_async(
+        self,
+        path: Path,
+        mode: Literal["wb", "xb", "ab"],
+        *,
+        block_size: int | None = None,
+        **kwargs: Unpack[OpenWriting],
+    ) -> AsyncWriter: ...
+
+    @overload
+    async def open_async(
+        self, path: Path, mode: str, **kwargs: Unpack[OpenAny]
+    ) -> AsyncReader | AsyncWriter: ...
+
+    async def open_async(self, path: Path, mode: str = "rb", **kwargs: Any) -> AsyncReader | AsyncWriter:
+        """A binary file to await: `async with await fs.open_async(path) as file: await file.read()`.
+
+        What `open` takes, but for text and compression (ValueError). A reader is pinned. A writer publishes
+        only what is closed cleanly: not after an exception, nor when its task is cancelled.
+        """
+        if "b" not in mode or kwargs.get("compression"):
+            raise ValueError("open_async opens binary files without compression: use open for others")
+        file: Any = await self._awaited.make(partial(self.open, path, mode, **kwargs))
+        return AsyncReader(self._awaited, file) if mode == "rb" else AsyncWriter(self._awaited, file)
+
     def _open(
         self,
         path: str,
@@ -1094,8 +1159,6 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         self._remover.rm_file(path, if_match, version_id)
 
-    _rm = rm_file
-
     def rm(
         self,
         path: Path | Iterable[Path],
@@ -1152,14 +1215,14 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         It is asked for each time, so `refresh` changes nothing. HeadObject.
         """
-        return self._metadata.metadata(path, refresh, **kwargs)
+        return self._object_metadata.metadata(path, refresh, **kwargs)
 
     def getxattr(self, path: Path, attr_name: str, **kwargs: Unpack[Reading]) -> str | None:
         """One name of the user metadata, None where there is none."""
-        return self._metadata.getxattr(path, attr_name, **kwargs)
+        return self._object_metadata.getxattr(path, attr_name, **kwargs)
 
     def setxattr(
-        self, path: Path, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
+        self, /, path: Path, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
     ) -> None:
         """Change names of the user metadata, None removes one; all that is not named stays.
 
@@ -1168,25 +1231,25 @@ class GuardedS3FileSystem(InheritedVerbs):
         version is there by then, PreconditionUnsupportedError where the store could not tell. An ETag does
         not cover metadata, so of two such changes to the same bytes at the same time the later one wins.
         """
-        self._metadata.setxattr(path, copy_kwargs, kw_args)
+        self._object_metadata.setxattr(path, copy_kwargs, kw_args)
 
     def get_tags(self, path: Path) -> dict[str, str]:
         """The tags of an object. GetObjectTagging."""
-        return self._metadata.get_tags(path)
+        return self._object_metadata.get_tags(path)
 
     def put_tags(self, path: Path, tags: Mapping[str, str], mode: Literal["o", "m"] = "o") -> None:
         """Give an object these tags and no others, or with mode "m" merge them into those it has.
 
         PutObjectTagging. S3 has no condition for it: of two merges at the same time one may get lost.
         """
-        self._metadata.put_tags(path, tags, mode)
+        self._object_metadata.put_tags(path, tags, mode)
 
     def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
         """Give an object, all objects below a path, or a bucket a canned ACL such as "public-read".
 
         PutObjectAcl, PutBucketAcl. AccessDeniedError or InvalidRequestError where the bucket has ACLs off.
         """
-        self._metadata.chmod(path, acl, recursive)
+        self._object_metadata.chmod(path, acl, recursive)
 
     # --- buckets -----------------------------------------------------------------------------------------
 
@@ -1255,6 +1318,7 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     def sign(
         self,
+        /,
         path: Path,
         expiration: int = 100,
         method: Literal["GET", "HEAD", "PUT", "DELETE"] = "GET",
@@ -1270,7 +1334,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         return self._signed_urls.sign(path, expiration, method, **parameters)
 
     def url(
-        self, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
+        self, /, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
     ) -> str:
         """A presigned URL for any operation on an object by its name in boto3, valid for `expires` seconds.
 
@@ -1278,6 +1342,75 @@ class GuardedS3FileSystem(InheritedVerbs):
         for `sign`.
         """
         return self._signed_urls.url(path, expires, client_method, **parameters)
+
+    # --- coroutines: each is the verb of its name, made by a thread while the event loop goes on ----------
+
+    _info = coroutine(info)
+    _exists = coroutine(exists)
+    _isfile = coroutine(isfile)
+    _isdir = coroutine(isdir)
+    _ls = coroutine(ls)
+    _find = coroutine(find)
+    _du = coroutine(du)
+    _glob = coroutine(glob)
+    _expand_path = coroutine(expand_path)
+    _modified = coroutine(modified)
+    _created = coroutine(created)
+    _checksum = coroutine(checksum)
+    _ukey = coroutine(ukey)
+    _head = coroutine(head)
+    _tail = coroutine(tail)
+    _cat_file = coroutine(cat_file)
+    _cat = coroutine(cat)
+    _cat_ranges = coroutine(cat_ranges)
+    _object_version_info = coroutine(object_version_info)
+    _getxattr = coroutine(getxattr)
+    _get_tags = coroutine(get_tags)
+    _is_bucket_versioned = coroutine(is_bucket_versioned)
+    _bucket_region = coroutine(bucket_region)
+    _list_uploads = coroutine(list_uploads)
+    _sign = coroutine(sign)
+    _url = coroutine(url)
+    _metadata = coroutine(metadata)
+    _walk = asynchronous_iterator(walk)
+    # What these write, or read from a local file, is settled before a task that is cancelled goes on.
+    _get_file = settled_coroutine(get_file)
+    _get = settled_coroutine(get)
+    _pipe_file = settled_coroutine(pipe_file)
+    _pipe = settled_coroutine(pipe)
+    _update = settled_coroutine(update)
+    _put_if_absent = settled_coroutine(put_if_absent)
+    _touch = settled_coroutine(touch)
+    _put_file = settled_coroutine(put_file)
+    _put = settled_coroutine(put)
+    _cp_file = settled_coroutine(cp_file)
+    _copy = settled_coroutine(copy)
+    _mv = settled_coroutine(mv)
+    _rm_file = settled_coroutine(rm_file)
+    _rm = settled_coroutine(rm)
+    _rmdir = settled_coroutine(rmdir)
+    _restore_version = settled_coroutine(restore_version)
+    _setxattr = settled_coroutine(setxattr)
+    _put_tags = settled_coroutine(put_tags)
+    _chmod = settled_coroutine(chmod)
+    _mkdir = settled_coroutine(mkdir)
+    _makedirs = settled_coroutine(makedirs)
+    _make_bucket_versioned = settled_coroutine(make_bucket_versioned)
+    _abort_uploads = settled_coroutine(abort_uploads)
+    _probe = settled_coroutine(probe)
+
+    async def _size(self, path: Path) -> int | None:
+        """The size in bytes, None of a directory. HeadObject."""
+        return await self._awaited.make(partial(self.size, path))
+
+    async def _sizes(self, paths: Iterable[Path]) -> list[int | None]:
+        """The size of each path in bytes, None of a directory. HeadObject of each, in parallel."""
+        from asyncio import gather
+
+        return list(await gather(*[self._size(path) for path in paths]))
+
+    async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> None:
+        """Nothing to do, as connections are made when they are needed: for callers of s3fs."""
 
 
 mapping.tell_failures(GuardedS3FileSystem)

@@ -20,7 +20,7 @@ from tests.documents import DOCS, ROOT, python_blocks, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
-RUN_HERE = {"guarantees.md", "howto.md", "index.md", "s3fs.md"}
+RUN_HERE = {"coroutines.md", "guarantees.md", "howto.md", "index.md", "s3fs.md"}
 RUN_ELSEWHERE = {"tools.md"}  # tests/tools/test_document.py
 
 
@@ -73,6 +73,24 @@ def test_the_guarantees_hold(store: Store) -> None:
     assert (space["created"], space["raised"], space["published"]) == (True, True, False)
     assert store.fs.cat_file(store.path("once")) == b"23"
     assert space["removed"] == []
+
+
+def test_the_coroutines_do_what_they_say(store: Store) -> None:
+    pytest.importorskip("zarr")
+    testclient = pytest.importorskip("fastapi.testclient", reason="fastapi and httpx are not installed")
+    space = run((DOCS / "coroutines.md").read_text(), store)
+    assert sorted(space["chunks"]) == [bytes([n]) for n in range(100)]
+    assert space["chunk"] == b"\1"
+    assert store.fs.cat_file(store.path("doubled")) == b"\7\7"
+    assert space["total"] == 10_000
+    with testclient.TestClient(space["app"]) as client:
+        body = bytes(range(256)) * 10_000
+        created = client.put("/files/one", content=body)
+        got = client.get("/files/one")
+        assert (created.status_code, got.content) == (201, body)
+        assert got.headers["etag"] == created.json()["etag"]
+        assert client.put("/files/one", content=b"2").status_code == 409
+        assert client.get("/files/none").status_code == 404
 
 
 def test_code_for_s3fs_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@
 - Content: `opening`, `content_reader`, `content_writer`, `downloads`, `uploads`, `transaction`, `mapping`.
 - Copies: `copy_many`, `copy_object`, `copy_version`, `copy_in_parts`. Deletes: `removal` (`rm`),
   `delete_batches`, `exact_delete`. Many at a time: `gathering`, `transfer`.
+- Event loops: `awaiting` (who makes a call that is awaited), `coroutines`, `async_files`.
 - The rest: `metadata`, `object_headers`, `conditions`, `buckets`, `stale_uploads`, `signed_urls`,
   `s3fs_names`, `inherited_verbs`.
 
-A module here speaks of paths, objects and listings. It sends nothing itself: it calls the client for one
-request, and `_read` and `_write` for content.
+A module here sends nothing itself: it calls the client for one request, and `_read` and `_write` for content.
 
 Imported by: `filesystem`, and the command line.
 Imports: `_read`, `_write`, `_s3`, and the values below them.

@@ -11,28 +11,25 @@ INSTEAD: dict[str, str] = {
     "connect": "nothing to do: connections are made when they are needed, credentials are renewed",
     "connect_timeout": "the option connect_timeout",
     "default_block_size": "the option block_size",
-    "disable_throttling": "it is of fsspec's event loop",
+    "disable_throttling": "the option max_concurrency is the upper bound",
     "get_delegated_s3pars": "ask STS by boto3, and pass key, secret and token",
     "get_s3": "there is no botocore client inside",
     "invalidate_region_cache": "nothing to do: the region of a bucket is learned anew "
     "when the store says that it is another",
     "list_multipart_uploads": "list_uploads, with size and age of each",
-    "loop": "there is no event loop",
     "merge": "copy the objects one after the other into one open for writing; "
     'for adding to one object there is mode "ab"',
-    "open_async": "AsyncFileSystemWrapper of fsspec has coroutines for whole objects and ranges",
     "read_timeout": "the option read_timeout",
     "retries": "the option max_attempts",
     "s3": "there is no botocore client inside",
-    "set_session": "nothing to do, as for connect",
 }
-_SYNCHRONOUS = "this filesystem is synchronous: AsyncFileSystemWrapper(fs) of fsspec has coroutines"
+_NO_COROUTINE = "it has no coroutine: await asyncio.to_thread(fs.{verb}, ...)"
 
 
 def no_attribute(owner: object, name: str) -> AttributeError:
     """The error about an attribute that `owner` has not."""
-    instead = INSTEAD.get(name)
-    if name[:1] == "_" and callable(getattr(type(owner), name[1:], None)):  # s3fs's coroutine for that verb
-        instead = _SYNCHRONOUS
+    instead = INSTEAD.get(name.removeprefix("_"))
+    if name[:1] == "_" and callable(getattr(type(owner), name[1:], None)):
+        instead = _NO_COROUTINE.format(verb=name[1:])
     text = f"{type(owner).__name__!r} object has no attribute {name!r}" + (f": {instead}" if instead else "")
     return AttributeError(text, name=name, obj=owner)

@@ -167,6 +167,11 @@ class GuardedWriter(BinaryFile):
         """The first error of the writing, after which nothing can be published."""
         return self._failure
 
+    def spoil(self, error: BaseException) -> None:
+        """Have nothing be published because of `error`, which whoever closes the file gets. Does not wait."""
+        self._failure = self._failure or error
+        self._upload.abandon()
+
     def commit(self) -> None:
         """Publish. Raises FileExistsError, ObjectChangedError, WriteOutcomeUnknownError, or the first error
         of a part; harmless when the file is published already.

@@ -70,7 +70,7 @@ def test_a_method_is_there_or_not(name: str) -> None:
     assert note or here == "same"
     if here == "no":
         assert_refused(name, note)
-        known = {*dir(GuardedS3FileSystem), *Options.__dataclass_fields__, "with", "AsyncFileSystemWrapper"}
+        known = {*dir(GuardedS3FileSystem), *Options.__dataclass_fields__, "with"}
         assert set(re.findall(r"`(\w+)", note)) <= known | set(METHODS)
 
 
@@ -313,9 +313,9 @@ def test_files_tell_of_the_version_that_they_read(store: Store) -> None:
     assert store.fs.info(store.path("m"))["ContentType"] == "text/csv"
 
 
-def test_a_coroutine_of_s3fs_is_named_with_what_has_some(store: Store) -> None:
-    with pytest.raises(AttributeError, match=r"'_cat_file': this filesystem is synchronous: AsyncFile"):
-        store.fs._cat_file(store.path("old"))
+def test_a_coroutine_of_a_method_that_is_not_here_is_told_what_to_use(store: Store) -> None:
+    with pytest.raises(AttributeError, match=r"'_list_multipart_uploads': list_uploads, with size"):
+        store.fs._list_multipart_uploads(store.bucket)
     with pytest.raises(AttributeError, match=r"has no attribute 'zzz'$"):
         store.fs.zzz()
 
@@ -355,6 +355,14 @@ def test_the_page_has_every_option_of_s3fs(s3fs: Any) -> None:
     fsspecs = {"use_listings_cache", "listings_expiry_time", "max_paths", "skip_instance_cache"}
     assert set(OPTIONS) == named | fsspecs | {"profile"}
     assert set(VALUES) == set(OPTIONS)
+
+
+def test_each_verb_that_is_a_coroutine_there_is_one_here(s3fs: Any) -> None:
+    there = {name for name, _ in inspect.getmembers(s3fs.S3FileSystem, inspect.iscoroutinefunction)}
+    verbs = {f"_{name}" for name, (_, here, _) in METHODS.items() if here != "no"}
+    assert [
+        name for name in there & verbs if not inspect.iscoroutinefunction(getattr(GuardedS3FileSystem, name))
+    ] == []
 
 
 def test_the_page_has_what_files_of_s3fs_have(s3fs: Any) -> None:

@@ -1,0 +1,274 @@
+"""The files of `open_async`: the readers and writers of `open`, whose calls are made by threads.
+
+A reader keeps its pin and reads ahead as far as `open` does, so a consumer that is slow holds it back. A
+writer publishes only what was closed cleanly: `async with` discards on an exception, and so does a task that
+is cancelled, and a call that failed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from .._read.reader import PinnedReader
+from .._values.keywords import check_bytes, check_integer
+from .._work import Lock
+from .._write.endings import being_handled, failure
+from .._write.writer import GuardedWriter
+from ..options import MIB
+from .awaiting import AwaitedCalls, T
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+_SMALL = 256 * 1024  # bytes of small writes that go to a thread together
+
+
+class AsyncReader:
+    """A file that reads one version of an object: a `PinnedReader` to await.
+
+    Tasks may share one: each read gets the bytes behind those of the read before.
+    """
+
+    mode: Literal["rb"] = "rb"
+
+    def __init__(self, calls: AwaitedCalls, reader: PinnedReader) -> None:
+        self._calls = calls
+        self._reader = reader
+        self._turn = Lock()
+
+    def __repr__(self) -> str:
+        return f"<AsyncReader {self.path} etag={self.etag} size={self.size}>"
+
+    @property
+    def path(self) -> str:
+        """The name of the object."""
+        return self._reader.path
+
+    @property
+    def fs(self) -> Any:
+        """The filesystem that opened it."""
+        return self._reader.fs
+
+    @property
+    def size(self) -> int:
+        """Of the object, in bytes."""
+        return self._reader.size
+
+    @property
+    def etag(self) -> str:
+        """The ETag that every read is pinned to."""
+        return self._reader.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was opened, None where the bucket has none."""
+        return self._reader.version_id
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be read no more."""
+        return self._reader.closed
+
+    def metadata(self) -> dict[str, str]:
+        """The user metadata of the version that was opened. No request."""
+        return self._reader.metadata()
+
+    def info(self) -> dict[str, Any]:
+        """What `fs.info` told when it was opened. No request."""
+        return self._reader.info()
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._reader.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Have the next read begin elsewhere; returns where. No request."""
+        return self._reader.seek(offset, whence)
+
+    async def read(self, length: int | None = -1) -> bytes:
+        """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
+        return await self._make(partial(self._reader.read, length))
+
+    async def readline(self, size: int | None = -1) -> bytes:
+        """The next line with its line feed, at most `size` bytes of it."""
+        return await self._make(partial(self._reader.readline, size))
+
+    async def chunks(self, size: int = MIB) -> AsyncIterator[bytes]:
+        """The bytes from here on, `size` of them at a time. The file is closed then, however it ends."""
+        check_integer("size", size, 1)
+        try:
+            while data := await self.read(size):
+                yield data
+        finally:
+            self._reader.close()
+
+    async def _make(self, call: Callable[[], T]) -> T:
+        return await self._calls.make(partial(self._in_turn, call))
+
+    def _in_turn(self, call: Callable[[], T]) -> T:
+        with self._turn:
+            return call()
+
+    async def close(self) -> None:
+        """Drop what was read; the file cannot be read any more."""
+        self._reader.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+
+class AsyncWriter:
+    """A file that becomes the object when it is closed cleanly: a `GuardedWriter` to await.
+
+    Leaving `async with` by an exception, a task that is cancelled, `discard()`, garbage collection and
+    interpreter exit publish nothing and leave no upload behind. Small writes are gathered, up to 256 KiB;
+    what is sent beyond that waits until the store has taken enough of it.
+    """
+
+    def __init__(self, calls: AwaitedCalls, writer: GuardedWriter) -> None:
+        self._calls = calls
+        self._writer = writer
+        self._gathered = bytearray()
+        self._full: deque[bytearray] = deque()
+        self._turn = Lock()
+        self._position = writer.tell()
+        writer.known_exceptions = being_handled()  # by the task; the thread that made it handles none
+
+    def __repr__(self) -> str:
+        return f"<AsyncWriter {self.path} {self.state} bytes={self._position}>"
+
+    @property
+    def path(self) -> str:
+        """The name of the object."""
+        return self._writer.path
+
+    @property
+    def mode(self) -> str:
+        """`wb`, `xb` or `ab`."""
+        return self._writer.mode
+
+    @property
+    def state(self) -> str:
+        """The state of the upload: NEW, OPEN, COMPLETING, COMPLETED, ABORTED or UNKNOWN."""
+        return self._writer.state
+
+    @property
+    def etag(self) -> str:
+        """The ETag of the published object, "" before."""
+        return self._writer.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was published, None before, and where the bucket has no versions."""
+        return self._writer.version_id
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more bytes."""
+        return self._writer.closed
+
+    def tell(self) -> int:
+        """How many bytes the object has so far."""
+        return self._position
+
+    async def write(self, data: Buffer) -> int:
+        """Take bytes. Raises the first error of what was sent before; after one nothing is published.
+
+        A task that is cancelled in here has spoilt the file: what it wrote may be missing.
+        """
+        check_bytes("data", data)
+        if self.closed or self._writer.failure is not None:
+            return self._writer.write(data)  # which says why it takes none
+        size = memoryview(data).nbytes
+        self._gathered += memoryview(data).cast("B")
+        self._position += size
+        if len(self._gathered) >= _SMALL:
+            self._pass_on()
+            await self._make(self._write)
+        return size
+
+    def _pass_on(self) -> None:
+        """Here, in the loop: what threads have is not added to."""
+        if self._gathered:
+            self._full.append(self._gathered)
+            self._gathered = bytearray()
+
+    async def flush(self) -> None:
+        """Nothing to do: S3 shows an object whole or not at all."""
+
+    def close(self) -> Coroutine[Any, Any, None]:
+        """Publish what was written, unless an exception is on its way; twice is harmless.
+
+        docs/guarantees.md has the rule for what counts as that. It is looked for here and now: who makes a
+        task of what this returns has it run where no exception is.
+        """
+        return self._close(failure(self._writer.known_exceptions, self._writer))
+
+    async def _close(self, failed: BaseException | None) -> None:
+        if self.closed:
+            return
+        if failed is not None:
+            await self._make(partial(self._writer.refuse, failed))
+        else:
+            self._pass_on()
+            await self._make(self._end)
+
+    async def commit(self) -> None:
+        """Publish. Raises FileExistsError, ObjectChangedError, WriteOutcomeUnknownError, or the first error
+        of a part; harmless when the file is published already.
+        """
+        self._pass_on()
+        await self._make(self._commit)
+
+    async def discard(self) -> None:
+        """Publish nothing and remove what was uploaded. Does nothing when the file is published."""
+        await self._make(self._writer.discard)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, GeneratorExit):  # nobody will go on with this coroutine
+            self._writer.leave(error)
+        elif error is not None and self._writer.is_spoilt_by(error):
+            await self._make(partial(self._writer.leave, error))
+        elif not self.closed:
+            self._pass_on()
+            await self._make(self._end)
+
+    # --- made by threads ---
+
+    async def _make(self, call: Callable[[], None]) -> None:
+        try:
+            await self._calls.make(call, is_settled=True)
+        except BaseException as error:
+            self._writer.spoil(error)
+            raise
+
+    def _write(self) -> None:
+        with self._turn:  # before anything is taken: what comes first is written first
+            while self._full:
+                self._writer.write(self._full.popleft())
+        if self._writer.failure is not None:  # another task's write, which had these bytes too
+            raise self._writer.failure
+
+    def _end(self) -> None:
+        if self._writer.failure is None:
+            self._write()
+        self._writer.end()
+
+    def _commit(self) -> None:
+        if not self.closed:
+            self._write()
+        self._writer.commit()

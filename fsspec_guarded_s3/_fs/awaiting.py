@@ -1,0 +1,190 @@
+"""Calls that block, made by threads of the pool for coroutines that wait for them.
+
+Theory of operation. A coroutine hands its call to `AwaitedCalls.make` and sleeps. A thread makes the call, in
+the context of the task (`contextvars`), and notes what came of it; then the loop is told, by
+`call_soon_threadsafe`, and the coroutine goes on. Results that come while the loop is busy share one such
+message. There is no loop of ours, and nothing belongs to a loop but the calls that wait in it: several loops
+in several threads may use one filesystem.
+
+Up to the option `max_concurrency` calls are under way at a time, and the others wait in a queue. A thread
+that has made one takes the next from there.
+
+A task that is cancelled ends the work of its call (`_work`), and no other. What only reads is left to its
+thread, which notices within `TURN` seconds. What writes, or has a local file open, is waited for, as Ctrl-C
+waits for it: afterwards nobody uses the caller's bytes and files any more, and a write has been settled. A
+loop that was closed meanwhile is told nothing.
+
+In the child of a fork no call is under way: the loop whose coroutines waited for them is the parent's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from .._forks import renew_after_fork
+from .._threads import background, run_in_pool
+from .._work import Work, Worker, check, current, working_for
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.05  # after which is looked whether a call is in what cannot be interrupted
+
+
+class _Call(Generic[T]):
+    """A call that a coroutine waits for, and what came of it."""
+
+    __slots__ = ("_call", "_context", "_error", "_mailbox", "_result", "future", "is_made", "work", "worker")
+
+    def __init__(self, call: Callable[[], T], future: Future[None], mailbox: _Mailbox) -> None:
+        self.work = Work(current() or background())
+        self.worker = Worker()
+        self.is_made = False
+        self.future = future  # done when the loop knows that the call was made, or the task was cancelled
+        self._call: Callable[[], T] | None = call
+        self._context = copy_context()
+        self._mailbox = mailbox
+        self._result: T | None = None
+        self._error: BaseException | None = None
+
+    def make(self) -> None:
+        """Make the call in this thread, and tell the loop."""
+        try:
+            with working_for(self.work, self.worker):
+                check()
+                assert self._call is not None, "a call is made once"
+                self._result = self._context.run(self._call)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._call = None  # with all that it holds
+            self.is_made = True
+            self._mailbox.put(self)
+            del self  # the frame is in the error's traceback: a cycle otherwise
+
+    def outcome(self) -> T:
+        """Return or raise what the call did. Of one that was ended: asyncio's CancelledError."""
+        try:
+            if self._error is None:
+                return self._result  # type: ignore[return-value]
+            if isinstance(self._error, CancelledError) and self.work.is_over:
+                from asyncio import CancelledError as Cancelled
+
+                raise Cancelled(*self._error.args) from self._error
+            raise self._error
+        finally:
+            self._error = self._result = None
+            del self
+
+
+class _Mailbox:
+    """What is to be told to one loop. Many threads put in, the loop takes out."""
+
+    __slots__ = ("__weakref__", "_is_called", "_made")
+
+    def __init__(self) -> None:
+        self._made: deque[_Call[Any]] = deque()
+        self._is_called = False
+
+    def put(self, call: _Call[Any]) -> None:
+        """Have the loop go on with the coroutine that waits for `call`."""
+        self._made.append(call)
+        if not self._is_called:
+            self._is_called = True
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                call.future.get_loop().call_soon_threadsafe(self._open)
+
+    def _open(self) -> None:
+        self._is_called = False  # before the look: what comes behind it is another message
+        while self._made:
+            future = self._made.popleft().future
+            if not future.done():
+                future.set_result(None)
+
+
+class _Loops(threading.local):
+    """The mailboxes of the loops that this thread runs, or ran."""
+
+    def __init__(self) -> None:
+        self.mailboxes: WeakKeyDictionary[AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
+
+
+_loops = _Loops()
+
+
+class AwaitedCalls:
+    """The calls of one filesystem that coroutines wait for, up to `limit` of them at a time."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._renew()
+        renew_after_fork(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._todo: deque[_Call[Any]] = deque()
+        self._threads = 0
+
+    def __repr__(self) -> str:
+        return f"<AwaitedCalls threads={self._threads} waiting={len(self._todo)}>"
+
+    async def make(self, call: Callable[[], T], *, is_settled: bool = False) -> T:
+        """What `call` returns or raises, made in a thread of the pool.
+
+        If the task is cancelled, the work of the call ends; with `is_settled` its end is waited for.
+        """
+        awaited = self._start(call)
+        try:
+            await awaited.future
+        except BaseException as error:
+            awaited.work.end()
+            if is_settled and not isinstance(error, GeneratorExit):  # nobody will go on with this coroutine
+                await _settled(awaited)
+            raise
+        return awaited.outcome()
+
+    def _start(self, call: Callable[[], T]) -> _Call[T]:
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
+        mailbox = _loops.mailboxes.get(loop)
+        if mailbox is None:
+            mailbox = _loops.mailboxes[loop] = _Mailbox()
+        awaited = _Call(call, loop.create_future(), mailbox)
+        with self._lock:
+            self._todo.append(awaited)
+            if self._threads >= self._limit:
+                return awaited
+            self._threads += 1
+        if not run_in_pool(self._serve):  # the system gives no thread at all
+            self._serve()
+        return awaited
+
+    def _serve(self) -> None:
+        """Make calls until none is waiting."""
+        while True:
+            with self._lock:
+                if not self._todo:
+                    self._threads -= 1
+                    return
+                call = self._todo.popleft()
+            call.make()
+            del call  # its result may be large, and the next may be long in coming
+
+
+async def _settled(awaited: _Call[Any]) -> None:
+    """Wait until no thread is at a call that was ended, or none that would use what is the caller's."""
+    import asyncio
+
+    while not (awaited.is_made or awaited.worker.uninterruptible):
+        awaited.future = asyncio.get_running_loop().create_future()  # of the old one the task was cancelled
+        with suppress(asyncio.CancelledError):  # once more: the first one is raised when this is over
+            await asyncio.wait([awaited.future], timeout=_POLL_SECONDS)

@@ -1,0 +1,115 @@
+"""The coroutine of a verb: the same call, made by a thread while the event loop goes on.
+
+`_cat_file = coroutine(cat_file)` in a class gives the coroutine the signature, the types and the docstring of
+the verb. It calls the verb by its name, so that of a subclass is honoured.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from .awaiting import AwaitedCalls
+
+P = ParamSpec("P")
+T = TypeVar("T")
+FS = TypeVar("FS", bound="Awaitable")
+
+
+class Awaitable(Protocol):
+    """What has coroutines."""
+
+    _awaited: AwaitedCalls  # who makes their calls
+
+
+class EitherWay:
+    """The `asynchronous` of a filesystem that is used from event loops and without one.
+
+    It is true, since there are coroutines for any loop. What is built upon a filesystem compares this with
+    an `asynchronous` of its own, and refuses one that differs (`DirFileSystem`, `ReferenceFileSystem`): it
+    agrees with both.
+    """
+
+    def __repr__(self) -> str:
+        return "either way"
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (bool, EitherWay))
+
+    def __hash__(self) -> int:
+        return hash(EitherWay)
+
+    def __xor__(self, other: object) -> bool:
+        return False
+
+    __rxor__ = __xor__
+
+
+class ThisThread:
+    """A number of the thread that looks at this attribute of a class.
+
+    In the token of fsspec's cache it gives each thread filesystems of its own. Those with coroutines would be
+    shared, and with them a transaction that one thread has under way.
+    """
+
+    def __get__(self, instance: object, owner: type) -> int:
+        return threading.get_ident()
+
+
+def coroutine(
+    verb: Callable[Concatenate[FS, P], T],
+) -> Callable[Concatenate[FS, P], Coroutine[Any, Any, T]]:
+    """The coroutine of a verb that only reads: a task that is cancelled does not wait for its end."""
+    return _coroutine(verb, is_settled=False)
+
+
+def settled_coroutine(
+    verb: Callable[Concatenate[FS, P], T],
+) -> Callable[Concatenate[FS, P], Coroutine[Any, Any, T]]:
+    """The coroutine of a verb that writes, or uses a local file: a task that is cancelled waits for its end.
+
+    That takes a second at most.
+    """
+    return _coroutine(verb, is_settled=True)
+
+
+def _coroutine(
+    verb: Callable[Concatenate[FS, P], T], *, is_settled: bool
+) -> Callable[Concatenate[FS, P], Coroutine[Any, Any, T]]:
+    name = verb.__name__
+
+    @functools.wraps(verb)
+    async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call: Callable[[], T] = partial(getattr(self, name), *args, **kwargs)
+        return await self._awaited.make(call, is_settled=is_settled)
+
+    return _named(awaited)
+
+
+def asynchronous_iterator(
+    verb: Callable[Concatenate[FS, P], Iterator[T]],
+) -> Callable[Concatenate[FS, P], AsyncIterator[T]]:
+    """The asynchronous generator of a verb that is a generator. Each step is made by a thread."""
+    name = verb.__name__
+
+    @functools.wraps(verb)
+    async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        steps: Iterator[T] = await self._awaited.make(partial(getattr(self, name), *args, **kwargs))
+        end: Any = object()
+        while (step := await self._awaited.make(partial(next, steps, end))) is not end:
+            yield step
+
+    return _named(awaited)
+
+
+def _named(call: Callable[P, T]) -> Callable[P, T]:
+    """`call`, whose name is that of its verb, with the name of the coroutine."""
+    owner, _, name = call.__qualname__.rpartition(".")
+    call.__name__, call.__qualname__ = f"_{name}", f"{owner}._{name}"
+    return call

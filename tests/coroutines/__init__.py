@@ -1,0 +1,1 @@
+"""The filesystem in event loops."""
