@@ -106,7 +106,8 @@ class Opener:
     ) -> PinnedReader | GuardedWriter:
         """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
 
-        HeadObject pins a reader. A writer that may not overwrite looks first, and that decides nothing.
+        GetObject of the first bytes pins a reader, HeadObject one with a cache of fsspec's. A writer that may
+        not overwrite looks first, and that decides nothing.
         """
         if size is not None:
             check_integer("size", size, 0)
@@ -119,14 +120,7 @@ class Opener:
         client = self._headers.client_for(given)
         check_type("cache_options", cache_options or {}, Mapping)
         cache_type = known_cache(cache_type or self._options.cache_type)
-        early = None
-        if cache_type == PrefetchCache.name:
-            early = client.reads.send_first_range(location, MIN_REQUEST)
-        pin = self._pin(client, location, if_match, size)
-        check_etag(pin.etag)
-        first = b""
-        if early is not None:
-            first = client.reads.take_first_range(location, MIN_REQUEST, early, pin)
+        pin, first = self._pin(client, location, if_match, size, cache_type == PrefetchCache.name)
         details = object_row(location, pin)
         block = self._options.block_size if block_size is None else _read_ahead(block_size)
         return PinnedReader(
@@ -134,16 +128,21 @@ class Opener:
         )
 
     def _pin(
-        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None = None
-    ) -> ObjectInfo:
-        """The version that a reader is to read."""
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None, with_bytes: bool
+    ) -> tuple[ObjectInfo, bytes]:
+        """The version that a reader is to read, and its first bytes where they are wanted."""
         check_if_match(if_match)
+        first = b""
         try:
-            pin = client.reads.head_object(location)
+            if with_bytes:
+                pin, first = client.reads.get_first(location, MIN_REQUEST)
+            else:
+                pin = client.reads.head_object(location)
         except ObjectNotFoundError:
             if location.version_id is None and self._lister.isdir(str(location)):
                 raise IsADirectoryError(f"{location} is a directory and cannot be read") from None
             raise
+        check_etag(pin.etag)
         check_version(location, pin, if_match)
         if size is not None and size != pin.size:
             raise ObjectChangedError(
@@ -151,7 +150,7 @@ class Opener:
                 bucket=location.bucket,
                 key=location.key,
             )
-        return pin
+        return pin, first
 
     def _open_writer(
         self,

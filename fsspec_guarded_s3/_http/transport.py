@@ -217,7 +217,6 @@ class Transport:
         renew_after_fork(self._renew)
         self.lanes = Lanes()
         self.round_trip = float("inf")  # seconds, as the last answers tell
-        self.answers = 0  # that told it
 
     def _renew(self) -> None:
         # The sockets are the parent's. Dropping a reference closes this process's copy of the descriptor
@@ -336,7 +335,6 @@ class Transport:
     # --- one exchange ---
 
     def _learn_round_trip(self, waited: float) -> None:
-        self.answers += 1
         # An answer may take the store longer than the way, never shorter: down at once, up slowly.
         if waited < self.round_trip:
             self.round_trip = waited

@@ -14,6 +14,7 @@ from .._values.paths import S3Path
 from ..errors import ObjectChangedError, PreconditionUnsupportedError, ProtocolError
 from .headers import content_range
 
+SMALL_OBJECT = 2**20  # bytes: an object of no more is read whole where a part of it would take as long
 _NO_ETAG = "the store sent no ETag: the read cannot be pinned"
 
 
@@ -63,8 +64,7 @@ def check_version(path: S3Path, headers: Mapping[str, str]) -> None:
 
 def check_range(body: HTTPBody, start: int, stop: int, pin: ObjectInfo) -> None:
     """Raises for an answer that is not the bytes [start, stop) of the version `pin`, as its head tells."""
-    # rclone answers a range with 200 and a right Content-Range: the header decides.
-    if body.status == 206 or "content-range" in body.headers:
+    if is_part(body):
         first, end, size = content_range(body.headers)
         if first != start or end != stop or size not in (None, pin.size):
             raise ProtocolError(f"the store did not answer the range {start} to {stop}")
@@ -76,6 +76,38 @@ def check_range(body: HTTPBody, start: int, stop: int, pin: ObjectInfo) -> None:
         )
     elif start != 0 or stop != pin.size:
         raise ProtocolError(f"the store did not answer the range {start} to {stop}, but the whole object")
+
+
+def size_by_range(body: HTTPBody) -> int | None:
+    """The size of the object, as the answer to a GetObject of a range tells it; None where it does not."""
+    if is_part(body):
+        told = body.headers.get("content-range", "")
+        return 0 if told.endswith("/0") else content_range(body.headers)[2]  # no range of nothing is valid
+    return body.length  # ranges are ignored: it is the whole object
+
+
+def check_first(body: HTTPBody, count: int, size: int) -> int:
+    """How many bytes from the first on to take of an answer to a GetObject of the first `count`.
+
+    More of them where the whole of a small object comes. Raises ProtocolError for other bytes.
+    """
+    if not is_part(body):
+        body.set_length(size)
+        return min(size, max(count, SMALL_OBJECT))
+    stop = min(count, size)
+    if not size:
+        body.set_length(0)
+        return 0
+    if content_range(body.headers)[:2] != (0, stop) or body.length not in (None, stop):
+        raise ProtocolError(f"the store did not answer the range 0 to {count}")
+    body.set_length(stop)
+    return stop
+
+
+def is_part(body: HTTPBody) -> bool:
+    """Whether an answer to a GetObject of a range has a range. Else it has the whole object."""
+    # rclone answers a range with 200 and a right Content-Range: the header decides.
+    return body.status == 206 or "content-range" in body.headers
 
 
 def size_of_answer(headers: Mapping[str, str]) -> int | None:

@@ -25,14 +25,16 @@ from ..errors import (
 from .checks import Checks
 from .early import Early
 from .exchange import Exchange
-from .headers import content_range, object_checksum, object_info
+from .headers import object_checksum, object_info
 from .pinned import (
     check_etag,
+    check_first,
     check_head,
     check_pin,
     check_range,
     check_version,
     replaced_error,
+    size_by_range,
     size_of_answer,
 )
 from .scheduler import Scheduler
@@ -238,31 +240,32 @@ class Reads:
         """Send the request of `get_range` now."""
         return self._exchange.ahead(_range_request(self.pinned(path, pin), cursor.position, cursor.stop, pin))
 
-    def send_first_range(self, path: S3Path, size: int) -> Early | None:
-        """Send a GetObject of the first `size` bytes beside a HeadObject, which will tell their version.
+    def get_first(self, path: S3Path, count: int) -> tuple[ObjectInfo, bytes]:
+        """GetObject of the first `count` bytes: what the answer tells of the object, and the bytes.
 
-        None on a near store, where that saves little time and costs a request.
+        From a store that ignores the range come the bytes of a small object, or the first `count`. HeadObject
+        tells what the answer leaves out: all of an empty object, which has no first byte.
         """
-        if not self._scheduler.is_surely_distant():
-            return None
-        return self._exchange.ahead(_range_request(path, 0, size))
+        request = _range_request(path, 0, count)
 
-    def take_first_range(self, path: S3Path, size: int, early: Early, pin: ObjectInfo) -> bytes:
-        """What `send_first_range` brought if it is of the version `pin`; nothing when anything is amiss.
+        def attempt(deadline: Deadline) -> tuple[ObjectInfo, bytes]:
+            with self._exchange.attempt(request, deadline) as body:
+                check_head(body.headers)
+                check_etag(body.headers.get("etag", ""))
+                check_version(path, body.headers)
+                size = size_by_range(body)
+                if size is None:
+                    size = self._size_of(path, body.headers["etag"], deadline)
+                stop = check_first(body, count, size)
+                return self._info(body.headers, size), _read_exactly(body, stop)
 
-        It is not asked for again: whoever needs the bytes does so, under the pin.
-        """
-        wanted = (0, min(size, pin.size), pin.size)
-        data = bytearray(wanted[1])
         try:
-            deadline = Deadline(self._store.options.request_deadline)
-            with self._exchange.attempt(early.request, deadline, early) as body:
-                check_pin(body, pin.etag, path)
-                if content_range(body.headers) == wanted and body.readinto(memoryview(data)) == len(data):
-                    return bytes(data)
-        except GuardedS3Error:
-            pass
-        return b""
+            return self._exchange.repeat(request, attempt)
+        except RangeNotSatisfiableError:
+            return self.head_object(path), b""
+        except ObjectNotFoundError as error:
+            self._exchange.doubt(error)
+            raise
 
     def _check_unchanged(self, path: S3Path, pin: ObjectInfo) -> None:
         """Raises ObjectChangedError, or ObjectNotFoundError, unless the object is the version `pin` still."""
@@ -278,13 +281,21 @@ class Reads:
 
 def _whole_size(body: HTTPBody) -> int:
     """The size of the object whose first byte was asked for."""
-    if body.status == 206 or "content-range" in body.headers:
-        size = content_range(body.headers)[2]
-    else:  # ranges are ignored: it is the whole object, which is not read
-        size = body.length
+    size = size_by_range(body)
     if size is None:
         raise ProtocolError("neither HeadObject nor GetObject of the first byte was answered with a size")
     return size
+
+
+def _read_exactly(body: Body, count: int) -> bytes:
+    data = bytearray(count)
+    view, done = memoryview(data), 0
+    while done < count:
+        more = body.readinto(view[done:])
+        if not more:
+            raise IncompleteBodyError("the body ended before the range did")
+        done += more
+    return bytes(data)
 
 
 def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:

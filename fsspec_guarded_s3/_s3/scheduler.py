@@ -12,7 +12,6 @@ from .._threads import Question, ask_all, run_all
 from .store import Store
 
 DISTANT = 0.005  # seconds of a round trip
-SURE = 4  # answers that tell how far away a store is
 _THREADS_FOR_NEAR_STORE = 2
 _AHEAD = 8  # requests that one thread has under way
 
@@ -55,7 +54,3 @@ class Scheduler:
     def is_distant(self) -> bool:
         """Whether the way to the store takes most of the time of a small request."""
         return self._store.transport.round_trip > DISTANT
-
-    def is_surely_distant(self) -> bool:
-        """Whether several answers say that the store is distant: for what would be wasted on a near one."""
-        return self._store.transport.answers >= SURE and self.is_distant()

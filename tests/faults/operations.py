@@ -28,6 +28,7 @@ ETAG = md5_etag(OLD)
 PATH = "bucket/key"
 STALE = "the upload of a process that was killed"
 COPY = "bucket/copy"
+BIG = "bucket/big"
 RANGES: dict[str, Any] = {"range_size": 300}
 PARTS: dict[str, Any] = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 
@@ -91,6 +92,8 @@ def _reading(name: str, run: Callable[[World], object], result: object, **calls:
     # One thread: which HEAD of cat_ranges comes first would be left to chance.
     options = RANGES if name in ("cat_file-large", "get_file") else {"max_concurrency": 1}
     objects = {PATH: SMALL, "bucket/folder/one": b"1", "bucket/folder/two": b"2"}
+    if run is _read_on:
+        objects[BIG] = LARGE[:200_000]
     return Operation(name, run, named, objects, result=result, options=options)
 
 
@@ -98,6 +101,12 @@ def _read_ahead(world: World) -> bytes:
     with world.fs.open(PATH, "rb") as file:
         file.seek(100)
         data: bytes = file.read(200) + file.read()
+        return data
+
+
+def _read_on(world: World) -> bytes:
+    with world.fs.open(BIG, "rb") as file:
+        data: bytes = file.read(1000) + file.read(100_000) + file.read()
         return data
 
 
@@ -139,7 +148,8 @@ READS = (
     ),
     _reading("cat_ranges", _cat_ranges, [SMALL[100:200], SMALL[-300:]], HeadObject="pin", GetObject="range"),
     _reading("open-rb", _read, SMALL[600:], HeadObject="pin", GetObject="range"),
-    _reading("open-rb-prefetch", _read_ahead, SMALL[100:], HeadObject="pin", GetObject="range"),
+    _reading("open-rb-prefetch", _read_ahead, SMALL[100:], GetObject="opening"),
+    _reading("open-rb-ahead", _read_on, LARGE[:200_000], GetObject_other="range"),
     _reading("get_file", _get, SMALL, HeadObject="file pin", GetObject="file range"),
 )
 

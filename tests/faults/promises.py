@@ -85,6 +85,30 @@ expired-403   | Denied           | Denied                                 | Deni
 skew          | ok / Denied      | ok / Denied                            | ok / Denied
 """
 
+OPENINGS = """
+fault         | opening
+lost-before   | ok / Lost
+lost-after    | ok / Lost
+cut           | ok / Lost
+stall         | ok / Timeout
+stall-body    | ok / Timeout
+trickle       | ok / Timeout
+500-before    | ok / Server
+500-after     | ok / Server
+slow-down     | ok / Throttled
+slow-after    | ok / Throttled
+409           | Conflict
+412           | Failed
+200-error     | ok / Protocol
+wrong-etag    | ok
+short         | ok / Protocol
+long          | ok / Protocol
+range-ignored | ok
+expired-400   | Denied
+expired-403   | Denied
+skew          | ok / Denied
+"""
+
 BODIES = """
 fault         | whole          | first                          | range              | file range
 lost-before   | ok / Lost      | ok / Lost                      | ok / Lost          | ok / Lost
@@ -312,6 +336,7 @@ tls     | - / Connect
 GROUPS: dict[str, str] = {
     "Facts and listings": READS,
     "The HEAD that pins what follows": PINS,
+    "The first bytes, which pin what follows": OPENINGS,
     "Bytes": BODIES,
     "Single PUT": WRITES,
     "Multipart: before the completion": UPLOADS,

@@ -43,8 +43,8 @@ def store(ignores: bool, new: bytes | None, when: Callable[[Request], bool]) -> 
     return fake
 
 
-def is_head(request: Request) -> bool:
-    return request.method == "HEAD"
+def is_pin(request: Request) -> bool:
+    return request.method == "HEAD" or request.headers.get("range") == "bytes=0-65535"
 
 
 def is_whole(request: Request) -> bool:
@@ -70,7 +70,7 @@ READS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
 @every_new
 @pytest.mark.parametrize("name", READS)
 def test_a_pinned_read_says_that_the_object_was_replaced(name: str, new: bytes, ignores: bool) -> None:
-    with ScriptedServer(handler=store(ignores, new, is_head)) as server, pytest.raises(ObjectChangedError):
+    with ScriptedServer(handler=store(ignores, new, is_pin)) as server, pytest.raises(ObjectChangedError):
         READS[name](filesystem(server.url, range_size=MIB))
 
 
@@ -84,14 +84,14 @@ def test_the_rest_of_a_whole_object_too(new: bytes, ignores: bool) -> None:
 @every_store
 @every_new
 def test_a_download_starts_anew(new: bytes, ignores: bool, tmp_path: Path) -> None:
-    with ScriptedServer(handler=store(ignores, new, is_head)) as server:
+    with ScriptedServer(handler=store(ignores, new, is_pin)) as server:
         filesystem(server.url, range_size=MIB).get_file("bucket/key", str(tmp_path / "key"))
     assert (tmp_path / "key").read_bytes() == new
 
 
 @pytest.mark.parametrize("name", READS)
 def test_an_object_that_is_deleted_meanwhile_is_not_there(name: str) -> None:
-    with ScriptedServer(handler=store(True, None, is_head)) as server, pytest.raises(ObjectNotFoundError):
+    with ScriptedServer(handler=store(True, None, is_pin)) as server, pytest.raises(ObjectNotFoundError):
         READS[name](filesystem(server.url, range_size=MIB))
 
 
