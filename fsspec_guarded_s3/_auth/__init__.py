@@ -1,10 +1,10 @@
 """Who asks, and where: credentials, endpoints, signatures.
 
-`session` finds the credentials. `settings` reads the rest of AWS's configuration. `endpoints` knows the
+`session` keeps the credentials. `settings` reads the rest of AWS's configuration. `endpoints` knows the
 address of a bucket, and the region that was learned for it. `operations` makes a request of an operation's
 name and parameters in botocore. `signer` makes a signed request of all these, by `sigv4` or `sigv4a`.
-Sessions, sources of credentials, endpoint rules and signing algorithms are botocore's. Nothing here sends a
-request to S3.
+Sessions, sources of credentials and endpoint rules are botocore's: `chain` and `rules` load it, when they are
+wanted, and `unconfigured` tells when they are not. Nothing here sends a request to S3.
 
 Imported by: `_s3`, and the doctor.
 Imports: `options` and the values below it.

@@ -14,16 +14,13 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
-import botocore.configprovider
-import botocore.endpoint_provider
-import botocore.exceptions
-from botocore.utils import ensure_boolean
-
+from .._forks import importing
 from .._values.paths import is_loopback
 from ..errors import ConfigurationError
 from ..options import Options, choices_of, endpoint_fault
 from .session import Session
 from .settings import variable
+from .unconfigured import ENDPOINTS, Unconfigured
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -34,7 +31,6 @@ _LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_RULES = "s3/2006-03-01/endpoint-rule-set-1"  # S3's API has had one version
 
 
 class Endpoint(NamedTuple):
@@ -78,7 +74,7 @@ class Endpoints:
 
     def is_aws(self, bucket: str) -> bool:
         """Whether the host of `bucket` is of one of the partitions of AWS, as botocore knows them."""
-        outputs = [partition["outputs"] for partition in self._load("partitions")["partitions"]]
+        outputs = [partition["outputs"] for partition in self._provider().partitions()]
         suffixes = [output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")]
         return self.of(bucket).host.endswith(tuple(f".{suffix}" for suffix in suffixes))
 
@@ -119,7 +115,7 @@ class Endpoints:
             self._regions[bucket] = region
 
     def _resolve(self, bucket: str) -> Endpoint:
-        options, session = self._options, self._session.botocore()
+        options, session = self._options, self._session.configuration()
         custom, prefix = _checked_url(options.endpoint_url or self._configured_endpoint())
         region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
         # Every SDK but boto3 reads AWS_REGION, and some machines set that alone.
@@ -145,6 +141,13 @@ class Endpoints:
         if custom and plain and _REGION.fullmatch(region):
             # As the rules have it (test_endpoints.py), which take a twentieth of a cold start to load.
             return self._checked(f"{custom}{prefix}/{bucket}", region, {"name": "sigv4"})
+        return self._by_rules(bucket, custom, prefix, region, style, dual=dual, fips=fips)
+
+    def _by_rules(
+        self, bucket: str, custom: str, prefix: str, region: str, style: str, *, dual: bool, fips: bool
+    ) -> Endpoint:
+        options, session = self._options, self._session.configuration()
+        profile = variable(session, "s3") or {}
         parameters: dict[str, Any] = {
             "Region": region,
             "UseFIPS": fips and not custom,
@@ -155,18 +158,17 @@ class Endpoints:
             "UseGlobalEndpoint": False,
             "UseArnRegion": profile.get("use_arn_region", True),
             "DisableMultiRegionAccessPoints": profile.get("s3_disable_multiregion_access_points", False),
-            "DisableS3ExpressSessionAuth": ensure_boolean(
+            # "true" or "false", which botocore does not make a boolean of in every version
+            "DisableS3ExpressSessionAuth": str(
                 session.get_config_variable("s3_disable_express_session_auth") or False
-            ),
+            ).lower()
+            == "true",
         }
         if bucket:
             parameters["Bucket"] = bucket
         if custom:
             parameters["Endpoint"] = custom
-        try:
-            rule = self._provider().resolve_endpoint(**parameters)
-        except botocore.exceptions.BotoCoreError as error:
-            raise ConfigurationError(f"no endpoint for bucket {bucket!r}: {error}") from error
+        rule = self._provider().resolve(bucket, parameters)
         schemes = rule.properties.get("authSchemes") or [{"name": "sigv4"}]
         named = {scheme["name"]: scheme for scheme in reversed(schemes)}
         # SigV4 wherever it will do: Outposts offer SigV4A first, which costs more and needs awscrt.
@@ -195,27 +197,23 @@ class Endpoints:
 
     def _configured_endpoint(self) -> str | None:
         """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""
-        session = self._session.botocore()
-        if session.get_config_variable("ignore_configured_endpoint_urls"):
-            return None
-        provider = botocore.configprovider.ConfiguredEndpointProvider(
-            full_config=session.full_config,
-            scoped_config=session.get_scoped_config(),
-            client_name="s3",
-        )
-        url: str | None = provider.provide()
+        session = self._session.configuration()
+        if isinstance(session, Unconfigured):
+            return next(filter(None, map(os.environ.get, ENDPOINTS)), None)
+        url: str | None = _botocores().configured_endpoint(session)
         return url
 
     def _provider(self) -> Any:
         if self._rules is None:
-            # By its name: `load_service_model` looks through the folders of all services first.
-            rules, partitions = self._load(_RULES), self._load("partitions")
-            self._rules = botocore.endpoint_provider.EndpointProvider(rules, partitions)
+            self._rules = _botocores().Rules(self._session.botocore())
         return self._rules
 
-    def _load(self, name: str) -> Any:
-        """A file of botocore's data; it keeps what it has read."""
-        return self._session.botocore().get_component("data_loader").load_data(name)
+
+def _botocores() -> Any:
+    """The module `rules`, which loads botocore."""
+    with importing():
+        from . import rules
+    return rules
 
 
 def _checked_url(url: str | None) -> tuple[str, str]:

@@ -1,5 +1,7 @@
-"""Who we are: botocore's session, its configuration and the chain of credential sources.
+"""Who we are: the credentials that are kept, and when they are read anew.
 
+Those of the options, and those in plain environment variables, are taken as they are. All others are found by
+botocore's chain of sources (`chain`), which is loaded when it is asked.
 Invariant: nothing that a source says or logs shows a secret.
 """
 
@@ -12,49 +14,26 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
-import botocore.credentials
-import botocore.exceptions
-import botocore.session
-
-from .._forks import PerProcess, renew_after_fork
-from .._work import Lock, uninterruptible
-from ..errors import ConfigurationError, CredentialsError
+from .._forks import PerProcess, importing, renew_after_fork
+from .._work import Lock
+from ..errors import CredentialsError
 from ..options import Options
-from .settings import check_values, say_ignored
+from .unconfigured import (
+    FILES,
+    Configuration,
+    Keys,
+    Unconfigured,
+    is_unconfigured,
+    keys_of_environment,
+)
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
-
-class _Discretion(logging.Filter):
-    """Drops botocore's debug records of a thread that fetches credentials.
-
-    The clients of STS and SSO log their requests and answers whole: tokens, secrets, signatures.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.local()
-        for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
-            logging.getLogger(name).addFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.DEBUG or not getattr(self._thread, "fetching", False)
-
-    @contextmanager
-    def fetching(self) -> Iterator[None]:
-        self._thread.fetching = True
-        try:
-            yield
-        finally:
-            self._thread.fetching = False
-
-
-_discretion = _Discretion()
+_UNCONFIGURED = Unconfigured()
 
 
 _shared: weakref.WeakValueDictionary[object, Session] = weakref.WeakValueDictionary()
@@ -75,7 +54,6 @@ def shared_session(options: Options) -> Session:
         return session
 
 
-_OF_BOTOCORE = re.compile("Missing required key")  # what is said of a program, and is none of its own words
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
 _READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
 
@@ -84,10 +62,7 @@ def _surroundings() -> bytes:
     """A digest of what the chain of sources reads: a renewed file or variable makes a new session."""
     variables = sorted(item for item in os.environ.items() if item[0].startswith(_READ))
     digest = hashlib.sha256(repr(variables).encode("utf-8", "surrogatepass"))
-    for variable, usual in (
-        ("AWS_CONFIG_FILE", "~/.aws/config"),
-        ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
-    ):
+    for variable, usual in FILES:
         try:
             found = os.stat(os.path.expanduser(os.environ.get(variable) or usual))
         except (OSError, ValueError):
@@ -105,6 +80,7 @@ class Session:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._session: Any = None
+        self._is_silent: bool | None = None  # whether environment and files say nothing
         self._credentials: Any = None
         self._static: Any = None
         self._checked: Any = None
@@ -127,32 +103,19 @@ class Session:
         """botocore's session. ConfigurationError for an unknown profile or a broken file."""
         with self.lock:
             if self._session is None:
-                self._session = self._load()
+                self._session = _chain().load(self._options)
             return self._session
 
-    def _load(self) -> Any:
-        try:
-            # The handlers are for clients, which only the chain of credential sources makes.
-            chain = not (self._options.key or self._options.anon)
-            session = botocore.session.Session(include_builtin_handlers=chain, profile=self._options.profile)
-            session.get_scoped_config()  # names a profile that does not exist
-            check_values(session)
-            say_ignored(session)
-        except botocore.exceptions.ProfileNotFound as error:
-            raise ConfigurationError(f"{self._who_named_the_profile()}: {error}") from error
-        except botocore.exceptions.BotoCoreError as error:
-            raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
-        return session
-
-    def _who_named_the_profile(self) -> str:
-        if self._options.profile is not None:
-            return "storage option profile"
-        named = (name for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE") if name in os.environ)
-        return next(named, "AWS_PROFILE")
+    def configuration(self) -> Configuration:
+        """What environment and files say; botocore is asked only where they say something."""
+        with self.lock:
+            if self._is_silent is None:
+                self._is_silent = is_unconfigured(self._options)
+        return _UNCONFIGURED if self._is_silent else self.botocore()
 
     def ca_bundle(self) -> str | None:
-        """The file of trusted certificates that the profile names. Raises what `botocore` raises."""
-        found: str | None = self.botocore().get_scoped_config().get("ca_bundle")
+        """The file of trusted certificates that the profile names. Raises what `configuration` raises."""
+        found: str | None = self.configuration().get_scoped_config().get("ca_bundle")
         return found
 
     def frozen(self) -> Any:
@@ -162,7 +125,7 @@ class Session:
         found = self._credentials
         if found is None:
             found = self._read(time.monotonic())
-        frozen = _frozen(found)
+        frozen = self._frozen(found)
         if frozen is not self._checked:
             try:
                 _check(frozen, found.method)
@@ -170,7 +133,7 @@ class Session:
                 self.forget()  # whoever corrects them needs no new process
                 raise
             self._checked = frozen
-        if type(found) is botocore.credentials.Credentials:  # nothing will refresh them
+        if isinstance(found, Keys) or _chain().is_static(found):
             with self._chain:
                 if found is self._credentials:
                     self._static = frozen
@@ -184,7 +147,7 @@ class Session:
                 if failure is not None and failed >= since:
                     raise CredentialsError(failure.message) from failure
                 try:
-                    self._credentials = self._find_credentials(self.botocore)
+                    self._credentials = self._find_credentials()
                 except CredentialsError as error:
                     self._failure = time.monotonic(), error
                     raise
@@ -205,11 +168,10 @@ class Session:
                 return False
             before = None
             with suppress(CredentialsError):
-                before = self._credentials and self.frozen()
+                before = self._credentials and _values(self.frozen())
             self._renewed_at = time.monotonic()
-            # A session of its own, since botocore keeps what it has read: files, tokens, roles.
-            found = self._find_credentials(self._load)
-            if _frozen(found) == before:
+            found = self._find_credentials(anew=True)
+            if _values(self._frozen(found)) == before:
                 return False
             self._credentials, self._static = found, None
             self.reading += 1
@@ -222,43 +184,38 @@ class Session:
             self._credentials = self._static = None
             self.reading += 1
             with self.lock:
-                self._session = None
+                self._session = self._is_silent = None
 
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""
         return str(self.frozen().access_key), str(self._credentials.method)
 
-    def _find_credentials(self, session: Callable[[], Any]) -> Any:
+    def _find_credentials(self, anew: bool = False) -> Any:
+        """Those of the options, or of the first source that has any; `anew`: nothing that was kept."""
         options = self._options
-        failure: Exception | None = None
         if options.key:
-            return botocore.credentials.Credentials(options.key, options.secret, options.token, "options")
-        try:
-            with uninterruptible(), _discretion.fetching():
-                found = session().get_credentials()
-        except CancelledError:
-            raise
-        except Exception as error:  # a token file that is missing must not look like an object that is
-            failure = error
-        if failure is not None:
-            raise _failed("loaded", failure)
-        if found is None:
-            raise CredentialsError(
-                "no credentials found: pass key and secret, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "choose a profile, or pass anon=True for a public bucket"
-            )
-        return found
+            return Keys(options.key, options.secret, options.token, "options")
+        silent = is_unconfigured(options) if anew else self.configuration() is _UNCONFIGURED
+        if silent and (keys := keys_of_environment()):
+            return keys
+        # Anew by another session, since botocore keeps what it has read: files, tokens, roles.
+        return _chain().find(_chain().load(options) if anew else self.botocore())
+
+    @staticmethod
+    def _frozen(credentials: Any) -> Any:
+        return credentials if isinstance(credentials, Keys) else _chain().frozen(credentials)
 
 
-def _frozen(credentials: Any) -> Any:
-    try:
-        with uninterruptible(), _discretion.fetching():
-            return credentials.get_frozen_credentials()
-    except CancelledError:
-        raise
-    except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
-        failure = error
-    raise _failed("refreshed", failure)
+@cache
+def _chain() -> Any:
+    """The module `chain`, which loads botocore."""
+    with importing():
+        from . import chain
+    return chain
+
+
+def _values(frozen: Any) -> tuple[Any, ...]:
+    return frozen.access_key, frozen.secret_key, frozen.token
 
 
 def _check(frozen: Any, source: str) -> None:
@@ -276,24 +233,3 @@ def _check(frozen: Any, source: str) -> None:
             raise CredentialsError(
                 f"the {name} (from {source}) is empty, or has blanks, line breaks or letters that none has"
             )
-
-
-def _failed(what: str, error: Exception) -> CredentialsError:
-    """The error for credentials that could not be loaded or refreshed.
-
-    It has no cause: a JSONDecodeError holds the text that could not be read, botocore's errors the output of
-    programs. Call it when `error` is handled no longer, so that it does not become the context either.
-    """
-    return CredentialsError(f"the credentials could not be {what}: {_said(error)}")
-
-
-def _said(error: Exception) -> str:
-    """What botocore says, but for the output of a program; texts of others are nothing without their type."""
-    told = getattr(error, "kwargs", {})
-    if told.get("provider") == "custom-process" and not _OF_BOTOCORE.match(str(told.get("error_msg"))):
-        return "credential_process of the AWS profile failed: run it by hand to see why"
-    if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
-        return str(error)
-    if type(error).__module__.startswith("dateutil."):  # it repeats what a source told
-        return "the time at which they end is none"
-    return f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 per request.
 
 Two things are kept, since most requests differ little from the one before. `Signer._signed` keeps what the
-last request signed beside its target, for one second; `sigv4.QuietAuth` keeps the signing key, for a day.
+last request signed beside its target, for one second; `sigv4.SymmetricAuth` keeps the signing key, for a day.
 
 Invariant: date, credentials and region are those of the attempt, not of the call.
 """
@@ -28,7 +28,7 @@ from .endpoints import Endpoint, Endpoints
 from .operations import request_of
 from .session import Session, shared_session
 from .settings import attempts, is_when_required, variable
-from .sigv4 import EMPTY, SESSION_TOKEN, QuietAuth, timestamp_of
+from .sigv4 import EMPTY, SESSION_TOKEN, SymmetricAuth, timestamp_of
 from .sigv4a import AsymmetricAuth
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -115,7 +115,7 @@ class Signer:
 
     def is_when_required(self, name: str) -> bool:
         """Whether AWS's setting `name`, about checksums, is "when_required". Raises ConfigurationError."""
-        return is_when_required(self._session.botocore(), name)
+        return is_when_required(self._session.configuration(), name)
 
     def configured_attempts(self) -> int | None:
         """How many attempts per request AWS's settings ask for, if they do."""
@@ -254,7 +254,7 @@ class Signer:
 
     def _configured(self) -> _Configured:
         if self._settings is None:
-            session = self._session.botocore()
+            session = self._session.configuration()
             app = variable(session, "user_agent_appid")
             agent = f"{AGENT} app/{_NO_TOKEN.sub('-', str(app))[:50]}" if app else AGENT
             signs = bool((variable(session, "s3") or {}).get("payload_signing_enabled"))
@@ -265,14 +265,14 @@ class Signer:
 
     def _auth(
         self, endpoint: Endpoint, payload: str, session: SessionCredentials | None
-    ) -> QuietAuth | AsymmetricAuth:
+    ) -> SymmetricAuth | AsymmetricAuth:
         timestamp = self._timestamp()
         if session is not None:
-            return QuietAuth(session, endpoint, payload, timestamp, self._keys, SESSION_TOKEN)
+            return SymmetricAuth(session, endpoint, payload, timestamp, self._keys, SESSION_TOKEN)
         credentials = self._session.frozen()
         if endpoint.signature == "sigv4a":
             return AsymmetricAuth(credentials, endpoint, payload, timestamp)
-        return QuietAuth(credentials, endpoint, payload, timestamp, self._keys)
+        return SymmetricAuth(credentials, endpoint, payload, timestamp, self._keys)
 
     def _timestamp(self) -> str:
         return timestamp_of(int(self._now() + self._clock_offset.total_seconds()))

@@ -1,4 +1,8 @@
-"""SigV4 by botocore's algorithm, without its cost per request and without its debug log."""
+"""SigV4, as S3 has it: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+
+Signatures are those of botocore (tests/auth/test_signer.py compares), which is not asked for them: it takes
+longer to load than all that a first request needs, and it logs tokens and signatures.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,26 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-import botocore.auth
-
 from .._values.bodies import wire_bytes
 from .endpoints import Endpoint
 
 EMPTY = hashlib.sha256().hexdigest()  # of no bytes: what a request without a body signs
-_NEVER_SIGNED = frozenset(botocore.auth.SIGNED_HEADERS_BLACKLIST)
+# As botocore has it: they belong to one connection (RFC 9110, 7.6.1), or change on the way.
+_NEVER_SIGNED = frozenset(
+    {
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amzn-trace-id",
+    }
+)
 # A hop may change these without changing what is asked for: Google's front end appends to Accept-Encoding,
 # caches rewrite or drop Range (the answer says what was sent, and is checked), and a body may be framed anew.
 # botocore signs no Accept-Encoding and no Content-Length either, since it adds them after it has signed.
@@ -32,13 +49,6 @@ def timestamp_of(second: int) -> str:
     return datetime.fromtimestamp(second, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
-class _Signable:
-    """What botocore's algorithm asks of a request once its canonical form is there."""
-
-    def __init__(self, timestamp: str) -> None:
-        self.context = {"timestamp": timestamp}
-
-
 class _Signed:
     """All of a request's signature but its target, for one second."""
 
@@ -50,7 +60,7 @@ class _Signed:
         self._method = method
         self._headers = headers
         self._canonical = canonical  # of the headers and the payload
-        self._to_sign = to_sign
+        self._to_sign = to_sign  # but for the digest of the canonical request
         self._key = key
         self._begin = begin
         self._last = ("", "")
@@ -71,12 +81,12 @@ class _Signed:
         return {**self._headers, "authorization": self._begin + self.signature(target)}
 
 
-class QuietAuth(botocore.auth.S3SigV4Auth):
-    """botocore's SigV4 without its debug log, which shows tokens and signatures, and with our clock.
+class SymmetricAuth:
+    """One signature: with whose credentials, for which endpoint, payload and time.
 
     Header names are lower-case and single, and path and query of a target are canonical already, which makes
-    the canonical form cheap: botocore's takes an email message and a parsed URL. The signing key is derived
-    once a day, region and credential: `keys` holds the last one.
+    the canonical form cheap. The signing key is derived once a day, region and credential: `keys` holds the
+    last one.
     """
 
     def __init__(
@@ -88,31 +98,33 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
         keys: dict[Any, bytes],
         token_name: str = TOKEN,
     ) -> None:
-        super().__init__(credentials, endpoint.service, endpoint.region)
-        self._token_name = token_name
+        self._credentials = credentials
+        self._region = endpoint.region
+        self._service = endpoint.service
         self._payload = payload
+        self._timestamp = timestamp
+        self._scope = f"{timestamp[:8]}/{endpoint.region}/{endpoint.service}/aws4_request"
         self._keys = keys
-        self._request = _Signable(timestamp)
+        self._token_name = token_name
 
     def signed(self, method: str, headers: dict[str, str]) -> Callable[[str], dict[str, str]]:
         """Given a target: `headers`, and those that carry the signature."""
-        timestamp = self._request.context["timestamp"]
-        headers = {**headers, "x-amz-date": timestamp, "x-amz-content-sha256": self._payload}
-        if self.credentials.token:
-            headers[self._token_name] = self.credentials.token
+        headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
+        if self._credentials.token:
+            headers[self._token_name] = self._credentials.token
         return self._signed(method, headers, is_signed).headers
 
     def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
         """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
         carried = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Credential": self.scope(self._request),
-            "X-Amz-Date": self._request.context["timestamp"],
+            "X-Amz-Credential": f"{self._credentials.access_key}/{self._scope}",
+            "X-Amz-Date": self._timestamp,
             "X-Amz-Expires": str(expires),
             "X-Amz-SignedHeaders": ";".join(_sorted(headers, is_signed_in_a_url)),
         }
-        if self.credentials.token:
-            carried[_IN_QUERY[self._token_name]] = self.credentials.token
+        if self._credentials.token:
+            carried[_IN_QUERY[self._token_name]] = self._credentials.token
         path, _, query = target.partition("?")
         pieces = query.split("&") if query else []
         pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
@@ -124,26 +136,27 @@ class QuietAuth(botocore.auth.S3SigV4Auth):
     def _signed(self, method: str, headers: dict[str, str], chosen: Callable[[str], bool]) -> _Signed:
         signed = _sorted(headers, chosen)
         names = ";".join(signed)
-        scope = self.scope(self._request)
         rows = [f"{name}:{_collapsed(headers[name])}" for name in signed]
         return _Signed(
             method,
             headers,
             canonical="\n".join([*rows, "", names, self._payload]),
-            # The digest of the canonical request comes at the end.
-            to_sign=self.string_to_sign(self._request, "").removesuffix(EMPTY),
+            to_sign=f"AWS4-HMAC-SHA256\n{self._timestamp}\n{self._scope}\n",
             key=self._key(),
-            begin=f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={names}, Signature=",
+            begin=(
+                f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{self._scope}, "
+                f"SignedHeaders={names}, Signature="
+            ),
         )
 
     def _key(self) -> bytes:
-        secret, day = self.credentials.secret_key, self._request.context["timestamp"][:8]
-        name = (secret, day, self._region_name, self._service_name)
+        secret, day = self._credentials.secret_key, self._timestamp[:8]
+        name = (secret, day, self._region, self._service)
         key = self._keys.get(name)
         if key is None:
             key = f"AWS4{secret}".encode()
-            for step in (day, self._region_name, self._service_name, "aws4_request"):
-                key = self._sign(key, step)
+            for step in (day, self._region, self._service, "aws4_request"):
+                key = hmac.digest(key, step.encode(), "sha256")
             self._keys.clear()
             self._keys[name] = key
         return key

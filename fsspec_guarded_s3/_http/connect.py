@@ -16,21 +16,19 @@ import ssl
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from urllib3.util.ssltransport import SSLTransport
-from urllib3.util.wait import wait_for_read, wait_for_write
-
+from .._forks import importing
 from .._values.deadline import Deadline
 from .._values.paths import is_loopback
 from .._work import TURN, check
 from ..errors import ConfigurationError
 from ..options import Options
 from .incoming import Incoming
+from .readiness import is_readable, is_writable
 from .response import HTTPBody
 from .timed_socket import Channel, Pace, channel_of
 
@@ -65,7 +63,11 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     NO_PROXY may name a host with its port. A URL without a scheme is one of http, as botocore has it. Raises
     ConfigurationError for what is none.
     """
-    if is_loopback(host) or any(map(urllib.request.proxy_bypass, (host, _with_port(host, port)))):
+    if is_loopback(host):
+        return None
+    with importing():
+        import urllib.request
+    if any(map(urllib.request.proxy_bypass, (host, _with_port(host, port)))):
         return None
     url = urllib.request.getproxies().get(scheme, "").strip()
     if not url:
@@ -134,7 +136,9 @@ def connected(
             if proxy is not None:
                 _tunnel(sock, route, proxy, options, deadline)
             if isinstance(sock, ssl.SSLSocket):
-                sock = _secure_within(sock, route.host, context, options, deadline)
+                with importing():
+                    from .nested_tls import secure_within
+                sock = secure_within(sock, _name(route.host), context, options, _until(options, deadline))
             else:
                 sock = secure(sock, route.host, context, options, deadline)
         return channel_of(sock, options)
@@ -149,6 +153,11 @@ def _seconds(options: Options, deadline: Deadline) -> float:
     if seconds <= 0:
         raise TimeoutError("the deadline of the request has passed")
     return seconds
+
+
+def _until(options: Options, deadline: Deadline) -> float:
+    """When a step of connecting that begins now must have ended, by `time.monotonic()`."""
+    return time.monotonic() + _seconds(options, deadline)
 
 
 def _wait(ready: Callable[[Any, float], bool], sock: Any, until: float) -> None:
@@ -191,7 +200,7 @@ def _dial(
     socket_options: list[tuple[int, int, int]],
     deadline: Deadline,
 ) -> socket.socket:
-    until = time.monotonic() + _seconds(options, deadline)
+    until = _until(options, deadline)
     sock = socket.socket(family, kind, protocol)
     try:
         for option in socket_options:
@@ -199,7 +208,7 @@ def _dial(
         sock.setblocking(False)
         code = sock.connect_ex(address)
         if code in _UNDER_WAY:
-            _wait(wait_for_write, sock, until)
+            _wait(is_writable, sock, until)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise OSError(code, os.strerror(code))  # Python makes it a ConnectionRefusedError, for example
@@ -250,7 +259,7 @@ def secure(
     sock: socket.socket, host: str, context: ssl.SSLContext, options: Options, deadline: Deadline
 ) -> ssl.SSLSocket:
     """TLS on a connected socket, which it takes over. Raises ssl.SSLError."""
-    until = time.monotonic() + _seconds(options, deadline)
+    until = _until(options, deadline)
     tls = context.wrap_socket(sock, server_hostname=_name(host), do_handshake_on_connect=False)
     try:
         tls.setblocking(False)
@@ -259,9 +268,9 @@ def secure(
                 tls.do_handshake()
                 return tls
             except ssl.SSLWantReadError:
-                ready = wait_for_read
+                ready = is_readable
             except ssl.SSLWantWriteError:
-                ready = wait_for_write
+                ready = is_writable
             _wait(ready, tls, until)
     except BaseException:
         tls.close()
@@ -280,7 +289,7 @@ def speaks_tls(
         asking.do_handshake()
     with suppress(OSError), dial(route.host, route.port, options, socket_options, deadline) as sock:
         sock.sendall(hello.read())
-        _wait(wait_for_read, sock, time.monotonic() + min(_TLS_SECONDS, _seconds(options, deadline)))
+        _wait(is_readable, sock, time.monotonic() + min(_TLS_SECONDS, _seconds(options, deadline)))
         return is_tls(sock.recv(3))
     return False
 
@@ -293,66 +302,6 @@ def is_tls(data: bytes) -> bool:
 def _name(host: str) -> str:
     """The name that a certificate has: without the dot of a rooted name, and the zone of an address."""
     return host.rstrip(".").partition("%")[0]
-
-
-class _Outer:
-    """The TLS to a proxy, below that to the store. Waiting on it ends when nobody wants its bytes any more.
-
-    To receive ends by turns too, and loses nothing. To send does not: the rest of a record would be missing.
-    """
-
-    def __init__(self, sock: ssl.SSLSocket, options: Options, deadline: Deadline) -> None:
-        self._sock = sock
-        self._send_timeout = options.send_timeout
-        self.handshake_until = time.monotonic() + _seconds(options, deadline)
-
-    if not TYPE_CHECKING:  # type checkers would take every name for one that is there
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._sock, name)
-
-    def recv(self, size: int) -> bytes:
-        while True:
-            try:
-                return self._sock.recv(size)
-            except TimeoutError:
-                if time.monotonic() >= self.handshake_until:
-                    raise
-                check()
-
-    def sendall(self, data: bytes) -> None:
-        """ConnectionAbortedError, after which nothing can be sent, where the proxy takes nothing for long."""
-        view = memoryview(data)
-        latest = time.monotonic() + self._send_timeout
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-                latest = time.monotonic() + self._send_timeout
-            except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                check()
-                if time.monotonic() >= latest:
-                    raise ConnectionAbortedError(
-                        errno.ECONNABORTED, f"the proxy took nothing for {self._send_timeout:g} s"
-                    ) from None
-                wait_for_write(self._sock, TURN)
-
-
-class _Nested(SSLTransport):
-    """TLS within the TLS of a proxy. It takes as much at once as two records hold."""
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        return super().send(data[: 2 * _RECORD], flags)
-
-
-def _secure_within(
-    sock: ssl.SSLSocket, host: str, context: ssl.SSLContext, options: Options, deadline: Deadline
-) -> SSLTransport:
-    """TLS through the TLS to a proxy. Raises ssl.SSLError."""
-    sock.settimeout(TURN)
-    outer = _Outer(sock, options, deadline)
-    nested = _Nested(outer, context, _name(host))  # type: ignore[arg-type]
-    outer.handshake_until = 0.0
-    return nested
 
 
 # --- a tunnel through a proxy ---

@@ -1,7 +1,8 @@
-"""Connections, and one HTTP exchange on them: `WireRequest` -> `HTTPBody`. The only importer of urllib3.
+"""Connections, and one HTTP exchange on them: `WireRequest` -> `HTTPBody`.
 
-urllib3 keeps the connections, TLS and proxies. The exchange itself is ours, because urllib3 sends under
-the connect time-out, copies bodies, and parses heads with `email.parser` (half of the cost of a small GET).
+The exchange is ours, because urllib3 sends under the connect time-out, copies bodies, and parses heads with
+`email.parser` (half of the cost of a small GET). To load it takes as long as `_auth` and `_http` together, so
+it is asked only for TLS within the TLS to a proxy (`nested_tls`).
 
 Invariants:
 
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import http.client
-import queue
 import ssl
 import threading
 import time
@@ -23,10 +23,6 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
-
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .._forks import PerProcess, renew_after_fork
 from .._values.bodies import wire_bytes
@@ -43,8 +39,8 @@ from .connect import (
     socket_options_of,
     speaks_tls,
 )
-from .incoming import Incoming
 from .lanes import Lanes
+from .pool import Connection, Pool
 from .response import HTTPBody
 from .sending import Sender
 from .timed_socket import Pace
@@ -56,89 +52,12 @@ from .unreachable import PLAIN_TO_TLS, no_answer, no_connection
 FRESH_SECONDS = 4.0
 
 
-class _Idle:
-    """Idle connections, last in, first out: `queue.LifoQueue` takes three locks where a list needs none."""
-
-    def __init__(self, maxsize: int) -> None:
-        self._maxsize = maxsize
-        self.queue: list[Any] = []
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        try:
-            return self.queue.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        if len(self.queue) >= self._maxsize:
-            raise queue.Full
-        self.queue.append(item)
-
-    def qsize(self) -> int:
-        return len(self.queue)
-
-
-class _IdleEviction:
-    """Mixed into urllib3's pools. Both methods are private there; test_transport.py would notice a change.
-
-    urllib3's own `_get_conn` makes a poll object to learn whether the store has hung up.
-    """
-
-    idle_timeout: float = 30.0
-    route: Route
-    answered = False  # whether anything was ever answered there
-
-    def close_idle(self) -> None:
-        """Close the connections that nobody uses; the pool goes on, since another thread may have it."""
-        with suppress(queue.Empty):
-            while True:
-                conn = self.pool.get()  # type: ignore[attr-defined]
-                if conn is not None:
-                    conn.close()
-
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.idle_since = time.monotonic()
-        super()._put_conn(conn)  # type: ignore[misc]
-
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        try:
-            conn = self.pool.get()  # type: ignore[attr-defined]
-        except queue.Empty:
-            conn = None
-        if conn is None:
-            return self._new_conn()  # type: ignore[attr-defined]
-        if not (conn.sock is None or conn.channel.is_quiet()):
-            conn.close()
-        self.close_if_older(conn, self.idle_timeout)
-        return conn
-
-    @staticmethod
-    def close_if_older(conn: Any, seconds: float) -> None:
-        if conn.sock is not None and time.monotonic() - getattr(conn, "idle_since", 0.0) > seconds:
-            conn.close()
-
-
-class GuardedHTTPConnectionPool(_IdleEviction, HTTPConnectionPool):
-    """urllib3's pool with idle eviction."""
-
-    QueueCls = _Idle  # type: ignore[assignment]
-
-
-class GuardedHTTPSConnectionPool(_IdleEviction, HTTPSConnectionPool):
-    """urllib3's TLS pool with idle eviction."""
-
-    QueueCls = _Idle  # type: ignore[assignment]
-
-
 class Sent:
     """A request on its way, on a connection of its own. Take its answer, or close it."""
 
     __slots__ = ("_conn", "_options", "_pool", "_wire", "broken", "since")
 
-    def __init__(
-        self, options: Options, pool: _IdleEviction, conn: HTTPConnection, wire: WireRequest
-    ) -> None:
+    def __init__(self, options: Options, pool: Pool, conn: Connection, wire: WireRequest) -> None:
         self._options = options
         self._pool = pool
         self._conn = conn
@@ -149,7 +68,7 @@ class Sent:
     def answer(self, deadline: Deadline) -> HTTPBody:
         """Read the head of the answer and hand out its body."""
         options, wire = self._options, self._wire
-        incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
+        incoming = self._conn.incoming
         timeout = options.read_timeout
         if wire.slow_answer:  # a store may work for minutes before it answers: two attempts fit in
             timeout = max(timeout, options.request_deadline / 2)
@@ -176,7 +95,7 @@ class Sent:
 
     def _refuse_plain_to_tls(self, error: Exception, deadline: Deadline) -> None:
         """Raise ConnectError where nobody understands plain http: by such a server nothing was applied."""
-        route: Route = self._pool.route
+        route = self._pool.route
         if self._pool.answered or route.scheme != "http" or route.proxy or isinstance(error, TimeoutError):
             return
         if speaks_tls(route, self._options, socket_options_of(self._options), deadline):
@@ -184,15 +103,14 @@ class Sent:
 
     def _refuse_by_proxy(self, body: HTTPBody) -> None:
         """Raise ConnectError where the proxy did not pass on a request of plain http (RFC 9110, 15.5.8)."""
-        route: Route = self._pool.route
+        route = self._pool.route
         if route.scheme == "http" and route.proxy:
             self.close()
             raise no_connection(route, self._options, ProxyRefusedError(body.status))
 
     def is_lost(self) -> bool:
         """Whether the store has closed the connection without an answer. It does not wait."""
-        incoming: Incoming = self._conn.incoming  # type: ignore[attr-defined]
-        return incoming.has_ended()
+        return self._conn.incoming.has_ended()
 
     def close(self) -> None:
         """Close the connection without the answer: it cannot be used again."""
@@ -222,7 +140,7 @@ class Transport:
         # The sockets are the parent's. Dropping a reference closes this process's copy of the descriptor
         # only: no shutdown, no TLS close_notify, so the parent's connection goes on.
         self._lock = threading.Lock()
-        self._pools: dict[tuple[str, str, int], Any] = {}
+        self._pools: dict[tuple[str, str, int], Pool] = {}
 
     def __repr__(self) -> str:
         return f"<Transport pools={len(self._pools)}>"
@@ -242,12 +160,10 @@ class Transport:
     def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
         pool = self._pool(wire.scheme, wire.host, wire.port)
-        conn = pool._get_conn()
-        if wire.fresh_connection:
-            pool.close_if_older(conn, FRESH_SECONDS)
-        if conn.sock is None:
+        conn = pool.take(FRESH_SECONDS if wire.fresh_connection else None)
+        if conn is None:
             pool = self._current(pool)
-            self._connect(conn, pool.route, deadline)
+            conn = self._connect(pool.route, deadline)
         sent = Sent(self._options, pool, conn, wire)
         try:
             sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
@@ -274,7 +190,7 @@ class Transport:
 
     # --- connections ---
 
-    def _pool(self, scheme: str, host: str, port: int) -> Any:
+    def _pool(self, scheme: str, host: str, port: int) -> Pool:
         pool = self._pools.get((scheme, host, port))
         if pool is None:
             with self._lock:
@@ -283,13 +199,9 @@ class Transport:
                     pool = self._pools[(scheme, host, port)] = self._new_pool(scheme, host, port)
         return pool
 
-    def _new_pool(self, scheme: str, host: str, port: int) -> Any:
-        cls: Any = GuardedHTTPSConnectionPool if scheme == "https" else GuardedHTTPConnectionPool
-        named = host.partition("%")[0]  # urllib3 takes no zone; it only keeps the connections
-        pool = cls(named, port, maxsize=max(32, self._options.max_concurrency * 4), retries=False)
-        pool.idle_timeout = self._options.idle_timeout
-        pool.route = self._route(scheme, host, port)
-        return pool
+    def _new_pool(self, scheme: str, host: str, port: int) -> Pool:
+        route = self._route(scheme, host, port)
+        return Pool(route, self._options.idle_timeout, max(32, self._options.max_concurrency * 4))
 
     def _route(self, scheme: str, host: str, port: int) -> Route:
         """The way to a store, as environment and files have it now. Raises ConfigurationError."""
@@ -297,14 +209,14 @@ class Transport:
         secure = "https" in (scheme, proxy.scheme if proxy else "")
         return Route(scheme, host, port, proxy, self.ssl_context() if secure else None)
 
-    def _current(self, pool: Any) -> Any:
+    def _current(self, pool: Pool) -> Pool:
         """The pool to make a connection for: `pool`, or another where the way is another one by now."""
         if self._route(*pool.route[:3]) == pool.route:
             return pool
         self._drop(pool)
         return self._pool(*pool.route[:3])
 
-    def _drop(self, pool: Any) -> None:
+    def _drop(self, pool: Pool) -> None:
         place = pool.route[:3]
         with self._lock:
             if self._pools.get(place) is pool:
@@ -320,17 +232,13 @@ class Transport:
         """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
         return self._trust.context()
 
-    def _connect(self, conn: Any, route: Route, deadline: Deadline) -> None:
+    def _connect(self, route: Route, deadline: Deadline) -> Connection:
         failure: Exception | None = None
         try:
-            channel = connected(route, self._options, self._socket_options, deadline)
+            return Connection(connected(route, self._options, self._socket_options, deadline))
         except (OSError, http.client.HTTPException) as error:
             failure = error
-        if failure is not None:
-            raise no_connection(route, self._options, failure) from failure
-        conn.sock = channel.sock
-        conn.channel = channel
-        conn.incoming = Incoming(channel)
+        raise no_connection(route, self._options, failure) from failure
 
     # --- one exchange ---
 
@@ -342,7 +250,7 @@ class Transport:
             self.round_trip += (waited - self.round_trip) * 0.1
 
     def _send(
-        self, conn: HTTPConnection, proxy: Proxy | None, wire: WireRequest, deadline: Deadline
+        self, conn: Connection, proxy: Proxy | None, wire: WireRequest, deadline: Deadline
     ) -> OSError | None:
         """Send head and body. Returns what broke the connection."""
         target = wire.target
@@ -356,12 +264,12 @@ class Transport:
             raise ValueError("a header value must not hold a line break")
         data = wire_bytes(text)
         pace = Pace(self._options, self._options.send_timeout, deadline, wire.slow_answer)
-        return Sender(conn.channel, conn.incoming, pace).send(data, wire)  # type: ignore[attr-defined]
+        return Sender(conn.channel, conn.incoming, pace).send(data, wire)
 
 
-def _release(pool: Any, conn: HTTPConnection, wire: WireRequest, clean: bool, status: int) -> None:
+def _release(pool: Pool, conn: Connection, wire: WireRequest, clean: bool, status: int) -> None:
     if clean and not (wire.body and status >= 300):
-        pool._put_conn(conn)
+        pool.give_back(conn)
     else:
         conn.close()
 

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from botocore.httpsession import get_cert_path
-
+from .._forks import importing
 from ..errors import ConfigurationError
 from ..options import Options
 
@@ -80,6 +79,8 @@ def ssl_context(options: Options, of_profile: Callable[[], str | None]) -> ssl.S
     if not bundle:
         _check_system(context)
         if _trusts_nobody(context):
+            with importing():
+                from botocore.httpsession import get_cert_path
             context.load_verify_locations(cafile=get_cert_path(True))
     context.set_alpn_protocols(["http/1.1"])
     if options.client_cert:

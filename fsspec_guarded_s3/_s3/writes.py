@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._values.bodies import RequestBody, WatchedSlice
-from .._values.checksums import algorithms, body_crc, md5_header
+from .._values.checksums import algorithm_of, body_crc, md5_header
 from .._values.conditions import UNCONDITIONAL, Condition
 from .._values.models import Request, Response, Written
 from .._values.paths import S3Path, is_directory_bucket
@@ -29,7 +29,7 @@ class Writes:
         crc, checked = self._checks.of_body("PutObject", path.bucket, data)
         if isinstance(data, WatchedSlice):
             crc = crc or body_crc(data, self._checks.algorithm)
-            data = data.expecting(algorithms()[crc.algorithm].update, crc.value)
+            data = data.expecting(algorithm_of(crc.algorithm).update, crc.value)
         request = Request(
             "PutObject",
             "PUT",

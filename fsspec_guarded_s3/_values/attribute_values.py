@@ -20,7 +20,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from .checksums import algorithms
+from .checksums import is_at_hand
 from .models import WRITE_TOKEN
 
 Check = Callable[[str, Any], str]
@@ -167,7 +167,7 @@ def key_digest(name: str, value: Any) -> str:
 def checksum_algorithm(name: str, value: Any) -> str:
     """An algorithm that is at hand and gives the checksum of a whole object, however it was uploaded."""
     known = one_of("CRC32", "CRC32C", "CRC64NVME")(name, value)
-    if known.lower() not in algorithms():
+    if not is_at_hand(known.lower()):
         raise ValueError(f"{name} {known} needs awscrt: pip install fsspec_guarded_s3[crt]")
     return known
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
+from .._forks import importing
 from ..errors import ChecksumMismatchError
 from .bodies import Buffer, RequestBody, body_chunks
 
@@ -22,25 +23,35 @@ class _Algorithm(NamedTuple):
     bits: int
 
 
-def _algorithms() -> dict[str, _Algorithm]:
-    try:
-        from isal.isal_zlib import crc32
-    except ImportError:
-        from zlib import crc32
-    found = {"crc32": _Algorithm(crc32, 0xEDB88320, 32)}
-    try:
-        from awscrt import checksums
-    except ImportError:
-        return found
-    found["crc32c"] = _Algorithm(checksums.crc32c, 0x82F63B78, 32)
-    found["crc64nvme"] = _Algorithm(checksums.crc64nvme, 0x9A6C9329AC4BC9B5, 64)
+@cache
+def _found(name: str) -> _Algorithm | None:
+    with importing():
+        if name == "crc32":
+            try:
+                from isal.isal_zlib import crc32
+            except ImportError:
+                from zlib import crc32
+            return _Algorithm(crc32, 0xEDB88320, 32)
+        try:
+            from awscrt import checksums
+        except ImportError:
+            return None
+    if name == "crc32c":
+        return _Algorithm(checksums.crc32c, 0x82F63B78, 32)
+    return _Algorithm(checksums.crc64nvme, 0x9A6C9329AC4BC9B5, 64) if name == "crc64nvme" else None
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether the algorithm of the header `x-amz-checksum-<name>` is installed."""
+    return _found(name) is not None
+
+
+def algorithm_of(name: str) -> _Algorithm:
+    """The algorithm of the header `x-amz-checksum-<name>`, which `is_at_hand`; else KeyError."""
+    found = _found(name)
+    if found is None:
+        raise KeyError(name)
     return found
-
-
-@lru_cache(maxsize=1)
-def algorithms() -> dict[str, _Algorithm]:
-    """The algorithms at hand, by the name that S3's header has: `x-amz-checksum-<name>`."""
-    return _algorithms()
 
 
 class Crc(NamedTuple):
@@ -51,7 +62,7 @@ class Crc(NamedTuple):
 
     def text(self) -> str:
         """The value in base64, as S3's headers have it."""
-        return encoded(self.value, algorithms()[self.algorithm].bits)
+        return encoded(self.value, algorithm_of(self.algorithm).bits)
 
     def headers(self) -> dict[str, str]:
         """The header that carries it."""
@@ -60,7 +71,7 @@ class Crc(NamedTuple):
 
 def body_crc(body: RequestBody, algorithm: str = "crc32") -> Crc:
     """The CRC of what a request carries."""
-    update, crc = algorithms()[algorithm].update, 0
+    update, crc = algorithm_of(algorithm).update, 0
     for chunk in body_chunks(body):
         crc = update(chunk, crc)
     return Crc(algorithm, crc)
@@ -103,7 +114,7 @@ def combine(first: int, second: int, length: int, algorithm: str) -> int:
     """
     if not first:
         return second
-    _, polynomial, bits = algorithms()[algorithm]
+    _, polynomial, bits = algorithm_of(algorithm)
     return _times(_zeros(length, polynomial, bits), first) ^ second
 
 
@@ -142,13 +153,13 @@ class ObjectChecksum:
     def __init__(self, algorithm: str, stored: str) -> None:
         self._algorithm = algorithm
         self._stored = stored
-        self._update, _, self._bits = algorithms()[algorithm]
+        self._update, _, self._bits = algorithm_of(algorithm)
         self._runs: dict[int, tuple[int, int]] = {}  # where a run ends: (where it began, its CRC)
 
     @classmethod
     def for_stored(cls, checksum: tuple[str, str] | None) -> ObjectChecksum | None:
         """The check against what the store holds, or None when there is nothing to compare with."""
-        return cls(*checksum) if checksum and checksum[0] in algorithms() else None
+        return cls(*checksum) if checksum and is_at_hand(checksum[0]) else None
 
     def add(self, position: int, data: memoryview) -> None:
         """`data` arrived for `position`."""

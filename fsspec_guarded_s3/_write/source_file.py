@@ -18,7 +18,7 @@ from types import TracebackType
 
 from .._s3.error_codes import OTHER_BYTES
 from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
-from .._values.checksums import algorithms, body_crc, body_md5
+from .._values.checksums import body_crc, body_md5, is_at_hand
 from .._values.local_files import is_special
 from .._values.models import Part
 from .._values.parameters import Path
@@ -124,7 +124,7 @@ def is_equal(part: Part, piece: FileSlice) -> bool | None:
     """Whether `part` holds the bytes of `piece`; None where it has no CRC or MD5 that could prove it."""
     if part.size != piece.stop - piece.start:
         return False
-    if part.crc is not None and part.crc.algorithm in algorithms():
+    if part.crc is not None and is_at_hand(part.crc.algorithm):
         return part.crc == body_crc(piece, part.crc.algorithm)
     etag = part.etag.strip('"')
     if len(etag) != 32:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .._s3.client import S3Client
 from .._values.bodies import Buffer, RequestBody
-from .._values.checksums import Crc, algorithms
+from .._values.checksums import Crc, algorithm_of
 from .._values.models import Part, Written
 from ..options import part_size_for
 from .parts import PartBuffer, Progress, no_progress, publish_in_parts, send_slices
@@ -67,7 +67,7 @@ def copy_file(file: SourceFile, write: Callable[[Buffer], int], progress: Progre
         for data in file.contents():
             progress(write(data))
         return
-    crc, update = 0, algorithms()["crc32"].update
+    crc, update = 0, algorithm_of("crc32").update
     for chunk in file.piece(0, file.size).chunks():
         crc = update(chunk, crc)
         progress(write(chunk))

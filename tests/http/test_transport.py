@@ -58,8 +58,7 @@ def fetch(used: Transport, wire: WireRequest) -> bytes:
 
 def idle_connections(used: Transport) -> list[Any]:
     """The open connections that wait in the pools."""
-    pools = list(used._pools.values())
-    return [conn for pool in pools for conn in list(pool.pool.queue) if conn is not None and conn.sock]
+    return [conn for pool in list(used._pools.values()) for conn in pool.idle()]
 
 
 def age(used: Transport, seconds: float) -> None:
@@ -253,10 +252,10 @@ def test_socket_options_are_set() -> None:
         used = transport(send_timeout=7.0)
         fetch(used, get(server))
         (conn,) = idle_connections(used)
-        assert conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        assert conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert conn.channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert conn.channel.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         if sys.platform == "linux":
-            assert conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+            assert conn.channel.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
 
 
 def test_refused_connection_says_that_nothing_was_sent() -> None:

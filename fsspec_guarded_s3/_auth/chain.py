@@ -1,0 +1,135 @@
+"""botocore's session: AWS's configuration, and the chain of sources that credentials may be from.
+
+Loaded when it is wanted (`session`), since botocore takes longer to load than all the rest.
+Invariant: nothing that a source says or logs shows a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from typing import Any
+
+import botocore.credentials
+import botocore.exceptions
+import botocore.session
+
+from .._work import uninterruptible
+from ..errors import ConfigurationError, CredentialsError
+from ..options import Options
+from .settings import check_values, say_ignored
+
+_OF_BOTOCORE = re.compile("Missing required key")  # what is said of a program, and is none of its own words
+
+
+class _Discretion(logging.Filter):
+    """Drops botocore's debug records of a thread that fetches credentials.
+
+    The clients of STS and SSO log their requests and answers whole: tokens, secrets, signatures.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+        for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
+            logging.getLogger(name).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG or not getattr(self._thread, "fetching", False)
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        self._thread.fetching = True
+        try:
+            yield
+        finally:
+            self._thread.fetching = False
+
+
+_discretion = _Discretion()
+
+
+def load(options: Options) -> Any:
+    """A session of botocore's. ConfigurationError for an unknown profile or a broken file."""
+    try:
+        # The handlers are for clients, which only the chain of credential sources makes.
+        chain = not (options.key or options.anon)
+        session = botocore.session.Session(include_builtin_handlers=chain, profile=options.profile)
+        session.get_scoped_config()  # names a profile that does not exist
+        check_values(session)
+        say_ignored(session)
+    except botocore.exceptions.ProfileNotFound as error:
+        raise ConfigurationError(f"{_who_named_the_profile(options)}: {error}") from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
+    return session
+
+
+def _who_named_the_profile(options: Options) -> str:
+    if options.profile is not None:
+        return "storage option profile"
+    named = (name for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE") if name in os.environ)
+    return next(named, "AWS_PROFILE")
+
+
+def find(session: Any) -> Any:
+    """The credentials of the first source that has any. Raises CredentialsError."""
+    failure: Exception | None = None
+    try:
+        with uninterruptible(), _discretion.fetching():
+            found = session.get_credentials()
+    except CancelledError:
+        raise
+    except Exception as error:  # a token file that is missing must not look like an object that is
+        failure = error
+    if failure is not None:
+        raise _failed("loaded", failure)
+    if found is None:
+        raise CredentialsError(
+            "no credentials found: pass key and secret, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "choose a profile, or pass anon=True for a public bucket"
+        )
+    return found
+
+
+def is_static(credentials: Any) -> bool:
+    """Whether nothing will refresh them."""
+    return type(credentials) is botocore.credentials.Credentials
+
+
+def frozen(credentials: Any) -> Any:
+    """Their values at this moment. Raises CredentialsError."""
+    try:
+        with uninterruptible(), _discretion.fetching():
+            return credentials.get_frozen_credentials()
+    except CancelledError:
+        raise
+    except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
+        failure = error
+    raise _failed("refreshed", failure)
+
+
+def _failed(what: str, error: Exception) -> CredentialsError:
+    """The error for credentials that could not be loaded or refreshed.
+
+    It has no cause: a JSONDecodeError holds the text that could not be read, botocore's errors the output of
+    programs. Call it when `error` is handled no longer, so that it does not become the context either.
+    """
+    return CredentialsError(f"the credentials could not be {what}: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    """What botocore says, but for the output of a program; texts of others are nothing without their type."""
+    told = getattr(error, "kwargs", {})
+    if told.get("provider") == "custom-process" and not _OF_BOTOCORE.match(str(told.get("error_msg"))):
+        return "credential_process of the AWS profile failed: run it by hand to see why"
+    if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
+        return str(error)
+    if type(error).__module__.startswith("dateutil."):  # it repeats what a source told
+        return "the time at which they end is none"
+    return f"{type(error).__name__}: {error}"
