@@ -359,7 +359,7 @@ def test_the_page_has_every_option_of_s3fs(s3fs: Any) -> None:
 
 def test_each_verb_that_is_a_coroutine_there_is_one_here(s3fs: Any) -> None:
     there = {name for name, _ in inspect.getmembers(s3fs.S3FileSystem, inspect.iscoroutinefunction)}
-    verbs = {f"_{name}" for name, (_, here, _) in METHODS.items() if here != "no"}
+    verbs = {f"_{name}" for name, (_, kept, _) in METHODS.items() if kept != "no"}
     assert [
         name for name in there & verbs if not inspect.iscoroutinefunction(getattr(GuardedS3FileSystem, name))
     ] == []

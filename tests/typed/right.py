@@ -191,6 +191,25 @@ def look(path: str) -> Iterator[str]:
     fs.setxattr(path, {"ContentType": "text/csv"}, name="value", gone=None)
 
 
+async def coroutines(path: str) -> list[str]:
+    """They have the types of their verbs, and so have the files to await."""
+    data: bytes = await fs._cat_file(path, 0, 10)
+    await fs._pipe_file(path, data, "create", ContentType="text/csv")
+    row = await fs._info(path)
+    several: dict[str, bytes] = await fs._cat([path, row["name"]])
+    await fs._pipe(several)
+    rows = await fs._ls(path, detail=True)
+    async for _, directories, names in fs._walk(path):
+        directories.clear()
+        await fs._get(names, "/tmp/folder/", recursive=True)
+    async with await fs.open_async(path) as old, await fs.open_async(path, "xb", ACL="private") as new:
+        async for piece in old.chunks(2**20):
+            await new.write(piece)
+        print(old.etag, new.tell(), await old.read(10))
+    sizes: list[int | None] = await fs._sizes([path])
+    return [item["name"] for item in rows] + [str(size) for size in sizes]
+
+
 def inherited(path: str) -> None:
     """What fsspec's class has."""
     text: str = fs.read_text(path)

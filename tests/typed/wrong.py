@@ -59,3 +59,15 @@ fs.upload("/tmp/file", path, ContentTyp="text/csv")  # mistake: a misspelt attri
 fs.write_bytes(path, "text")  # mistake: text where bytes belong
 fs.read_bytes(path).split(",")  # mistake: bytes are split by bytes
 fs.open(path, "wb").close(None)  # mistake: it takes nothing
+
+
+async def coroutines() -> None:
+    (await fs._cat_file(path)).split(",")  # mistake: bytes are split by bytes
+    fs._cat_file(path).split(b",")  # mistake: it was not awaited
+    await fs._cat_file(path, strat=1)  # mistake: a misspelt keyword
+    (await fs._ls(path))[0]["name"]  # mistake: a list of names
+    await fs._pipe_file(path, b"", contenttype="text/csv")  # mistake: a misspelt keyword
+    for _ in fs._walk(path):  # mistake: an asynchronous generator
+        pass
+    (await fs.open_async(path)).write(b"")  # mistake: it reads
+    await fs.open_async(path, "wb", if_mach="etag")  # mistake: a misspelt keyword
