@@ -20,7 +20,7 @@ from .bars import verdicts
 from .everyday.rows import OPTIONAL
 from .peers import PEERS
 from .plot import plot
-from .report import as_json, markdown
+from .report import as_json, markdown, write_readme
 from .runner import Results, Runner, offers, prepared
 from .sizes import Sizes
 from .work import EVERYDAY, TRANSFERS, Work
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="a peer, instead of all")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: does all work?")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures to FILE")
+    parser.add_argument("--readme", metavar="FILE", type=Path, help="replace the tables in FILE")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the plot into the PNG file FILE")
     return parser
 
@@ -59,6 +60,15 @@ def _measure(runner: Runner, results: Results, works: list[Work], names: list[st
                     results.add(work.name, peer, runner.run(work, peer))
             took = time.monotonic() - began
             print(f"round {number + 1}: {title(work, results.sizes)}: {took:.1f} s", file=sys.stderr)
+
+
+def _look(runner: Runner, results: Results, works: list[Work], names: list[str]) -> None:
+    """A quick look at everyday works: all of a peer in one process."""
+    for endpoint in dict.fromkeys(work.endpoint for work in works):
+        for peer in names:
+            offered = [work for work in works if work.endpoint == endpoint and offers(peer, work)]
+            for work, figures in runner.run_together(offered, peer).items() if offered else ():
+                results.add(work, peer, figures)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -80,18 +90,26 @@ def main() -> int:
     works = [work for work in WORKS if only in work.name or only in title(work, sizes)]
     works = [work for work in works if given.group in (None, work.group)]
     if not given.far:
-        works = [work for work in works if work.name not in OPTIONAL or given.only]
+        works = [work for work in works if given.only or work.name not in OPTIONAL]
+    if given.quick and not given.far:
+        works = [work for work in works if work.endpoint != "far"]
     print(f"seed {seed}", file=sys.stderr)
     if not works:
         parser.error(f"no work is called {only!r}; there are: {', '.join(work.name for work in WORKS)}")
     signal.signal(signal.SIGTERM, _stop)
     results = Results(sizes)
     with prepared(sizes, works) as runner:
-        _measure(runner, results, works, given.peer or list(PEERS), 1 if given.quick else given.rounds)
+        names = given.peer or list(PEERS)
+        if given.quick:
+            _look(runner, results, [work for work in works if work.group == EVERYDAY], names)
+            works = [work for work in works if work.group != EVERYDAY]
+        _measure(runner, results, works, names, 1 if given.quick else given.rounds)
     judged = verdicts(results)
     print(markdown(results, judged))
     if given.json:
         given.json.write_text(json.dumps(as_json(results, judged), indent=1) + "\n")
+    if given.readme:
+        write_readme(given.readme, results)
     if given.plot:
         plot(results, str(given.plot))
     return 0 if all(verdict.met for verdict in judged) and not results.disagreeing() else 1

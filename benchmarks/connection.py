@@ -15,6 +15,7 @@ import socket
 import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import unescape
 
 from .bodies import Body
 from .content import Asked, Bytes, Keys, Stored, page, row
@@ -99,6 +100,8 @@ class Connection:
             part, name = self._receive(key, body)
             self._served.uploads.put_part(query["uploadId"], int(query["partNumber"]), part, name)
             self._send(request, 200, b"", {"ETag": f'"{etag([part])}"'})
+        elif method == "PUT" and "x-amz-copy-source" in request.headers:
+            self._copy(request, body)
         elif method == "PUT" and key:
             self._condition(request)
             part, name = self._receive(key, body)
@@ -115,6 +118,20 @@ class Connection:
         else:
             raise Refused(501, "NotImplemented")
 
+    def _copy(self, request: Request, body: Body) -> None:
+        """CopyObject."""
+        body.drain()
+        source = unquote(request.headers["x-amz-copy-source"]).lstrip("/").partition("/")[2]
+        content, tag, _ = self._content(source)
+        if request.headers.get("x-amz-copy-source-if-match", tag).strip('"') != tag:
+            raise Refused(412, "PreconditionFailed")
+        self._condition(request)
+        part, name = self._served.uploads.receive(request.key, [content])
+        self._served.uploads.publish(request.key, [part], name)
+        when = "<LastModified>2026-11-23T00:00:00.000Z</LastModified>"
+        text = f"<CopyObjectResult><ETag>&quot;{etag([part])}&quot;</ETag>{when}</CopyObjectResult>"
+        self._send(request, 200, text.encode())
+
     def _receive(self, key: str, body: Body) -> tuple[dict[str, int], str]:
         part, name = self._served.uploads.receive(key, body.pieces())
         body.check(part["crc"])
@@ -123,9 +140,12 @@ class Connection:
     def _post(self, request: Request, text: str) -> None:
         uploads, key = self._served.uploads, request.key
         if "delete" in request.query:
-            for gone in re.findall(r"<Key>(.*?)</Key>", text):
-                uploads.remove(gone)
-            self._send(request, 200, b"<DeleteResult></DeleteResult>")
+            names = re.findall(r"<Key>(.*?)</Key>", text)
+            for name in names:
+                uploads.remove(unescape(name))
+            told = () if "<Quiet>true</Quiet>" in text else names
+            rows = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in told)
+            self._send(request, 200, f"<DeleteResult>{rows}</DeleteResult>".encode())
         elif "uploads" in request.query:
             started = (
                 f"<InitiateMultipartUploadResult><Bucket>bench</Bucket><Key>{key}</Key>"

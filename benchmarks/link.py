@@ -37,4 +37,5 @@ class Link:
                 time.sleep(due - time.monotonic())
 
 
-NEAR, FAR = Link(0.025, 80e6), Link(0.100, 80e6)
+RATE = 80e6
+NEAR, FAR = Link(0.025, RATE), Link(0.100, RATE)

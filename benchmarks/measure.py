@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: `python -m benchmarks.measure PEER WORK`, more as JSON on stdin.
+"""One measurement in a process of its own: `python -m benchmarks.measure PEER WORK...`, JSON on stdin.
 
 Prints one line of JSON: wall seconds, CPU seconds, peak memory in bytes (of the process, and above what it
 had before), and a CRC32 of what was read or stored. What is checked, is checked after the clock has stopped.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import shutil
 import sys
 import time
 import urllib.request
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 
 from . import memory
 from .counts import KINDS
-from .everyday.digests import digest
+from .everyday.digests import digest, folder
 from .peers import peer_class
 from .sizes import Sizes
 from .work import EVERYDAY, Job, Work
@@ -89,7 +90,7 @@ def _everyday(work: Work, job: Job) -> Figures:
         importlib.import_module(module)
     job.peer.get_ready()
     if work.ready:
-        work.ready(job)
+        job.prepared = work.ready(job)
     time.sleep(_QUIET)
     before = _counts(job)
     result, figures = clocked(lambda: _profiled(work, job) if job.profile else work.call(job))
@@ -97,7 +98,11 @@ def _everyday(work: Work, job: Job) -> Figures:
     counted = {name: count - before[name] for name, count in _counts(job).items()}
     total = sum(counted[kind] for kind in KINDS)
     found = result() if callable(result) else result
-    return {**figures, **counted, "requests": total, "check": digest(found)}
+    sizes = [
+        len(content) for name in work.datasets for content in folder(f"{job.given}/every/{name}").values()
+    ]
+    read = {"size": sum(sizes), "objects": len(sizes)}
+    return {**figures, **counted, **read, "requests": total, "check": digest(found)}
 
 
 def _profiled(work: Work, job: Job) -> Any:
@@ -152,19 +157,38 @@ def stored(url: str, sent: BinaryIO) -> int:
     return whole
 
 
-def main() -> None:
-    """Measure, and print the line."""
-    peer, work = sys.argv[1], by_name(sys.argv[2])
-    given = json.load(sys.stdin)
-    sizes = Sizes(**given.pop("sizes"))
-    url, ca = given.pop("url"), given.pop("ca")
+def _measured(peer: str, name: str, given: dict[str, Any]) -> Figures:
+    work = by_name(name)
+    more = dict(given)
+    sizes = Sizes(**more.pop("sizes"))
+    url, ca = more.pop("url"), more.pop("ca")
     if work.result == "dask":
         from .cluster import measure_dask
 
-        figures = measure_dask(peer_class(peer), url, ca, sizes.partitions, given["key"])
+        return measure_dask(peer_class(peer), url, ca, sizes.partitions, more["key"])
+    return measure(work, Job(peer=peer_class(peer)(url, ca), sizes=sizes, **more))
+
+
+def _together(peer: str, names: list[str], given: dict[str, Any]) -> None:
+    """Several works in one process, for a quick look: a line of JSON each, what raises is told in it."""
+    for number, name in enumerate(names):
+        shutil.rmtree(given["local"], ignore_errors=True)
+        figures: dict[str, Any]
+        try:
+            figures = dict(_measured(peer, name, {**given, "key": f"{given['key']}-{number}"}))
+        except Exception as error:
+            figures = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps({"work": name, **figures}), flush=True)
+
+
+def main() -> None:
+    """Measure, and print a line for each work."""
+    peer, *names = sys.argv[1:]
+    given = json.load(sys.stdin)
+    if len(names) > 1:
+        _together(peer, names, given)
     else:
-        figures = measure(work, Job(peer=peer_class(peer)(url, ca), sizes=sizes, **given))
-    print(json.dumps(figures))
+        print(json.dumps(_measured(peer, names[0], given)))
 
 
 if __name__ == "__main__":

@@ -51,11 +51,11 @@ class ObstoreNative:
 
         return asyncio.run(all_of_them())
 
-    def zarr_store(self, key: str) -> Any:
+    def zarr_store(self, key: str, *, read_only: bool = True) -> Any:
         from obstore.store import S3Store
         from zarr.storage import ObjectStore
 
-        return ObjectStore(S3Store(BUCKET, prefix=key, **self._options), read_only=True)
+        return ObjectStore(S3Store(BUCKET, prefix=key, **self._options), read_only=read_only)
 
     def whole(self, key: str) -> Any:
         return self._obstore.get(self._store, key).bytes()

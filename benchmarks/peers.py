@@ -77,12 +77,16 @@ class Fsspec:
 
         return pd.read_csv(self.url(key), storage_options=self.options or None)
 
+    def arrow(self) -> Any:
+        """What pyarrow takes as a filesystem."""
+        return self.fs
+
     def asynchronous(self) -> Any:
         """The filesystem for a running event loop: the peer's own, or fsspec's wrapper."""
         from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 
         if self.fs.async_impl:
-            return type(self.fs)(asynchronous=True, **self.options)
+            return type(self.fs)(asynchronous=True, skip_instance_cache=True, **self.options)
         return AsyncFileSystemWrapper(self.fs, asynchronous=True)
 
     def gather(self, keys: Sequence[str]) -> list[Any]:
@@ -94,10 +98,10 @@ class Fsspec:
 
         return asyncio.run(all_of_them())
 
-    def zarr_store(self, key: str) -> Any:
+    def zarr_store(self, key: str, *, read_only: bool = True) -> Any:
         from zarr.storage import FsspecStore
 
-        return FsspecStore.from_url(self.url(key), storage_options=self.options, read_only=True)
+        return FsspecStore.from_url(self.url(key), storage_options=self.options, read_only=read_only)
 
     def whole(self, key: str) -> Any:
         return self.fs.cat_file(f"{BUCKET}/{key}")
@@ -242,6 +246,9 @@ class Pyarrow(Fsspec):
         from pyarrow.fs import S3FileSystem
 
         return ArrowFSWrapper(S3FileSystem(**self.options))
+
+    def arrow(self) -> Any:
+        return self.fs.fs
 
     def read_csv(self, key: str) -> Any:
         import pandas as pd

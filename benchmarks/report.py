@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,6 +28,10 @@ _PACKAGES = (
     "pyarrow",
     "pandas",
     "dask",
+    "zarr",
+    "xarray",
+    "h5netcdf",
+    "duckdb",
 )
 _TITLES = {"wall": "wall time", "cpu": "CPU seconds", "peak": "peak memory"}
 
@@ -50,6 +56,44 @@ def _table(results: Results, group: str, head: str, cell: Callable[[Work, str], 
         cells = " | ".join(cell(work, peer) for peer in peers)
         lines.append(f"| {title(work, results.sizes)} | {cells} |")
     return "\n".join(lines)
+
+
+# What the README shows of the memory.
+_MEMORY = (
+    "get",
+    "cat_file",
+    "get_file",
+    "stream",
+    "put_file",
+    "find few",
+    "find many",
+    "quarter get_file",
+    "quarter put_file",
+    "quarter stream",
+)
+
+
+def write_readme(path: Path, results: Results) -> None:
+    """Replace the tables of the groups that were measured. Raises ValueError when the marks are not there."""
+    memory = dataclasses.replace(results, runs={n: r for n, r in results.runs.items() if n in _MEMORY})
+    tables = {
+        EVERYDAY: [everyday(results), f"Seed {results.sizes.seed}."],
+        TRANSFERS: [table(results, "wall"), table(memory, "peak")],
+    }
+    text = path.read_text()
+    for group, parts in tables.items():
+        if parts[0]:
+            text = _between(text, group, "\n\n".join(part for part in parts if part))
+    path.write_text(text)
+
+
+def _between(text: str, group: str, new: str) -> str:
+    begin, end = f"<!-- {group}:begin -->", f"<!-- {group}:end -->"
+    before, found, rest = text.partition(begin)
+    _, closed, behind = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"there are no marks {begin} and {end}")
+    return f"{before}{begin}\n{new}\n{end}{behind}"
 
 
 def _counted(results: Results, work: Work, peer: str) -> str:
@@ -114,10 +158,15 @@ def notes(results: Results) -> list[str]:
 def markdown(results: Results, judged: list[Verdict]) -> str:
     """Everything, as it is printed."""
     parts = [
-        f"Everyday work: median seconds, and the most requests of a round. Seed {results.sizes.seed}.",
-        everyday(results),
-        "Median (smallest-largest) of the rounds. Ours in figures; a peer's 2.00 is twice what ours took.",
-        *(table(results, what) for what in _TITLES),
+        *_headed(
+            f"Everyday work, {results.sizes.near_ms:g} ms a request: median seconds, and the most requests "
+            f"of a round. Seed {results.sizes.seed}.",
+            everyday(results),
+        ),
+        *_headed(
+            "Median (smallest-largest) of the rounds. Ours in figures; a peer's 2.00 is twice ours.",
+            *(table(results, what) for what in _TITLES),
+        ),
         "\n".join(notes(results)),
         "\n".join(f"{'met    ' if verdict.met else 'NOT met'} {verdict.text}" for verdict in judged),
     ]
@@ -126,6 +175,11 @@ def markdown(results: Results, judged: list[Verdict]) -> str:
         f"Peers saw DIFFERENT bytes: {', '.join(wrong)}" if wrong else "All peers saw the same bytes."
     )
     return "\n\n".join(part for part in parts if part)
+
+
+def _headed(head: str, *tables: str) -> list[str]:
+    found = [table for table in tables if table]
+    return [head, *found] if found else []
 
 
 def as_json(results: Results, judged: list[Verdict]) -> dict[str, Any]:
@@ -138,6 +192,8 @@ def as_json(results: Results, judged: list[Verdict]) -> dict[str, Any]:
         },
         "versions": {name: _version(name) for name in _PACKAGES},
         "sizes": results.sizes.as_dict(),
+        "shapes": dataclasses.asdict(results.sizes.shapes),
+        "groups": {work: by_name(work).group for work in results.runs},
         "titles": {work: title(by_name(work), results.sizes) for work in results.runs},
         "runs": results.runs,
         "bars": [{"text": verdict.text, "met": verdict.met} for verdict in judged],

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .work import EVERYDAY, Work
 from .works import PARQUET_KEY
 
 TIMEOUT = 300
+EVERYDAY_TIMEOUT = 120
 UPLOADED = "uploaded-"
 GIVEN = "given"
 # Settings of the user that would reach one peer and not another.
@@ -67,6 +68,15 @@ def environment(scratch: Path) -> dict[str, str]:
     return {**kept, "AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere}
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A process: its exit code (None when it was ended because it took too long) and what it wrote."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
+
 class Runner:
     """Measures against a running server."""
 
@@ -79,41 +89,74 @@ class Runner:
 
     def run(self, work: Work, peer: str, profile: str | None = None) -> dict[str, Any]:
         """One measurement; {"error": ...} when the peer fails. `profile` is a file for the work's profile."""
-        self._count += 1
-        url = str(self._scratch / GIVEN) if peer == LOCAL else getattr(self._endpoints, work.endpoint)
-        command = [sys.executable, "-m"]
-        given = ""
-        local = self._scratch / "local"
+        command = ["benchmarks.measure", peer, work.name]
         if work.result == "first byte":
-            command += ["benchmarks.first_byte", peer, url, self._endpoints.ca]
-        else:
-            command += ["benchmarks.measure", peer, work.name]
-            given = json.dumps(
-                {
-                    "sizes": self._sizes.as_dict(),
-                    "url": url,
-                    "ca": self._endpoints.ca,
-                    "local": str(local),
-                    "source": str(self._scratch / work.source),
-                    "key": f"{UPLOADED}{self._count}",
-                    "check_url": self._endpoints.http,
-                    "profile": profile,
-                }
-            )
-        try:
-            done = subprocess.run(
-                command, input=given, capture_output=True, text=True, timeout=TIMEOUT, env=self._environment
-            )
-        except subprocess.TimeoutExpired:
-            return {"error": f"no end within {TIMEOUT} s"}
-        finally:
-            discard(self._endpoints.folder, f"{KEPT}{UPLOADED}")
-            shutil.rmtree(local, ignore_errors=True)
-            local.unlink(missing_ok=True)
+            command = [
+                "benchmarks.first_byte",
+                peer,
+                getattr(self._endpoints, work.endpoint),
+                self._endpoints.ca,
+            ]
+        limit = EVERYDAY_TIMEOUT if work.group == EVERYDAY else TIMEOUT
+        done = self._process(command, self._given(work, peer, profile), limit)
+        if done.returncode is None:
+            return {"error": f"no end within {limit} s"}
         if done.returncode:
             return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
         figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return figures
+
+    def run_together(self, works: Sequence[Work], peer: str) -> dict[str, dict[str, Any]]:
+        """Works of one endpoint in one process, one after the other; by the names of the works."""
+        command = ["benchmarks.measure", peer, *(work.name for work in works)]
+        done = self._process(command, self._given(works[0], peer), EVERYDAY_TIMEOUT)
+        last = (done.stderr.strip().splitlines() or ["no end in time"])[-1]
+        found: dict[str, dict[str, Any]] = {work.name: {"error": last} for work in works}
+        for line in done.stdout.splitlines():
+            figures = json.loads(line)
+            found[figures.pop("work")] = figures
+        return found
+
+    def _given(self, work: Work, peer: str, profile: str | None = None) -> str:
+        """What a measuring process reads from its standard input."""
+        self._count += 1
+        url = str(self._scratch / GIVEN) if peer == LOCAL else getattr(self._endpoints, work.endpoint)
+        return json.dumps(
+            {
+                "sizes": self._sizes.as_dict(),
+                "url": url,
+                "ca": self._endpoints.ca,
+                "local": str(self._scratch / "local"),
+                "source": str(self._scratch / work.source),
+                "key": f"{UPLOADED}{self._count}",
+                "check_url": self._endpoints.http,
+                "given": str(self._scratch / GIVEN),
+                "profile": profile,
+            }
+        )
+
+    def _process(self, command: list[str], given: str, limit: float) -> Ended:
+        """Run the module `command` until its end, at most `limit` seconds, and remove what it left."""
+        started = [sys.executable, "-m", *command]
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            code = None
+            with suppress(subprocess.TimeoutExpired):
+                code = subprocess.run(
+                    started,
+                    input=given,
+                    stdout=out,
+                    stderr=err,
+                    text=True,
+                    timeout=limit,
+                    env=self._environment,
+                ).returncode
+            discard(self._endpoints.folder, f"{KEPT}{UPLOADED}")
+            local = self._scratch / "local"
+            shutil.rmtree(local, ignore_errors=True)
+            local.unlink(missing_ok=True)
+            out.seek(0)
+            err.seek(0)
+            return Ended(code, out.read(), err.read())
 
 
 @contextmanager
@@ -127,7 +170,7 @@ def prepared(sizes: Sizes, works: list[Work], log: str = "") -> Iterator[Runner]
         few = sizes.few_keys if wanted & {"find few", "slow find"} else 1
         many = sizes.many_keys if "find many" in wanted else 1
         given = _given(scratch, sizes, works)
-        with serving(scratch, large, few, many, given=given, log=log) as (endpoints, data):
+        with serving(scratch, large, few, many, given=given, log=log, links=sizes.links) as (endpoints, data):
             if any(work.result == "upload" for work in works):
                 size = sizes.upload_megabytes * 10**6
                 (scratch / "upload").write_bytes(data.view[:size])

@@ -38,7 +38,7 @@ FEW_KEYS, MANY_KEYS = "few/", "many/"
 class Endpoints:
     """Where a running server is: `slow` is http behind the latency proxy; `ca` is a file.
 
-    `near` and `far` answer after 25 and 100 ms themselves.
+    `near` and `far` wait themselves before they answer, 25 and 100 ms unless links are given.
     """
 
     http: str
@@ -52,11 +52,19 @@ class Endpoints:
 
 @contextmanager
 def serving(
-    scratch: Path, large: Sequence[str], few: int, many: int, *, given: Path | None = None, log: str = ""
+    scratch: Path,
+    large: Sequence[str],
+    few: int,
+    many: int,
+    *,
+    given: Path | None = None,
+    log: str = "",
+    links: tuple[Link, Link] = (NEAR, FAR),
 ) -> Iterator[tuple[Endpoints, Bytes]]:
     """A server with the objects `large` and all smaller ones, and listings of `few` and `many` keys.
 
-    The files of the folder `given` are objects too. `log` is a file that gets a line for each request.
+    The files of the folder `given` are objects too.
+    `links` are those of `near` and `far`. `log` is a file that gets a line for each request.
     """
     folder = scratch / "server"
     folder.mkdir()
@@ -72,7 +80,11 @@ def serving(
 
     def work(number: int) -> None:
         counts.become(number)
-        for given in ((secure, served, context), (near, served, None, NEAR), (far, served, None, FAR)):
+        for given in (
+            (secure, served, context),
+            (near, served, None, links[0]),
+            (far, served, None, links[1]),
+        ):
             threading.Thread(target=_accept, args=given, daemon=True).start()
         _accept(plain, served, None)
 

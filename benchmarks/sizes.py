@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .everyday.shapes import Shapes
+from .link import RATE, Link
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Sizes:
     partitions: int = 200
     seed: int = 0  # of the everyday shapes
     scale: float = 1.0  # of the everyday sizes
+    near_ms: float = 25
+    far_ms: float = 100
 
     @classmethod
     def quick(cls) -> Sizes:
         """Just enough to see that all works; the figures mean little."""
-        return cls(100, 50, 100, 5_000, 20_000, 32, 50, 50, 20, 20, scale=0.1)
+        return cls(100, 50, 100, 5_000, 20_000, 32, 50, 50, 20, 20, scale=0.06, near_ms=2, far_ms=5)
 
     @property
     def upload_megabytes(self) -> int:
@@ -54,6 +57,11 @@ class Sizes:
     def shapes(self) -> Shapes:
         """What the everyday works read, drawn with the seed."""
         return Shapes.drawn(self.seed, self.scale)
+
+    @property
+    def links(self) -> tuple[Link, Link]:
+        """How far away the everyday stores are."""
+        return Link(self.near_ms / 1000, RATE), Link(self.far_ms / 1000, RATE)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -25,6 +25,8 @@ class Job:
     source: str
     key: str
     check_url: str
+    given: str = ""  # the folder of the data sets
+    prepared: Any = None  # what the work's `ready` returned
     profile: str | None = None  # the file of a profile
 
 

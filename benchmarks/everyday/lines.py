@@ -1,11 +1,18 @@
-"""Files read from front to back: lines of text, binary lines, and pieces of one size."""
+"""Files read from front to back: lines of text, binary lines, and pieces of one size; and random records."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import random
+import tarfile
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
 from ..work import Job
+
+_EVERY = 10  # one of so many members of an archive is read
 
 
 def text(job: Job) -> Any:
@@ -25,6 +32,16 @@ def gzip_text(job: Job) -> Any:
         return file.read()
 
 
+def gzip_lines(job: Job) -> Any:
+    with job.peer.open("every/gzip/text.csv.gz") as file, gzip.open(file) as lines:
+        return list(lines)
+
+
+def json_lines(job: Job) -> Any:
+    with job.peer.open("every/json/events.jsonl", "r", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
 def _all(job: Job, key: str, size: int) -> list[Any]:
     pieces = []
     with job.peer.open(key) as file:
@@ -41,3 +58,35 @@ def reading(size: int) -> Callable[[Job], Any]:
 def reading_big(size: int) -> Callable[[Job], Any]:
     """The same with a larger file."""
     return lambda job: _all(job, "every/big/big.bin", size)
+
+
+def records(job: Job) -> Any:
+    """Records in a random order, each into a buffer, as the loader of a training reads them."""
+    shapes = job.sizes.shapes
+    generator = random.Random(shapes.seed)
+    found = []
+    with job.peer.open("every/big/big.bin") as file:
+        for _ in range(shapes.records):
+            buffer = memoryview(bytearray(shapes.record))
+            file.seek(generator.randrange(shapes.big // shapes.record) * shapes.record)
+            have = 0
+            while have < len(buffer):
+                count = file.readinto(buffer[have:])
+                if not count:
+                    raise EOFError("a record is cut")
+                have += count
+            found.append(buffer)
+    return found
+
+
+def tar_members(job: Job) -> Any:
+    with job.peer.open("every/tar/members.tar") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+        members = archive.getmembers()
+        read = [archive.extractfile(member) for member in members[::_EVERY]]
+        return [member.name for member in members], [part.read() for part in read if part]
+
+
+def zip_members(job: Job) -> Any:
+    with job.peer.open("every/zip/members.zip") as file, zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        return names, [archive.read(name) for name in names[::_EVERY]]

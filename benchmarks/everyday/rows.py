@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..work import EVERYDAY, Job, Work
-from . import arrays, lines, tables, trees
+from . import arrays, lines, tables, trees, written
 
-_FSSPEC = ("local file", "ours", "s3fs", "obstore.fsspec", "pyarrow")
+_STORES = ("ours", "s3fs", "obstore.fsspec", "pyarrow")
+_FSSPEC = ("local file", *_STORES)
+_URLS = ("local file", "ours", "s3fs", "obstore.fsspec")
 _ASYNC = ("ours", "s3fs", "obstore.fsspec", "obstore native")
+_PARQUET = ("pandas", "pyarrow.dataset", "pyarrow.parquet")
 
 
 def _row(
@@ -21,7 +24,7 @@ def _row(
     *modules: str,
     verb: str = "open",
     peers: tuple[str, ...] = _FSSPEC,
-    once: tuple[str, ...] = ("pyarrow",),
+    ready: Callable[[Job], object] | None = None,
 ) -> Work:
     return Work(
         name,
@@ -31,31 +34,54 @@ def _row(
         call,
         endpoint="near",
         peers=peers,
-        rounds=5,
-        once=once,
+        rounds=3,
+        once=("pyarrow",),
         group=EVERYDAY,
-        datasets=(dataset,),
+        datasets=(dataset,) if dataset else (),
         modules=modules,
+        ready=ready,
     )
 
 
-_NEAR = (
+_TEXT = (
     _row("text lines", "text lines of a CSV, {csv_mb} MB", "csv", lines.text),
-    _row("binary lines", "{lines:,} binary lines", "lines", lines.binary),
+    _row("binary lines", "{lines:,} binary lines", "lines", lines.binary, peers=_URLS),
     _row("gzip text", "gzip text", "gzip", lines.gzip_text),
+    _row("gzip lines", "`for line in` a gzip", "gzip", lines.gzip_lines),
+    _row("json lines", "JSON lines", "json", lines.json_lines),
     _row("read 8192", "`read(8192)` to the end, {csv_mb} MB", "csv", lines.reading(8192)),
     _row("read 65536", "`read(65536)`", "csv", lines.reading(65536)),
     _row("read 1 MiB", "`read(1 MiB)`", "csv", lines.reading(2**20)),
     _row("read big", "`read(8192)`, {big_mb} MB", "big", lines.reading_big(8192)),
+    _row("records", "{records} random records, `readinto`", "big", lines.records),
+    _row("tar", "a tenth of the {members} members of a tar", "tar", lines.tar_members),
+    _row("zip", "a tenth of the {members} members of a zip", "zip", lines.zip_members),
+)
+_TABLES = (
     _row("read_csv", "`pd.read_csv`, {csv_mb} MB", "csv", tables.read_csv, "pandas"),
+    _row("feather", "`pd.read_feather`", "feather", tables.read_feather, "pandas", "pyarrow.feather"),
+    _row("pickle", "`pickle.load`", "pickle", tables.read_pickle, "numpy"),
     _row(
         "parquet folder",
         "`pd.read_parquet` of a folder of {tables} files",
         "tables",
         tables.read_folder,
-        "pandas",
-        "pyarrow.dataset",
-        "pyarrow.parquet",
+        *_PARQUET,
+    ),
+    _row("parquet footers", "the footers of half of them", "tables", tables.schemas, "pyarrow.parquet"),
+    _row(
+        "arrow partitions",
+        "pyarrow, one of 5 years",
+        "hive",
+        tables.arrow_partitions,
+        *_PARQUET,
+        verb="arrow",
+    ),
+    _row(
+        "duckdb folder", "DuckDB over {tables} files", "tables", tables.duckdb_folder, "duckdb", peers=_URLS
+    ),
+    _row(
+        "duckdb partitions", "DuckDB, one of 5 years", "hive", tables.duckdb_partitions, "duckdb", peers=_URLS
     ),
     _row(
         "dask csv",
@@ -63,11 +89,66 @@ _NEAR = (
         "csvs",
         tables.dask_csv,
         "dask.dataframe",
-        verb="url",
+        peers=_URLS,
     ),
+)
+_ARRAYS = (
     _row("zarr", "zarr 3, {chunks} chunks", "chunks", arrays.chunks, "zarr", verb="zarr_store", peers=_ASYNC),
+    _row(
+        "zarr shards",
+        "zarr 3, a column of {shard_rows} shards",
+        "shards",
+        arrays.shard_column,
+        "zarr",
+        verb="zarr_store",
+        peers=_ASYNC,
+    ),
+    _row(
+        "zarr group",
+        "zarr 3, a consolidated group",
+        "group",
+        arrays.consolidated,
+        "zarr",
+        verb="zarr_store",
+        peers=_ASYNC,
+    ),
+    _row(
+        "zarr write",
+        "zarr 3, {chunks} chunks written",
+        "",
+        arrays.write,
+        "zarr",
+        verb="zarr_store",
+        peers=_ASYNC,
+        ready=arrays.to_write,
+    ),
+    _row("netcdf", "xarray, one of 3 measures of a file", "netcdf", arrays.netcdf, "xarray", "h5netcdf"),
+    _row(
+        "netcdfs",
+        "`xr.open_mfdataset` of {netcdfs} files, some cells",
+        "netcdf",
+        arrays.netcdfs,
+        "xarray",
+        "h5netcdf",
+        "dask.array",
+    ),
+    _row("npy", "`np.load`", "npy", arrays.npy, "numpy"),
+    _row(
+        "references",
+        "67 ranges by the reference filesystem",
+        "netcdf",
+        arrays.references,
+        "fsspec.implementations.reference",
+        peers=_URLS,
+    ),
+)
+_TREES = (
     _row("opens", "{singles} small files, `open` and read", "singles", trees.opens),
+    _row("looks", "{singles} small files, `exists` and `cat_file`", "singles", trees.looks),
     _row("get tree", "`get` of a tree of {tree} small files", "tree", trees.get),
+    _row("get list", "`get` of a list of {listed} small files", "tree", trees.get_list),
+    _row("put tree", "`put` of a tree of {tree} small files", "tree", trees.put_tree, peers=_STORES),
+    _row("cat tree", "`find` and `cat` of the tree", "tree", trees.cat_tree, peers=_STORES),
     _row(
         "cat_ranges files",
         "`cat_ranges`, one range of each of {tree} files",
@@ -77,7 +158,15 @@ _NEAR = (
         peers=(*_FSSPEC, "obstore native"),
     ),
     _row("gather", "{tree} `_cat_file` in a gather", "tree", trees.gather, verb="gather", peers=_ASYNC),
+    _row("open_files", "`open_files` of {tree} names, not read", "tree", trees.open_files, peers=_URLS),
+    _row("walk", "`walk` of the tree", "tree", trees.walk),
+    _row("cp", "`cp` of {moved} objects", "", trees.copy, peers=_STORES, ready=written.put),
+    _row(
+        "mv", "`mv` of {moved} objects, one after the other", "", trees.move, peers=_STORES, ready=written.put
+    ),
+    _row("rm", "`rm` of {moved} objects", "", trees.remove, peers=_STORES, ready=written.put),
 )
+_NEAR = (*_TEXT, *_TABLES, *_ARRAYS, *_TREES)
 
 # What is measured with a round trip of 100 ms as well, unless all is asked for.
 _FAR = (
@@ -94,7 +183,7 @@ _FAR = (
 
 def _from_afar(work: Work) -> Work:
     peers = tuple(peer for peer in work.peers if peer not in work.once)
-    name, title = f"far {work.name}", f"100 ms: {work.title}"
+    name, title = f"far {work.name}", f"{{far_ms:g}} ms: {work.title}"
     return dataclasses.replace(work, name=name, title=title, endpoint="far", rounds=3, peers=peers)
 
 

@@ -15,16 +15,30 @@ class Shapes:
     lines: int
     line: int  # the mean size of a line
     gzip_text: int  # before it is compressed
+    json: int
     big: int
+    records: int  # that are read of the big file, at random
+    record: int
     tables: int
     table_rows: int
     csv_parts: int
     csv_part: int
+    partitions: int
+    feather_rows: int
+    pickle: int
+    npy: int
     chunk_rows: int  # chunks in each direction of the zarr array
     chunk_columns: int
     chunk_side: int  # elements in each direction of one chunk
+    shard_rows: int
+    group_arrays: int
+    netcdfs: int
+    grid: tuple[int, int]
     singles: int
     tree: int
+    listed: int  # of the tree
+    members: int
+    moved: int  # small files that are copied, moved, removed
     small: int  # the largest small file
 
     @classmethod
@@ -33,7 +47,7 @@ class Shapes:
         generator = random.Random(seed)
 
         def around(middle: float) -> int:
-            return max(2, round(middle * scale * generator.uniform(0.88, 1.12)))
+            return max(4, round(middle * scale * generator.uniform(0.88, 1.12)))
 
         chunk_rows = generator.randint(16, 25)
         return cls(
@@ -42,16 +56,30 @@ class Shapes:
             lines=around(2000),
             line=generator.randint(3500, 4500),
             gzip_text=around(10e6),
+            json=around(6e6),
             big=around(100e6),
+            records=around(60),
+            record=generator.randint(8_000, 30_000),
             tables=around(60),
             table_rows=generator.randint(1500, 2500),
             csv_parts=around(60),
             csv_part=generator.randint(50_000, 90_000),
+            partitions=around(50),
+            feather_rows=around(300_000),
+            pickle=around(8e6),
+            npy=around(12e6),
             chunk_rows=max(2, round(chunk_rows * scale)),
             chunk_columns=400 // chunk_rows,
             chunk_side=generator.randint(90, 150),
+            shard_rows=around(44),
+            group_arrays=around(30),
+            netcdfs=around(12),
+            grid=(generator.randint(80, 120), generator.randint(80, 120)),
             singles=around(50),
             tree=around(200),
+            listed=around(62),
+            members=around(150),
+            moved=around(20),
             small=generator.randint(20_000, 60_000),
         )
 
