@@ -36,7 +36,7 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 bench: $(VENV)/.bench
-	$(PY) -m benchmarks --rounds $(ROUNDS) --json figures.json --plot docs/benchmarks.png
+	$(PY) -m benchmarks --rounds $(ROUNDS) --json figures.json --plot docs/benchmarks.png --readme README.md
 
 guards: $(VENV)/.test $(VENV)/.bench
 	$(PY) -m tests.guards --readme README.md

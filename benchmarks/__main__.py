@@ -71,6 +71,14 @@ def _look(runner: Runner, results: Results, works: list[Work], names: list[str])
                 results.add(work, peer, figures)
 
 
+def _installed(work: Work) -> bool:
+    missing = {module.partition(".")[0] for module in work.modules}
+    missing = {module for module in missing if not find_spec(module)}
+    if missing:
+        print(f"left out: {work.name}, {', '.join(sorted(missing))} is not installed", file=sys.stderr)
+    return not missing
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
@@ -94,6 +102,7 @@ def main() -> int:
     if given.quick and not given.far:
         works = [work for work in works if work.endpoint != "far"]
     print(f"seed {seed}", file=sys.stderr)
+    works = [work for work in works if _installed(work)]
     if not works:
         parser.error(f"no work is called {only!r}; there are: {', '.join(work.name for work in WORKS)}")
     signal.signal(signal.SIGTERM, _stop)

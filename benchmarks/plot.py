@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from .runner import Results
-from .work import TRANSFERS
+from .work import EVERYDAY, TRANSFERS, Work
 from .works import WORKS, title
 
 _SHOWN = ("s3fs", "obstore.fsspec", "obstore native", "boto3", "pyarrow")
@@ -14,15 +15,39 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def plot(results: Results, path: str) -> None:
-    """Write the PNG `path`: one group of bars a work, with the smallest and largest of the rounds."""
+    """Write the PNG `path`: a panel a group, one group of bars a work, with the rounds' spread."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    works = [work for work in WORKS if work.group == TRANSFERS and len(results.runs.get(work.name, {})) > 1]
-    works = [work for work in works if results.values(work.name, "ours", "wall")]
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.5 * len(works)), layout="constrained")
+    panels = [(group, works) for group in (EVERYDAY, TRANSFERS) if (works := _works(results, group))]
+    if not panels:
+        return
+    heights = [1 + len(works) for _, works in panels]
+    figure, found = pyplot.subplots(
+        len(panels),
+        squeeze=False,
+        figsize=(9, 1.2 + 0.5 * sum(heights)),
+        layout="constrained",
+        height_ratios=heights,
+    )
+    for (group, works), axes in zip(panels, found[:, 0], strict=True):
+        _panel(results, works, axes)
+        axes.set_title(f"{group} ({results.sizes.near_ms:g} ms a request)" if group == EVERYDAY else group)
+    handles, labels = found[-1, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(_SHOWN))
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _works(results: Results, group: str) -> list[Work]:
+    """The works that ours and a peer did."""
+    works = [work for work in WORKS if work.group == group and len(results.runs.get(work.name, {})) > 1]
+    return [work for work in works if results.values(work.name, "ours", "wall")]
+
+
+def _panel(results: Results, works: list[Work], axes: Any) -> None:
     height = 0.8 / len(_SHOWN)
     for column, (peer, colour) in enumerate(zip(_SHOWN, _COLOURS, strict=True)):
         places, widths, lows, highs = [], [], [], []
@@ -44,7 +69,4 @@ def plot(results: Results, path: str) -> None:
     axes.set_yticks(range(len(works)), [title(work, results.sizes).replace("`", "") for work in works])
     axes.set_ylim(len(works) - 0.5, -0.5)
     axes.set_xlabel("wall time as a multiple of ours: right of 1 is slower than ours")
-    figure.legend(loc="outside upper center", ncols=len(_SHOWN))
     axes.grid(axis="x", alpha=0.3)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)

@@ -82,15 +82,15 @@ def npy(job: Job) -> Any:
 
 
 def references(job: Job) -> Any:
-    """Ranges of files by fsspec's reference filesystem, as kerchunk describes them."""
+    """Ranges of a file by fsspec's reference filesystem, as kerchunk describes them."""
     import fsspec
 
     generator = random.Random(job.sizes.seed)
     shapes = job.sizes.shapes
     named = {}
     for n in range(_REFERENCES):
-        url = job.peer.url(f"every/netcdf/day-{n % shapes.netcdfs:02d}.nc")
-        named[f"v/{n}"] = [url, generator.randrange(100_000), generator.randrange(1_000, 20_000)]
+        url, size = job.peer.url("every/big/big.bin"), generator.randrange(1_000, 40_000)
+        named[f"v/{n}"] = [url, generator.randrange(shapes.big - size), size]
     options = {"remote_protocol": job.peer.protocol, "remote_options": job.peer.options}
     found: dict[str, bytes] = fsspec.filesystem("reference", fo=named, **options).cat(list(named))
     return found

@@ -136,7 +136,7 @@ _ARRAYS = (
     _row(
         "references",
         "67 ranges by the reference filesystem",
-        "netcdf",
+        "big",
         arrays.references,
         "fsspec.implementations.reference",
         peers=_URLS,

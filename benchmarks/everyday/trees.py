@@ -8,7 +8,6 @@ from typing import Any
 
 from ..uploads import KEPT
 from ..work import Job
-from . import written
 from .digests import folder
 from .written import stored
 
@@ -99,7 +98,7 @@ def copy(job: Job) -> Any:
 def move(job: Job) -> Any:
     """One after the other: fsspec's recursive `mv` fails with every peer."""
     source, target = _places(job)
-    for name in written.names(job):
+    for name in job.prepared:
         job.peer.fs.mv(f"{source}/{name}", f"{target}/{name}")
     return lambda: stored(job)
 

@@ -9,21 +9,24 @@ from typing import Any
 
 from ..uploads import KEPT
 from ..work import Job
+from .shapes import Shapes
 
 
-def names(job: Job) -> list[str]:
+def contents(shapes: Shapes) -> dict[str, bytes]:
     """The small files that `put` writes."""
-    return [f"{n % 3}/file-{n:03d}.bin" for n in range(job.sizes.shapes.moved)]
-
-
-def put(job: Job) -> None:
-    """Small files below this job's own folder."""
-    shapes = job.sizes.shapes
     generator = random.Random(shapes.seed + 30)
-    for name in names(job):
-        content = generator.randbytes(generator.randint(shapes.small // 50, shapes.small))
+    return {
+        f"{n % 3}/file-{n:03d}.bin": generator.randbytes(generator.randint(shapes.small // 50, shapes.small))
+        for n in range(shapes.moved)
+    }
+
+
+def put(job: Job) -> list[str]:
+    """Write them below this job's own folder, by no peer; their names."""
+    for name, content in contents(job.sizes.shapes).items():
         url = f"{job.check_url}/bench/{KEPT}{job.key}/from/{name}"
         urllib.request.urlopen(urllib.request.Request(url, content, method="PUT")).close()
+    return list(contents(job.sizes.shapes))
 
 
 def stored(job: Job) -> Any:

@@ -1,0 +1,1 @@
+"""The benchmarks: what is drawn, counted, compared and told."""
