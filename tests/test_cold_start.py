@@ -24,6 +24,7 @@ KEYS = {"key": "k", "secret": "s"}
 IN_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
 # Each takes milliseconds to load. What fsspec itself loads is not ours to leave out.
 NEVER = {"botocore", "urllib3", "tenacity", "awscrt", "dateutil", "jmespath", "urllib.request", "fsspec.asyn"}
+NEVER |= {"xml.etree.ElementTree", "html", "difflib"}
 PROGRAM = """
     import json, sys
     import fsspec

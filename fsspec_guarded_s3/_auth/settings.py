@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 
@@ -19,8 +18,7 @@ CHECKSUMS = ("when_supported", "when_required")
 BY_BOTOCORE = "honoured, by botocore itself"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting: its variable, its place in the profile, and what it does here.
 
     `name` is what botocore's sessions call it, with a section before a dot; empty where it need not be looked

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import encodings.utf_8_sig  # noqa: F401 - not by the first thread that decodes: see `_http.connect`
 import re
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
+from .._forks import importing
 from ..errors import ProtocolError
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree  # at run time where there is a document
 
 
 def decoded(body: bytes) -> str:
@@ -39,6 +43,8 @@ def tree_of(text: str) -> ElementTree.Element:
     """The root element of a document as it stands. ProtocolError for a DTD, and for what cannot be parsed."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ProtocolError("the store sent XML with a DTD")
+    with importing():
+        from xml.etree import ElementTree
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

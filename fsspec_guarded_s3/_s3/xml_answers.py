@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from .._values.checksums import Crc
 from .._values.models import SessionCredentials, s3_time
 from ..errors import ProtocolError
 from .xml import named, result, root_of, text_of
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 
 def parse_session(body: bytes, server_date: str) -> SessionCredentials:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from .._values.models import (
     ListPage,
@@ -23,6 +23,9 @@ from .._values.models import (
 from ..errors import ProtocolError
 from .xml import decoded, number_of, parsed, result, root_of, size_of, text_of, unescaped
 from .xml_answers import crc_of
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 # The shape in which S3 and most stores send an entry. One pass of the regular expression takes a quarter of
 # the time of a tree; a page with an entry of another shape goes through the tree as a whole.

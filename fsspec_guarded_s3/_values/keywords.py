@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ParamSpec, cast
+
+from .._forks import importing
 
 P = ParamSpec("P")
 Verb = Callable[..., Any]  # a method of a filesystem, which a subclass may have overridden
@@ -62,6 +63,8 @@ def closest_name(name: str, known: Iterable[str]) -> str | None:
     Case and underscores make no difference.
     """
     plain = {_plain(item): item for item in known}
+    with importing():
+        import difflib
     near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
     return plain[near[0]] if near else None
 

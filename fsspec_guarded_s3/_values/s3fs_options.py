@@ -6,10 +6,11 @@ Sources: `s3fs.S3FileSystem`, botocore's `Session.create_client` and `botocore.c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypedDict
+
+from .._forks import importing
 
 Found = dict[str, Any]
 
@@ -30,8 +31,7 @@ class S3fsOptions(TypedDict, total=False):
     verify: bool | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """How one name is read.
 
     The value goes to the option `becomes`, is looked up in `values`, or is worked out by `convert`; each
@@ -40,7 +40,7 @@ class Rule:
 
     meaning: str = ""
     becomes: str = ""
-    values: Mapping[Any, Found] = field(default_factory=dict)
+    values: Mapping[Any, Found] = MappingProxyType({})
     convert: Callable[[str, Any], Found] | None = None
     instead: str = ""
 
@@ -80,6 +80,8 @@ def _read(place: str, name: Any, value: Any, rules: Mapping[str, Rule], known: I
     shown = f"{place}[{name!r}]" if place else str(name)
     rule = rules.get(name)
     if rule is None:
+        with importing():
+            import difflib
         near = difflib.get_close_matches(str(name), [*rules, *known], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         what = f"{place} key {name!r}" if place else f"storage option {name!r}"
