@@ -267,7 +267,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         client, paths, lister, selector = self._client, self._paths, self._lister, self._selector
         headers = ObjectHeaders(client, self._options.attributes())
         self._opener = Opener(client, self._options, paths, lister, headers)
-        self._reader = ContentReader(client, paths, selector, headers)
+        self._reader = ContentReader(client, paths, selector, self._recent, headers)
         self._writer = ContentWriter(client, paths, headers)
         self._downloads = Downloads(client, paths, lister, selector, headers, self._reader)
         self._uploads = Uploads(client, paths, lister, headers)

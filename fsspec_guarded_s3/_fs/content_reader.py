@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from .._read.download import ask_object, read_object, read_range
-from .._read.ranges import Wanted, ask_merged, merged
+from .._read.download import ask_object, read_object, read_slice
+from .._read.ranges import ObjectSlices, Sliced
 from .._s3.client import S3Client
-from .._s3.pinned import check_etag
 from .._values.attributes import Attributes, check_names
 from .._values.keywords import Verb, check_choice, check_integer, check_slice
-from .._values.models import ObjectInfo
 from .._values.parameters import Path
 from ..errors import HOPELESS
 from .gathering import gather, gather_asked
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
+from .recent_rows import RecentRows
 from .selection import Selector, Source
 
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
@@ -31,11 +30,17 @@ class ContentReader:
     """Reads the bytes of objects. `own` is the `cat_file` of a subclass, which is called for each object."""
 
     def __init__(
-        self, client: S3Client, paths: PathRules, selector: Selector, headers: ObjectHeaders
+        self,
+        client: S3Client,
+        paths: PathRules,
+        selector: Selector,
+        recent: RecentRows,
+        headers: ObjectHeaders,
     ) -> None:
         self._client = client
         self._paths = paths
         self._selector = selector
+        self._recent = recent
         self._headers = headers
 
     def cat_file(
@@ -53,9 +58,8 @@ class ContentReader:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_file))
         if start in (None, 0) and end is None:
             return read_object(client, location)
-        info = client.reads.head_object(location)
-        first, stop, _ = check_slice(start, end).indices(info.size)
-        return read_range(client, location, info, first, stop)
+        check_slice(start, end)
+        return read_slice(client, location, start, end)
 
     def cat(
         self,
@@ -105,7 +109,7 @@ class ContentReader:
         on_error: str = "return",
         **kwargs: Any,
     ) -> list[Any]:
-        """Slices of many objects, in the order asked for; HeadObject pins each object, GetObject reads."""
+        """Slices of many objects, in the order asked for; those of one are of one version. GetObject."""
         client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_ranges))
         check_choice("on_error", on_error, ("raise", "return"))
         if not isinstance(paths, list):
@@ -126,40 +130,41 @@ class ContentReader:
         self, client: S3Client, slices: Sequence[tuple[str, Any, Any]], gap: int, raising: bool
     ) -> list[Any]:
         """The bytes of each slice (path, start, end); near ones of an object are read by one request."""
-        names = list(dict.fromkeys(path for path, _, _ in slices))
-        heads = gather_asked(
-            self._client, [partial(self._ask_head, client, name) for name in names], raising=raising
-        )
-        infos = dict(zip(names, heads, strict=True))
         results: list[Any] = [b""] * len(slices)
-        wanted: dict[str, list[Wanted]] = {}
-        for index, (path, start, end) in enumerate(slices):
-            info = infos[path]
-            if isinstance(info, Exception):
-                results[index] = info
-                continue
-            first, stop, _ = check_slice(start, end, ("starts", "ends")).indices(info.size)
-            if first < stop:
-                wanted.setdefault(path, []).append(Wanted(first, stop, index))
-        groups, calls = [], []
-        for path, ranges in wanted.items():
-            location, info = self._paths.object(path), infos[path]
-            for group in merged(ranges, gap, client.options.range_size):
-                groups.append(group)
-                calls.append(partial(ask_merged, client, location, info, group, results))
-        failed = gather_asked(self._client, calls, raising=raising)
-        for group, error in zip(groups, failed, strict=True):
-            for item in group if error is not None else ():
-                results[item.place] = error
+        objects: dict[str, ObjectSlices] = {}
+        for place, (path, start, end) in enumerate(slices):
+            check_slice(start, end, ("starts", "ends"))
+            found = objects.get(path)
+            if found is None:
+                try:
+                    found = objects[path] = self._object_slices(client, path, gap, results)
+                except (OSError, ValueError) as error:
+                    if raising:
+                        raise
+                    results[place] = error
+                    continue
+            found.want(Sliced(start, end, place))
+        self._read(list(objects.values()), results, raising)
+        changed = [one for one in objects.values() if one.is_changed]
+        for one in changed:
+            self._recent.forget(one.path.bucket, one.path.key)
+            one.begin_anew()
+        self._read(changed, results, raising)
         return results
 
-    def _ask_head(self, client: S3Client, path: Path) -> Callable[[], ObjectInfo]:
+    def _object_slices(self, client: S3Client, path: str, gap: int, results: list[Any]) -> ObjectSlices:
         location = self._paths.object(path)
-        early = client.reads.send_head_object(location)
+        return ObjectSlices(client, location, gap, results, self._recent.pin(location))
 
-        def pin() -> ObjectInfo:
-            info = client.reads.head_object(location, early)
-            check_etag(info.etag)
-            return info
-
-        return pin
+    def _read(self, objects: Sequence[ObjectSlices], results: list[Any], raising: bool) -> None:
+        """First what tells the version of each object, then the rest of it."""
+        unknown = [one for one in objects if not one.is_pinned]
+        errors = gather_asked(self._client, [one.ask_first for one in unknown], raising=raising)
+        for one, error in zip(unknown, errors, strict=True):
+            if error is not None:
+                one.fail(error)
+        rest = [group for one in objects for group in one.ask_rest()]
+        errors = gather_asked(self._client, [ask for _, ask in rest], raising=raising)
+        for (places, _), error in zip(rest, errors, strict=True):
+            for place in places if error is not None else ():
+                results[place] = error

@@ -25,7 +25,7 @@ from functools import cached_property
 
 from .._forks import renew_after_fork
 from .._values.conditions import quoted, same_etag
-from .._values.models import ListedObject, ListPage
+from .._values.models import ListedObject, ListPage, ObjectInfo
 from .._values.paths import S3Path
 from .directories import directories_of
 from .listing_cache import tell_of_writes
@@ -204,6 +204,11 @@ class RecentRows:
         """An object, as the newest listing that would show it told; None where that is not known."""
         listing = self._newest(location, location.key) if location.key else None
         return listing.object(location.key) if listing is not None else None
+
+    def pin(self, location: S3Path) -> ObjectInfo | None:
+        """The version of an object that a listing told, by which it can be read; None where none is known."""
+        listed = self.listed(location)
+        return None if listed is None else ObjectInfo(listed.etag, listed.size)
 
     def kind(self, location: S3Path) -> str | None:
         """Whether the name is that of a "file" or of a "directory", by listings; None where they do not tell.

@@ -1,15 +1,16 @@
 """Pinned downloads: to memory and to a file.
 
 Theory of operation. A read has a pin: the ETag and the size of one version of the object, from a HeadObject
-or a listing (`read_range`, `download`), or from the answer that brings the first bytes (`read_object`).
+or a listing (`read_range`, `download`), or from the answer that brings the first bytes (`read_object`,
+`read_slice`).
 What is larger than the option `range_size` is read in ranges, in parallel, all under the pin; each goes
 from its socket straight to its final place, in memory or in a file. `_s3.reads.Reads.get_range` compares
 ETag, range and length of each answer, and goes on behind the last byte that came where a body breaks. So
 there are the bytes of one version, or an error. A whole object is compared with the checksum that the store
 holds, and read once more if it differs.
 
-`ask_range` and `ask_object` send their request now, and return the function that reads the answer: one
-thread keeps several small reads under way like that (`_threads.ask_all`).
+`ask_range`, `ask_slice` and `ask_object` send their request now, and return the function that reads the
+answer: one thread keeps several small reads under way like that (`_threads.ask_all`).
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import io
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from .._s3.client import S3Client
 from .._s3.early import Early
 from .._s3.pinned import check_etag
 from .._s3.reads import Cursor, Drain
+from .._s3.slices import Slice, Span
 from .._values.checksums import ObjectChecksum
 from .._values.deadline import Deadline
 from .._values.models import Body, ObjectInfo
 from .._values.paths import S3Path
-from ..errors import ChecksumMismatchError, ObjectChangedError
+from ..errors import ChecksumMismatchError, ObjectChangedError, RangeNotSatisfiableError
 from .target_file import TargetFile
 
 _PIECE = 2**20
+_TOO_MANY = 128 * 2**10  # bytes that are cheaper to read than to ask about
 Progress = Callable[[int], None]
 
 
@@ -106,6 +110,81 @@ def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop
     return partial(
         _read_into_memory, start, stop, partial(client.reads.get_range, path, cursor, info, early=early)
     )
+
+
+class Piece(NamedTuple):
+    """The bytes of an object from `start` on, and what the answer that brought them told of it."""
+
+    info: ObjectInfo
+    start: int
+    data: bytes
+
+    def of(self, start: int | None, end: int | None) -> bytes:
+        """The bytes [start, end) of the object, which it has; all of it are `data` itself."""
+        first, stop, _ = slice(start, end).indices(self.info.size)
+        return self.data[first - self.start : max(first, stop) - self.start]
+
+
+def read_slice(client: S3Client, path: S3Path, start: int | None, end: int | None) -> bytes:
+    """The bytes [start, end) of an object, as of a Python sequence: one GET up to `range_size`.
+
+    HeadObject tells the size where that has to be known before.
+    """
+    span = span_of(start, end, client.options.range_size)
+    if span is not None:
+        try:
+            return _receive_span(client, path, span, end).of(start, end)
+        except RangeNotSatisfiableError:  # it has none of these bytes, or had none: HeadObject decides
+            pass
+    info = client.reads.head_object(path)
+    first, stop, _ = slice(start, end).indices(info.size)
+    return read_range(client, path, info, first, stop)
+
+
+def span_of(start: int | None, end: int | None, longest: int) -> Span | None:
+    """What to ask for first of [start, end), at most `longest` bytes; None where the size must be known.
+
+    Some bytes too many at its end, where that spares the look.
+    """
+    start = start or 0
+    if end is not None and end < -_TOO_MANY:
+        return None
+    if start < 0:
+        return Span(start, None) if end is None or start < end < 0 else None
+    if end is None or end < 0:
+        return Span(start, start + longest)
+    return Span(start, min(end, start + longest)) if start < end else None
+
+
+def ask_slice(client: S3Client, path: S3Path, span: Span, end: int | None) -> Callable[[], Piece]:
+    """Send the request for `span`, the first of [span.start, end); the result reads that to its end."""
+    early = client.slices.send(path, span)
+    return partial(_receive_span, client, path, span, end, early)
+
+
+def _receive_span(
+    client: S3Client, path: S3Path, span: Span, end: int | None, early: Early | None = None
+) -> Piece:
+    """`span`, and what is behind it up to `end`, in ranges that are pinned to its version."""
+
+    def receive(answer: Slice) -> Piece:
+        info, body, cursor, deadline = answer
+        first = cursor.position
+        cursor.stop = min(cursor.stop, first + client.options.range_size)
+        here = cursor.stop
+        stop = max(here, slice(span.start, end).indices(info.size)[1])
+
+        def fill(drain: Drain) -> None:
+            begin = partial(client.reads.finish_range, path, body, cursor, drain, deadline, info)
+            if here == stop:
+                begin()
+            else:
+                client.scheduler.run([begin, *_range_calls(client, path, info, here, stop, drain)])
+
+        return Piece(info, first, _read_into_memory(first, stop, fill))
+
+    is_all = span.stop == end and span.longest <= client.options.range_size
+    return client.slices.get(path, span, receive, early, is_all=is_all)
 
 
 def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:

@@ -1,14 +1,24 @@
-"""The range planner: which ranges of one object are read by one request."""
+"""The range planner: slices of objects, and which of them are read by one request.
+
+All slices of one object are of one version. Its pin is that of a listing where that is known, else the answer
+to the first request for some of its bytes, else, where a slice needs the size before, HeadObject. So one
+slice is one GET, and n of one object that are far apart are n, of which n - 1 wait for the first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from .._s3.client import S3Client
+from .._s3.early import Early
+from .._s3.pinned import check_etag
+from .._s3.slices import Span
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
-from .download import ask_range
+from ..errors import ObjectChangedError, RangeNotSatisfiableError
+from .download import Piece, ask_range, ask_slice, span_of
 
 
 class Wanted(NamedTuple):
@@ -17,6 +27,19 @@ class Wanted(NamedTuple):
     start: int
     stop: int
     place: int
+
+
+class Sliced(NamedTuple):
+    """A slice [start, end) as of a Python sequence, and its place in the results."""
+
+    start: int | None
+    end: int | None
+    place: int
+
+    def within(self, size: int) -> tuple[int, int]:
+        """The bytes [first, stop) that an object of `size` bytes has of it."""
+        first, stop, _ = slice(self.start, self.end).indices(size)
+        return first, stop
 
 
 def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Wanted]]:
@@ -35,17 +58,127 @@ def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Want
         yield group
 
 
-def ask_merged(
-    client: S3Client, path: S3Path, info: ObjectInfo, group: list[Wanted], results: list[Any]
-) -> Callable[[], None]:
-    """Send the request for a group, one pinned range; the result reads the answer into `results`."""
-    start, stop = group[0].start, max(item.stop for item in group)
-    read = ask_range(client, path, info, start, stop)
+class ObjectSlices:
+    """The slices of one object that are wanted. What is read goes to its place in `results`."""
 
-    def take() -> None:
-        data = read()
-        # A slice of all of it is `data` itself, any other a copy that does not hold it.
-        for item in group:
-            results[item.place] = data[item.start - start : item.stop - start]
+    def __init__(
+        self, client: S3Client, path: S3Path, gap: int, results: list[Any], pin: ObjectInfo | None = None
+    ) -> None:
+        """`pin` is what a listing told of the object: it may be another version by now."""
+        self._client = client
+        self._path = path
+        self._gap = gap
+        self._results = results
+        self._wanted: list[Sliced] = []
+        self._done: set[int] = set()
+        self._pin = pin
+        self._is_listed = pin is not None
+        self.is_changed = False
 
-    return take
+    def __repr__(self) -> str:
+        return f"<ObjectSlices {self._path} {len(self._wanted)}>"
+
+    @property
+    def path(self) -> S3Path:
+        """The object."""
+        return self._path
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is known which version is to be read."""
+        return self._pin is not None
+
+    def want(self, one: Sliced) -> None:
+        """Add a slice."""
+        self._wanted.append(one)
+
+    def begin_anew(self) -> None:
+        """Nothing is read, and no version known."""
+        self._done.clear()
+        self._pin = None
+        self._is_listed = self.is_changed = False
+
+    def fail(self, error: Exception) -> None:
+        """The object cannot be read."""
+        for one in self._wanted:
+            self._results[one.place] = error
+
+    # --- the first request, which tells the version ---
+
+    def ask_first(self) -> Callable[[], None]:
+        """Send a request that tells the version, and brings some of the slices where that is possible."""
+        group, span, end = self._first()
+        if span is None:
+            early = self._client.reads.send_head_object(self._path)
+            return partial(self._look, early)
+        return partial(self._take_first, ask_slice(self._client, self._path, span, end), group)
+
+    def _first(self) -> tuple[list[Sliced], Span | None, int | None]:
+        """Slices that one request brings although the size is not known, that request, and their end."""
+        longest = self._client.options.range_size
+        closed = [
+            Wanted(one.start or 0, one.end, at)
+            for at, one in enumerate(self._wanted)
+            if one.end is not None and 0 <= (one.start or 0) < one.end
+        ]
+        for group in merged(closed, self._gap, longest):
+            end = max(item.stop for item in group)
+            span = span_of(group[0].start, end, longest)
+            return [self._wanted[item.place] for item in group], span, end
+        for one in self._wanted:
+            span = span_of(one.start, one.end, longest)
+            if span is not None:
+                return [one], span, one.end
+        return [], None, None
+
+    def _take_first(self, read: Callable[[], Piece], group: list[Sliced]) -> None:
+        try:
+            piece = read()
+        except RangeNotSatisfiableError:  # the object has none of these bytes
+            self._look()
+            return
+        self._pin = piece.info
+        for one in group:
+            self._results[one.place] = piece.of(one.start, one.end)
+            self._done.add(one.place)
+
+    def _look(self, early: Early | None = None) -> None:
+        info = self._client.reads.head_object(self._path, early)
+        check_etag(info.etag)
+        self._pin = info
+
+    # --- the others, of the same version ---
+
+    def ask_rest(self) -> list[tuple[list[int], Callable[[], Callable[[], None]]]]:
+        """Questions for the slices that are left, each with their places in the results."""
+        pin = self._pin
+        if pin is None:
+            return []
+        ranges = []
+        for one in self._wanted:
+            if one.place not in self._done:
+                first, stop = one.within(pin.size)
+                self._results[one.place] = b""
+                if first < stop:
+                    ranges.append(Wanted(first, stop, one.place))
+        groups = merged(ranges, self._gap, self._client.options.range_size)
+        return [([item.place for item in group], partial(self._ask_group, pin, group)) for group in groups]
+
+    def _ask_group(self, pin: ObjectInfo, group: list[Wanted]) -> Callable[[], None]:
+        """Send the request for a group, one pinned range; the result reads the answer into `results`."""
+        start, stop = group[0].start, max(item.stop for item in group)
+        read = ask_range(self._client, self._path, pin, start, stop)
+
+        def take() -> None:
+            try:
+                data = read()
+            except ObjectChangedError:
+                if not self._is_listed:
+                    raise
+                self.is_changed = True  # since it was listed: it is read anew
+                return
+            # A slice of all of it is `data` itself, any other a copy that does not hold it.
+            for item in group:
+                self._results[item.place] = data[item.start - start : item.stop - start]
+
+        return take

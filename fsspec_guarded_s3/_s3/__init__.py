@@ -1,9 +1,9 @@
 """S3's protocol: one method of the client per operation, and what an answer means.
 
-`client` has the operations in groups: `reads`, `writes`, `deletions`, `listings`, `multipart`, `buckets`
-and `subresources`. Every request passes `exchange`: sign, send, check the status. Around that are `retry`
-(what passes by itself) and `corrections` (what a refusal teaches). `refusals` and `error_codes` say which
-exception an answer becomes. `pinned`, `checks` and `encryption` say what an answer must be. `xml` and
+`client` has the operations in groups: `reads`, `slices`, `writes`, `deletions`, `listings`, `multipart`,
+`buckets` and `subresources`. Every request passes `exchange`: sign, send, check the status. Around that are
+`retry` (what passes by itself) and `corrections` (what a refusal teaches). `refusals` and `error_codes` say
+which exception an answer becomes. `pinned`, `checks` and `encryption` say what an answer must be. `xml` and
 `headers` translate: `xml_listings` and `pages` for listings, `xml_answers`, `xml_bodies`,
 `optional_headers`. `store` is what all clients of a filesystem share, with `store_facts` and the sessions
 of `express`. `scheduler` makes many calls in parallel, `early` sends one before its turn.

@@ -16,6 +16,7 @@ from .listings import Listings
 from .multipart import Multipart
 from .reads import Reads
 from .scheduler import Scheduler
+from .slices import Slices
 from .store import Store
 from .subresources import Subresources
 from .writes import Writes
@@ -33,6 +34,7 @@ class S3Client:
         checks = Checks(store, self.attributes)
         exchange = Exchange(store, self.attributes)
         self.reads = Reads(store, exchange, checks, self.scheduler)
+        self.slices = Slices(store, exchange, self.reads)
         self.writes = Writes(exchange, checks)
         self.deletions = Deletions(exchange)
         self.multipart = Multipart(exchange, checks)

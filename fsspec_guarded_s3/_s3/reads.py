@@ -77,7 +77,7 @@ class Reads:
 
         try:
             headers, size = self._exchange.ask(self._head_request(path), parse, early)
-            return self._info(headers, size) if size is not None else self._by_first_byte(path, headers)
+            return self.described(headers, size) if size is not None else self._by_first_byte(path, headers)
         except ObjectNotFoundError as error:
             self._exchange.doubt(error)
             raise
@@ -90,12 +90,12 @@ class Reads:
             with self._exchange.attempt(request, deadline) as body:
                 check_version(path, body.headers)
                 same = same_etag(body.headers.get("etag", ""), head.get("etag", ""))
-                return self._info(head if same else body.headers, _whole_size(body))
+                return self.described(head if same else body.headers, _whole_size(body))
 
         try:
             return self._exchange.repeat(request, attempt)
         except RangeNotSatisfiableError:  # an empty object has no first byte
-            return self._info(head, 0)
+            return self.described(head, 0)
 
     def send_head_object(self, path: S3Path) -> Early:
         """Send the request of `head_object` now."""
@@ -114,13 +114,14 @@ class Reads:
             return S3Path(path.bucket, path.key, info.version_id)
         return path
 
-    def _info(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
+    def described(self, headers: Mapping[str, str], size: int) -> ObjectInfo:
+        """What the `headers` of an answer tell of an object of `size` bytes."""
         info = object_info(headers, size)
         return info if self._checks.verifies else replace(info, checksum=None)
 
     def version_of(self, body: Body) -> ObjectInfo:
         """What the answer of `get_object` tells about the object."""
-        return self._info(body.headers, body.length or 0)
+        return self.described(body.headers, body.length or 0)
 
     def stored_checksum(self, body: Body) -> tuple[str, str] | None:
         """The checksum of the whole object that `get_object` was told, where it is to be checked."""
@@ -145,7 +146,7 @@ class Reads:
                 if body.status != 200 or "content-range" in body.headers:
                     raise ProtocolError("the store answered a part where the whole object was asked for")
                 if body.length is None:  # it comes in chunks, or ends with the connection
-                    body.set_length(self._size_of(path, body.headers["etag"], deadline))
+                    body.set_length(self.size_of(path, body.headers["etag"], deadline))
                 return receive(body, deadline)
 
         try:
@@ -154,10 +155,10 @@ class Reads:
             self._exchange.doubt(error)
             raise
 
-    def _size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
-        """What HeadObject tells, by one attempt, of the version that is on its way."""
+    def size_of(self, path: S3Path, etag: str, deadline: Deadline) -> int:
+        """The size of the version with this ETag, which is on its way, as one HeadObject tells it."""
         with self._exchange.attempt(self._head_request(path), deadline) as head:
-            info, size = self._info(head.headers, 0), size_of_answer(head.headers)
+            info, size = self.described(head.headers, 0), size_of_answer(head.headers)
         if size is None:
             info = self._by_first_byte(path, head.headers)
             size = info.size
@@ -194,12 +195,18 @@ class Reads:
             self._exchange.repeat(asked, attempt)
 
     def finish_range(
-        self, path: S3Path, body: Body, cursor: Cursor, drain: Drain, deadline: Deadline
+        self,
+        path: S3Path,
+        body: Body,
+        cursor: Cursor,
+        drain: Drain,
+        deadline: Deadline,
+        pin: ObjectInfo | None = None,
     ) -> None:
-        """The range at `cursor`, from `body`, an answer of `get_object` that has it next.
+        """The range at `cursor`, from `body`, an answer that has it next.
 
-        Within `receive`, whose deadline it takes. A body that breaks is resumed at the cursor, pinned to its
-        version. It is in no lane: what has begun goes on.
+        Within `receive`, whose deadline it takes. A body that breaks is resumed at the cursor, under `pin`:
+        by default the version of the whole object that `body` is. It is in no lane: what has begun goes on.
         """
         at_hand = [body]
 
@@ -207,10 +214,10 @@ class Reads:
             if at_hand:
                 _drain_to_end(at_hand.pop(), cursor, drain)
                 return
-            pin = self.version_of(body)
-            pinned = self.pinned(path, pin)
-            request = _range_request(pinned, cursor.position, cursor.stop, pin)
-            self._fill(request, pinned, cursor, pin, drain, deadline)
+            version = pin or self.version_of(body)
+            pinned = self.pinned(path, version)
+            request = _range_request(pinned, cursor.position, cursor.stop, version)
+            self._fill(request, pinned, cursor, version, drain, deadline)
 
         self._store.retry.call(attempt, deadline=deadline)
 
@@ -255,9 +262,9 @@ class Reads:
                 check_version(path, body.headers)
                 size = size_by_range(body)
                 if size is None:
-                    size = self._size_of(path, body.headers["etag"], deadline)
+                    size = self.size_of(path, body.headers["etag"], deadline)
                 stop = check_first(body, count, size)
-                return self._info(body.headers, size), _read_exactly(body, stop)
+                return self.described(body.headers, size), _read_exactly(body, stop)
 
         try:
             return self._exchange.repeat(request, attempt)

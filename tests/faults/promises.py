@@ -133,6 +133,30 @@ expired-403   | Denied         | Denied                         | Denied        
 skew          | ok / Denied    | ok / Denied                    | ok / Denied        | ok / Denied
 """
 
+SLICES = """
+fault         | slice          | first slice
+lost-before   | ok / Lost      | ok / Lost
+lost-after    | ok / Lost      | ok / Lost
+cut           | ok / Lost      | ok
+stall         | ok / Timeout   | ok / Timeout
+stall-body    | ok / Timeout   | ok / Timeout
+trickle       | ok / ok,Timeout | ok / ok,Timeout
+500-before    | ok / Server    | ok / Server
+500-after     | ok / Server    | ok / Server
+slow-down     | ok / Throttled | ok / Throttled
+slow-after    | ok / Throttled | ok / Throttled
+409           | Conflict       | Conflict
+412           | Failed         | Failed
+200-error     | ok / Protocol  | ok / Protocol
+wrong-etag    | ok             | Changed
+short         | ok / Protocol  | ok / Protocol
+long          | ok / Protocol  | ok / Protocol
+range-ignored | ok / Protocol  | ok / Protocol
+expired-400   | Denied         | Denied
+expired-403   | Denied         | Denied
+skew          | ok / Denied    | ok / Denied
+"""
+
 WRITES = """
 fault         | plain         | create        | swap          | update
 lost-before   | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
@@ -338,6 +362,7 @@ GROUPS: dict[str, str] = {
     "The HEAD that pins what follows": PINS,
     "The first bytes, which pin what follows": OPENINGS,
     "Bytes": BODIES,
+    "Bytes of an object of which nothing is known": SLICES,
     "Single PUT": WRITES,
     "Multipart: before the completion": UPLOADS,
     "Multipart: the completion": COMPLETIONS,

@@ -69,7 +69,11 @@ class Gate:
 def test_one_thread_has_several_ranges_under_way() -> None:
     """The store answers none of them before four are there."""
     gate = Gate(4)
-    with ScriptedServer(handler=store(gate)) as server:
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return gate(request, fake) if "if-match" in request.headers else None  # the first tells the ETag
+
+    with ScriptedServer(handler=store(fault)) as server:
         assert filesystem(server.url).cat_ranges(PATHS, STARTS, ENDS, max_gap=0) == PIECES
     assert 4 <= gate.most <= 8
 
@@ -182,7 +186,9 @@ def test_the_request_that_was_sent_ahead_is_the_first_attempt() -> None:
     with ScriptedServer(
         handler=store(lambda request, fake: close() if request.method == "GET" else None)
     ) as server:
-        found = filesystem(server.url, max_attempts=2).cat_ranges(PATHS[:4], STARTS[:4], ENDS[:4], max_gap=0)
+        fs = filesystem(server.url, max_attempts=2)
+        assert fs.isfile("bucket/0")  # it is a store that answers
+        found = fs.cat_ranges(list(MANY)[:4], 10, 20)
         assert all(isinstance(error, OSError) for error in found)
         assert len([request for request in server.requests if request.method == "GET"]) == 8
 
@@ -307,8 +313,8 @@ def test_a_range_larger_than_range_size_is_split() -> None:
         assert fs.cat_ranges(["bucket/key"] * 2, [0, 10], [MIB, 20], max_gap=0) == [DATA, DATA[10:20]]
 
 
-def test_one_head_for_each_of_many_objects() -> None:
+def test_one_request_for_each_of_many_objects() -> None:
     with ScriptedServer(handler=store()) as server:
         found = filesystem(server.url).cat_ranges(list(MANY), 10, 20)
         assert found == [content[10:20] for content in MANY.values()]
-        assert len(server.requests) == 2 * len(MANY)
+        assert len(server.requests) == len(MANY)

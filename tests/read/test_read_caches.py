@@ -191,7 +191,8 @@ def test_a_zip_inside_is_of_one_version(server: ScriptedServer, fake: FakeS3) ->
 
 def test_ukey_and_checksum_change_with_the_object_and_only_then(server: ScriptedServer, fake: FakeS3) -> None:
     """Also with a listing cache that still has the old one."""
-    for fs in (filesystem(server.url), filesystem(server.url, use_listings_cache=True)):
+    asking = {"recent_listings": 0}
+    for fs in (filesystem(server.url, **asking), filesystem(server.url, use_listings_cache=True, **asking)):
         fake.put("bucket", "key", OLD)
         fs.find("bucket", refresh=True)
         before = fs.ukey("bucket/key"), fs.checksum("bucket/key")

@@ -35,7 +35,7 @@ def broken(request: Request) -> Answer:
 
 def replaced(request: Request) -> Answer:
     data, headers = content_range(request)
-    if headers and not headers["content-range"].startswith("bytes 0-"):
+    if headers and int(headers["content-range"].split()[1].partition("-")[0]) > 10:
         return respond(206, data, headers=headers, etag="other")
     return broken(request)
 
@@ -93,7 +93,7 @@ def test_no_slice_outlives_a_failed_read(
         else:
             assert fault == "another checksum", "only whole objects are compared"
             return
-        assert made
+        assert made or fault == "chunks that break"  # which are refused before there is a buffer
         for buffer in made:
             buffer.truncate(0)  # BufferError: existing exports of data
         assert str(kept)

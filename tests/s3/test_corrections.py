@@ -186,7 +186,7 @@ def test_clock_that_is_off_is_corrected_for_every_verb(verb: str, hours: int, cl
 @pytest.mark.parametrize("verb", VERBS)
 def test_clock_that_is_set_right_while_we_run_is_noticed(verb: str, clock: Clock) -> None:
     with ScriptedServer(handler=stored(strict)) as server:
-        fs = filesystem(server.url)
+        fs = filesystem(server.url, recent_listings=0)
         clock.off = timedelta(hours=-5)
         assert fs.cat_file("bucket/key") == b"content"
         clock.off = timedelta()
@@ -341,7 +341,13 @@ CODE = ["ExpiredToken"]
 
 
 def opened(server: ScriptedServer, **options: Any) -> GuardedS3FileSystem:
-    chosen = {"region": "us-east-1", "probe": "never", "skip_instance_cache": True, **options}
+    chosen = {
+        "region": "us-east-1",
+        "probe": "never",
+        "recent_listings": 0,
+        "skip_instance_cache": True,
+        **options,
+    }
     return GuardedS3FileSystem(endpoint_url=server.url, **chosen)
 
 
