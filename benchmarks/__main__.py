@@ -100,7 +100,7 @@ def main() -> int:
     if not given.far:
         works = [work for work in works if given.only or work.name not in OPTIONAL]
     if given.quick and not given.far:
-        works = [work for work in works if work.endpoint != "far"]
+        works = [work for work in works if work.group != EVERYDAY or work.endpoint == "near"]
     print(f"seed {seed}", file=sys.stderr)
     works = [work for work in works if _installed(work)]
     if not works:

@@ -63,6 +63,8 @@ BARS = (
     Bar("read 8192", "faster", 1.0, "s3fs"),
     Bar("read big", "rate", 100),
     Bar("opens", "each", 1),
+    Bar("loopback lines", "faster", 0.9, LOCAL),
+    Bar("loopback csv", "faster", 0.9, LOCAL),
     Bar("zarr shards", "faster", NOISE, "obstore native"),
     Bar("zarr group", "faster", NOISE, "obstore native"),
     Bar("zarr write", "faster", NOISE, "obstore native"),

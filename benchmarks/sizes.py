@@ -71,10 +71,11 @@ class Sizes:
         """What the titles of works name."""
         shapes = self.shapes
         return {
-            **asdict(self),
             **asdict(shapes),
+            **asdict(self),
             "upload_megabytes": self.upload_megabytes,
             "csv_mb": f"{shapes.csv / 1e6:.0f}",
+            "loopback_mb": f"{shapes.loopback / 1e6:.0f}",
             "big_mb": f"{shapes.big / 1e6:.0f}",
             "chunks": shapes.chunks,
         }

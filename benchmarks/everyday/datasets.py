@@ -15,6 +15,7 @@ from .shapes import Shapes
 
 DATASETS: dict[str, Callable[[Shapes, Path], None]] = {
     "csv": make_files.csv,
+    "loopback": make_files.loopback,
     "lines": make_files.lines,
     "gzip": make_files.gzip_text,
     "json": make_files.json_lines,

@@ -10,7 +10,10 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+from ..uploads import KEPT
 from ..work import Job
+from .make_files import WORDS
+from .written import stored
 
 _EVERY = 10  # one of so many members of an archive is read
 
@@ -19,6 +22,30 @@ def text(job: Job) -> Any:
     with job.peer.open("every/csv/table.csv", "r", encoding="utf-8") as file:
         lines = list(file)
     return len(lines), lines
+
+
+def loopback(job: Job) -> Any:
+    """Lines that are counted and let go: too many to be kept."""
+    count = size = 0
+    with job.peer.open("every/loopback/table.csv", "r", encoding="utf-8") as file:
+        for line in file:
+            count += 1
+            size += len(line)
+    return count, size
+
+
+def to_write(job: Job) -> list[str]:
+    """The lines that `write` stores."""
+    generator = random.Random(job.sizes.seed + 19)
+    return [f"{n},{generator.random()},{generator.choice(WORDS)}\n" for n in range(job.sizes.shapes.written)]
+
+
+def write(job: Job) -> Any:
+    """Text, line by line."""
+    with job.peer.open(f"{KEPT}{job.key}/lines.csv", "w", encoding="utf-8") as file:
+        for line in job.prepared:
+            file.write(line)
+    return lambda: stored(job)
 
 
 def binary(job: Job) -> Any:

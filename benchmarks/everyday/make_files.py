@@ -35,6 +35,16 @@ def csv(shapes: Shapes, folder: Path) -> None:
     (folder / "table.csv").write_text(text, encoding="utf-8")
 
 
+def loopback(shapes: Shapes, folder: Path) -> None:
+    """Blocks of rows, each of which comes again and again."""
+    generator = random.Random(shapes.seed + 18)
+    blocks = [csv_text(generator, 2_000_000).partition("\n")[2].encode() for _ in range(6)]
+    with open(folder / "table.csv", "wb") as file:
+        file.write(b"id,name,place,value,price,flag\n")
+        while file.tell() < shapes.loopback:
+            file.write(generator.choice(blocks))
+
+
 def lines(shapes: Shapes, folder: Path) -> None:
     generator = random.Random(shapes.seed + 2)
     with open(folder / "lines.bin", "wb") as file:
@@ -69,7 +79,7 @@ def _contents(seed: int, count: int, largest: int) -> list[bytes]:
 
 def tar(shapes: Shapes, folder: Path) -> None:
     with tarfile.open(folder / "members.tar", "w") as archive:
-        for n, content in enumerate(_contents(shapes.seed + 11, shapes.members, shapes.small)):
+        for n, content in enumerate(_contents(shapes.seed + 11, shapes.members, shapes.largest)):
             head = tarfile.TarInfo(f"member-{n:03d}.bin")
             head.size = len(content)
             archive.addfile(head, io.BytesIO(content))
@@ -77,7 +87,7 @@ def tar(shapes: Shapes, folder: Path) -> None:
 
 def zipped(shapes: Shapes, folder: Path) -> None:
     with zipfile.ZipFile(folder / "members.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for n, content in enumerate(_contents(shapes.seed + 12, shapes.members, shapes.small)):
+        for n, content in enumerate(_contents(shapes.seed + 12, shapes.members, shapes.largest)):
             archive.writestr(zipfile.ZipInfo(f"member-{n:03d}.bin"), content)
 
 
@@ -89,10 +99,10 @@ def _files(folder: Path, contents: list[bytes], name: Callable[[int], str]) -> N
 
 
 def singles(shapes: Shapes, folder: Path) -> None:
-    contents = _contents(shapes.seed + 8, shapes.singles, shapes.small)
+    contents = _contents(shapes.seed + 8, shapes.singles, shapes.largest)
     _files(folder, contents, lambda n: f"single-{n:03d}.bin")
 
 
 def tree(shapes: Shapes, folder: Path) -> None:
-    contents = _contents(shapes.seed + 9, shapes.tree, shapes.small)
+    contents = _contents(shapes.seed + 9, shapes.tree, shapes.largest)
     _files(folder, contents, lambda n: f"{n % 7}/{n % 3}/leaf-{n:03d}.bin")

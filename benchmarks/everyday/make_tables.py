@@ -13,7 +13,8 @@ from .make_files import WORDS, csv_text
 from .shapes import Shapes
 
 
-def _frame(generator: Any, rows: int) -> Any:
+def frame(generator: Any, rows: int) -> Any:
+    """`rows` rows of numbers and names."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -30,7 +31,7 @@ def _frame(generator: Any, rows: int) -> Any:
 def tables(shapes: Shapes, folder: Path) -> None:
     generator = np.random.default_rng(shapes.seed + 5)
     for n in range(shapes.tables):
-        _frame(generator, shapes.table_rows).to_parquet(folder / f"part-{n:04d}.parquet")
+        frame(generator, shapes.table_rows).to_parquet(folder / f"part-{n:04d}.parquet")
 
 
 def csv_parts(shapes: Shapes, folder: Path) -> None:
@@ -42,15 +43,15 @@ def csv_parts(shapes: Shapes, folder: Path) -> None:
 
 def hive(shapes: Shapes, folder: Path) -> None:
     generator = np.random.default_rng(shapes.seed + 13)
-    for n in range(shapes.partitions):
+    for n in range(shapes.months):
         path = folder / f"year={2020 + n % 5}" / f"month={n // 5 + 1}" / "part-0.parquet"
         path.parent.mkdir(parents=True)
-        _frame(generator, shapes.table_rows).to_parquet(path)
+        frame(generator, shapes.table_rows).to_parquet(path)
 
 
 def feather(shapes: Shapes, folder: Path) -> None:
-    frame = _frame(np.random.default_rng(shapes.seed + 14), shapes.feather_rows)
-    frame.to_feather(folder / "table.feather")
+    made = frame(np.random.default_rng(shapes.seed + 14), shapes.feather_rows)
+    made.to_feather(folder / "table.feather")
 
 
 def pickled(shapes: Shapes, folder: Path) -> None:

@@ -52,10 +52,30 @@ _TEXT = (
     _row("read 8192", "`read(8192)` to the end, {csv_mb} MB", "csv", lines.reading(8192)),
     _row("read 65536", "`read(65536)`", "csv", lines.reading(65536)),
     _row("read 1 MiB", "`read(1 MiB)`", "csv", lines.reading(2**20)),
-    _row("read big", "`read(8192)`, {big_mb} MB", "big", lines.reading_big(8192)),
+    _row("read big", "`read(8192)`, {big_mb} MB", "big", lines.reading_big(8192), peers=_URLS),
     _row("records", "{records} random records, `readinto`", "big", lines.records),
     _row("tar", "a tenth of the {members} members of a tar", "tar", lines.tar_members),
     _row("zip", "a tenth of the {members} members of a zip", "zip", lines.zip_members),
+)
+_WRITING = (
+    _row(
+        "write lines",
+        "{written:,} lines of text written",
+        "",
+        lines.write,
+        peers=_STORES,
+        ready=lines.to_write,
+    ),
+    _row(
+        "write partitions",
+        "pyarrow, a data set of 11 partitions written",
+        "",
+        tables.write_partitions,
+        *_PARQUET,
+        verb="arrow",
+        peers=_STORES,
+        ready=tables.to_write,
+    ),
 )
 _TABLES = (
     _row("read_csv", "`pd.read_csv`, {csv_mb} MB", "csv", tables.read_csv, "pandas"),
@@ -166,7 +186,19 @@ _TREES = (
     ),
     _row("rm", "`rm` of {moved} objects", "", trees.remove, peers=_STORES, ready=written.put),
 )
-_NEAR = (*_TEXT, *_TABLES, *_ARRAYS, *_TREES)
+_NEAR = (*_TEXT, *_TABLES, *_ARRAYS, *_TREES, *_WRITING)
+# What a program gains or loses by a store beside it: nothing but the way of the bytes.
+_LOOPBACK = (
+    _row("loopback lines", "no delay: text lines, {loopback_mb} MB", "loopback", lines.loopback, peers=_URLS),
+    _row(
+        "loopback csv",
+        "no delay: `pd.read_csv`, {loopback_mb} MB",
+        "loopback",
+        tables.read_csv_loopback,
+        "pandas",
+        peers=_URLS,
+    ),
+)
 
 # What is measured with a round trip of 100 ms as well, unless all is asked for.
 _FAR = (
@@ -187,6 +219,10 @@ def _from_afar(work: Work) -> Work:
     return dataclasses.replace(work, name=name, title=title, endpoint="far", rounds=3, peers=peers)
 
 
-ROWS = (*_NEAR, *map(_from_afar, _NEAR))
+ROWS = (
+    *_NEAR,
+    *map(_from_afar, _NEAR),
+    *(dataclasses.replace(work, endpoint="http") for work in _LOOPBACK),
+)
 # The works of `ROWS` that are left out unless they are asked for.
 OPTIONAL = tuple(f"far {work.name}" for work in _NEAR if work.name not in _FAR)

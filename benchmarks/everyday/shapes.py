@@ -16,6 +16,8 @@ class Shapes:
     line: int  # the mean size of a line
     gzip_text: int  # before it is compressed
     json: int
+    loopback: int  # a CSV that is read without delay
+    written: int  # lines
     big: int
     records: int  # that are read of the big file, at random
     record: int
@@ -23,7 +25,7 @@ class Shapes:
     table_rows: int
     csv_parts: int
     csv_part: int
-    partitions: int
+    months: int  # files of a data set in partitions
     feather_rows: int
     pickle: int
     npy: int
@@ -39,7 +41,7 @@ class Shapes:
     listed: int  # of the tree
     members: int
     moved: int  # small files that are copied, moved, removed
-    small: int  # the largest small file
+    largest: int  # small file
 
     @classmethod
     def drawn(cls, seed: int, scale: float = 1.0) -> Shapes:
@@ -57,6 +59,8 @@ class Shapes:
             line=generator.randint(3500, 4500),
             gzip_text=around(10e6),
             json=around(6e6),
+            loopback=around(300e6),
+            written=around(150_000),
             big=around(100e6),
             records=around(60),
             record=generator.randint(8_000, 30_000),
@@ -64,7 +68,7 @@ class Shapes:
             table_rows=generator.randint(1500, 2500),
             csv_parts=around(60),
             csv_part=generator.randint(50_000, 90_000),
-            partitions=around(50),
+            months=around(50),
             feather_rows=around(300_000),
             pickle=around(8e6),
             npy=around(12e6),
@@ -80,7 +84,7 @@ class Shapes:
             listed=around(62),
             members=around(150),
             moved=around(20),
-            small=generator.randint(20_000, 60_000),
+            largest=generator.randint(20_000, 60_000),
         )
 
     @property

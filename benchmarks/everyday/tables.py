@@ -5,11 +5,45 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import numpy as np
+
+from ..uploads import KEPT
 from ..work import Job
+from .make_tables import frame
+from .written import stored
 
 
 def read_csv(job: Job) -> Any:
     return job.peer.read_csv("every/csv/table.csv")
+
+
+def read_csv_loopback(job: Job) -> Any:
+    found = job.peer.read_csv("every/loopback/table.csv")
+    return len(found), list(found.columns), int(found["id"].sum()), int(found["flag"].sum())
+
+
+def to_write(job: Job) -> Any:
+    """The table that `write_partitions` stores."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame(np.random.default_rng(job.sizes.seed + 20), job.sizes.shapes.written))
+
+
+def write_partitions(job: Job) -> Any:
+    """A data set by pyarrow, one partition for each of the names."""
+    import pyarrow.dataset as ds
+
+    ds.write_dataset(
+        job.prepared,
+        job.peer.path(f"{KEPT}{job.key}/hive"),
+        filesystem=job.peer.arrow(),
+        format="parquet",
+        basename_template="part-{i}.parquet",
+        partitioning=["name"],
+        partitioning_flavor="hive",
+        use_threads=False,
+    )
+    return lambda: stored(job)
 
 
 def read_folder(job: Job) -> Any:
@@ -42,8 +76,8 @@ def schemas(job: Job) -> Any:
 def dask_csv(job: Job) -> Any:
     import dask.dataframe as dd
 
-    frame = dd.read_csv(job.peer.url("every/csvs/*.csv"), storage_options=job.peer.options)
-    return [frame.npartitions, list(frame.columns), [str(kind) for kind in frame.dtypes]]
+    found = dd.read_csv(job.peer.url("every/csvs/*.csv"), storage_options=job.peer.options)
+    return [found.npartitions, list(found.columns), [str(kind) for kind in found.dtypes]]
 
 
 def arrow_partitions(job: Job) -> Any:

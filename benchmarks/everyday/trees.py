@@ -63,7 +63,7 @@ def cat_tree(job: Job) -> Any:
 def ranges(job: Job) -> Any:
     generator = random.Random(job.sizes.seed)
     keys = tree_keys(job)
-    smallest = job.sizes.shapes.small // 50
+    smallest = job.sizes.shapes.largest // 50
     starts = [generator.randrange(smallest // 2) for _ in keys]
     return job.peer.small_ranges(keys, starts, [start + smallest // 3 for start in starts])
 

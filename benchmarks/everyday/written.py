@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import urllib.request
-from typing import Any
+from urllib.parse import quote
 
 from ..uploads import KEPT
 from ..work import Job
@@ -16,7 +16,9 @@ def contents(shapes: Shapes) -> dict[str, bytes]:
     """The small files that `put` writes."""
     generator = random.Random(shapes.seed + 30)
     return {
-        f"{n % 3}/file-{n:03d}.bin": generator.randbytes(generator.randint(shapes.small // 50, shapes.small))
+        f"{n % 3}/file-{n:03d}.bin": generator.randbytes(
+            generator.randint(shapes.largest // 50, shapes.largest)
+        )
         for n in range(shapes.moved)
     }
 
@@ -29,12 +31,13 @@ def put(job: Job) -> list[str]:
     return list(contents(job.sizes.shapes))
 
 
-def stored(job: Job) -> Any:
-    """What is below this job's own folder now: names, ETags and sizes.
-
-    Markers of folders, which some peers write, are left out.
-    """
-    url = f"{job.check_url}/bench?list-type=2&prefix={KEPT}{job.key}/"
-    with urllib.request.urlopen(url) as answer:
-        found = re.findall(r"<Key>(.*?)</Key>.*?<ETag>(.*?)</ETag><Size>(.*?)</Size>", answer.read().decode())
-    return [[key.partition(job.key)[2], tag, size] for key, tag, size in found if not key.endswith("/")]
+def stored(job: Job) -> dict[str, bytes]:
+    """What is below this job's own folder now. Markers of folders, which some peers write, are left out."""
+    with urllib.request.urlopen(f"{job.check_url}/bench?list-type=2&prefix={KEPT}{job.key}/") as answer:
+        keys = re.findall(r"<Key>(.*?)</Key>", answer.read().decode())
+    found = {}
+    for key in keys:
+        if not key.endswith("/"):
+            with urllib.request.urlopen(f"{job.check_url}/bench/{quote(key)}") as answer:
+                found[key.partition(job.key)[2]] = answer.read()
+    return found

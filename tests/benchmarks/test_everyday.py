@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from benchmarks.everyday.shapes import Shapes
 from benchmarks.everyday.written import contents
 from benchmarks.given import Given
 from benchmarks.link import Link
-from benchmarks.uploads import etag
+from benchmarks.sizes import Sizes
 from tests.documents import ROOT
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the benchmarks need Linux")
@@ -62,6 +62,11 @@ def test_a_scale_shrinks_counts_and_sizes() -> None:
     small, large = Shapes.drawn(5, 0.1), Shapes.drawn(5)
     assert small.csv == pytest.approx(large.csv / 10, rel=0.01)
     assert small.tree == pytest.approx(large.tree / 10, abs=1)
+
+
+def test_no_shape_hides_another_size() -> None:
+    names = [{field.name for field in dataclasses.fields(kind)} for kind in (Shapes, Sizes)]
+    assert set.intersection(*names) == {"seed"}
 
 
 def test_every_work_reads_data_sets_that_can_be_made() -> None:
@@ -190,9 +195,11 @@ def test_a_quick_look_runs_every_work_and_agrees_with_local_files(tmp_path: Path
     assert len(runs) > 30
     shapes = Shapes.drawn(5, figures["sizes"]["scale"])
     assert runs["text lines"]["bytes"] >= runs["text lines"]["size"] > 0
-    assert runs["rm"]["check"] == digest([])
-    assert runs["mv"]["check"] == digest(_listed(shapes, "to"))
-    assert runs["cp"]["check"] == digest([*_listed(shapes, "from"), *_listed(shapes, "to")])
+    small = contents(shapes)
+    copies = {f"/{folder}/{name}": small[name] for folder in ("from", "to") for name in small}
+    assert runs["cp"]["check"] == digest(copies)
+    assert runs["mv"]["check"] == digest({name: copies[name] for name in copies if name.startswith("/to/")})
+    assert runs["rm"]["check"] == digest({})
     assert all(peers["local file"][0]["requests"] == 0 for peers in _with_local(figures))
 
 
@@ -200,15 +207,6 @@ def _with_local(figures: dict[str, Any]) -> list[dict[str, Any]]:
     found = [peers for peers in figures["runs"].values() if "local file" in peers]
     assert found
     return found
-
-
-def _listed(shapes: Shapes, folder: str) -> list[list[str]]:
-    """What the server lists of the small files below `folder`: name, ETag, size."""
-    rows = []
-    for name, content in sorted(contents(shapes).items()):
-        tag = etag([{"size": len(content), "crc": zlib.crc32(content)}])
-        rows.append([f"/{folder}/{name}", f"&quot;{tag}&quot;", str(len(content))])
-    return rows
 
 
 def test_one_work_by_hand_tells_every_request_that_it_counts() -> None:
