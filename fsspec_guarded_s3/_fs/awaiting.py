@@ -7,7 +7,8 @@ message. There is no loop of ours, and nothing belongs to a loop but the calls t
 in several threads may use one filesystem.
 
 Up to the option `max_concurrency` calls are under way at a time, and the others wait in a queue. A thread
-that has made one takes the next from there.
+that has made one takes the next from there. The loop starts one thread, and each thread the next: to start
+one takes until it runs, milliseconds where others are busy, in which a loop would stand still.
 
 A task that is cancelled ends the work of its call (`_work`), and no other. What only reads is left to its
 thread, which notices within `TURN` seconds. What writes, or has a local file open, is waited for, as Ctrl-C
@@ -132,6 +133,7 @@ class AwaitedCalls:
         self._lock = threading.Lock()
         self._todo: deque[_Call[Any]] = deque()
         self._threads = 0
+        self._coming = 0  # of them, that have not come to look yet
 
     def __repr__(self) -> str:
         return f"<AwaitedCalls threads={self._threads} waiting={len(self._todo)}>"
@@ -161,21 +163,34 @@ class AwaitedCalls:
         awaited = _Call(call, loop.create_future(), mailbox)
         with self._lock:
             self._todo.append(awaited)
-            if self._threads >= self._limit:
-                return awaited
-            self._threads += 1
-        if not run_in_pool(self._serve):  # the system gives no thread at all
+            is_served = self._coming or not self._comes()
+        if not (is_served or run_in_pool(self._serve)):  # the system gives no thread at all
             self._serve()
         return awaited
 
+    def _comes(self) -> bool:
+        """Count one more thread, if there may be one and it has something to do."""
+        if not self._todo or self._threads >= self._limit:
+            return False
+        self._threads += 1
+        self._coming += 1
+        return True
+
     def _serve(self) -> None:
-        """Make calls until none is waiting."""
+        """Make calls until none is waiting. Who comes brings the next one."""
+        with self._lock:
+            self._coming -= 1
         while True:
             with self._lock:
                 if not self._todo:
                     self._threads -= 1
                     return
                 call = self._todo.popleft()
+                brings = not self._coming and self._comes()
+            if brings and not run_in_pool(self._serve):
+                with self._lock:
+                    self._coming -= 1
+                    self._threads -= 1
             call.make()
             del call  # its result may be large, and the next may be long in coming
 

@@ -1,6 +1,6 @@
 """zarr 3 and xarray by URL: written, appended to, consolidated, sharded; zarr's own contract holds.
 
-zarr wants an asynchronous filesystem and wraps ours, whose calls then run side by side in threads.
+zarr awaits the coroutines of the filesystem in a loop of its own, and finds them by itself.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import inspect
 import uuid
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
-from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.stores import Store, new_store
@@ -128,10 +128,41 @@ def test_an_fsspec_mapper_is_a_store(store: Store, version: int) -> None:
     """The older way of zarr 2: `fs.get_mapper(path)`."""
     mapper = store.fs.get_mapper(store.path("m.zarr"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)  # about the wrapper around our calls
+        warnings.simplefilter("error", zarr.errors.ZarrUserWarning)
         zarr.create_array(mapper, data=VALUES, zarr_format=version)
         assert (zarr.open_array(mapper, mode="r")[:] == VALUES).all()
     assert store.fs.exists(store.path("m.zarr/zarr.json" if version == 3 else "m.zarr/.zarray"))
+
+
+def test_no_wrapper_is_around_the_filesystem(store: Store) -> None:
+    """By URL, and as it is, whichever loop it was made for: the same connections, nothing to warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        by_url = FsspecStore.from_url(store.url("a"), storage_options=store.options)
+        as_it_is = FsspecStore(store.fs, path=store.path("a"))
+        mapped = FsspecStore.from_mapper(store.fs.get_mapper(store.path("a")))
+    assert type(by_url.fs) is GuardedS3FileSystem
+    assert as_it_is.fs is mapped.fs is store.fs
+
+
+@pytest.mark.parametrize("asynchronous", [None, True])
+def test_kerchunk_and_xarray_read_netcdf_by_references(
+    store: Store, tmp_path: Path, asynchronous: bool | None
+) -> None:
+    """With or without `asynchronous` in the options of the target."""
+    hdf = pytest.importorskip("kerchunk.hdf", reason="kerchunk is not installed")
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("t", data=VALUES + 1, chunks=(10, 10))
+    store.fs.put_file(tmp_path / "a.h5", store.path("a.h5"))
+    with store.fs.open(store.path("a.h5")) as opened:
+        references = hdf.SingleHdf5ToZarr(opened, store.url("a.h5")).translate()
+    remote = store.options if asynchronous is None else {**store.options, "asynchronous": asynchronous}
+    options = {"fo": references, "remote_protocol": "gs3", "remote_options": remote}
+    with xr.open_dataset(
+        "reference://", engine="zarr", backend_kwargs={"consolidated": False, "storage_options": options}
+    ) as data:
+        assert (data["t"].values == VALUES + 1).all()  # 0 is a fill value
 
 
 # --- xarray --------------------------------------------------------------------------------------
@@ -191,8 +222,7 @@ class TestZarrsContract(StoreTests[FsspecStore, cpu.Buffer]):
 
     @pytest.fixture
     def store_kwargs(self, bucket: Store) -> dict[str, Any]:
-        fs = AsyncFileSystemWrapper(bucket.fs, asynchronous=True)
-        return {"fs": fs, "path": bucket.path(uuid.uuid4().hex)}
+        return {"fs": bucket.fs, "path": bucket.path(uuid.uuid4().hex)}
 
     @pytest.fixture
     def store(self, open_kwargs: dict[str, Any]) -> Any:
@@ -203,17 +233,17 @@ class TestZarrsContract(StoreTests[FsspecStore, cpu.Buffer]):
         return self.store_cls(**store_kwargs)
 
     async def set(self, store: Any, key: str, value: Any) -> None:
-        store.fs.sync_fs.pipe_file(f"{store.path}/{key}", value.to_bytes())
+        store.fs.pipe_file(f"{store.path}/{key}", value.to_bytes())
 
     async def get(self, store: Any, key: str) -> Any:
-        return self.buffer_cls.from_bytes(store.fs.sync_fs.cat_file(f"{store.path}/{key}"))
+        return self.buffer_cls.from_bytes(store.fs.cat_file(f"{store.path}/{key}"))
 
     def test_store_repr(self, store: Any) -> None:
-        assert repr(store) == f"<FsspecStore(AsyncFileSystemWrapper, {store.path})>"
+        assert repr(store) == f"<FsspecStore(GuardedS3FileSystem, {store.path})>"
 
     def test_store_supports_writes(self, store: Any) -> None:
         assert store.supports_writes
-        assert isinstance(store.fs.sync_fs, GuardedS3FileSystem)
+        assert isinstance(store.fs, GuardedS3FileSystem)
 
     def test_store_supports_listing(self, store: Any) -> None:
         assert store.supports_listing
