@@ -67,6 +67,10 @@ class _Job(Generic[T]):
         self._claim = threading.Lock()  # never waited for
         self._running = _locked()  # until it has ended
 
+    def is_begun(self) -> bool:
+        """Whether a thread of this process has come first, or it was over before."""
+        return self.finished or (self._forks == forks() and self._claim.locked())
+
     def run(self) -> None:
         """Make the call in a thread of the pool, unless another thread makes it."""
         self._make_if_first(self.work, self.worker)
@@ -169,6 +173,10 @@ class Task(Generic[T]):
     def done(self) -> bool:
         """Whether waiting would return at once."""
         return self._job.finished
+
+    def is_begun(self) -> bool:
+        """Whether a thread of this process makes the call, or has made it."""
+        return self._job.is_begun()
 
     def wait(self) -> T:
         """The call's result; raises what it raised, CancelledError when it was ended."""

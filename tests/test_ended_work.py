@@ -25,6 +25,7 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3 import AccessDeniedError, _work
 from fsspec_guarded_s3._forks import PerProcess, importing
 from fsspec_guarded_s3._fs import listing_cache
+from fsspec_guarded_s3._read.arriving import Arriving
 from fsspec_guarded_s3._values.conditions import Condition
 from fsspec_guarded_s3._values.paths import S3Path
 from fsspec_guarded_s3._write import aborting
@@ -363,7 +364,7 @@ def test_a_reader_does_not_wait_for_what_it_read_ahead(
         store.silent = lambda request: False
         file.read(MIB)
     store.silent = lambda request: request.method == "GET"
-    file.cache._request(20 * MIB, 21 * MIB)
+    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream))
     assert store.asked.wait(30)
 
     def give_up() -> None:
@@ -371,7 +372,7 @@ def test_a_reader_does_not_wait_for_what_it_read_ahead(
         if how == "close":
             file.close()
         elif how == "seek":
-            file.cache._blocks.clear()
+            file.cache._ahead.clear()
         else:
             file = None
 
@@ -412,6 +413,7 @@ def test_a_writer_does_not_wait_for_its_parts_nor_for_the_abort(
 def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServer, writers: int) -> None:
     code = """
     import json, sys, warnings
+    from fsspec_guarded_s3._read.arriving import Arriving
     from tests.opening import MIB, filesystem
     warnings.simplefilter("ignore")
     url, options, writers = json.loads(sys.argv[1])
@@ -425,7 +427,7 @@ def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServ
         one._upload._tasks[0].wait()
     print("ready", flush=True)
     sys.stdin.readline()
-    file.cache._request(20 * MIB, 21 * MIB)
+    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream))
     print("end", flush=True)
     """
     options = SLOW | PARTS
@@ -653,7 +655,8 @@ def test_a_reader_goes_on_in_a_child_and_in_its_parent(store: Store, server: Scr
     file = fs.open("bucket/key", block_size=MIB)
     for _ in range(4):
         file.read(MIB)
-    file.cache._request(file.cache._blocks[-1].stop, file.cache._blocks[-1].stop + MIB)  # on its way
+    last = file.cache._ahead[-1].stop
+    file.cache._ahead.append(Arriving(last, last + MIB, file.cache.stream))  # on its way
     assert in_child(lambda: file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]) == 0
     assert file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]
 

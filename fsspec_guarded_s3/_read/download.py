@@ -189,7 +189,7 @@ def _receive_span(
 
 def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
     """The bytes [start, stop), which `fill` reads by the function that it is given."""
-    buffer = _zeros(stop - start)
+    buffer = zeros(stop - start)
     with buffer.getbuffer() as view:
         fill(_into_memory(view, start, _no_progress, None))
     return buffer.getvalue()
@@ -209,7 +209,7 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
 
     def receive(body: Body, deadline: Deadline) -> bytes:
         size = body.length or 0
-        buffer = _zeros(size)
+        buffer = zeros(size)
         check = ObjectChecksum.for_stored(client.reads.stored_checksum(body))
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
@@ -231,7 +231,7 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
         return client.reads.get_object(path, receive)
 
 
-def _zeros(size: int) -> io.BytesIO:
+def zeros(size: int) -> io.BytesIO:
     """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
     # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
     return io.BytesIO(bytes(size))

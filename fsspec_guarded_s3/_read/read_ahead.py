@@ -1,22 +1,21 @@
-"""Read-ahead: the cache "prefetch", for files that are read from front to back.
+"""Read-ahead: the cache "prefetch", for files that are read from front to back, and what random readers need.
 
-Theory of operation. `reader.PinnedReader` keeps the block that was read last, and serves small reads and
-lines from it. For other bytes it asks this cache for a range [start, stop). What this cache does not have
-it reads from the store by `download.read_range`, under the pin of the file.
+Theory of operation. `reader.PinnedReader` keeps the piece that was read last, and serves small reads and
+lines from it. For other bytes it asks this cache, under the pin of the file. It says where the run of reads
+that it is in began, which is where the file was opened or the last `seek` went.
 
-- *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long.
-- *A read that begins where the last one ended* is sequential, however small, and gets a window of bytes
-  behind it that are on their way before they are read. The window doubles whenever half of it is used, from
-  64 KiB up to four blocks, and is asked for in pieces of half of it, up to one block. So some pieces are on
-  their way while others are read, a distant store is read as fast as the network brings it, and memory
-  stays bounded. The reader calls `read_until` to tell how far it has come in a block that it was given.
-- *A read of more than a block from a near store* is one read of exactly these bytes: joining them from blocks
-  would take longer than the request.
+- *Who goes on* is sequential, and is read ahead for: what will be read next is asked for before, in blocks of
+  up to `blocksize` bytes (`arriving.Arriving`), of which each byte can be read as soon as it has come. Who
+  came from the beginning of the file gets 4 MiB at first, and then eight times as much as was read, up to
+  four blocks. Who came from elsewhere may be a random reader of records that are a little longer: there it
+  is four times as much as was read in one go, and 256 KiB at least.
+- *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long, and all of
+  a small object. A few such pieces are kept, since random readers come back to a header or a footer.
+- *A read of more than a block from a near store*, or of all that is left, is one read of exactly these bytes:
+  joining them from blocks would take longer than the request.
 
-Blocks arrive in order of their start, without gaps. Each is a task in the background (`_threads.Task`), which
-outlives the call that began it. An error of a block is raised when its bytes are read; all blocks are dropped
-then, and a later read asks again. `close` ends what is on its way and takes no lock, since it may run in a
-destructor.
+An error of a block is raised when the bytes that did not come are read; all blocks are dropped then, and a
+later read asks again. `close` ends what is on its way and takes no lock, since it may run in a destructor.
 """
 
 from __future__ import annotations
@@ -28,40 +27,22 @@ from functools import partial
 from fsspec.caching import BaseCache, register_cache
 
 from .._forks import PerProcess
-from .._threads import Task
+from .._s3.pinned import SMALL_OBJECT
 from .._work import Lock
+from .arriving import Arriving, Piece, Stream, Take
 
 MIN_REQUEST = 64 * 1024  # bytes
+_FROM_THE_FRONT = 4 * 2**20  # bytes: the first block of who reads a file from its beginning
+_FROM_ELSEWHERE = 256 * 1024
 _WINDOW_BLOCKS = 4
-
-
-class _Block:
-    """The bytes [start, stop), on their way or there."""
-
-    def __init__(self, start: int, stop: int, fetch: Callable[[], bytes]) -> None:
-        self.start = start
-        self.stop = stop
-        self._task: Task[bytes] | None = Task.in_background(fetch)
-        self._data = b""
-
-    def data(self) -> bytes:
-        """The bytes; waits for them, and raises what kept them from coming."""
-        if self._task is not None:
-            self._data = self._task.wait()
-            self._task = None
-        return self._data
-
-    def cancel(self) -> None:
-        """End the task that brings it, if it is under way."""
-        if self._task is not None:
-            self._task.cancel()
+_KEPT = 2**20  # bytes of pieces that random reads brought
 
 
 class PrefetchCache(BaseCache):
     """fsspec's interface of a read cache over `fetcher(start, stop)`, for a file of `size` bytes.
 
-    Holds at most six blocks of `blocksize` bytes, beside what one read asks for. An error of a block that
-    nobody asked for yet is raised when its bytes are read. Threads may share it.
+    Holds at most six blocks of `blocksize` bytes and 1 MiB, beside what one read asks for. Threads may share
+    it. `stream`, where it is set, brings a range in pieces.
     """
 
     name = "prefetch"
@@ -69,82 +50,137 @@ class PrefetchCache(BaseCache):
 
     def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(blocksize, fetcher, size)
-        self._blocks: deque[_Block] = deque()
-        self._window = 0
-        self._expected = 0  # where a sequential read begins
+        self.stream: Stream = partial(_at_once, fetcher)
+        self._ahead: deque[Arriving] = deque()  # in order, without gaps
+        self._kept: list[Piece] = []  # the newest one last
+        self._began = self._expected = 0
         self._lock = PerProcess(Lock)
+
+    def keep(self, data: bytes) -> None:
+        """Take the first bytes of the file, which came when it was opened."""
+        if data:
+            self._kept.append(Piece(0, len(data), data))
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
         begin = start or 0
         stop = self.size if end is None else min(end, self.size)
-        if begin >= stop:
-            return b""
-        with self._lock():
-            try:
-                self._plan(begin, stop)
-                return self._read(begin, stop)
-            except BaseException:
-                self._blocks.clear()
-                raise
-
-    def block(self, start: int) -> tuple[bytes, int]:
-        """The block that has the byte `start`, and where it begins; b"" at the end of the file."""
-        if start >= self.size:
-            return b"", start
-        with self._lock():
-            try:
-                self._plan(start, start + 1)
-                found = next(block for block in self._blocks if block.stop > start)
-                return found.data(), found.start
-            except BaseException:
-                self._blocks.clear()
-                raise
-
-    def read_until(self, position: int) -> None:
-        """Tell how far the reader has come in the block that it was given."""
-        self._expected = position
-
-    def _plan(self, start: int, stop: int) -> None:
-        """Ask for the blocks of [start, stop) that are missing, and for those of the window behind it."""
-        is_large = stop - start > self.blocksize and not self.is_distant()
-        is_sequential = 0 < start == self._expected and not is_large
+        if begin != self._expected:
+            self._began = begin
         self._expected = stop
-        while self._blocks and self._blocks[0].stop <= start:
-            self._blocks.popleft()
-        if self._blocks and self._blocks[0].start > start:
-            self._blocks.clear()
-        if not is_sequential:
-            self._window = 0
-        ahead = self._blocks[-1].stop - stop if self._blocks else 0
-        if not self._blocks:
-            self._request(start, max(stop, start + min(MIN_REQUEST, self.blocksize)))
-        if is_sequential and ahead <= self._window // 2:
-            largest = _WINDOW_BLOCKS * self.blocksize
-            self._window = min(max(2 * self._window, stop - start, MIN_REQUEST), largest)
-            piece = min(max(self._window // 2, MIN_REQUEST), self.blocksize)
-            while (end := self._blocks[-1].stop) < min(stop + self._window, self.size):
-                self._request(end, end + piece)
-        if self._blocks[-1].stop < min(stop, self.size):
-            self._request(self._blocks[-1].stop, stop)
+        return b"".join(self.pieces(begin, stop, self._began))
 
-    def _request(self, start: int, stop: int) -> None:
-        stop = min(stop, self.size)
+    def piece(self, position: int, began: int) -> Piece:
+        """The piece that has the byte `position`, for a run of reads that began at `began`."""
+        with self._lock():
+            try:
+                return self._piece(position, position, position + 1, began)
+            except BaseException:
+                self._ahead.clear()
+                raise
+
+    def pieces(self, start: int, stop: int, began: int) -> list[bytes | memoryview]:
+        """The bytes [start, stop), which the file must have, in pieces."""
+        if start >= stop:
+            return []
+        with self._lock():
+            try:
+                if self._is_read_at_once(start, stop):
+                    self._ahead.clear()
+                    return [self._bring(start, stop)]
+                found: list[bytes | memoryview] = []
+                position = start
+                while position < stop:
+                    piece = self._piece(position, start, stop, began)
+                    found.append(memoryview(piece.data)[position - piece.start : stop - piece.start])
+                    position = piece.stop
+                return found
+            except BaseException:
+                self._ahead.clear()
+                raise
+
+    def _is_read_at_once(self, start: int, stop: int) -> bool:
+        count = stop - start
+        if any(piece.start <= start and stop <= piece.stop for piece in self._kept):
+            return False
+        if count == self.size > SMALL_OBJECT:
+            return True
+        if count <= self.blocksize:
+            return False
+        if not self.is_distant() or count > _WINDOW_BLOCKS * self.blocksize:
+            return True
+        return stop == self.size and not self._is_ahead(start)
+
+    def _is_ahead(self, position: int) -> bool:
+        return bool(self._ahead) and self._ahead[0].start <= position < self._ahead[-1].stop
+
+    def _piece(self, position: int, start: int, stop: int, began: int) -> Piece:
+        """The piece that has the byte `position`, which a read of [start, stop) has come to."""
+        for piece in self._kept:
+            if piece.start <= position < piece.stop:
+                return piece
+        while self._ahead and self._ahead[0].stop <= position:
+            self._ahead.popleft()
+        if not self._is_ahead(position):
+            self._ahead.clear()
+        window, least = self._window(position, start, began)
+        if window:
+            self._ask_ahead(position, stop, window, least)
+        if not self._ahead:
+            return self._random(position, stop)
+        block = next(block for block in self._ahead if block.stop > position)
+        return block.piece(position)
+
+    def _window(self, position: int, start: int, began: int) -> tuple[int, int]:
+        """How many bytes to have asked for ahead, and the least to ask for; nothing for a random read."""
+        smallest = min(MIN_REQUEST, self.blocksize)
+        run = start - began
+        if began == 0 and position >= smallest:
+            least, window = _FROM_THE_FRONT, 8 * run
+        elif run >= smallest // 2:
+            least, window = _FROM_ELSEWHERE, 4 * run
+        else:
+            return 0, 0
+        least = min(least, self.blocksize)
+        return min(max(window, least), _WINDOW_BLOCKS * self.blocksize), least
+
+    def _ask_ahead(self, position: int, stop: int, window: int, least: int) -> None:
+        """Have [position, stop) asked for, and the window behind it in requests that are worth it."""
+        count = min(self.blocksize, max(least, window // 2))
+        target = min(stop + window, self.size)
+        end = self._ahead[-1].stop if self._ahead else position
+        while end < target and (end < stop or target - end >= count or target == self.size):
+            following = min(end + count, self.size)
+            self.total_requested_bytes += following - end
+            self._ahead.append(Arriving(end, following, self.stream))
+            end = following
+
+    def _random(self, position: int, stop: int) -> Piece:
+        """What a random reader gets: its bytes and little more, or all that is missing of a small file."""
+        start, stop = position, min(max(stop, position + min(MIN_REQUEST, self.blocksize)), self.size)
+        if self.size <= SMALL_OBJECT:
+            before = [piece.stop for piece in self._kept if piece.stop <= position]
+            start, stop = max(before, default=0), self.size
+        elif stop == self.size:  # a footer is read backwards
+            start = max(0, min(position, stop - min(MIN_REQUEST, self.blocksize)))
+        piece = Piece(start, stop, self._bring(start, stop))
+        if self.size <= SMALL_OBJECT or stop - start <= MIN_REQUEST:
+            self._kept.append(piece)
+            while sum(len(kept.data) for kept in self._kept) > _KEPT + MIN_REQUEST:
+                del self._kept[1 if self._kept[0].start == 0 else 0]
+        return piece
+
+    def _bring(self, start: int, stop: int) -> bytes:
         self.total_requested_bytes += stop - start
-        self._blocks.append(_Block(start, stop, partial(self.fetcher, start, stop)))
-
-    def _read(self, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), which the blocks cover; waits for those that are on their way."""
-        pieces = []
-        for block in self._blocks:
-            if block.start >= stop:
-                break
-            pieces.append(block.data()[max(start - block.start, 0) : stop - block.start])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self.fetcher(start, stop)
 
     def close(self) -> None:
         """End what is on its way. The cache cannot be read any more."""
-        for block in tuple(self._blocks):  # without the lock: this may be a destructor
+        for block in tuple(self._ahead):  # without the lock: this may be a destructor
             block.cancel()
+
+
+def _at_once(fetcher: Callable[[int, int], bytes], start: int, stop: int, take: Take) -> None:
+    take(fetcher(start, stop))
 
 
 register_cache(PrefetchCache, clobber=True)

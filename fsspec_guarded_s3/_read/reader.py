@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,6 +20,7 @@ from .._values.attribute_values import decoded
 from .._values.attributes import Attributes
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
+from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
 from .read_ahead import MIN_REQUEST, PrefetchCache
@@ -63,9 +64,8 @@ class PinnedReader(_BufferedFile):
     """
 
     loc: int  # where the next read begins
-    _block = b""  # that was read last
-    _block_start = 0
-    _last_stop = 0  # where the last read ended
+    _block = b"", 0  # what was read last, and where it begins; set in one step, whoever interrupts
+    _began = 0  # where the reads began that go on without a gap
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class PinnedReader(_BufferedFile):
         self._details = details
         self._cache_options = cache_options
         # Not a method: the cache that holds it would hold the reader, and its connections, in a cycle.
-        self._fetch_range = partial(_fetch, first, client, location, pin)
+        self._fetch_range = partial(read_range, client, location, pin)
         super().__init__(
             fs,
             path,
@@ -96,6 +96,8 @@ class PinnedReader(_BufferedFile):
             cache_options=deepcopy(cache_options),  # the cache "parts" empties it
             size=pin.size,
         )
+        if isinstance(self.cache, PrefetchCache):
+            self.cache.keep(first)
 
     def __repr__(self) -> str:
         return f"<PinnedReader {self.path} etag={self._pin.etag} size={self.size}>"
@@ -128,45 +130,78 @@ class PinnedReader(_BufferedFile):
 
     # --- reading; fsspec's own methods for lines ask for a whole block per line ---
 
+    def seek(self, loc: int, whence: int = 0) -> int:
+        """Go to `loc`, counted from the beginning, from here (1) or the end (2); returns where that is."""
+        before = self.loc
+        place: int = super().seek(loc, whence)
+        if place != before:
+            self._began = place
+        return place
+
     def read(self, length: int | None = -1) -> bytes:
         """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
-        if length is not None and 0 < length <= min(MIN_REQUEST, self.blocksize):
-            begin = self.loc - self._block_start
-            if not 0 <= begin < len(self._block) and isinstance(self.cache, PrefetchCache):
-                self._load_block()
-                begin = self.loc - self._block_start
-            data = self._block[begin : begin + length] if begin >= 0 else b""
-            if len(data) == length:
-                self.loc = self._last_stop = self.loc + length
-                return data
-        self._report_position()
-        found: bytes = super().read(length)
-        self._last_stop = self.loc
-        return found
+        block, start = self._block
+        begin = self.loc - start
+        if length is not None and begin >= 0 < length and begin + length <= len(block):
+            self.loc += length
+            return block[begin : begin + length]
+        return self._joined(length)
+
+    def readinto(self, b: Buffer) -> int:
+        """Fill `b` with the next bytes, as far as there are any; returns how many."""
+        view = memoryview(b).cast("B")
+        block, start = self._block
+        begin = self.loc - start
+        stop = begin + len(view)
+        if begin >= 0 and stop <= len(block):
+            view[:] = memoryview(block)[begin:stop]
+            self.loc += len(view)
+            return len(view)
+        done = 0
+        for piece in self._pieces(len(view)):
+            view[done : done + len(piece)] = piece
+            done += len(piece)
+        self.loc += done
+        return done
+
+    def readinto1(self, b: Buffer) -> int:
+        """Fill a part of `b` with what can be had without a second request; returns how many bytes."""
+        view = memoryview(b).cast("B")
+        data = self.read1(len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def read1(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, as many as can be had without a second request."""
-        if size == 0 or not (self._is_in_block(self.loc) or self._load_block()):
-            return b""
-        begin = self.loc - self._block_start
-        stop = None if size is None or size < 0 else begin + size
-        return self._advance(self._block[begin:stop])
+        block, start = self._block
+        begin = self.loc - start
+        if not 0 <= begin < len(block):
+            if size == 0 or not self._load_block():
+                return b""
+            block, start = self._block
+            begin = self.loc - start
+        data = block[begin:] if size is None or size < 0 else block[begin : begin + size]
+        self.loc += len(data)
+        return data
 
     def peek(self, size: int = 0) -> bytes:
         """Bytes from here on, without moving: at least one, except at the end of the file."""
-        if not (self._is_in_block(self.loc) or self._load_block()):
+        if not (self._is_in_block() or self._load_block()):
             return b""
-        begin = self.loc - self._block_start
-        return self._block[begin : begin + min(max(size, _PEEK_SIZE), MIN_REQUEST)]
+        block, start = self._block
+        begin = self.loc - start
+        return block[begin : begin + min(max(size, _PEEK_SIZE), MIN_REQUEST)]
 
     def readline(self, size: int | None = -1) -> bytes:
         """The next line with its line feed, at most `size` bytes of it."""
         left = sys.maxsize if size is None or size < 0 else size
         pieces: list[bytes] = []
-        while left > 0 and (self._is_in_block(self.loc) or self._load_block()):
-            begin = self.loc - self._block_start
-            end = self._block.find(b"\n", begin, begin + left) + 1
-            piece = self._advance(self._block[begin : end or begin + left])
+        while left > 0 and (self._is_in_block() or self._load_block()):
+            block, start = self._block
+            begin = self.loc - start
+            end = block.find(b"\n", begin, begin + left) + 1
+            piece = block[begin : end or begin + left]
+            self.loc += len(piece)
             if end:
                 return b"".join([*pieces, piece]) if pieces else piece
             pieces.append(piece)
@@ -174,11 +209,12 @@ class PinnedReader(_BufferedFile):
         return b"".join(pieces)
 
     def __next__(self) -> bytes:
-        begin = self.loc - self._block_start
-        end = self._block.find(b"\n", begin) + 1 if begin >= 0 else 0
+        block, start = self._block
+        begin = self.loc - start
+        end = block.find(b"\n", begin) + 1 if begin >= 0 else 0
         if end:
-            self.loc = self._last_stop = self._block_start + end
-            return self._block[begin:end]
+            self.loc = start + end
+            return block[begin:end]
         line = self.readline()
         if not line:
             raise StopIteration
@@ -193,31 +229,60 @@ class PinnedReader(_BufferedFile):
         found: bytes = super().readuntil(char, blocks or MIN_REQUEST)
         return found
 
-    def _is_in_block(self, position: int) -> bool:
-        return 0 <= position - self._block_start < len(self._block)
+    def _joined(self, length: int | None) -> bytes:
+        """What `read` returns when not all of it is in the block."""
+        cache = self.cache
+        if not isinstance(cache, PrefetchCache):
+            found: bytes = super().read(length)
+            return found
+        left = self.size - self.loc if length is None or length < 0 else length
+        pieces = list(self._pieces(left))
+        only = pieces[0] if len(pieces) == 1 else None
+        data = only if isinstance(only, bytes) else b"".join(pieces)
+        self.loc += len(data)
+        return data
 
-    def _load_block(self) -> bool:
-        """Have the block that has the next byte in `_block`; False at the end of the file."""
+    def _pieces(self, count: int) -> Iterable[bytes | memoryview]:
+        """The next `count` bytes, fewer at the end of the file. It moves nothing."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        if self.loc >= self.size:
+        stop = min(self.loc + count, self.size)
+        cache = self.cache
+        if not isinstance(cache, PrefetchCache):
+            return [cache._fetch(self.loc, stop)] if self.loc < stop else []
+        if count > min(MIN_REQUEST, self.blocksize):
+            return cache.pieces(self.loc, stop, self._began)
+        return self._small_pieces(stop)
+
+    def _small_pieces(self, stop: int) -> Iterator[memoryview]:
+        """The bytes from here to `stop`; what comes behind them is then the block."""
+        position = self.loc
+        while position < stop:
+            if not self._is_in_block(position):
+                self._load_block(position)
+            block, start = self._block
+            found = memoryview(block)[position - start : stop - start]
+            yield found
+            position += len(found)
+
+    def _is_in_block(self, position: int | None = None) -> bool:
+        block, start = self._block
+        return 0 <= (self.loc if position is None else position) - start < len(block)
+
+    def _load_block(self, position: int | None = None) -> bool:
+        """Have the bytes from `position`, or from here on, in the block; False at the end of the file."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        position = self.loc if position is None else position
+        if position >= self.size:
             return False
-        self._report_position()
         cache = self.cache
         if isinstance(cache, PrefetchCache):
-            self._block, self._block_start = cache.block(self.loc)
+            piece = cache.piece(position, self._began)
+            self._block = piece.data, piece.start
         else:
-            self._block = cache._fetch(self.loc, min(self.loc + MIN_REQUEST, self.size))
-            self._block_start = self.loc
-        return bool(self._block)
-
-    def _report_position(self) -> None:
-        if isinstance(self.cache, PrefetchCache):
-            self.cache.read_until(self._last_stop)
-
-    def _advance(self, data: bytes) -> bytes:
-        self.loc = self._last_stop = self.loc + len(data)
-        return data
+            self._block = cache._fetch(position, min(position + MIN_REQUEST, self.size)), position
+        return bool(self._block[0])
 
     @property
     def cache(self) -> Any:
@@ -230,11 +295,12 @@ class PinnedReader(_BufferedFile):
             cache = PinnedBlocks(cache.blocksize, self._fetch_range, cache.size, cache.location, cache.blocks)
         if isinstance(cache, PrefetchCache):
             cache.is_distant = self._client.scheduler.is_distant
+            cache.stream = partial(stream_range, self._client, self._location, self._pin)
         self._cache = cache
 
     def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""
-        self._block = b""
+        self._block = b"", 0
         cache = getattr(self, "_cache", None)
         if isinstance(cache, (PinnedBlocks, PrefetchCache)):
             cache.close()
@@ -259,11 +325,6 @@ class PinnedReader(_BufferedFile):
         )
 
 
-def _fetch(first: bytes, client: S3Client, location: S3Path, pin: ObjectInfo, start: int, stop: int) -> bytes:
-    """The bytes [start, stop): from `first`, which came when the file was opened, where that has them."""
-    return first[start:stop] if stop <= len(first) else read_range(client, location, pin, start, stop)
-
-
 def _reopen(
     fs: Any,
     path: str,
@@ -278,5 +339,5 @@ def _reopen(
 ) -> PinnedReader:
     client = fs._client.carrying(attributes)
     reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type, cache_options)
-    reader.loc = position
+    reader.seek(position)
     return reader

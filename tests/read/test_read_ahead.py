@@ -85,7 +85,7 @@ def test_a_read_of_everything_is_asked_for_as_a_whole() -> None:
 
 def test_what_is_missing_of_a_read_is_asked_for_as_a_whole() -> None:
     fetcher = Fetcher()
-    reader = cache(fetcher)
+    reader = cache(fetcher, 10 * MIB)
     assert reader._fetch(500_000, 501_000) == DATA[500_000:501_000]
     assert reader._fetch(500_500, 2_000_000) == DATA[500_500:2_000_000]
     assert fetcher.asked == [(500_000, 565_536), (565_536, 2_000_000)]
