@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: does all work?")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures to FILE")
     parser.add_argument("--readme", metavar="FILE", type=Path, help="replace the tables in FILE")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the plot into the PNG file FILE")
+    parser.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw the PNG file FILE, and one of everyday work beside it"
+    )
     return parser
 
 
@@ -120,7 +122,7 @@ def main() -> int:
     if given.readme:
         write_readme(given.readme, results)
     if given.plot:
-        plot(results, str(given.plot))
+        plot(results, given.plot)
     return 0 if all(verdict.met for verdict in judged) and not results.disagreeing() else 1
 
 

@@ -77,7 +77,7 @@ def write_readme(path: Path, results: Results) -> None:
     """Replace the tables of the groups that were measured. Raises ValueError when the marks are not there."""
     memory = dataclasses.replace(results, runs={n: r for n, r in results.runs.items() if n in _MEMORY})
     tables = {
-        EVERYDAY: [everyday(results), _told(results)],
+        EVERYDAY: [everyday(results), _told(results), "![The same as a plot](docs/benchmarks-everyday.png)"],
         TRANSFERS: [table(results, "wall"), table(memory, "peak")],
     }
     text = path.read_text()
