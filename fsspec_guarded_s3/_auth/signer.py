@@ -83,7 +83,7 @@ class Signer:
         `session` is that of a directory bucket, which then signs in place of our own credentials.
         Raises CredentialsError when there are none, ConfigurationError for plain http to a foreign host.
         """
-        endpoint = self.endpoint(request.bucket)
+        endpoint = self._endpoints.of(request.bucket)
         target = self._target(endpoint, request)
         headers = self._signed(endpoint, request, session)(target)
         return WireRequest(
@@ -127,7 +127,7 @@ class Signer:
 
     def needs_session(self, bucket: str) -> bool:
         """Whether requests to `bucket` are signed with a session, which CreateSession gives."""
-        return not self._options.anon and self.endpoint(bucket).signature == "sigv4-s3express"
+        return self._endpoints.of(bucket).signature == "sigv4-s3express" and not self._options.anon
 
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""

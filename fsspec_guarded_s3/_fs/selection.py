@@ -33,7 +33,7 @@ from fsspec.utils import stringify_path
 from .._s3.client import S3Client
 from .._values import paths as _paths
 from .._values.keywords import check_depth, flag, refuse
-from .._values.paths import S3Path
+from .._values.paths import S3Path, without_slash
 from .directories import has_children, is_object, nothing_at
 from .gathering import gather
 from .listing import Lister
@@ -137,8 +137,9 @@ class Selector:
         found: set[Source] = set()
         calls = []
         for text in map(stringify_path, [path] if alone else path):
-            name = self._paths.name(text)
-            if recursive or MAGIC.search(name) or self._paths.says_directory(text):
+            stripped = self._paths.without_protocol(text)
+            name = without_slash(stripped)
+            if recursive or MAGIC.search(name) or stripped.endswith("/"):
                 calls.append(partial(find, text, alone))
             else:
                 found.add(Source(name, ""))

@@ -98,7 +98,7 @@ class Incoming(io.RawIOBase):
 
     def head(self) -> list[str]:
         """The lines of a head, without their ends; at least one."""
-        if self.is_empty and not self._refill():
+        if self._start == self._stop and not self._refill():
             raise http.client.RemoteDisconnected("the connection was closed before a response")
         end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
         if end >= 0:
@@ -152,7 +152,7 @@ class Incoming(io.RawIOBase):
 
     def fill(self, view: memoryview) -> int:
         """Read bytes of a body that has at least as many as `view`: as many as come in time."""
-        return self._receive(view, fill=True) if self.is_empty else self._take(view)
+        return self._receive(view, fill=True) if self._start == self._stop else self._take(view)
 
     def _take(self, view: Any) -> int:
         count = min(len(view), self._stop - self._start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from .._values.bodies import Buffer, FileSlice, WatchedSlice, body_chunks
+from .._values.bodies import Buffer, FileSlice, WatchedSlice, body_chunks, body_size
 from .._values.models import WireRequest
 from ..errors import FileChangedError, SendTimeoutError
 from .incoming import Incoming
@@ -45,7 +45,7 @@ class Sender:
             by_kernel = self._channel.sends_files and not isinstance(wire.body, WatchedSlice)
             if isinstance(wire.body, FileSlice) and by_kernel:
                 self._send_file(wire.body)
-            else:
+            elif body_size(wire.body):
                 self._send_pieces(wire.body)
         except _BrokenOffError as broken:
             error = broken.error

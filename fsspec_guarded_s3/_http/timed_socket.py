@@ -354,7 +354,7 @@ def _buffered_check(sock: Any) -> Callable[[], bool]:
         return lambda: inner.pending() > 0 or incoming.pending > 0 or outer()
     pending = getattr(sock, "pending", None)
     if pending is None:
-        return lambda: False
+        return bool  # is False, and is called for each answer
     return lambda: pending() > 0
 
 

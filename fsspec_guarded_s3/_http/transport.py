@@ -55,20 +55,20 @@ FRESH_SECONDS = 4.0
 class Sent:
     """A request on its way, on a connection of its own. Take its answer, or close it."""
 
-    __slots__ = ("_conn", "_options", "_pool", "_wire", "broken", "since")
+    __slots__ = ("_conn", "_pool", "_transport", "_wire", "broken", "since")
 
-    def __init__(self, options: Options, pool: Pool, conn: Connection, wire: WireRequest) -> None:
-        self._options = options
+    def __init__(self, transport: Transport, pool: Pool, conn: Connection, wire: WireRequest) -> None:
+        self._transport = transport
         self._pool = pool
         self._conn = conn
         self._wire = wire
-        self.since = time.monotonic()
+        self.since = 0.0  # when it was sent
         self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
 
     def answer(self, deadline: Deadline) -> HTTPBody:
         """Read the head of the answer and hand out its body."""
-        options, wire = self._options, self._wire
-        incoming = self._conn.incoming
+        options, wire = self._transport.options, self._wire
+        incoming, began = self._conn.incoming, time.monotonic()
         timeout = options.read_timeout
         if wire.slow_answer:  # a store may work for minutes before it answers: two attempts fit in
             timeout = max(timeout, options.request_deadline / 2)
@@ -82,6 +82,8 @@ class Sent:
             self._refuse_plain_to_tls(error, deadline)
             raise no_answer(self._pool.route, options, error, self.broken) from self.broken or error
         self._pool.answered = True
+        now = time.monotonic()
+        self._transport.learn_round_trip(now - began, now - self.since)
         if body.status == 407:
             self._refuse_by_proxy(body)
         if self.broken is not None:
@@ -98,7 +100,7 @@ class Sent:
         route = self._pool.route
         if self._pool.answered or route.scheme != "http" or route.proxy or isinstance(error, TimeoutError):
             return
-        if speaks_tls(route, self._options, socket_options_of(self._options), deadline):
+        if speaks_tls(route, self._transport.options, self._transport.socket_options, deadline):
             raise ConnectError(f"no connection to {route}: {PLAIN_TO_TLS}", given_up=True) from error
 
     def _refuse_by_proxy(self, body: HTTPBody) -> None:
@@ -106,7 +108,7 @@ class Sent:
         route = self._pool.route
         if route.scheme == "http" and route.proxy:
             self.close()
-            raise no_connection(route, self._options, ProxyRefusedError(body.status))
+            raise no_connection(route, self._transport.options, ProxyRefusedError(body.status))
 
     def is_lost(self) -> bool:
         """Whether the store has closed the connection without an answer. It does not wait."""
@@ -128,8 +130,8 @@ class Transport:
     """
 
     def __init__(self, options: Options, bundle_of_profile: Callable[[], str | None] = _no_bundle) -> None:
-        self._options = options
-        self._socket_options = socket_options_of(options)
+        self.options = options
+        self.socket_options = socket_options_of(options)
         self._trust = Trust(options, bundle_of_profile)
         self._renew()
         renew_after_fork(self._renew)
@@ -151,11 +153,7 @@ class Transport:
         The connection is reused when the body was read to its end, else closed. After an error answer only
         when the request had no body, of which the store may have left a part unread.
         """
-        sent = self.send(wire, deadline)
-        began = time.monotonic()
-        body = sent.answer(deadline)
-        self._learn_round_trip(time.monotonic() - began)
-        return body
+        return self.send(wire, deadline).answer(deadline)
 
     def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
@@ -164,9 +162,10 @@ class Transport:
         if conn is None:
             pool = self._current(pool)
             conn = self._connect(pool.route, deadline)
-        sent = Sent(self._options, pool, conn, wire)
+        sent = Sent(self, pool, conn, wire)
         try:
             sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
+            sent.since = time.monotonic()
         except BaseException:
             sent.close()
             raise
@@ -201,7 +200,7 @@ class Transport:
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Pool:
         route = self._route(scheme, host, port)
-        return Pool(route, self._options.idle_timeout, max(32, self._options.max_concurrency * 4))
+        return Pool(route, self.options.idle_timeout, max(32, self.options.max_concurrency * 4))
 
     def _route(self, scheme: str, host: str, port: int) -> Route:
         """The way to a store, as environment and files have it now. Raises ConfigurationError."""
@@ -235,18 +234,23 @@ class Transport:
     def _connect(self, route: Route, deadline: Deadline) -> Connection:
         failure: Exception | None = None
         try:
-            return Connection(connected(route, self._options, self._socket_options, deadline))
+            return Connection(connected(route, self.options, self.socket_options, deadline))
         except (OSError, http.client.HTTPException) as error:
             failure = error
-        raise no_connection(route, self._options, failure) from failure
+        raise no_connection(route, self.options, failure) from failure
 
     # --- one exchange ---
 
-    def _learn_round_trip(self, waited: float) -> None:
-        # An answer may take the store longer than the way, never shorter: down at once, up slowly.
-        if waited < self.round_trip:
-            self.round_trip = waited
-        else:
+    def learn_round_trip(self, waited: float, passed: float) -> None:
+        """An answer came after `waited` seconds of waiting for it, and `passed` since its request was sent.
+
+        The way took no less than the one, and no more than the other: requests may be sent long before
+        anybody waits for their answers. An answer may take the store longer than the way, never shorter: so
+        down at once, up slowly.
+        """
+        if passed < self.round_trip:
+            self.round_trip = passed
+        elif waited > self.round_trip:
             self.round_trip += (waited - self.round_trip) * 0.1
 
     def _send(
@@ -263,7 +267,7 @@ class Transport:
         if not text.count("\n") == text.count("\r") == len(lines) + 1:
             raise ValueError("a header value must not hold a line break")
         data = wire_bytes(text)
-        pace = Pace(self._options, self._options.send_timeout, deadline, wire.slow_answer)
+        pace = Pace(self.options, self.options.send_timeout, deadline, wire.slow_answer)
         return Sender(conn.channel, conn.incoming, pace).send(data, wire)
 
 

@@ -131,7 +131,9 @@ class Exchange:
         while True:
             try:
                 result = store.retry.call(
-                    lambda: attempt(deadline), deadline=deadline, retry_on_conflict=request.retry_on_conflict
+                    partial(attempt, deadline),
+                    deadline=deadline,
+                    retry_on_conflict=request.retry_on_conflict,
                 )
             except GuardedS3Error as error:
                 if corrections is None:

@@ -4,6 +4,7 @@ import os
 import pickle
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.scripted_server import (
     Request,
     ScriptedServer,
     cut,
+    delay,
     early,
     eventually,
     raw,
@@ -448,7 +450,7 @@ def test_the_round_trip_is_that_of_the_quickest_answers() -> None:
     assert used.round_trip == float("inf"), "not known yet: as if it were distant"
     told = []
     for waited in (0.3, 0.01, 0.31):
-        used._learn_round_trip(waited)
+        used.learn_round_trip(waited, waited)
         told.append(used.round_trip)
     assert told == pytest.approx([0.3, 0.01, 0.04])
 
@@ -458,3 +460,21 @@ def test_the_first_answer_tells_the_round_trip() -> None:
     with ScriptedServer([respond(200, b"x")]) as server:
         fetch(used, get(server))
     assert 0 < used.round_trip < 30
+
+
+def test_an_answer_that_nobody_waited_for_does_not_make_a_store_near() -> None:
+    """It was there already when it was asked for; the way took no longer than from sending it until then."""
+    with ScriptedServer([delay(0.2, OK)]) as server:
+        used = transport()
+        sent = used.send(get(server), Deadline(30))
+        time.sleep(0.4)
+        with sent.answer(Deadline(30)) as body:
+            body.read()
+    assert 0.2 < used.round_trip < 30
+    told = used.round_trip
+    used.learn_round_trip(0.0, 2 * told)
+    assert used.round_trip == told
+    used.learn_round_trip(0.0, told / 2)
+    assert used.round_trip == told / 2
+    used.learn_round_trip(told, 2 * told)
+    assert told / 2 < used.round_trip < told
