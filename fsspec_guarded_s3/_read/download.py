@@ -1,8 +1,8 @@
 """Pinned downloads: to memory and to a file.
 
 Theory of operation. A read has a pin: the ETag and the size of one version of the object, from a HeadObject
-or a listing (`read_range`, `download`), or from the answer that brings the first bytes (`read_object`,
-`read_slice`).
+or a listing (`read_range`), or from the answer that brings the first bytes (`read_object`, `read_slice`,
+`download`).
 What is larger than the option `range_size` is read in ranges, in parallel, all under the pin; each goes
 from its socket straight to its final place, in memory or in a file. `_s3.reads.Reads.get_range` compares
 ETag, range and length of each answer, and goes on behind the last byte that came where a body breaks. So
@@ -250,28 +250,45 @@ def download(
 ) -> None:
     """Write the object to the local file `local`, which keeps its old content until all is there.
 
-    `begin` gets the size in bytes, `progress` the bytes that arrived. Replaced while it is read: one new
-    start with a fresh HEAD, then ObjectChangedError.
+    One GET up to `range_size`, pinned ranges beside it beyond that. `begin` gets the size in bytes when the
+    object is known to be there, `progress` the bytes that arrived. Replaced while it is read, or another
+    checksum: one new start, then ObjectChangedError or ChecksumMismatchError.
     """
-    info = client.reads.head_object(path)
+
+    def receive(body: Body, deadline: Deadline) -> None:
+        info = client.reads.version_of(body)
+        begin(info.size)
+        with TargetFile(local) as file:
+            _fill_file(client, path, body, info, file.descriptor, progress, deadline)
+            file.publish(client.options.fsync)
+
     try:
-        _download_version(client, path, info, local, begin, progress)
+        client.reads.get_object(path, receive)
     except (ObjectChangedError, ChecksumMismatchError):
-        info = client.reads.head_object(path)
-        _download_version(client, path, info, local, begin, progress)
+        client.reads.get_object(path, receive)
 
 
-def _download_version(
-    client: S3Client, path: S3Path, info: ObjectInfo, local: str, begin: Progress, progress: Progress
+def _fill_file(
+    client: S3Client,
+    path: S3Path,
+    body: Body,
+    info: ObjectInfo,
+    descriptor: int,
+    progress: Progress,
+    deadline: Deadline,
 ) -> None:
-    check_etag(info.etag)
-    begin(info.size)
-    with TargetFile(local) as file:
-        if info.size:
-            os.truncate(file.descriptor, info.size)
-            check = ObjectChecksum.for_stored(info.checksum)
-            drain = _into_file(file.descriptor, progress, check)
-            _fetch_ranges(client, path, info, 0, info.size, drain)
-            if check:
-                check.verify()
-        file.publish(client.options.fsync)
+    """Write the object, which `body` has from its beginning on, and compare its checksum."""
+    if not info.size:
+        return
+    os.truncate(descriptor, info.size)
+    check = ObjectChecksum.for_stored(info.checksum)
+    drain = _into_file(descriptor, progress, check)
+    first = Cursor(0, min(client.options.range_size, info.size))
+    begin = partial(client.reads.finish_range, path, body, first, drain, deadline, info, in_lane=True)
+    rest = _range_calls(client, path, info, first.stop, info.size, drain)
+    if rest:
+        client.scheduler.run([begin, *rest])
+    else:
+        begin()
+    if check:
+        check.verify()

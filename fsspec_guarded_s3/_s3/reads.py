@@ -6,6 +6,7 @@ stores ignore If-Match.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -202,12 +203,16 @@ class Reads:
         drain: Drain,
         deadline: Deadline,
         pin: ObjectInfo | None = None,
+        *,
+        in_lane: bool = False,
     ) -> None:
         """The range at `cursor`, from `body`, an answer that has it next.
 
         Within `receive`, whose deadline it takes. A body that breaks is resumed at the cursor, under `pin`:
-        by default the version of the whole object that `body` is. It is in no lane: what has begun goes on.
+        by default the version of the whole object that `body` is. What has begun goes on, and so it is in no
+        lane. With `in_lane` it waits for one, unread: for downloads, of which many large ones may begin.
         """
+        begin, began = cursor.position, time.monotonic()
         at_hand = [body]
 
         def attempt() -> None:
@@ -219,7 +224,10 @@ class Reads:
             request = _range_request(pinned, cursor.position, cursor.stop, version)
             self._fill(request, pinned, cursor, version, drain, deadline)
 
-        self._store.retry.call(attempt, deadline=deadline)
+        size = cursor.stop - begin if in_lane else 0
+        with self._store.lanes.enter(size, lambda: cursor.position - begin):
+            deadline.put_off(time.monotonic() - began)
+            self._store.retry.call(attempt, deadline=deadline)
 
     def _fill(
         self,

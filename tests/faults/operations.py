@@ -155,7 +155,7 @@ READS = (
     _reading("open-rb", _read, SMALL[600:], HeadObject="pin", GetObject="range"),
     _reading("open-rb-prefetch", _read_ahead, SMALL[100:], GetObject="opening"),
     _reading("open-rb-ahead", _read_on, LARGE[:200_000], GetObject_other="range"),
-    _reading("get_file", _get, SMALL, HeadObject="file pin", GetObject="file range"),
+    _reading("get_file", _get, SMALL, GetObject_first="file first", GetObject_other="file range"),
 )
 
 

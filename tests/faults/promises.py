@@ -134,27 +134,27 @@ skew          | ok / Denied    | ok / Denied                    | ok / Denied   
 """
 
 SLICES = """
-fault         | slice          | first slice
-lost-before   | ok / Lost      | ok / Lost
-lost-after    | ok / Lost      | ok / Lost
-cut           | ok / Lost      | ok
-stall         | ok / Timeout   | ok / Timeout
-stall-body    | ok / Timeout   | ok / Timeout
-trickle       | ok / ok,Timeout | ok / ok,Timeout
-500-before    | ok / Server    | ok / Server
-500-after     | ok / Server    | ok / Server
-slow-down     | ok / Throttled | ok / Throttled
-slow-after    | ok / Throttled | ok / Throttled
-409           | Conflict       | Conflict
-412           | Failed         | Failed
-200-error     | ok / Protocol  | ok / Protocol
-wrong-etag    | ok             | Changed
-short         | ok / Protocol  | ok / Protocol
-long          | ok / Protocol  | ok / Protocol
-range-ignored | ok / Protocol  | ok / Protocol
-expired-400   | Denied         | Denied
-expired-403   | Denied         | Denied
-skew          | ok / Denied    | ok / Denied
+fault         | slice           | first slice     | file first
+lost-before   | ok / Lost       | ok / Lost       | ok / Lost
+lost-after    | ok / Lost       | ok / Lost       | ok / Lost
+cut           | ok / Lost       | ok              | ok
+stall         | ok / Timeout    | ok / Timeout    | ok / Timeout
+stall-body    | ok / Timeout    | ok / Timeout    | ok
+trickle       | ok / ok,Timeout | ok / ok,Timeout | ok / ok,Timeout
+500-before    | ok / Server     | ok / Server     | ok / Server
+500-after     | ok / Server     | ok / Server     | ok / Server
+slow-down     | ok / Throttled  | ok / Throttled  | ok / Throttled
+slow-after    | ok / Throttled  | ok / Throttled  | ok / Throttled
+409           | Conflict        | Conflict        | Conflict
+412           | Failed          | Failed          | ok / Failed
+200-error     | ok / Protocol   | ok / Protocol   | Unsupported
+wrong-etag    | ok              | Changed         | ok / Changed
+short         | ok / Protocol   | ok / Protocol   | ok,Sum,Protocol / Sum,Protocol
+long          | ok / Protocol   | ok / Protocol   | ok,Sum,Protocol / Sum,Protocol
+range-ignored | ok / Protocol   | ok / Protocol   | -
+expired-400   | Denied          | Denied          | Denied
+expired-403   | Denied          | Denied          | Denied
+skew          | ok / Denied     | ok / Denied     | ok / Denied
 """
 
 WRITES = """
