@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 import time
+import traceback
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterable
@@ -173,12 +174,17 @@ def _together(peer: str, names: list[str], given: dict[str, Any]) -> None:
     """Several works in one process, for a quick look: a line of JSON each, what raises is told in it."""
     for number, name in enumerate(names):
         shutil.rmtree(given["local"], ignore_errors=True)
-        figures: dict[str, Any]
-        try:
-            figures = dict(_measured(peer, name, {**given, "key": f"{given['key']}-{number}"}))
-        except Exception as error:
-            figures = {"error": f"{type(error).__name__}: {error}"}
+        figures = _told(peer, name, {**given, "key": f"{given['key']}-{number}"})
         print(json.dumps({"work": name, **figures}), flush=True)
+
+
+def _told(peer: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The figures; {"error": ...} when the peer raises."""
+    try:
+        return dict(_measured(peer, name, given))
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:
@@ -188,7 +194,7 @@ def main() -> None:
     if len(names) > 1:
         _together(peer, names, given)
     else:
-        print(json.dumps(_measured(peer, names[0], given)))
+        print(json.dumps(_told(peer, names[0], given)))
 
 
 if __name__ == "__main__":

@@ -48,12 +48,14 @@ class Results:
         return [figures[what] for figures in runs if "error" not in figures]
 
     def disagreeing(self) -> list[str]:
-        """The works whose peers did not read or store the same bytes."""
+        """The works whose peers did not read or store the same bytes, with the checksums."""
         found = []
         for work, peers in self.runs.items():
-            checks = {run["check"] for runs in peers.values() for run in runs if "error" not in run}
-            if len(checks) > 1:
-                found.append(work)
+            checks = {
+                (peer, run["check"]) for peer, runs in peers.items() for run in runs if "error" not in run
+            }
+            if len({check for _, check in checks}) > 1:
+                found.append(f"{work} ({', '.join(f'{peer} {check:x}' for peer, check in sorted(checks))})")
         return found
 
 

@@ -25,6 +25,8 @@ def digest(value: Any, crc: int = 0) -> int:
         for part in value:
             crc = digest(part, crc)
         return crc
+    if isinstance(value, BaseException):  # what `cat_ranges` returns in place of bytes
+        raise value
     if value is None or isinstance(value, (bool, int, float)):
         return zlib.crc32(repr(value).encode(), crc)
     return _foreign(value, crc)

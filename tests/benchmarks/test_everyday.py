@@ -95,6 +95,11 @@ def test_equal_results_have_one_digest(one: Any, other: Any) -> None:
     assert digest(one) == digest(other)
 
 
+def test_an_error_in_place_of_bytes_is_no_result() -> None:
+    with pytest.raises(OSError, match="cut"):
+        digest([b"a", OSError("cut")])
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

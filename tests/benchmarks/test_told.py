@@ -48,8 +48,9 @@ def test_the_most_requests_of_all_rounds_are_shown() -> None:
 
 def test_a_wrong_result_is_said() -> None:
     found = results("cp", ours={}, s3fs={"check": 2})
-    assert found.disagreeing() == ["cp"]
+    assert found.disagreeing() == ["cp (ours 1, s3fs 2)"]
     assert "DIFFERENT bytes: cp" in markdown(found, [])
+    assert results("cp", ours={}, s3fs={"error": "no"}).disagreeing() == []
 
 
 @pytest.mark.parametrize(
