@@ -289,7 +289,9 @@ def respond(
     close: bool = False,
     then_close: bool = False,
 ) -> Reply:
-    """Answer. Content-Length is that of `body` unless `headers` say otherwise.
+    """Answer as a store, which names itself by a header: `Reply` is anybody's answer.
+
+    Content-Length is that of `body` unless `headers` say otherwise.
 
     `close` says Connection: close and does it. `then_close` promises keep-alive and closes without a
     word, which leaves the client with a stale connection in its pool.
@@ -403,7 +405,7 @@ def quoted(etag: str) -> str:
 
 
 def _fields(headers: Mapping[str, str] | None, etag: str | None) -> dict[str, str]:
-    fields = dict(headers or {})
+    fields = {"x-amz-request-id": "SCRIPTED", **(headers or {})}
     if etag is not None:
         fields["ETag"] = quoted(etag)
     return fields

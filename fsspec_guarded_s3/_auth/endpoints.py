@@ -109,6 +109,14 @@ class Endpoints:
                 self._put_back(bucket, self._proven.get(bucket))
                 self._endpoints.pop(bucket, None)
 
+    def forget_trial(self, bucket: str) -> bool:
+        """Forget a region of `bucket` by which no request was taken yet. Returns whether there was one."""
+        region = self._regions.get(bucket)
+        if region is None or region == self._proven.get(bucket):
+            return False
+        self.settle(bucket, region, False)
+        return True
+
     def _put_back(self, bucket: str, region: str | None) -> None:
         self._regions.pop(bucket, None)
         if region:

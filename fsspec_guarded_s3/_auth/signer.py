@@ -43,10 +43,13 @@ MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
 
 class Outset(NamedTuple):
-    """The state in which a request begins: `Session.reading`, the clock's correction, `time.monotonic()`."""
+    """The state in which a request begins: `Session.reading`, the clock's correction, the region of its
+    bucket, `time.monotonic()`.
+    """
 
     reading: int
     clock: timedelta
+    region: str
     since: float
 
 
@@ -154,6 +157,10 @@ class Signer:
         """Keep a region that was learned, or forget it."""
         self._endpoints.settle(bucket, region, proven)
 
+    def forget_trial(self, bucket: str) -> bool:
+        """Forget the region of `bucket` if it was learned and no request was taken by it; whether it was."""
+        return self._endpoints.forget_trial(bucket)
+
     @property
     def clock(self) -> timedelta:
         """How far the clock of the store is before that of this machine, as far as is known."""
@@ -186,9 +193,10 @@ class Signer:
             logger.warning("the correction of the clock did not help, and is taken back")
             self._clock_offset = before
 
-    def outset(self) -> Outset:
-        """What a request begins with, for the corrections that it may need."""
-        return Outset(self._session.reading, self._clock_offset, time.monotonic())
+    def outset(self, bucket: str) -> Outset:
+        """What a request to `bucket` begins with, for the corrections that it may need."""
+        region = self._endpoints.of(bucket).region
+        return Outset(self._session.reading, self._clock_offset, region, time.monotonic())
 
     def renew(self, outset: Outset) -> bool:
         """Read the credentials anew, by which a request of that outset was signed; see `Session.renew`."""

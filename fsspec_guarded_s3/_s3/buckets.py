@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from .._values.checksums import md5_header
 from .._values.models import Request
 from .._values.paths import is_directory_bucket
-from ..errors import ObjectNotFoundError
+from ..errors import ObjectNotFoundError, ProtocolError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
+from .headers import is_named
 from .store import Store
 
 
@@ -30,9 +31,12 @@ class Buckets:
         except ObjectNotFoundError as error:
             self._exchange.doubt(error)
             raise
-        if not any(name.startswith("x-amz-") for name in headers):  # of nothing that only a store says
-            self._exchange.check_store(bucket)
         return headers.get("x-amz-bucket-region") or self._store.signer.endpoint(bucket).region
+
+    def check_store(self, bucket: str, headers: Mapping[str, str]) -> None:
+        """Raises GuardedS3Error unless a store gave the answer with `headers`, or answers a listing now."""
+        if not is_named(headers) and not self._exchange.check_store(bucket):
+            raise ProtocolError("something that is no store answers there: a portal or a gateway")
 
     def bucket_headers(self, bucket: str) -> Mapping[str, str]:
         """HeadBucket; the headers of the answer, which tell the store's time and the bucket's region."""

@@ -2,6 +2,9 @@
 
 Region, clock and credentials are learned once per request and on trial. What was learned is kept only if the
 repetition shows that the store accepted it: one wrong answer, of a proxy say, must not spoil later requests.
+Nor is it to fail this one, which is tried once more as it was. What another thread has corrected, or tried,
+while a request was under way, is a reason to repeat it too.
+
 Headers are left out one group after the other. Later requests go without them only if this one succeeded.
 
 Who keeps what: `_auth.endpoints` the region, `_auth.signer` the clock, `_auth.session` the credentials,
@@ -77,6 +80,7 @@ class Corrections:
         self._left_out = frozenset[str]()
         self._ambiguous = False
         self._reason: ResponseError | None = None  # why a HEAD was refused, where that was found out
+        self._trial: GuardedS3Error | None = None  # how a repetition by what was learned was refused
 
     def __repr__(self) -> str:
         return f"<Corrections {sorted(self._tried | self._left_out)}>"
@@ -91,8 +95,12 @@ class Corrections:
         self._ambiguous = error.maybe_applied = changes and (error.maybe_applied or self._ambiguous)
         if self._leave_out(error):
             return True
-        if not isinstance(error, ResponseError) or error.status not in CORRECTABLE:
+        if not isinstance(error, ResponseError):
+            return self._go_back(error)
+        if error.status not in CORRECTABLE:
             return False
+        if self._is_outdated(error):
+            return True
         corrections: Mapping[str, Callable[[ResponseError], bool]] = {
             "clock": self._learn_clock,
             "region": self._learn_region,
@@ -101,8 +109,9 @@ class Corrections:
         for name, correct in corrections.items():
             if name not in self._tried and correct(error):
                 self._tried.add(name)
+                self._begin_anew()
                 return True
-        return False
+        return self._go_back(error)
 
     def keep(self) -> None:
         """The request succeeded: what was learned holds for those that follow."""
@@ -113,18 +122,50 @@ class Corrections:
             logger.info("%s goes without %s here", request.operation, ", ".join(sorted(self._left_out)))
             self._store.facts(request.bucket).leave_out(request.operation, self._left_out)
 
-    def settle(self, error: GuardedS3Error) -> ResponseError | None:
+    def settle(self, error: GuardedS3Error) -> GuardedS3Error | None:
         """The request failed by `error`: what that does not prove is forgotten.
 
-        Returns why a HEAD was refused, where that was found out: it says more than `error`.
+        Returns what says more than `error`, if anything does: why a HEAD was refused, where that was found
+        out, or how the trial of what an answer had taught went.
         """
-        if isinstance(error, ResponseError):
-            proven = error.status not in CORRECTABLE or error.code not in _NO_PROOF
-        else:
-            proven = not isinstance(error, ConnectError)
+        proven = not _is_doubtful(error)
         for settle in self._settle:
             settle(proven)
-        return self._reason
+        reason = self._reason or (None if proven else self._trial)
+        if reason is not None:
+            reason.maybe_applied |= error.maybe_applied
+        return reason
+
+    def _begin_anew(self) -> None:
+        self._outset = self._signer.outset(self._request.bucket)._replace(since=self._outset.since)
+
+    def _is_outdated(self, error: ResponseError) -> bool:
+        """Whether another thread has corrected something since the request began, and it may be repeated."""
+        if "others" in self._tried or error.code not in _NO_PROOF | _EXPIRED:
+            return False
+        before = self._outset
+        self._begin_anew()
+        if self._outset == before:
+            return False
+        self._tried.add("others")
+        return True
+
+    def _go_back(self, error: GuardedS3Error) -> bool:
+        """Whether something that was on trial is taken back, and the request may be repeated without.
+
+        Another request may have put it on trial, which has not ended yet.
+        """
+        if "nothing" in self._tried or not _is_doubtful(error):
+            return False
+        trials, self._settle = self._settle, []
+        for settle in trials:
+            settle(False)
+        if not trials and not self._signer.forget_trial(self._request.bucket):
+            return False
+        self._tried.add("nothing")
+        self._trial = error if trials else None
+        self._begin_anew()
+        return True
 
     # --- the ways ---
 
@@ -174,6 +215,8 @@ class Corrections:
         if not head or not self._signer.is_temporary():
             return False
         reason = self._reason_of()
+        if self._signer.outset(self._request.bucket).reading != self._outset.reading:
+            return True  # another thread found others meanwhile, by which the reason may have been granted
         if reason is None:
             return False
         expired = reason.code in _EXPIRED
@@ -196,3 +239,10 @@ class Corrections:
         except GuardedS3Error:
             pass
         return None
+
+
+def _is_doubtful(error: GuardedS3Error) -> bool:
+    """Whether `error` may come of what was learned on trial: it does not prove that this was taken."""
+    if isinstance(error, ResponseError):
+        return error.status in CORRECTABLE and error.code in _NO_PROOF
+    return isinstance(error, ConnectError)

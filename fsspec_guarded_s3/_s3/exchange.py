@@ -45,12 +45,14 @@ from ..errors import (
     EncryptionUnsupportedError,
     GuardedS3Error,
     ObjectNotFoundError,
+    ProtocolError,
     ResponseError,
 )
 from . import xml, xml_answers, xml_listings
 from .corrections import Corrections
 from .early import Early
 from .encryption import KEY_MD5, SSE, confirm
+from .headers import is_like_page, is_named
 from .optional_headers import leave_out
 from .refusals import refusal, refusal_of
 from .store import Store
@@ -58,6 +60,8 @@ from .store_facts import is_any_refusing
 
 T = TypeVar("T")
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
+_LISTING = "ListObjectsV2"
+_TRUSTED_SECONDS = 10.0  # after a listing, for a store whose answers do not tell that they are S3's
 
 
 class Exchange:
@@ -125,7 +129,7 @@ class Exchange:
     def _repeat(self, request: Request, attempt: Callable[[Deadline], T], deadline: Deadline) -> T:
         store = self._store
         self._leave_out_refused(request)
-        outset = store.signer.outset()
+        outset = store.signer.outset(request.bucket)
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrections: Corrections | None = None
         while True:
@@ -158,19 +162,25 @@ class Exchange:
         if not error.code and not self._store.welcome:
             self.check_store(error.bucket)
 
-    def check_store(self, bucket: str) -> None:
-        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's."""
+    def check_store(self, bucket: str) -> bool:
+        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's.
+
+        Returns whether a store answered, as far as that can be told.
+        """
         try:
             self.ask(
-                Request("ListObjectsV2", "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
+                Request(_LISTING, "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
                 lambda answer: xml_listings.parse_list(answer.body),
             )
         except ObjectNotFoundError:
-            pass
+            return True
         except ResponseError as error:
             if error.status == 404:
                 raise
             self._store.welcome = bool(error.code)  # it is a store, which knows who asks
+            return self._store.welcome
+        self._store.welcome = True
+        return True
 
     def _look(self, deadline: Deadline, request: Request) -> None:
         with self.attempt(request, deadline):
@@ -213,10 +223,43 @@ class Exchange:
                 raise refusal(request, body)
         if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
             self._confirm(request, body)
-        store.welcome = True
+        if "x-amz-request-id" in body.headers:
+            store.welcome = store.names_itself = True
+        elif request.bucket and request.operation != _LISTING and not is_named(body.headers):
+            self._check_answer(request, body)
         if "x-amz-version-id" in body.headers:
             store.facts(request.bucket).see_version()
         return body
+
+    def _check_answer(self, request: Request, body: HTTPBody) -> None:
+        """Raises ProtocolError for an answer that a portal or a gateway gave in the place of a store.
+
+        Its headers have nothing of S3. Some stores' never have: where an answer says nothing else either, a
+        listing tells, once. What looks like a page is looked into again. As after a lost answer, what was
+        asked for may have been done.
+        """
+        facts, is_read = self._store.facts(request.bucket), request.operation in ("HeadObject", "GetObject")
+        is_page = is_like_page(body.headers, of_head=request.operation == "HeadObject")
+        says_nothing = body.status == 200 and not body.length and "etag" not in body.headers
+        since = facts.seconds_since_listed()
+        is_due = is_page or (says_nothing and not is_read and since == float("inf"))
+        if since < _TRUSTED_SECONDS or not is_due:
+            return
+        cause: GuardedS3Error | None = None
+        is_store = False
+        if is_read or not (is_page and self._store.names_itself):
+            try:
+                is_store = self.check_store(request.bucket) or is_read
+            except GuardedS3Error as error:
+                cause = error
+        if is_store:
+            facts.see_listing()
+            return
+        with body:  # which is not read
+            raise ProtocolError(
+                f"{request.operation} was answered by something that is no store: a portal or a gateway",
+                given_up=cause is not None and cause.given_up,
+            ) from cause
 
     def confirm(self, request: Request, headers: Mapping[str, str]) -> None:
         """Raises EncryptionUnsupportedError unless the answer's `headers` confirm what was asked for."""

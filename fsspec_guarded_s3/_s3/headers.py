@@ -47,6 +47,22 @@ def etag_of_answer(headers: Mapping[str, str], body: bytes, operation: str) -> s
     return etag
 
 
+def is_named(headers: Mapping[str, str]) -> bool:
+    """Whether an answer has a header by which a store names itself. Pages and gateways have none."""
+    return any(name.startswith(("x-amz-", "x-goog-")) for name in headers)
+
+
+def is_like_page(headers: Mapping[str, str], *, of_head: bool) -> bool:
+    """Whether an answer may be a page. Frameworks give pages ETags, weak ones (RFC 9110, 8.8.1), S3 never.
+
+    An answer to HeadObject without an ETag may be one too: a read has its own word for that.
+    """
+    etag, kind = headers.get("etag", ""), headers.get("content-type", "").lower()
+    if etag.startswith("W/") or kind.startswith(("text/html", "application/xhtml")):
+        return True
+    return of_head and not etag.strip('"')
+
+
 def written(headers: Mapping[str, str], etag: str) -> Written:
     """The answer to a write."""
     return Written(etag, headers.get("x-amz-version-id"))

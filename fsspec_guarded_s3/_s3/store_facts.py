@@ -1,7 +1,7 @@
 """What a bucket was found to do, by where its requests go: kept for the life of the process, for all clients.
 
-Facts are which conditions it honours, which headers it refuses, and whether it has versions. Its region is
-none of them: `_auth.endpoints` keeps that.
+Facts are which conditions it honours, which headers it refuses, whether it has versions, and that a store
+answers there. Its region is none of them: `_auth.endpoints` keeps that.
 
 Invariants: no lock is held while a request is under way; what was learned before the bucket had versions does
 not count afterwards.
@@ -10,6 +10,7 @@ not count afterwards.
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,8 @@ class StoreFacts:
 
     `guards` are the answers of trials, `unquoted` the guards that hold for an ETag without quotes only,
     `running` the trials under way. `refused` names, by operation, optional headers that are not implemented.
-    `age` grows when the bucket changes.
+    `listed` is when a listing proved that a store answers there, by `time.monotonic()`: looked for where
+    other answers do not tell. `age` grows when the bucket changes.
     """
 
     guards: dict[str, bool] = field(default_factory=dict)
@@ -32,6 +34,7 @@ class StoreFacts:
     running: dict[str, tuple[object, Future[bool]]] = field(default_factory=dict)
     refused: dict[str, frozenset[str]] = field(default_factory=dict)
     has_versions: bool = False
+    listed: float = float("-inf")
     age: int = 0
     lock: Any = field(default_factory=threading.RLock)
 
@@ -49,6 +52,14 @@ class StoreFacts:
                 if not self.has_versions:
                     self.has_versions = True
                     self.change()
+
+    def see_listing(self) -> None:
+        """A listing proved that a store answers there."""
+        self.listed = time.monotonic()
+
+    def seconds_since_listed(self) -> float:
+        """Seconds since a listing proved that; infinite where none did."""
+        return time.monotonic() - self.listed
 
     def leave_out(self, operation: str, names: frozenset[str]) -> None:
         """Requests of `operation` fared better without the headers `names`."""

@@ -145,6 +145,7 @@ def _look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:
     """The object that is there now, None where none was seen; and what was seen in words."""
     try:
         found = client.reads.head_object(path)
+        client.buckets.check_store(path.bucket, found.headers)
     except ObjectNotFoundError:
         return None, "there is no object now"
     except GuardedS3Error as error:

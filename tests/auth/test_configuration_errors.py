@@ -19,7 +19,7 @@ from fsspec_guarded_s3 import (
 )
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
 
 Look = Callable[[GuardedS3FileSystem], Any]
 LOOKS: dict[str, Look] = {
@@ -221,7 +221,7 @@ def test_404_of_a_gateway_is_told(look: Look, page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_200_of_a_gateway_is_no_bucket(page: str) -> None:
     def answer(request: Request) -> Answer:
-        return respond(200, b"" if request.method == "HEAD" else PAGES[page])
+        return Reply(200, b"" if request.method == "HEAD" else PAGES[page])
 
     with ScriptedServer(handler=answer) as server:
         fs = filesystem(server.url, max_attempts=1)
@@ -235,7 +235,7 @@ def test_a_store_that_says_little_of_a_bucket_is_one(listed: Answer | None) -> N
     """Whatever it answers to a listing, as long as it is of a store; one without a bucket has none."""
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
-        return respond(200) if request.method == "HEAD" else listed
+        return Reply(200) if request.method == "HEAD" else listed
 
     with ScriptedServer(handler=FakeS3("bucket", fault=fault)) as server:
         assert filesystem(server.url).exists("bucket")

@@ -698,12 +698,12 @@ def test_a_redirection_to_another_place_is_told_and_not_followed(
 
 
 def test_wrong_region_is_followed_once_only() -> None:
-    """A store that goes on refusing is believed at last."""
+    """A store that goes on refusing is believed at last, after one look at its first word."""
     wrong = s3_error(400, "AuthorizationHeaderMalformed", headers=REGION_HEADER)
-    with ScriptedServer([Step(wrong), Step(wrong)]) as server:
+    with ScriptedServer([Step(wrong), Step(wrong), Step(wrong)]) as server:
         with pytest.raises(ResponseError, match="set region"):
             filesystem(server.url).cat_file("bucket/key")
-        assert [region_of(request) for request in server.requests] == ["us-east-1", "eu-west-1"]
+        assert [region_of(request) for request in server.requests] == ["us-east-1", "eu-west-1", "us-east-1"]
 
 
 def test_wrong_region_is_followed_by_threads_that_learn_it_together() -> None:

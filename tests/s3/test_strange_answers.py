@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from fsspec_guarded_s3 import ConnectError, GuardedS3FileSystem, PreconditionUnsupportedError, ProtocolError
 from fsspec_guarded_s3._s3 import pages as _pages
+from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
 
 Verb = Callable[[GuardedS3FileSystem], Any]
 READS: dict[str, Verb] = {
@@ -47,9 +49,9 @@ def test_nothing_is_read_without_an_etag(
 ) -> None:
     with ScriptedServer(handler=always(200, {**DATE, **etag}, body)) as server:
         fs = filesystem(server.url, max_attempts=1)
-        with pytest.raises(PreconditionUnsupportedError, match="no ETag"):
+        with pytest.raises((PreconditionUnsupportedError, ProtocolError), match=r"no ETag|no store"):
             read(fs)
-        with pytest.raises(PreconditionUnsupportedError, match="no ETag"):
+        with pytest.raises((PreconditionUnsupportedError, ProtocolError), match=r"no ETag|no store"):
             fs.get_file("bucket/key", str(tmp_path / "file"))
         assert not list(tmp_path.iterdir())
 
@@ -61,6 +63,102 @@ def test_a_page_of_a_portal_is_no_object(look: Verb, status: int) -> None:
     portal = always(status, {"content-type": "text/html"}, body)
     with ScriptedServer(handler=portal) as server, pytest.raises(ProtocolError):
         look(filesystem(server.url, max_attempts=1))
+
+
+# What frameworks make of a page: nothing in it is of S3, though it has an ETag and a time.
+NAMELESS: dict[str, dict[str, str]] = {
+    "HTML": {"content-type": "text/html; charset=utf-8", "etag": '"5f-18c"'},
+    "weak ETag": {"content-type": "application/json", "etag": 'W/"1f-abc"'},
+    "empty ETag": {"etag": "", **DATE},
+}
+
+
+@pytest.mark.parametrize("look", [*READS.values(), *LOOKS.values()], ids=[*READS, *LOOKS])
+@pytest.mark.parametrize("headers", NAMELESS.values(), ids=NAMELESS)
+def test_a_page_with_an_etag_is_no_object(look: Verb, headers: dict[str, str], tmp_path: Path) -> None:
+    portal = always(200, headers, b"<html>Welcome</html>")
+    with ScriptedServer(handler=portal) as server:
+        fs = filesystem(server.url, max_attempts=2)
+        with pytest.raises((ProtocolError, PreconditionUnsupportedError)):
+            look(fs)
+        with pytest.raises(ProtocolError, match="no store"):
+            fs.get_file("bucket/key", str(tmp_path / "file"))
+        assert not list(tmp_path.iterdir())
+
+
+class Nameless:
+    """A store whose answers have no header of S3; `pages` is what is said to be HTML."""
+
+    def __init__(self, pages: Callable[[Request], bool] = lambda request: False) -> None:
+        self._pages = pages
+        self.fake = FakeS3("bucket", after=self._after)
+
+    def _after(self, request: Request, reply: Reply) -> Answer:
+        headers = {name: text for name, text in reply.headers.items() if not name.startswith("x-amz-")}
+        if self._pages(request):
+            headers = {name: text for name, text in headers.items() if name.lower() != "content-type"}
+            headers["Content-Type"] = "text/html"
+        return replace(reply, headers=headers)
+
+
+def listings(server: ScriptedServer) -> int:
+    return sum(request.query.get("list-type") == "2" for request in server.requests)
+
+
+def test_a_store_that_does_not_name_itself_is_asked_for_one_listing() -> None:
+    store = Nameless()
+    with ScriptedServer(handler=store.fake) as server:
+        fs = filesystem(server.url)
+        for number in range(3):
+            fs.pipe_file(f"bucket/{number}", b"content")
+            assert fs.cat_file(f"bucket/{number}") == b"content"
+            fs.put_tags(f"bucket/{number}", {"a": "1"})
+        fs.cp_file("bucket/0", "bucket/copy")
+        assert fs.info("bucket/copy")["size"] == 7
+        fs.rm_file("bucket/0")
+        filesystem(server.url).pipe_file("bucket/1", b"content")
+        assert listings(server) == 1
+        assert not fs.exists("bucket/0")
+
+
+def test_pages_that_are_objects_of_such_a_store_are_read() -> None:
+    store = Nameless(pages=lambda request: request.path.endswith(".html"))
+    with ScriptedServer(handler=store.fake) as server:
+        fs = filesystem(server.url)
+        fs.pipe_file("bucket/a.html", b"<html>Welcome</html>")
+        for read in (fs.cat_file, lambda path: fs.open(path).read()):
+            assert read("bucket/a.html") == b"<html>Welcome</html>"
+        assert fs.info("bucket/a.html")["size"] == 20
+        assert listings(server) == 1
+
+
+@pytest.mark.parametrize("refused", [s3_error(403, "AccessDenied"), s3_error(404, "NoSuchBucket")])
+def test_who_may_not_list_can_write_to_such_a_store(refused: Reply) -> None:
+    """A refusal by an error of S3 is a store's."""
+    fake = Nameless().fake
+    fake.fault = lambda request, _: (
+        replace(refused, headers={}) if request.query.get("list-type") == "2" else None
+    )
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url).pipe_file("bucket/key", b"content")
+    assert fake.objects["bucket", "key"].body == b"content"
+
+
+def test_a_page_from_a_store_that_names_itself_is_no_answer_to_a_write() -> None:
+    """Though it is a store that answers a listing: one of its gateways may be none."""
+    pages = [Reply(200, b"", {"content-type": "text/html"})] * 2
+    fake = FakeS3(
+        "bucket", fault=lambda request, _: pages.pop() if request.method == "DELETE" and pages else None
+    )
+    fake.put("bucket", "key", b"content")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=2)
+        assert fs.exists("bucket/key")
+        with pytest.raises(ProtocolError, match="no store") as caught:
+            fs.rm_file("bucket/key")
+        assert caught.value.maybe_applied
+        fs.rm_file("bucket/key")
+    assert not fake.objects
 
 
 OMITTING: dict[str, Verb] = {

@@ -138,6 +138,27 @@ def test_a_portal_that_answers_everything_is_never_taken_for_the_store() -> None
                 fs.pipe_file("bucket/key", b"1", mode=mode)
 
 
+PORTALS: dict[str, Reply] = {
+    "nothing": Reply(200),
+    "page": Reply(200, PAGE, {"Content-Type": "text/html"}),
+    "page with an ETag": Reply(200, PAGE, {"ETag": '"1f-abc"', "Content-Type": "text/html"}),
+    "page with a weak ETag": Reply(200, PAGE, {"ETag": 'W/"1f-abc"', "Content-Type": "text/html"}),
+    "JSON with a weak ETag": Reply(200, b"{}", {"ETag": 'W/"1f-abc"', "Content-Type": "application/json"}),
+}
+
+
+@pytest.mark.parametrize("portal", PORTALS)
+@pytest.mark.parametrize(("name", "call"), WRITES, ids=ids)
+def test_no_write_succeeds_where_a_portal_answers_everything(name: str, call: Call, portal: str) -> None:
+    """Nor is the bucket said to be there already, nor a copy proven by an answer of the portal to HEAD."""
+    with ScriptedServer(handler=lambda request: PORTALS[portal]) as server:
+        fs = filesystem(server.url, max_attempts=2)
+        with pytest.raises(GuardedS3Error) as caught:
+            call(fs)
+    assert server.requests
+    assert not isinstance(caught.value, FileExistsError | FileNotFoundError)
+
+
 @pytest.mark.parametrize("mode", ["overwrite", "create"])
 @pytest.mark.parametrize("page", [b"<html>log in</html>", b"\n<!DOCTYPE html><html>log in</html>"])
 def test_a_page_with_an_etag_is_no_success(mode: str, page: bytes) -> None:
