@@ -162,16 +162,18 @@ class Exchange:
         if not error.code and not self._store.welcome:
             self.check_store(error.bucket)
 
-    def check_store(self, bucket: str) -> bool:
+    def check_store(self, bucket: str, deadline: Deadline | None = None) -> bool:
         """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's.
 
         Returns whether a store answered, as far as that can be told.
         """
+        request = Request(_LISTING, "GET", bucket, query=(("list-type", "2"), ("max-keys", "1")))
+
+        def attempt(deadline: Deadline) -> None:
+            self.once(request, lambda answer: xml_listings.parse_list(answer.body), deadline)
+
         try:
-            self.ask(
-                Request(_LISTING, "GET", bucket, query=(("list-type", "2"), ("max-keys", "1"))),
-                lambda answer: xml_listings.parse_list(answer.body),
-            )
+            self.repeat(request, attempt, deadline)
         except ObjectNotFoundError:
             return True
         except ResponseError as error:
@@ -223,21 +225,22 @@ class Exchange:
                 raise refusal(request, body)
         if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
             self._confirm(request, body)
-        if "x-amz-request-id" in body.headers:
-            store.welcome = store.names_itself = True
-        elif request.bucket and request.operation != _LISTING and not is_named(body.headers):
-            self._check_answer(request, body)
+        if "x-amz-request-id" not in body.headers and request.bucket and request.operation != _LISTING:
+            self._check_answer(request, body, deadline)
+        store.welcome = True
         if "x-amz-version-id" in body.headers:
             store.facts(request.bucket).see_version()
         return body
 
-    def _check_answer(self, request: Request, body: HTTPBody) -> None:
+    def _check_answer(self, request: Request, body: HTTPBody, deadline: Deadline) -> None:
         """Raises ProtocolError for an answer that a portal or a gateway gave in the place of a store.
 
         Its headers have nothing of S3. Some stores' never have: where an answer says nothing else either, a
         listing tells, once. What looks like a page is looked into again. As after a lost answer, what was
         asked for may have been done.
         """
+        if is_named(body.headers):
+            return
         facts, is_read = self._store.facts(request.bucket), request.operation in ("HeadObject", "GetObject")
         is_page = is_like_page(body.headers, of_head=request.operation == "HeadObject")
         says_nothing = body.status == 200 and not body.length and "etag" not in body.headers
@@ -246,15 +249,12 @@ class Exchange:
         if since < _TRUSTED_SECONDS or not is_due:
             return
         cause: GuardedS3Error | None = None
-        is_store = False
-        if is_read or not (is_page and self._store.names_itself):
-            try:
-                is_store = self.check_store(request.bucket) or is_read
-            except GuardedS3Error as error:
-                cause = error
-        if is_store:
-            facts.see_listing()
-            return
+        try:
+            if self.check_store(request.bucket, deadline) or is_read:
+                facts.see_listing()
+                return
+        except GuardedS3Error as error:
+            cause = error
         with body:  # which is not read
             raise ProtocolError(
                 f"{request.operation} was answered by something that is no store: a portal or a gateway",

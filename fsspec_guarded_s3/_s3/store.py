@@ -34,7 +34,6 @@ class Store:
         self.retry = RetryPolicy(partial(_attempts, options, self.signer))
         self.sessions = Sessions()
         self.welcome = False  # whether a request was granted
-        self.names_itself = False  # whether an answer had x-amz-request-id
 
     def __repr__(self) -> str:
         return f"<Store {self.options.endpoint_url or 'AWS'}>"

@@ -144,23 +144,6 @@ def test_who_may_not_list_can_write_to_such_a_store(refused: Reply) -> None:
     assert fake.objects["bucket", "key"].body == b"content"
 
 
-def test_a_page_from_a_store_that_names_itself_is_no_answer_to_a_write() -> None:
-    """Though it is a store that answers a listing: one of its gateways may be none."""
-    pages = [Reply(200, b"", {"content-type": "text/html"})] * 2
-    fake = FakeS3(
-        "bucket", fault=lambda request, _: pages.pop() if request.method == "DELETE" and pages else None
-    )
-    fake.put("bucket", "key", b"content")
-    with ScriptedServer(handler=fake) as server:
-        fs = filesystem(server.url, max_attempts=2)
-        assert fs.exists("bucket/key")
-        with pytest.raises(ProtocolError, match="no store") as caught:
-            fs.rm_file("bucket/key")
-        assert caught.value.maybe_applied
-        fs.rm_file("bucket/key")
-    assert not fake.objects
-
-
 OMITTING: dict[str, Verb] = {
     "walk": lambda fs: list(fs.walk("bucket/folder")),
     "walk, omit": lambda fs: list(fs.walk("bucket/folder", on_error="omit")),

@@ -449,7 +449,7 @@ def test_what_answers_everything_alike_is_no_store_and_decides_nothing(status: i
     portal = [True]
 
     def answer(request: Request) -> Answer:
-        return respond(status, b"" if request.method == "HEAD" else b"<html>") if portal else fake(request)
+        return Reply(status, b"" if request.method == "HEAD" else b"<html>") if portal else fake(request)
 
     with ScriptedServer(handler=answer) as server:
         fs = filesystem(server.url, probe="auto", max_attempts=1)
