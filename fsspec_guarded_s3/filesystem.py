@@ -72,6 +72,7 @@ from ._values.parameters import (
     Reading,
     Writing,
 )
+from ._values.surroundings import SurroundingsOfNow, is_recent, remember
 from ._write.compressed_writer import CompressedWriter
 from ._write.guards import Guards, probe
 from ._write.text_writer import TextWriter
@@ -167,8 +168,10 @@ class GuardedS3FileSystem(InheritedVerbs):
     protocol: str | tuple[str, ...] = _paths.PROTOCOLS
     root_marker = ""
     async_impl = True
+    # fsspec returns a filesystem again while these are the same, and its options.
     _this_thread = ThisThread()
-    _extra_tokenize_attributes = ("_this_thread",)
+    _surroundings = SurroundingsOfNow()
+    _extra_tokenize_attributes = ("_this_thread", "_surroundings")
     transaction_type = GuardedTransaction
 
     __signature__: SignatureOfInit = SignatureOfInit()
@@ -225,10 +228,12 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         The docstring of the class says what each option means, docs/options.md says more. Nothing is sent
         yet: a wrong address or key is an error of the first request. fsspec keeps the filesystem, and returns
-        it again for the same options in the same thread, unless `skip_instance_cache` is True.
+        it again for the same options in the same thread, unless `skip_instance_cache` is True, or AWS's
+        variables or files have changed.
         """
         if self._cached:
             return
+        self._made_in = self._surroundings
         # All of the parameters, in the names that were given: two names of one option must not contradict.
         storage_options = self._read_configured(self.storage_options)
         self._options = Options.parse(storage_options)
@@ -247,6 +252,18 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._make_transfers()
         self._awaited = AwaitedCalls(self._options.max_concurrency)
         self._loop = self.storage_options.get("loop")
+        self._forget_outdated()
+
+    def _forget_outdated(self) -> None:
+        """Take filesystems out of fsspec's cache that nobody gets again, since the settings have changed.
+
+        It would keep them, and their connections, for the life of the process.
+        """
+        remember(self._made_in)
+        cache: dict[str, GuardedS3FileSystem] = vars(type(self))["_cache"]
+        for token, kept in list(cache.items()):
+            if not is_recent(vars(kept)["_made_in"]):
+                cache.pop(token, None)
 
     def _make_finders(self) -> None:
         """Make the collaborators that find, and those that need no others."""

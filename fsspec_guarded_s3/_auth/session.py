@@ -7,9 +7,7 @@ Invariant: nothing that a source says or logs shows a secret.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import re
 import threading
 import time
@@ -19,11 +17,11 @@ from functools import cache
 from typing import Any
 
 from .._forks import PerProcess, importing, renew_after_fork
+from .._values.surroundings import surroundings
 from .._work import Lock
 from ..errors import CredentialsError
 from ..options import Options
 from .unconfigured import (
-    FILES,
     Configuration,
     Keys,
     Unconfigured,
@@ -46,7 +44,7 @@ def shared_session(options: Options) -> Session:
     fsspec makes a filesystem per thread, and a chain of sources may end in a program that takes seconds or
     asks a person: it runs once.
     """
-    key = options.profile, options.key, options.secret, options.token, options.anon, _surroundings()
+    key = options.profile, options.key, options.secret, options.token, options.anon, surroundings()
     with _shared_lock():
         session = _shared.get(key)
         if session is None:
@@ -55,20 +53,6 @@ def shared_session(options: Options) -> Session:
 
 
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
-_READ = ("AWS_", "BOTO_CONFIG", "HOME", "USERPROFILE")
-
-
-def _surroundings() -> bytes:
-    """A digest of what the chain of sources reads: a renewed file or variable makes a new session."""
-    variables = sorted(item for item in os.environ.items() if item[0].startswith(_READ))
-    digest = hashlib.sha256(repr(variables).encode("utf-8", "surrogatepass"))
-    for variable, usual in FILES:
-        try:
-            found = os.stat(os.path.expanduser(os.environ.get(variable) or usual))
-        except (OSError, ValueError):
-            continue
-        digest.update(f"{variable} {found.st_ino} {found.st_size} {found.st_mtime_ns}".encode())
-    return digest.digest()
 
 
 class Session:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from .._forks import importing
+from .._values.surroundings import FILES
 from ..options import Options
 
-FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # in the order in which botocore takes them
 _KEY, _SECRET, _TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 _REGION = "AWS_DEFAULT_REGION"

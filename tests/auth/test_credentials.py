@@ -134,6 +134,7 @@ def test_options_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_credential_shown")
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS_ACCESS_KEY_ID and its companions sign the request, with the session token."""
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "app")  # which has botocore read them, and log
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ENVKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "hush-session")
