@@ -47,7 +47,7 @@ class SimulatedBody(AbstractContextManager["SimulatedBody"]):
 
     def __init__(self, answer: Answer, method: str) -> None:
         self.status = answer.status
-        self.headers: Mapping[str, str] = dict(answer.headers)
+        self.headers: Mapping[str, str] = {"x-amz-request-id": "EXPLORED", **dict(answer.headers)}
         self._data = b"" if method == "HEAD" else answer.body
         self.length: int | None = len(self._data)
         self._position = 0
