@@ -9,8 +9,8 @@ Theory of operation. There is one pool of daemon threads per process, which grow
 - `run_all` and `ask_all`: many calls in parallel. The caller's thread is one of those that make them, so a
   single call costs no hand-over. A near store keeps the processor busy with two threads, and more would
   only take turns at Python's lock; so it begins with few, and a thread that spends its time waiting for the
-  network brings one more. `ask_all` is for small reads: the caller's thread sends several requests before
-  it takes their answers, each on a connection of its own.
+  network brings one more. `ask_all` is for small reads: a thread sends several requests before it takes
+  their answers, each on a connection of its own.
 
 How they end. A task is part of the work of the thread that started it (`_work`), and is over with that; one
 made by `Task.in_background` belongs to an open file, and outlives the call that began it. Dropping a task
@@ -320,10 +320,10 @@ def run_all(calls: Iterable[Callable[[], None]], limit: int, initial: int) -> No
 def ask_all(questions: Iterable[Question], limit: int, initial: int, ahead: int) -> None:
     """Ask all questions and take their answers, up to `limit` at a time; errors as in `run_all`.
 
-    The caller's thread is up to `ahead` questions before the answer that it takes. Other threads ask one at a
-    time. It begins with `initial` threads.
+    It begins with `initial` threads, the caller's among them: each is up to `ahead` questions before the
+    answer that it takes. Threads that are added ask one at a time.
     """
-    threads = limit - ahead + 1
+    threads = limit - initial * (ahead - 1)
     _Run(questions, threads, min(initial, threads), ahead).run()
 
 
@@ -349,7 +349,9 @@ class _Run:
         before = this_thread.work
         try:
             this_thread.work = self._work
-            self._tasks += [Task(partial(self._go_on, 1), self._work) for _ in range(self._started - 1)]
+            self._tasks += [
+                Task(partial(self._go_on, self._ahead), self._work) for _ in range(self._started - 1)
+            ]
             self._go_on(self._ahead)
             self._wait()
             this_thread.work = before

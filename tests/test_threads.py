@@ -9,6 +9,7 @@ from types import FrameType
 import pytest
 
 from fsspec_guarded_s3 import _threads
+from fsspec_guarded_s3._s3 import scheduler
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.store import Store
 from fsspec_guarded_s3._threads import Task, run_all
@@ -56,6 +57,28 @@ def test_a_near_store_gets_two_calls_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     busy = Busy()
     run_all([busy] * 60, limit=32, initial=2)
     assert busy.most == 2
+
+
+@pytest.mark.parametrize("takes_turns", [True, False], ids=["by one", "by two"])
+def test_small_reads_of_a_near_store_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, takes_turns: bool
+) -> None:
+    """By two threads where both can run, on a free-threaded Python; each is some questions ahead."""
+    monkeypatch.setattr(scheduler, "_takes_turns", lambda: takes_turns)
+    monkeypatch.setattr(time, "thread_time", time.perf_counter)  # a busy machine must not look like a wait
+    together = threading.Barrier(1 if takes_turns else 2)
+    asked: set[int] = set()
+    answered: list[int] = []
+
+    def ask(number: int) -> Callable[[], None]:
+        if threading.get_ident() not in asked:
+            together.wait(30)
+        asked.add(threading.get_ident())
+        return lambda: answered.append(number)
+
+    client(0.0).scheduler.ask([lambda n=n: ask(n) for n in range(100)])  # type: ignore[misc]
+    assert len(asked) == together.parties
+    assert sorted(answered) == list(range(100))
 
 
 def test_calls_that_wait_bring_more_threads() -> None:

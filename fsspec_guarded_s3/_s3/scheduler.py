@@ -6,6 +6,7 @@ gets many requests at once, since each of them waits.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from .._threads import Question, ask_all, run_all
@@ -14,6 +15,11 @@ from .store import Store
 DISTANT = 0.005  # seconds of a round trip
 _THREADS_FOR_NEAR_STORE = 2
 _AHEAD = 8  # requests that one thread has under way
+
+
+def _takes_turns() -> bool:
+    """Whether the threads of this Python take turns at one lock, as in all but those of PEP 703."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 class Scheduler:
@@ -35,14 +41,15 @@ class Scheduler:
         """Ask many small questions and take their answers. The first error stops all.
 
         A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
-        spend half of their time on taking turns.
+        spend half of their time on taking turns. On a free-threaded Python there are two.
         """
         todo = list(questions)
         limit = self._at_once(todo)
         if self.is_distant():
             ask_all(todo, limit, limit, 1)
         else:
-            ask_all(todo, limit, 1, min(_AHEAD, limit))
+            threads = 1 if _takes_turns() else min(limit, _THREADS_FOR_NEAR_STORE)
+            ask_all(todo, limit, threads, min(_AHEAD, limit // threads))
 
     def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
         return max(1, min(limit or self._store.options.max_concurrency, len(todo)))

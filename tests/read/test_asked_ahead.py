@@ -30,7 +30,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not look like a distant store."""
+    """A busy machine must not look like a distant store; and one thread asks, also where two could run."""
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler._takes_turns", lambda: True)
     monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", float("inf"))
     monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", float("inf"))
 

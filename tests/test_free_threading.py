@@ -1,0 +1,94 @@
+"""Threads share a filesystem, on a Python where they take turns at one lock and on one where they do not."""
+
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer
+
+THREADS = 8
+ROUNDS = 12
+
+
+def at_once(call: Callable[[int], None]) -> None:
+    """Make the call in several threads that begin together; the first error is raised."""
+    together = threading.Barrier(THREADS)
+    failed: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            together.wait(60)
+            call(number)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def read(fs: GuardedS3FileSystem, number: int) -> None:
+    keys = [f"bucket/{n}" for n in range(20)]
+    assert fs.cat(keys) == {key: key.encode() * 50 for key in keys}
+    assert fs.cat_ranges(keys, [1] * 20, [9] * 20) == [(key.encode() * 50)[1:9] for key in keys]
+
+
+def open_and_read(fs: GuardedS3FileSystem, number: int) -> None:
+    with fs.open(f"bucket/{number}", "rb") as file:
+        assert file.read(10) + file.read() == f"bucket/{number}".encode() * 50
+
+
+def write(fs: GuardedS3FileSystem, number: int) -> None:
+    fs.pipe_file(f"bucket/new/{number}", b"x" * number)
+    assert fs.cat_file(f"bucket/new/{number}") == b"x" * number
+
+
+def look(fs: GuardedS3FileSystem, number: int) -> None:
+    assert {f"bucket/{n}" for n in range(20)} <= set(fs.ls("bucket"))
+    assert fs.info("bucket/0")["size"] == 400
+
+
+def close(fs: GuardedS3FileSystem, number: int) -> None:
+    fs.close()
+
+
+def begin_anew(fs: GuardedS3FileSystem, number: int) -> None:
+    """Another filesystem of the same options shares connections and session."""
+    fresh = GuardedS3FileSystem(**fs.storage_options, skip_instance_cache=True)
+    assert fresh.cat_file("bucket/0") == b"bucket/0" * 50
+
+
+@pytest.mark.parametrize("listings", [False, True], ids=["", "with a listing cache"])
+def test_threads_share_a_filesystem(listings: bool) -> None:
+    """Whatever some of them do, the others get what is there."""
+    fake = FakeS3("bucket")
+    for n in range(20):
+        fake.put("bucket", str(n), f"bucket/{n}".encode() * 50)
+    verbs = (read, open_and_read, write, look, close, begin_anew)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, use_listings_cache=listings)
+
+        def work(number: int) -> None:
+            for turn in range(ROUNDS):
+                verbs[(number + turn) % len(verbs)](fs, number)
+
+        at_once(work)
+        assert fs.cat_file("bucket/19") == b"bucket/19" * 50
+
+
+def test_importing_brings_no_lock_back() -> None:
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this Python has its lock")
+    program = "import sys, fsspec_guarded_s3; sys.exit(sys._is_gil_enabled())"
+    assert subprocess.run([sys.executable, "-c", program], timeout=300).returncode == 0
