@@ -100,7 +100,7 @@ def main() -> int:
     works = [work for work in WORKS if only in work.name or only in title(work, sizes)]
     works = [work for work in works if given.group in (None, work.group)]
     if not given.far:
-        works = [work for work in works if given.only or work.name not in OPTIONAL]
+        works = [work for work in works if work.name not in OPTIONAL or work.name == given.only]
     if given.quick and not given.far:
         works = [work for work in works if work.group != EVERYDAY or work.endpoint == "near"]
     print(f"seed {seed}", file=sys.stderr)

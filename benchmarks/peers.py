@@ -68,6 +68,11 @@ class Fsspec:
     def open(self, key: str, mode: str = "rb", **options: Any) -> Any:
         return self.fs.open(self.path(key), mode, **options)
 
+    def read(self, key: str) -> Any:
+        """A small file, opened and read."""
+        with self.open(key) as file:
+            return file.read()
+
     def small_ranges(self, keys: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[Any]:
         found: list[Any] = self.fs.cat_ranges([self.path(key) for key in keys], list(starts), list(ends))
         return found

@@ -11,6 +11,7 @@ from . import arrays, lines, tables, trees, written
 
 _STORES = ("ours", "s3fs", "obstore.fsspec", "pyarrow")
 _FSSPEC = ("local file", *_STORES)
+_READERS = (*_FSSPEC, "obstore native")
 _URLS = ("local file", "ours", "s3fs", "obstore.fsspec")
 _ASYNC = ("ours", "s3fs", "obstore.fsspec", "obstore native")
 _PARQUET = ("pandas", "pyarrow.dataset", "pyarrow.parquet")
@@ -49,10 +50,16 @@ _TEXT = (
     _row("gzip text", "gzip text", "gzip", lines.gzip_text),
     _row("gzip lines", "`for line in` a gzip", "gzip", lines.gzip_lines),
     _row("json lines", "JSON lines", "json", lines.json_lines),
-    _row("read 8192", "`read(8192)` to the end, {csv_mb} MB", "csv", lines.reading(8192)),
-    _row("read 65536", "`read(65536)`", "csv", lines.reading(65536)),
-    _row("read 1 MiB", "`read(1 MiB)`", "csv", lines.reading(2**20)),
-    _row("read big", "`read(8192)`, {big_mb} MB", "big", lines.reading_big(8192), peers=_URLS),
+    _row("read 8192", "`read(8192)` to the end, {csv_mb} MB", "csv", lines.reading(8192), peers=_READERS),
+    _row("read 65536", "`read(65536)`", "csv", lines.reading(65536), peers=_READERS),
+    _row("read 1 MiB", "`read(1 MiB)`", "csv", lines.reading(2**20), peers=_READERS),
+    _row(
+        "read big",
+        "`read(8192)`, {big_mb} MB",
+        "big",
+        lines.reading_big(8192),
+        peers=(*_URLS, "obstore native"),
+    ),
     _row("records", "{records} random records, `readinto`", "big", lines.records),
     _row("tar", "a tenth of the {members} members of a tar", "tar", lines.tar_members),
     _row("zip", "a tenth of the {members} members of a zip", "zip", lines.zip_members),
@@ -163,7 +170,9 @@ _ARRAYS = (
     ),
 )
 _TREES = (
-    _row("opens", "{singles} small files, `open` and read", "singles", trees.opens),
+    _row(
+        "opens", "{singles} small files, `open` and read", "singles", trees.opens, verb="read", peers=_READERS
+    ),
     _row("looks", "{singles} small files, `exists` and `cat_file`", "singles", trees.looks),
     _row("get tree", "`get` of a tree of {tree} small files", "tree", trees.get),
     _row("get list", "`get` of a list of {listed} small files", "tree", trees.get_list),
@@ -175,7 +184,7 @@ _TREES = (
         "tree",
         trees.ranges,
         verb="small_ranges",
-        peers=(*_FSSPEC, "obstore native"),
+        peers=_READERS,
     ),
     _row("gather", "{tree} `_cat_file` in a gather", "tree", trees.gather, verb="gather", peers=_ASYNC),
     _row("open_files", "`open_files` of {tree} names, not read", "tree", trees.open_files, peers=_URLS),

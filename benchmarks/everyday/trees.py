@@ -22,11 +22,7 @@ def _singles(job: Job) -> list[str]:
 
 
 def opens(job: Job) -> Any:
-    found = []
-    for key in _singles(job):
-        with job.peer.open(key) as file:
-            found.append(file.read())
-    return found
+    return [job.peer.read(key) for key in _singles(job)]
 
 
 def looks(job: Job) -> Any:
