@@ -60,8 +60,8 @@ class Proxy(NamedTuple):
 def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """The proxy to `host` that the environment or the system names.
 
-    NO_PROXY may name a host with its port. A URL without a scheme is one of http, as botocore has it. Raises
-    ConfigurationError for what is none.
+    ALL_PROXY stands in for a variable of the scheme that is not set. NO_PROXY may name a host with its port.
+    A URL without a scheme is one of http, as botocore has it. Raises ConfigurationError for what is none.
     """
     if is_loopback(host):
         return None
@@ -69,19 +69,21 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
         import urllib.request
     if any(map(urllib.request.proxy_bypass, (host, _with_port(host, port)))):
         return None
-    url = urllib.request.getproxies().get(scheme, "").strip()
-    if not url:
+    proxies = urllib.request.getproxies()
+    name = next((name for name in (scheme, "all") if proxies.get(name, "").strip()), "")
+    if not name:
         return None
+    url = proxies[name].strip()
     with suppress(ValueError):  # an address or a port that is none; what the error says may be a password
         parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
-        if parts.hostname and parts.scheme in _PORTS and parts.port != 0:
+        is_whole = "@" not in parts.path + parts.query + parts.fragment  # else what precedes is of a password
+        if parts.hostname and parts.scheme in _PORTS and parts.port != 0 and is_whole:
             port = parts.port or _PORTS[parts.scheme]
             host = parts.hostname.replace("%25", "%")  # the zone of an address (RFC 6874, 1)
             return Proxy(parts.scheme, host, port, _basic(parts.username, parts.password))
-    name = f"{scheme.upper()}_PROXY"
     raise ConfigurationError(
-        f"{name} must be http://host:port or https://host:port, with user and password if it wants them: "
-        "letters that stand for something in a URL are written as %40, say"
+        f"{name.upper()}_PROXY must be http://host:port or https://host:port, with user and password if it "
+        "wants them: letters that stand for something in a URL are written as %40, say. NO_PROXY names who needs none"
     )
 
 

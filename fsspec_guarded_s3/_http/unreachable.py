@@ -39,11 +39,15 @@ def no_answer(route: Route, options: Options, error: Exception, broken: OSError 
     for cause in (error, broken):
         if isinstance(cause, ssl.SSLError) and _refusal(cause, options):
             return no_connection(route, options, cause)
+    by = f", by the proxy {route.proxy.shown}" if route.proxy else ""
     if broken is None:
-        return translated(error)
+        failure = translated(error)
+        failure.message += by
+        failure.args = (failure.errno, failure.message)
+        return failure
     # What broke the sending is the cause. Part of the request is missing, so it cannot have been applied
     # (RFC 9112, 8).
-    return IncompleteBodyError(f"the connection broke while sending: {broken}", request_sent=False)
+    return IncompleteBodyError(f"the connection broke while sending{by}: {broken}", request_sent=False)
 
 
 def _refusal(error: Exception, options: Options) -> str:

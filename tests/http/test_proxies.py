@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import ConfigurationError, ConnectError
+from fsspec_guarded_s3 import ConfigurationError, ConnectError, TransportError
 from fsspec_guarded_s3._http.connect import Proxy, proxy_for
 from fsspec_guarded_s3._work import Work, working_for
 from tests.fake_s3 import FakeS3
@@ -274,6 +274,48 @@ def test_url_of_a_proxy_is_read_as_botocore_does_and_shown_without_its_user(
     assert bool(found.authorization) is ("user" in url)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("fault", [stall(), raw(b""), dont_read()], ids=["hangs", "closes", "takes nothing"])
+def test_a_proxy_that_does_not_answer_is_named(
+    fault: Answer, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for the fault at the store looks in the wrong place."""
+    scheme = "https" if tls else "http"
+    with ScriptedServer(handler=lambda request: fault) as server:
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://{CREDENTIALS}127.0.0.1:{server.port}")
+        fs = filesystem(
+            f"{scheme}://store.test", allow_http=True, max_attempts=1, read_timeout=0.5, send_timeout=0.5
+        )
+        for call in (lambda: fs.cat_file("bucket/key"), lambda: fs.put_tags("bucket/key", {"a": "1"})):
+            with pytest.raises(
+                TransportError, match=f"by the proxy http://127.0.0.1:{server.port}"
+            ) as caught:
+                call()
+            assert "pa%20ss" not in f"{caught.value!r} {caught.value}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_all_proxy_stands_in_for_that_of_the_scheme(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for curl."""
+    monkeypatch.setenv("all_proxy", "http://all:1")
+    found = proxy_for(scheme, "store.test", 443)
+    assert found is not None
+    assert found.shown == "http://all:1"
+    monkeypatch.setenv(f"{scheme}_proxy", "http://own:2")
+    found = proxy_for(scheme, "store.test", 443)
+    assert found is not None
+    assert found.shown == "http://own:2"
+    monkeypatch.setenv("no_proxy", "store.test")
+    assert proxy_for(scheme, "store.test", 443) is None
+
+
+def test_all_proxy_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://user:PASSWORD@host:1080")
+    with pytest.raises(ConfigurationError, match="ALL_PROXY must be") as caught:
+        filesystem("https://store.test").exists("bucket/key")
+    assert "PASS" not in "".join(traceback.format_exception(caught.value))
+
+
 # --- what changes while the process lives ---
 
 
@@ -339,6 +381,11 @@ def test_no_proxy_that_names_another(named: str, monkeypatch: pytest.MonkeyPatch
         "http://user:PASS[WORD@host:1",
         "http://user:PASSWORD@",
         "socks5://user:PASSWORD@host",
+        "http://user:p@PASS/WORD@host:1",
+        "http://user:p@PASSWORD?w@host:1",
+        "http://user:p@PASSWORD#w@host:1",
+        "http://user:1/PASSWORD@host:1",
+        "user:p@PASS/WORD@host:1",
     ],
 )
 def test_a_wrong_proxy_is_named_by_its_variable_and_its_password_is_not_shown(
