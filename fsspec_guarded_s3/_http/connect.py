@@ -83,7 +83,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
             return Proxy(parts.scheme, host, port, _basic(parts.username, parts.password))
     raise ConfigurationError(
         f"{name.upper()}_PROXY must be http://host:port or https://host:port, with user and password if it "
-        "wants them: letters that stand for something in a URL are written as %40, say. NO_PROXY names who needs none"
+        "wants them: letters that stand for something in a URL are written as %40, say"
     )
 
 
