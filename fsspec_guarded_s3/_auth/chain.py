@@ -55,7 +55,11 @@ _discretion = _Discretion()
 
 
 def load(options: Options) -> Any:
-    """A session of botocore's. ConfigurationError for an unknown profile or a broken file."""
+    """A session of botocore's. ConfigurationError for an unknown profile or a broken file.
+
+    It has no cause and no context: those of a file that cannot be parsed hold the line, which may be a
+    secret.
+    """
     try:
         # The handlers are for clients, which only the chain of credential sources makes.
         chain = not (options.key or options.anon)
@@ -63,11 +67,12 @@ def load(options: Options) -> Any:
         session.get_scoped_config()  # names a profile that does not exist
         check_values(session)
         say_ignored(session)
+        return session
     except botocore.exceptions.ProfileNotFound as error:
-        raise ConfigurationError(f"{_who_named_the_profile(options)}: {error}") from error
+        fault = f"{_who_named_the_profile(options)}: {error}"
     except botocore.exceptions.BotoCoreError as error:
-        raise ConfigurationError(f"the AWS configuration cannot be used: {error}") from error
-    return session
+        fault = f"the AWS configuration cannot be used: {error}"
+    raise ConfigurationError(fault)
 
 
 def _who_named_the_profile(options: Options) -> str:

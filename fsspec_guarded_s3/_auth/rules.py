@@ -44,7 +44,10 @@ class Rules:
 
 
 def configured_endpoint(session: Any) -> str | None:
-    """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""
+    """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them.
+
+    Raises ConfigurationError.
+    """
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return None
     provider = botocore.configprovider.ConfiguredEndpointProvider(
@@ -52,5 +55,8 @@ def configured_endpoint(session: Any) -> str | None:
         scoped_config=session.get_scoped_config(),
         client_name="s3",
     )
-    url: str | None = provider.provide()
+    try:
+        url: str | None = provider.provide()
+    except (botocore.exceptions.BotoCoreError, AttributeError) as error:  # a section is missing, or is none
+        raise ConfigurationError(f"`services` of the AWS profile cannot be used: {error}") from error
     return url

@@ -599,6 +599,47 @@ def test_a_config_file_that_cannot_be_parsed_is_a_value_error(
                 fs.cat_file("bucket/key")
 
 
+@pytest.mark.parametrize("file", ["config", "credentials"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "aws_secret_access_key=hush-secret\n",
+        "[default]\naws_session_token hush-token\n",
+        "[default\nhush-secret",
+    ],
+)
+def test_a_file_that_cannot_be_parsed_shows_none_of_its_lines(
+    text: str, file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does what the error holds, which a traceback or a tool that reports errors would show."""
+    caplog.set_level("DEBUG")
+    write_config(monkeypatch, tmp_path, **{file: text})
+    with store() as server, pytest.raises(ConfigurationError, match=f"aws-{file}") as caught:
+        opened(server).cat_file("bucket/key")
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+    shown = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[default]\nservices = gone\n",
+        "[default]\nservices = mine\n[services mine]\ns3 = text\n",
+    ],
+)
+def test_a_section_of_services_that_is_none_is_a_wrong_configuration(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-secret")
+    write_config(monkeypatch, tmp_path, config=text)
+    fs = GuardedS3FileSystem(skip_instance_cache=True)
+    for look in (fs.exists, fs.cat_file, fs.ls):
+        with pytest.raises(ConfigurationError, match="services"):
+            look("bucket/key")
+
+
 # --- credentials of a wrong shape -------------------------------------------------------------------
 
 GOOD = {"key": "AKIDEXAMPLE", "secret": "hush-secret", "token": "hush-token"}

@@ -169,8 +169,8 @@ def test_ranges_leave_out_of_the_signature_what_shows_in_the_answer() -> None:
         assert fs.cat_ranges(["bucket/key"] * 2, [0, 600], [2, 602], max_gap=0) == [b"\0\1", b"de"]
         ranges = [request for request in server.requests if "range" in request.headers]
     assert len(ranges) == 2
+    assert [request for request in ranges if "if-match" in request.headers]
     for request in ranges:
-        assert "if-match" in request.headers
         assert signed_names(request) == {"host", "x-amz-content-sha256", "x-amz-date"}
 
 
