@@ -68,7 +68,14 @@ def write_aws(home: Path, config: str) -> None:
         (KEYS, {}),
         ({**KEYS, "region": "eu-west-1", "token": "t"}, {"AWS_EC2_METADATA_DISABLED": "true"}),
         ({}, {**IN_ENVIRONMENT, "AWS_SESSION_TOKEN": "t", "AWS_DEFAULT_REGION": "eu-west-1"}),
-        ({"anon": True}, {"AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13"}),
+        (
+            {"anon": True},
+            {
+                "AWS_LAMBDA_FUNCTION_NAME": "f",
+                "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+                "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            },
+        ),
         ({}, {**IN_ENVIRONMENT, "AWS_ENDPOINT_URL": "that of the server"}),
     ],
     ids=["options", "region", "environment", "anonymous", "endpoint of the environment"],

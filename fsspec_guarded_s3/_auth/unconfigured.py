@@ -35,7 +35,7 @@ _KNOWN = frozenset(
         *(variable for variable, _ in FILES),
     }
 )
-_OF_LAMBDA = "AWS_LAMBDA_"
+_OF_LAMBDA = ("AWS_LAMBDA_", "AWS_XRAY_")
 # Names in the files that say nothing more to who has credentials and a region.
 _SILENT = frozenset(
     {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "output", "cli_pager"}

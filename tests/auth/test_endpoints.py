@@ -231,6 +231,7 @@ def test_cases_of_the_table_are_distinct() -> None:
 
 
 URLS = [
+    None,  # AWS
     "http://127.0.0.1:9000",
     "https://store.example/",
     "https://h.example:81/base/x/",
@@ -244,11 +245,29 @@ BUCKETS = [
     "1-2",
     "a" * 63,
     "192.168.0.1",
+    "ab",
+    "-a-b",
+    "abc-",
     "x--x-s3",
     "a--b",
     "Upper_Case",
 ]
-REGIONS = [None, "eu-west-1", "auto", "garage", "aws-global", "us-gov-west-1", "a b"]
+REGIONS = [
+    None,
+    "us-east-1",
+    "eu-west-1",
+    "ap-southeast-5",
+    "us-iso-east-1",
+    "eusc-de-east-1",
+    "cn-north-1",
+    "xx-west-1",
+    "us-west-1b",
+    "auto",
+    "garage",
+    "aws-global",
+    "us-gov-west-1",
+    "a b",
+]
 MORE: list[dict[str, Any]] = [
     {},
     {"addressing_style": "path"},
@@ -260,8 +279,8 @@ MORE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("more", MORE, ids=str)
 @pytest.mark.parametrize("url", URLS)
-def test_plain_bucket_of_another_store_is_where_the_rules_have_it(
-    monkeypatch: pytest.MonkeyPatch, url: str, more: dict[str, Any]
+def test_plain_bucket_is_where_the_rules_have_it(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, more: dict[str, Any]
 ) -> None:
     def found() -> list[Any]:
         places: list[Any] = []
@@ -275,16 +294,27 @@ def test_plain_bucket_of_another_store_is_where_the_rules_have_it(
         return places
 
     short = found()
-    monkeypatch.setattr(endpoints, "_PLAIN", re.compile("(?!)"))
+    for plain in ("_PLAIN", "_PLAIN_LABEL"):
+        monkeypatch.setattr(endpoints, plain, re.compile("(?!)"))
     assert short == found()
 
 
-def test_plain_bucket_of_another_store_needs_no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_region_of_aws_is_where_the_rules_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = botocore.session.Session().get_component("data_loader").load_data("partitions")
+    regions = [region for partition in data["partitions"] for region in partition["regions"]]
+    short = [signer(region=region).endpoint("bucket") for region in regions]
+    monkeypatch.setattr(endpoints, "_PLAIN_LABEL", re.compile("(?!)"))
+    assert short == [signer(region=region).endpoint("bucket") for region in regions]
+    assert len(short) > 40
+
+
+def test_plain_bucket_needs_no_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     def load() -> Any:
         raise AssertionError("botocore's rules were loaded")
 
     monkeypatch.setattr(endpoints, "_botocores", load)
     assert signer(endpoint_url="http://127.0.0.1:9000").endpoint("bucket").base_path == "/bucket"
+    assert signer(region="eu-west-1").endpoint("bucket").host == "bucket.s3.eu-west-1.amazonaws.com"
 
 
 @pytest.mark.parametrize(
