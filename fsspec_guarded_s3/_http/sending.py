@@ -15,6 +15,7 @@ from .incoming import Incoming
 from .timed_socket import Channel, EarlyAnswerError, Pace
 
 _SLICE = 256 * 1024
+_SMALL = 64 * 1024  # bytes of a body that is copied behind the head
 
 
 class _BrokenOffError(Exception):
@@ -40,6 +41,9 @@ class Sender:
         be read.
         """
         try:
+            if not isinstance(wire.body, FileSlice) and body_size(wire.body) <= _SMALL:
+                self._send_buffer(b"".join((head, wire.body)))  # one call, for which the store wakes up once
+                return None
             self._send_buffer(head)
             # The kernel sends from its page cache, so a file that is watched goes through our memory.
             by_kernel = self._channel.sends_files and not isinstance(wire.body, WatchedSlice)
