@@ -167,7 +167,8 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     protocol: str | tuple[str, ...] = _paths.PROTOCOLS
     root_marker = ""
-    async_impl = True
+    async_impl: bool = True
+    blocksize: int
     # fsspec returns a filesystem again while these are the same, and its options.
     _this_thread = ThisThread()
     _surroundings = SurroundingsOfNow()

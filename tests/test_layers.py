@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import inspect
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,7 @@ IMPORTERS = {
         "integrations",
     },
     "upath": {"integrations.upath"},
+    "zarr": {"integrations.zarr"},
     "click": {"_cli"},
     # The doctor tries the steps before HTTP one by one, with sockets of its own.
     "socket": {"_http", "_cli.doctor"},
@@ -209,6 +211,9 @@ def test_objects_have_each_other_and_inherit_little() -> None:
 # Private names of others that are used: of libraries, which have no public ones for it; the client of the
 # filesystem that a reader was pickled with; and what a class has just made by `cls(...)`.
 FOREIGN = {
+    ("integrations.zarr", "_awaited"),
+    ("integrations.zarr", "_reader"),
+    ("integrations.zarr", "_strip_protocol"),
     ("_auth.session", "_refresh_lock"),
     ("_cli.demo", "_server"),
     ("_fs.transaction", "_intrans"),
@@ -220,7 +225,10 @@ FOREIGN = {
     ("_write.compressed_writer", "_dealloc_warn"),
     ("_write.endings", "_getframe"),
 }
-PUBLIC = {"_make", "_replace"}  # of named tuples, whose public names are the fields
+COROUTINES = {
+    name for name, _ in inspect.getmembers(fsspec_guarded_s3.GuardedS3FileSystem, inspect.iscoroutinefunction)
+}  # as fsspec calls them
+PUBLIC = {"_make", "_replace"} | COROUTINES  # of named tuples, whose public names are the fields
 
 
 def test_no_private_attribute_of_another_object_is_used() -> None:

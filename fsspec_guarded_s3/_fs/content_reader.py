@@ -15,6 +15,7 @@ from .._read.ranges import ObjectSlices, Sliced
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
 from .._values.keywords import Verb, check_choice, check_integer, check_slice
+from .._values.models import ObjectInfo
 from .._values.parameters import Path
 from ..errors import HOPELESS
 from .gathering import gather, gather_asked
@@ -125,6 +126,28 @@ class ContentReader:
             calls = [partial(own, *one, **kwargs) for one in slices]
             return gather(self._client, calls, raising=raising)
         return self._merged_slices(client, slices, gap, raising)
+
+    def slices_of_version(
+        self,
+        path: Path,
+        slices: Sequence[tuple[int | None, int | None]],
+        version: ObjectInfo | None = None,
+        max_gap: int | None = None,
+    ) -> tuple[ObjectInfo, list[bytes]]:
+        """Slices [start, end) of one object, all of `version`, or of what is there now; and which that is.
+
+        Raises ObjectChangedError when it is another one by now, FileNotFoundError.
+        """
+        results: list[bytes] = [b""] * len(slices)
+        gap = _MAX_GAP if max_gap is None else max_gap
+        location = self._paths.object(path)
+        found = ObjectSlices(self._client, location, gap, results, version, is_listed=False)
+        for place, (start, end) in enumerate(slices):
+            check_slice(start, end)
+            found.want(Sliced(start, end, place))
+        self._read([found], results, True)
+        assert found.version is not None, "what was read is of some version"
+        return found.version, results
 
     def _merged_slices(
         self, client: S3Client, slices: Sequence[tuple[str, Any, Any]], gap: int, raising: bool

@@ -62,9 +62,16 @@ class ObjectSlices:
     """The slices of one object that are wanted. What is read goes to its place in `results`."""
 
     def __init__(
-        self, client: S3Client, path: S3Path, gap: int, results: list[Any], pin: ObjectInfo | None = None
+        self,
+        client: S3Client,
+        path: S3Path,
+        gap: int,
+        results: list[Any],
+        pin: ObjectInfo | None = None,
+        *,
+        is_listed: bool = True,
     ) -> None:
-        """`pin` is what a listing told of the object: it may be another version by now."""
+        """`pin` is what is known of the object; if a listing told that, another version will do as well."""
         self._client = client
         self._path = path
         self._gap = gap
@@ -72,7 +79,7 @@ class ObjectSlices:
         self._wanted: list[Sliced] = []
         self._done: set[int] = set()
         self._pin = pin
-        self._is_listed = pin is not None
+        self._is_listed = pin is not None and is_listed
         self.is_changed = False
 
     def __repr__(self) -> str:
@@ -87,6 +94,11 @@ class ObjectSlices:
     def is_pinned(self) -> bool:
         """Whether it is known which version is to be read."""
         return self._pin is not None
+
+    @property
+    def version(self) -> ObjectInfo | None:
+        """Which version is read, None before that is known."""
+        return self._pin
 
     def want(self, one: Sliced) -> None:
         """Add a slice."""

@@ -1,9 +1,9 @@
-"""Classes by which other libraries find this filesystem; each is named by an entry point.
+"""Classes for other libraries.
 
-`upath` has the class for universal_pathlib. A module here cannot be imported without its library, so nothing
-else in this package imports it.
+`upath` has the class for universal_pathlib, which finds it by an entry point; `zarr` has a store for zarr 3.
+A module here cannot be imported without its library, so nothing else in this package imports it.
 
-Imported by: those libraries.
+Imported by: those libraries, and their users.
 Imports: `filesystem` and the values below it.
 Never imports: `_s3`, `_auth`, `_http` and the command line.
 """
