@@ -79,7 +79,8 @@ class Corrections:
         self._settle: list[Callable[[bool], None]] = []
         self._left_out = frozenset[str]()
         self._ambiguous = False
-        self._reason: ResponseError | None = None  # why a HEAD was refused, where that was found out
+        self._found: ResponseError | None = None  # why a HEAD was refused, where that was looked for
+        self._reason: ResponseError | None = None  # the same, where it says more than the answer to the HEAD
         self._trial: GuardedS3Error | None = None  # how a repetition by what was learned was refused
 
     def __repr__(self) -> str:
@@ -109,6 +110,7 @@ class Corrections:
         for name, correct in corrections.items():
             if name not in self._tried and correct(error):
                 self._tried.add(name)
+                self._reason = None  # it was mended
                 self._begin_anew()
                 return True
         return self._go_back(error)
@@ -131,7 +133,9 @@ class Corrections:
         proven = not _is_doubtful(error)
         for settle in self._settle:
             settle(proven)
-        reason = self._reason or (None if proven else self._trial)
+        unexplained = isinstance(error, ResponseError) and self._is_unexplained(error)
+        reason: GuardedS3Error | None = self._reason if unexplained else None
+        reason = reason or (None if proven else self._trial)
         if reason is not None:
             reason.maybe_applied |= error.maybe_applied
         return reason
@@ -193,6 +197,9 @@ class Corrections:
 
     def _learn_region(self, error: ResponseError) -> bool:
         bucket, region = self._request.bucket, error.region
+        if not region and error.status == 400 and self._is_unexplained(error):
+            found = self._find_reason(error)  # AWS tells it with a HEAD too, others do not
+            region = found.region if found is not None else ""
         if not region or not self._signer.learn_region(bucket, region):
             return False
         self._settle.append(lambda proven: self._signer.settle_region(bucket, region, proven))
@@ -211,18 +218,24 @@ class Corrections:
 
     def _is_expired_head(self, error: ResponseError) -> bool:
         """Only credentials with a token expire; of others a HEAD that is refused says all there is to say."""
-        head = self._request.method == "HEAD" and not error.code and error.status in _REFUSED
-        if not head or not self._signer.is_temporary():
+        if not self._is_unexplained(error) or not self._signer.is_temporary():
             return False
-        reason = self._reason_of()
+        reason = self._find_reason(error)
         if self._signer.outset(self._request.bucket).reading != self._outset.reading:
             return True  # another thread found others meanwhile, by which the reason may have been granted
-        if reason is None:
-            return False
-        expired = reason.code in _EXPIRED
-        if expired or reason.status == error.status:
-            self._reason = reason
-        return expired
+        return reason is not None and reason.code in _EXPIRED
+
+    def _is_unexplained(self, error: ResponseError) -> bool:
+        return self._request.method == "HEAD" and not error.code and error.status in _REFUSED
+
+    def _find_reason(self, error: ResponseError) -> ResponseError | None:
+        """Why the HEAD that ended with `error` was refused; asked once."""
+        if "reason" not in self._tried:
+            self._tried.add("reason")
+            self._found = found = self._reason_of()
+            if found is not None and (found.code in _EXPIRED or found.status == error.status):
+                self._reason = found
+        return self._found
 
     def _reason_of(self) -> ResponseError | None:
         """Why a HEAD was refused: its answer has no body, and that of a GET has one with an error code."""

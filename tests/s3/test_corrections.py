@@ -147,6 +147,36 @@ def test_wrong_region_after_a_right_one_goes_back_to_the_right_one() -> None:
         assert [region_of(request) for request in server.requests[seen:]] == ["eu-west-1"]
 
 
+@pytest.mark.parametrize("verb", ["info", "exists", "exists of a bucket", "cat_file", "pipe_file"])
+def test_region_is_learned_where_the_answer_to_a_head_does_not_tell_it(verb: str) -> None:
+    """AWS names it by a header. MinIO, for one, only in a document, which a HEAD has not."""
+
+    def fault(request: Request) -> Answer | None:
+        if region_of(request) == "eu-west-1":
+            return None
+        if request.method == "HEAD":
+            return respond(400)
+        document = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
+        return respond(400, document)
+
+    with ScriptedServer(handler=stored(fault)) as server:
+        fs = filesystem(server.url)
+        assert VERBS[verb](fs) is not False
+        assert region_of(server.requests[-1]) == "eu-west-1"
+        assert len(server.requests) <= 4
+        assert not filesystem(server.url).exists("bucket/missing")
+
+
+def test_head_that_is_no_good_request_says_why() -> None:
+    """An object under a customer's key, say, which the request did not have."""
+    with ScriptedServer(handler=stored(lambda request: refused(request, "InvalidRequest"))) as server:
+        with pytest.raises(InvalidRequestError) as caught:
+            filesystem(server.url).info("bucket/key")
+        assert caught.value.code == "InvalidRequest"
+        assert caught.value.operation == "HeadObject"
+        assert [request.method for request in server.requests] == ["HEAD", "GET"]
+
+
 # --- clock -----------------------------------------------------------------------------------------
 
 
@@ -449,6 +479,19 @@ def test_renewed_credentials_are_found_by(expiring: Any, how: str) -> None:
         assert fsspec.open("gs3://bucket/key", **options).open().read() == b"content"
     assert fs.cat_file("bucket/key") == b"content"
     assert key_of(server.requests[-1]) == "NEW"
+
+
+@pytest.mark.parametrize("expiring", ["file", "process"], indirect=True)
+def test_what_is_not_there_is_not_there_when_the_credentials_were_renewed(expiring: Any) -> None:
+    """Why the first HEAD was refused is no answer to the second one."""
+    source, server, good = expiring
+    fs = opened(server)
+    assert fs.exists("bucket/key")
+    source.renew()
+    good[:] = ["NEW"]
+    assert not fs.exists("bucket/missing")
+    with pytest.raises(FileNotFoundError):
+        fs.info("bucket/missing")
 
 
 @pytest.mark.parametrize("expiring", ["process", "container"], indirect=True)

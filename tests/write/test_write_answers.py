@@ -140,6 +140,7 @@ def test_a_portal_that_answers_everything_is_never_taken_for_the_store() -> None
 
 PORTALS: dict[str, Reply] = {
     "nothing": Reply(200),
+    "no content": Reply(204),
     "page": Reply(200, PAGE, {"Content-Type": "text/html"}),
     "page with an ETag": Reply(200, PAGE, {"ETag": '"1f-abc"', "Content-Type": "text/html"}),
     "page with a weak ETag": Reply(200, PAGE, {"ETag": 'W/"1f-abc"', "Content-Type": "text/html"}),
@@ -147,8 +148,17 @@ PORTALS: dict[str, Reply] = {
 }
 
 
-@pytest.mark.parametrize("portal", PORTALS)
-@pytest.mark.parametrize(("name", "call"), WRITES, ids=ids)
+@pytest.mark.parametrize(
+    ("name", "call", "portal"),
+    [
+        (name, call, portal)
+        for name, call in WRITES
+        for portal in PORTALS
+        # S3's own answer to these is the same.
+        if portal != "no content" or name not in ("DeleteBucket", "DeleteObjectTagging")
+    ],
+    ids=ids,
+)
 def test_no_write_succeeds_where_a_portal_answers_everything(name: str, call: Call, portal: str) -> None:
     """Nor is the bucket said to be there already, nor a copy proven by an answer of the portal to HEAD."""
     with ScriptedServer(handler=lambda request: PORTALS[portal]) as server:
