@@ -17,7 +17,7 @@ from fsspec.config import conf as fsspec_configuration
 from fsspec.utils import tokenize
 
 from ._fs import listing_cache, mapping
-from ._fs.async_files import AsyncReader, AsyncWriter
+from ._fs.async_files import AsyncReader, AsyncWriter, opened
 from ._fs.awaiting import AwaitedCalls
 from ._fs.buckets import Buckets
 from ._fs.content_reader import ContentReader
@@ -284,7 +284,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         """Make the collaborators that read, write, copy and remove."""
         client, paths, lister, selector = self._client, self._paths, self._lister, self._selector
         headers = ObjectHeaders(client, self._options.attributes())
-        self._opener = Opener(client, self._options, paths, lister, headers)
+        self._opener = Opener(client, self._options, paths, lister, self._recent, headers)
         self._reader = ContentReader(client, paths, selector, self._recent, headers)
         self._writer = ContentWriter(client, paths, headers)
         self._downloads = Downloads(client, paths, lister, selector, headers, self._reader)
@@ -843,7 +843,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         if "b" not in mode or kwargs.get("compression"):
             raise ValueError("open_async opens binary files without compression: use open for others")
-        file: Any = await self._awaited.make(partial(self.open, path, mode, **kwargs))
+        file: Any = await self._awaited.make(partial(opened, partial(self.open, path, mode, **kwargs)))
         return AsyncReader(self._awaited, file) if mode == "rb" else AsyncWriter(self._awaited, file)
 
     def _open(

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 _SMALL = 256 * 1024  # bytes of small writes that go to a thread together
 
 
+def opened(opening: Callable[[], Any]) -> Any:
+    """The file that `opening` opens. Of a reader all is known then: what a listing told is not all."""
+    file = opening()
+    if isinstance(file, PinnedReader):
+        file.info()
+    return file
+
+
 class AsyncReader:
     """A file that reads one version of an object: a `PinnedReader` to await.
 

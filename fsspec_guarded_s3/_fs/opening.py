@@ -9,6 +9,7 @@ from typing import Any
 from fsspec.caching import caches
 from fsspec.core import get_compression
 
+from .._read.pinned_file import Opened, PutOff
 from .._read.read_ahead import MIN_REQUEST, PrefetchCache
 from .._read.reader import PinnedReader
 from .._s3.client import S3Client
@@ -32,6 +33,7 @@ from .directories import look_before_write
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
+from .recent_rows import RecentRows
 from .rows import object_row
 from .transaction import GuardedTransaction
 
@@ -45,12 +47,19 @@ class Opener:
     """Opens objects for reading and for writing."""
 
     def __init__(
-        self, client: S3Client, options: Options, paths: PathRules, lister: Lister, headers: ObjectHeaders
+        self,
+        client: S3Client,
+        options: Options,
+        paths: PathRules,
+        lister: Lister,
+        recent: RecentRows,
+        headers: ObjectHeaders,
     ) -> None:
         self._client = client
         self._options = options
         self._paths = paths
         self._lister = lister
+        self._recent = recent
         self._headers = headers
 
     def open(
@@ -106,8 +115,9 @@ class Opener:
     ) -> PinnedReader | GuardedWriter:
         """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
 
-        GetObject of the first bytes pins a reader, HeadObject one with a cache of fsspec's. A writer that may
-        not overwrite looks first, and that decides nothing.
+        GetObject of the first bytes pins a reader, HeadObject one with a cache of fsspec's. A listing that
+        has just told of the object pins one until it is read. A writer that may not overwrite looks first,
+        which decides nothing.
         """
         if size is not None:
             check_integer("size", size, 0)
@@ -120,15 +130,36 @@ class Opener:
         client = self._headers.client_for(given)
         check_type("cache_options", cache_options or {}, Mapping)
         cache_type = known_cache(cache_type or self._options.cache_type)
-        pin, first = self._pin(client, location, if_match, size, cache_type == PrefetchCache.name)
-        details = object_row(location, pin)
         block = self._options.block_size if block_size is None else _read_ahead(block_size)
-        return PinnedReader(
-            owner, str(location), client, location, pin, details, block, cache_type, cache_options, first
+        reader = partial(
+            PinnedReader,
+            owner,
+            str(location),
+            client,
+            location,
+            block_size=block,
+            cache_type=cache_type,
+            cache_options=cache_options,
         )
+        if cache_type != PrefetchCache.name:
+            pin, _ = self._pin(client, location, if_match, size, with_bytes=False)
+            return reader(pin, object_row(location, pin))
+        listed = self._recent.pin(location) if if_match is None and size is None else None
+        if listed is not None and not self._options.version_aware:  # a listing tells no version id
+            forget = partial(self._recent.forget, location.bucket, location.key)
+            put_off = PutOff(partial(self._open_now, client, location), forget)
+            return reader(listed, None, put_off=put_off)
+        pin, first, details = self._open_now(client, location, if_match, size)
+        return reader(pin, details, first=first)
+
+    def _open_now(
+        self, client: S3Client, location: S3Path, if_match: str | None = None, size: int | None = None
+    ) -> Opened:
+        pin, first = self._pin(client, location, if_match, size, with_bytes=True)
+        return Opened(pin, first, object_row(location, pin))
 
     def _pin(
-        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None, with_bytes: bool
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None, *, with_bytes: bool
     ) -> tuple[ObjectInfo, bytes]:
         """The version that a reader is to read, and its first bytes where they are wanted."""
         check_if_match(if_match)

@@ -7,56 +7,32 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsspec.caching import MMapCache
-from fsspec.spec import AbstractBufferedFile
 
 from .._s3.client import S3Client
-from .._values.attribute_values import decoded
 from .._values.attributes import Attributes
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
+from .pinned_file import PinnedFile, PutOff
 from .read_ahead import MIN_REQUEST, PrefetchCache
 
+T = TypeVar("T")
 _PEEK_SIZE = 8192  # bytes, as of a buffered file of Python
 
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
-
-    class _BufferedFile(AbstractBufferedFile, BinaryIO):
-        """What fsspec's class has, which says nothing of types; a `BinaryIO` as Python's own files are."""
-
-        fs: Any
-        path: str
-        mode: str
-        size: int
-        blocksize: int
-        details: dict[str, Any]
-        closed: bool
-
-        def __enter__(self) -> Self: ...
-        def __iter__(self) -> Iterator[bytes]: ...
-        def seek(self, loc: int, whence: int = 0) -> int: ...
-        def tell(self) -> int: ...
-        def read(self, length: int | None = -1) -> bytes: ...
-        def readable(self) -> bool: ...
-        def seekable(self) -> bool: ...
-        def writable(self) -> bool: ...
-        def readinto(self, b: Buffer) -> int: ...
-        def info(self) -> dict[str, Any]: ...
-else:
-    _BufferedFile = AbstractBufferedFile
+    from typing_extensions import Buffer
 
 
-class PinnedReader(_BufferedFile):
+class PinnedReader(PinnedFile):
     """A readable file pinned to the version that was there when it was opened.
 
     A read raises ObjectChangedError once the object has been replaced. Lines and small reads come out of the
@@ -74,12 +50,15 @@ class PinnedReader(_BufferedFile):
         client: S3Client,
         location: S3Path,
         pin: ObjectInfo,
-        details: dict[str, Any],
+        details: dict[str, Any] | None,
         block_size: int,
         cache_type: str = "prefetch",
         cache_options: dict[str, Any] | None = None,
         first: bytes = b"",
+        put_off: PutOff | None = None,
     ) -> None:
+        """`first` is what was read of it already. `put_off` is there where nothing but `pin` is known."""
+        self._put_off: PutOff | None = None
         self._client = client
         self._location = location
         self._pin = pin
@@ -98,35 +77,19 @@ class PinnedReader(_BufferedFile):
         )
         if isinstance(self.cache, PrefetchCache):
             self.cache.keep(first)
+        self._put_off = put_off
+
+    def _take(self, pin: ObjectInfo, first: bytes, *, is_other: bool) -> None:
+        self._pin = pin
+        if is_other:
+            self._block = b"", 0
+            self._fetch_range = partial(read_range, self._client, self._location, pin)
+            self.cache = PrefetchCache(self.blocksize, self._fetch_range, pin.size)
+        cache: PrefetchCache = self.cache
+        cache.keep(first)
 
     def __repr__(self) -> str:
-        return f"<PinnedReader {self.path} etag={self._pin.etag} size={self.size}>"
-
-    @property
-    def etag(self) -> str:
-        """The ETag that every read is pinned to."""
-        return self._pin.etag
-
-    @property
-    def version_id(self) -> str | None:
-        """The version that was opened, None where the bucket has none."""
-        return self._pin.version_id
-
-    def metadata(self) -> dict[str, str]:
-        """The user metadata of the version that was opened, as `fs.metadata` has it; no request."""
-        return {name.replace("_", "-"): decoded(value) for name, value in self._pin.metadata.items()}
-
-    def getxattr(self, attr_name: str) -> str | None:
-        """The value of one name of the user metadata, None where there is none. No request."""
-        return self.metadata().get(attr_name.replace("_", "-").lower())
-
-    def setxattr(self, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None) -> None:
-        """`fs.setxattr`. It writes the object anew: this reader goes on only where versions are kept."""
-        self.fs.setxattr(self.path, copy_kwargs, **kw_args)
-
-    def url(self, **kwargs: Any) -> str:
-        """`fs.url` of the object."""
-        return str(self.fs.url(self.path, **kwargs))
+        return f"<PinnedReader {self.path} etag={self._pin.etag} size={self._pin.size}>"
 
     # --- reading; fsspec's own methods for lines ask for a whole block per line ---
 
@@ -235,8 +198,7 @@ class PinnedReader(_BufferedFile):
         if not isinstance(cache, PrefetchCache):
             found: bytes = super().read(length)
             return found
-        left = self.size - self.loc if length is None or length < 0 else length
-        pieces = list(self._pieces(left))
+        pieces = list(self._pieces(sys.maxsize if length is None or length < 0 else length))
         only = pieces[0] if len(pieces) == 1 else None
         data = only if isinstance(only, bytes) else b"".join(pieces)
         self.loc += len(data)
@@ -246,13 +208,22 @@ class PinnedReader(_BufferedFile):
         """The next `count` bytes, fewer at the end of the file. It moves nothing."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        stop = min(self.loc + count, self.size)
+        if not count:
+            return []
         cache = self.cache
         if not isinstance(cache, PrefetchCache):
+            stop = min(self.loc + count, self._pin.size)
             return [cache._fetch(self.loc, stop)] if self.loc < stop else []
         if count > min(MIN_REQUEST, self.blocksize):
-            return cache.pieces(self.loc, stop, self._began)
-        return self._small_pieces(stop)
+            return self._asked(partial(self._large_pieces, count))
+        if not self._is_in_block():
+            self._load_block()
+        return self._small_pieces(min(self.loc + count, self._pin.size))
+
+    def _large_pieces(self, count: int) -> list[bytes | memoryview]:
+        stop = min(self.loc + count, self._pin.size)
+        cache: PrefetchCache = self.cache
+        return cache.pieces(self.loc, stop, self._began)
 
     def _small_pieces(self, stop: int) -> Iterator[memoryview]:
         """The bytes from here to `stop`; what comes behind them is then the block."""
@@ -273,15 +244,17 @@ class PinnedReader(_BufferedFile):
         """Have the bytes from `position`, or from here on, in the block; False at the end of the file."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        position = self.loc if position is None else position
-        if position >= self.size:
+        return self._asked(partial(self._ask_block, self.loc if position is None else position))
+
+    def _ask_block(self, position: int) -> bool:
+        size, cache = self._pin.size, self.cache
+        if position >= size:
             return False
-        cache = self.cache
         if isinstance(cache, PrefetchCache):
             piece = cache.piece(position, self._began)
             self._block = piece.data, piece.start
         else:
-            self._block = cache._fetch(position, min(position + MIN_REQUEST, self.size)), position
+            self._block = cache._fetch(position, min(position + MIN_REQUEST, size)), position
         return bool(self._block[0])
 
     @property
@@ -310,6 +283,7 @@ class PinnedReader(_BufferedFile):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # AbstractBufferedFile would open the path anew, and lose the pin.
+        self._open_now()
         cache = getattr(self.cache, "name", "prefetch")
         return _reopen, (
             self.fs,

@@ -104,6 +104,11 @@ def _read_ahead(world: World) -> bytes:
         return data
 
 
+def _read_listed(world: World) -> bytes:
+    world.fs.find("bucket")
+    return _read_ahead(world)
+
+
 def _read_on(world: World) -> bytes:
     with world.fs.open(BIG, "rb") as file:
         data: bytes = file.read(1000) + file.read(100_000) + file.read()
@@ -154,6 +159,7 @@ READS = (
     ),
     _reading("open-rb", _read, SMALL[600:], HeadObject="pin", GetObject="range"),
     _reading("open-rb-prefetch", _read_ahead, SMALL[100:], GetObject="opening"),
+    _reading("open-rb-listed", _read_listed, SMALL[100:], GetObject="opening"),
     _reading("open-rb-ahead", _read_on, LARGE[:200_000], GetObject_other="range"),
     _reading("get_file", _get, SMALL, GetObject_first="file first", GetObject_other="file range"),
 )

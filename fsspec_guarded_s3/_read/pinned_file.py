@@ -1,0 +1,184 @@
+"""What an open file knows of the version that it reads; and openings that are put off.
+
+A listing has just told of an object: then opening it sends nothing until something is read. The reader is
+pinned to the ETag of the listing. The first read has that pin, or compares it with what came: no byte is
+given out under a pin that the store was not asked about. Where the object is another one by then, the reader
+takes the new version, unless it has told something of the old one: its size, its ETag. Then it is
+ObjectChangedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
+
+from fsspec.spec import AbstractBufferedFile
+
+from .._forks import PerProcess
+from .._s3.pinned import replaced_error
+from .._values.attribute_values import decoded
+from .._values.conditions import same_etag
+from .._values.models import ObjectInfo
+from .._values.paths import S3Path
+from .._work import Lock
+from ..errors import ObjectChangedError, ObjectNotFoundError
+from .read_ahead import MIN_REQUEST
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    class _BufferedFile(AbstractBufferedFile, BinaryIO):
+        """What fsspec's class has, which says nothing of types; a `BinaryIO` as Python's own files are."""
+
+        fs: Any
+        path: str
+        mode: str
+        blocksize: int
+        closed: bool
+
+        def __enter__(self) -> Self: ...
+        def __iter__(self) -> Iterator[bytes]: ...
+        def seek(self, loc: int, whence: int = 0) -> int: ...
+        def tell(self) -> int: ...
+        def read(self, length: int | None = -1) -> bytes: ...
+        def readable(self) -> bool: ...
+        def seekable(self) -> bool: ...
+        def writable(self) -> bool: ...
+        def readinto(self, b: Buffer) -> int: ...
+        def info(self) -> dict[str, Any]: ...
+else:
+    _BufferedFile = AbstractBufferedFile
+
+
+class Opened(NamedTuple):
+    """What opening an object told: its version, its first bytes, and its row."""
+
+    pin: ObjectInfo
+    first: bytes
+    details: dict[str, Any]
+
+
+class PutOff:
+    """How a reader is opened later, and what it has told meanwhile."""
+
+    def __init__(self, open_now: Callable[[], Opened], forget: Callable[[], None]) -> None:
+        """`forget` is called when the object turns out to be another than the listing said."""
+        self.open_now = open_now
+        self.forget = forget
+        self.lock = PerProcess(Lock)
+        self.is_told = False  # something of the version that the listing told of
+        self.is_checked = False  # a read has shown that it is there
+        self.is_opened = False
+
+    def __repr__(self) -> str:
+        return f"<PutOff {'opened' if self.is_opened else 'checked' if self.is_checked else 'unread'}>"
+
+
+class PinnedFile(_BufferedFile):
+    """What is known of the version that is read. `_put_off` is there where that is what a listing told."""
+
+    _location: S3Path
+    _pin: ObjectInfo
+    _details: dict[str, Any] | None
+    _put_off: PutOff | None = None
+
+    def _take(self, pin: ObjectInfo, first: bytes, *, is_other: bool) -> None:
+        """Read the version `pin`, whose first bytes are known; `is_other` than that of the listing."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """The size in bytes of the version that is read."""
+        self._tell()
+        return self._pin.size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        """fsspec sets what it was given."""
+
+    @property
+    def etag(self) -> str:
+        """The ETag that every read is pinned to."""
+        self._tell()
+        return self._pin.etag
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was opened, None where the bucket has none."""
+        self._open_now()
+        return self._pin.version_id
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What `fs.info` tells of the version that is read."""
+        self._open_now()
+        assert self._details is not None
+        return self._details
+
+    def metadata(self) -> dict[str, str]:
+        """The user metadata of the version that was opened, as `fs.metadata` has it."""
+        self._open_now()
+        return {name.replace("_", "-"): decoded(value) for name, value in self._pin.metadata.items()}
+
+    def getxattr(self, attr_name: str) -> str | None:
+        """The value of one name of the user metadata, None where there is none."""
+        return self.metadata().get(attr_name.replace("_", "-").lower())
+
+    def setxattr(self, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None) -> None:
+        """`fs.setxattr`. It writes the object anew: this reader goes on only where versions are kept."""
+        self.fs.setxattr(self.path, copy_kwargs, **kw_args)
+
+    def url(self, **kwargs: Any) -> str:
+        """`fs.url` of the object."""
+        return str(self.fs.url(self.path, **kwargs))
+
+    def _tell(self) -> None:
+        """Something of this version is told: no other one may take its place."""
+        if self._put_off is not None:
+            self._put_off.is_told = True
+
+    def _open_now(self) -> None:
+        """Ask for the first bytes, which tell all of the object, unless that was done."""
+        put_off = self._put_off
+        if put_off is None or put_off.is_opened:
+            return
+        with put_off.lock():
+            if put_off.is_opened:
+                return
+            pin, first, details = put_off.open_now()
+            is_other = not same_etag(pin.etag, self._pin.etag)
+            if is_other:
+                put_off.forget()
+                if put_off.is_told:
+                    raise replaced_error(self._location, self._pin.etag, pin.etag, 200)
+            self._details = details
+            self._take(pin, first, is_other=is_other)
+            put_off.is_opened = put_off.is_checked = put_off.is_told = True
+
+    def _first(self, put_off: PutOff, read: Callable[[], T]) -> T:
+        """What the first read brings, from the version that the listing told of, or from a newer one."""
+        with put_off.lock():
+            if not MIN_REQUEST <= self.loc < self._pin.size:
+                self._open_now()
+            try:
+                found = read()
+            except ObjectChangedError:
+                if put_off.is_told:
+                    raise
+                self._open_now()
+                found = read()
+            put_off.is_checked = put_off.is_told = True
+            return found
+
+    def _asked(self, read: Callable[[], T]) -> T:
+        """What `read` returns, which sends requests under the pin."""
+        put_off = self._put_off
+        if put_off is None:
+            return read()
+        try:
+            return read() if put_off.is_checked else self._first(put_off, read)
+        except (ObjectChangedError, ObjectNotFoundError):
+            put_off.forget()
+            raise
