@@ -107,27 +107,28 @@ class RetryPolicy:
 
     def call(self, attempt: Callable[[], T], *, deadline: Deadline, retry_on_conflict: bool = False) -> T:
         """What `attempt` returns, or its last error, which then tells what may have been applied."""
-        made, before = 1, None
+        made = 1
+        ambiguous: GuardedS3Error | None = None  # the first attempt that may have been applied
         try:
             while True:
                 try:
                     result = attempt()
                     break
                 except GuardedS3Error as error:
-                    error.maybe_applied |= is_ambiguous(error) or (
-                        before is not None and before.maybe_applied
-                    )
+                    error.maybe_applied |= ambiguous is not None or is_ambiguous(error)
                     seconds = self._pause_after(error, made, deadline, retry_on_conflict)
                     if seconds is None:
                         raise
-                    made, before = made + 1, error
+                    made += 1
+                    if error.maybe_applied and ambiguous is None:
+                        ambiguous = error
                 except (FileChangedError, OSError) as error:  # of the local file: nothing was sent this time
-                    if before is not None and before.maybe_applied:
-                        raise error from before
+                    if ambiguous is not None:
+                        raise error from ambiguous
                     raise
                 self._sleep(seconds)
         finally:
-            before = None  # it would keep this frame, and this frame it
+            ambiguous = None  # it would keep this frame, and this frame it
         self._budget.give_back(RETRY_COST if made > 1 else 1)
         return result
 

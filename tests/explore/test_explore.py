@@ -67,6 +67,8 @@ class Explorer:
         for module in (early, deadline, signer, _work, tenacity):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(retry, "random", SimpleNamespace(random=lambda: 0.0))
+        # A pause drawn by lot would be another state each time.
+        monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: 0.0))
         monkeypatch.setattr(_upload, "secrets", self.tokens)
         monkeypatch.setattr(options, "MIN_PART_SIZE", 1)
         monkeypatch.setattr(options, "MIB", 1)
