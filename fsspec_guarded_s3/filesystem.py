@@ -152,7 +152,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     - listings_expiry_time, in seconds: how long a listing is kept; none: until it is dropped
     - max_paths: how many listings are kept; none: any number
     - recent_listings, in seconds: how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`,
-      `isfile`, `isdir` and `ukey`; 0: they always ask
+      `isfile`, `isdir`, `ukey` and `modified`; 0: they always ask
     - fsync: flush downloads and their folder to disk
     - verify_checksums: compare whole objects with the stored CRC, where there is one (default: AWS
       configuration, else True)
@@ -675,11 +675,12 @@ class GuardedS3FileSystem(InheritedVerbs):
         return self._selector.expand_path(path, recursive, maxdepth, assume_literal, **kwargs)
 
     def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
-        """When the current version, or the one named, was written, in UTC.
+        """When the current version, or the one named, was written, in UTC. `refresh` asks the store.
 
-        It is asked for each time, so `refresh` changes nothing. IsADirectoryError for a directory.
+        What a listing has just told of it is not asked for again (option `recent_listings`).
+        IsADirectoryError for a directory.
         """
-        return self._lister.modified(path, version_id, refresh)
+        return self._lookups.modified(path, version_id, refresh)
 
     def created(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
         """When the current version, or the one named, was written, in UTC; `modified` has the same time."""

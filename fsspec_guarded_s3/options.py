@@ -239,8 +239,8 @@ class Options:
     )
     recent_listings: float = _option(
         5.0,
-        "how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`, `isfile`, `isdir` and "
-        "`ukey`; 0: they always ask",
+        "how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`, `isfile`, `isdir`, "
+        "`ukey` and `modified`; 0: they always ask",
         "s",
         more="see [paths](paths.md#right-behind-a-listing)",
         check=Check(lambda seconds: seconds >= 0, "must be 0 (always ask) or more seconds"),

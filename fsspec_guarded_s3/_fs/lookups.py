@@ -1,4 +1,4 @@
-"""What callers ask about one name: `info`, `exists`, `isfile`, `isdir`, `ukey`.
+"""What callers ask about one name: `info`, `exists`, `isfile`, `isdir`, `ukey`, `modified`.
 
 Answered from what the store has just told (`recent_rows`), else by the store (`listing`). Verbs that decide
 by what is there ask `listing` themselves.
@@ -6,6 +6,7 @@ by what is there ask `listing` themselves.
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -99,6 +100,14 @@ class Lookups:
             return str(tokenize(str(location), listed.etag, listed.size))
         info = self._asked(path, None, refresh=True)
         return str(tokenize(info["name"], info.get("ETag"), info["size"]))
+
+    def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
+        """When a version was written, in UTC; IsADirectoryError for a directory."""
+        location = None if refresh or version_id is not None else self._location(path)
+        listed = None if location is None else self._recent.listed(location)
+        if listed is not None and listed.last_modified is not None and not self._paths.says_directory(path):
+            return listed.last_modified
+        return self._lister.modified(path, version_id, refresh)
 
     def _location(self, path: Path) -> S3Path | None:
         """The current version of what a path names; None for the root, a version or what is no valid path."""

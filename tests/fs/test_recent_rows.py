@@ -79,6 +79,8 @@ QUESTIONS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
     "isdir of a file": lambda fs: fs.isdir("bucket/d/a"),
     "ukey": lambda fs: fs.ukey("bucket/d/a"),
     "checksum": lambda fs: fs.checksum("bucket/d/a"),
+    "modified": lambda fs: fs.modified("bucket/d/a"),
+    "created": lambda fs: fs.created("bucket/d/a"),
     "size": lambda fs: fs.size("bucket/d/a"),
     "sizes": lambda fs: fs.sizes(["bucket/d/a", "bucket/d/b"]),
 }
