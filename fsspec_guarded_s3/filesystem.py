@@ -275,7 +275,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._lookups = Lookups(paths, self._lister, recent)
         self._trees = Trees(client, paths, listings, recent, self._lister)
         self._patterns = Patterns(paths, self._lister, self._trees)
-        self._selector = Selector(client, paths, self._lister, self._trees, self._patterns)
+        self._selector = Selector(client, paths, recent, self._lister, self._trees, self._patterns)
         self._buckets = Buckets(client, paths, create_below=self._options.create_buckets)
         self._stale_uploads = StaleUploads(client, paths)
         self._signed_urls = SignedUrls(client, paths)

@@ -100,6 +100,8 @@ class Downloads:
         location, only_directory = self._paths.location(rpath, version_id)
         if location.key and not only_directory:
             try:
+                if os.path.isdir(local):  # no byte is asked for that has no place
+                    begin(client.reads.head_object(location).size)
                 download(client, location, local, begin, counting(callback))
             except ObjectNotFoundError:
                 if location.version_id is not None or not self._lister.isdir(rpath):

@@ -79,6 +79,10 @@ class _Listing:
             )
         return found
 
+    def has_object(self, key: str) -> bool:
+        """Whether it shows an object of this key."""
+        return key in self._places
+
     def object(self, key: str) -> ListedObject | None:
         """The row of an object; None where it shows none, or no ETag of it."""
         found = self._places.get(key)
@@ -204,6 +208,16 @@ class RecentRows:
         """An object, as the newest listing that would show it told; None where that is not known."""
         listing = self._newest(location, location.key) if location.key else None
         return listing.object(location.key) if listing is not None else None
+
+    def shown(self, location: S3Path, since: float) -> tuple[bool, bool] | None:
+        """Whether there were an object and a directory of this name, by a listing made after `since`.
+
+        None where there is no such listing.
+        """
+        listing = self._newest(location, location.key) if location.key else None
+        if listing is None or listing.told < since:
+            return None
+        return listing.has_object(location.key), listing.has_directory(location.prefix)
 
     def pin(self, location: S3Path) -> ObjectInfo | None:
         """The version of an object that a listing told, by which it can be read; None where none is known."""

@@ -146,8 +146,12 @@ class Remover:
                 return [location]
             self._lister.info(source.name + "/")  # FileNotFoundError when there is nothing
             raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
-        found = self._keys_below(location, maxdepth)
-        if not source.kind and location.key and is_object(self._client, location):
+        calls: list[Callable[[], Any]] = [partial(self._keys_below, location, maxdepth)]
+        if not source.kind and location.key:
+            calls.append(partial(is_object, self._client, location))
+        listed, *are_files = gather(self._client, calls)
+        found: list[S3Path] = listed
+        if True in are_files:
             found.append(location)
         if not found and location.key and not has_children(self._client, location):
             raise FileNotFoundError(f"there is nothing at {location}")

@@ -34,11 +34,13 @@ from .._s3.client import S3Client
 from .._values import paths as _paths
 from .._values.keywords import check_depth, flag, refuse
 from .._values.paths import S3Path, without_slash
+from . import recent_rows
 from .directories import has_children, is_object, nothing_at
 from .gathering import gather
 from .listing import Lister
 from .path_rules import PathRules
 from .patterns import MAGIC, Patterns
+from .recent_rows import RecentRows
 from .rows import directory_row
 from .trees import Trees
 
@@ -66,10 +68,17 @@ class Selector:
     """Finds what a verb for many objects is to work on."""
 
     def __init__(
-        self, client: S3Client, paths: PathRules, lister: Lister, trees: Trees, patterns: Patterns
+        self,
+        client: S3Client,
+        paths: PathRules,
+        recent: RecentRows,
+        lister: Lister,
+        trees: Trees,
+        patterns: Patterns,
     ) -> None:
         self._client = client
         self._paths = paths
+        self._recent = recent
         self._lister = lister
         self._trees = trees
         self._patterns = patterns
@@ -161,8 +170,12 @@ class Selector:
         location, only_directory = self._paths.location(path)
         if location.version_id is not None:
             return roots
-        found = self._tree(location, maxdepth)
-        if location.key and not only_directory and is_object(self._client, location):
+        calls: list[Callable[[], Any]] = [partial(self._tree, location, maxdepth)]
+        if location.key and not only_directory:
+            calls.append(partial(is_object, self._client, location))
+        listed, *are_files = gather(self._client, calls)
+        found: list[Source] = listed
+        if True in are_files:
             found.append(Source(str(location), "file"))
         if not found:
             raise nothing_at(location)
@@ -173,8 +186,13 @@ class Selector:
     ) -> tuple[list[Source], bool]:
         """What a path is itself, or matches; and whether it was taken as a pattern."""
         name = self._paths.name(path)
-        if MAGIC.search(name) and not self._is_literal(path, name, recursive, alone):
-            return [Source(row["name"], row["type"]) for row in self._patterns.matching(path, maxdepth)], True
+        if MAGIC.search(name):
+            since = recent_rows.clock()
+            # Listed first: that tells mostly whether there is an object of this very name.
+            rows = self._patterns.matching(path, maxdepth) if alone else None
+            if not self._is_literal(path, name, recursive, alone, since):
+                rows = self._patterns.matching(path, maxdepth) if rows is None else rows
+                return [Source(row["name"], row["type"]) for row in rows], True
         if not self._paths.says_directory(path):
             return [Source(name, "")], False
         if not recursive:  # else the tree tells
@@ -188,15 +206,25 @@ class Selector:
             return []
         return [Source(row["name"], row["type"]) for row in [*rows, directory_row(str(location))]]
 
-    def _is_literal(self, path: str, name: str, recursive: bool, alone: bool) -> bool:
-        """Whether a name that could be a pattern is that of an object, or of a directory to recurse into."""
+    def _is_literal(self, path: str, name: str, recursive: bool, alone: bool, since: float) -> bool:
+        """Whether a name that could be a pattern is that of an object, or of a directory to recurse into.
+
+        A listing that was made after `since` may tell; else the store is asked.
+        """
         if MAGIC.search(name.partition("/")[0]):
             return False
         location, only_directory = self._paths.location(path)
         if location.version_id is not None:
             return True
-        is_file = not only_directory and bool(location.key) and is_object(self._client, location)
-        if not is_file and not ((recursive or only_directory) and has_children(self._client, location)):
+        shown = self._recent.shown(location, since)
+        if shown is not None:
+            is_file, is_directory = shown
+            is_file = is_file and not only_directory
+        else:
+            is_file = not only_directory and bool(location.key) and is_object(self._client, location)
+            may_be = not is_file and (recursive or only_directory)
+            is_directory = may_be and has_children(self._client, location)
+        if not is_file and not ((recursive or only_directory) and is_directory):
             return False
         matching = self._patterns.matching(path, None) if alone else []
         others = [row["name"] for row in matching if row["name"] != name]
