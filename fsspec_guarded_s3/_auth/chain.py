@@ -6,6 +6,7 @@ Invariant: nothing that a source says or logs shows a secret.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -135,6 +136,8 @@ def _said(error: Exception) -> str:
         return "credential_process of the AWS profile failed: run it by hand to see why"
     if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
         return str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return "credential_process, a container or a kept token told what is no JSON (JSONDecodeError)"
     if type(error).__module__.startswith("dateutil."):  # it repeats what a source told
         return "the time at which they end is none"
     return f"{type(error).__name__}: {error}"

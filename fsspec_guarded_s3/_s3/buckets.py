@@ -49,9 +49,14 @@ class Buckets:
             self._store.signer.learn_region(bucket, region)  # only the endpoint there takes the request
         body = xml_bodies.bucket_body(self._store.signer.endpoint(bucket).region)
         headers = {"x-amz-acl": acl} if acl else {}
-        self._exchange.send(
-            Request("CreateBucket", "PUT", bucket, headers=headers, body=body, idempotent=False)
-        )
+        request = Request("CreateBucket", "PUT", bucket, headers=headers, body=body, idempotent=False)
+        is_there = False
+        try:
+            self._exchange.send(request)
+            is_there = True
+        finally:
+            if region:
+                self._store.signer.settle_region(bucket, region, is_there)
 
     def delete_bucket(self, bucket: str) -> None:
         """DeleteBucket, which must be empty."""

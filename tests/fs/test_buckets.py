@@ -1,5 +1,6 @@
 """Buckets: created by mkdir alone, where and how it was asked for, and removed when they are empty."""
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,26 @@ CREATED = respond(200)
 
 def fresh() -> str:
     return f"buckets-{uuid.uuid4().hex}"
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_the_region_of_a_bucket_is_kept_if_it_was_created_there(is_made: bool) -> None:
+    """A refusal says nothing of where the bucket is, and a later one does not unsettle what is known."""
+    answers = [MISSING, CREATED if is_made else s3_error(409, "BucketAlreadyExists")]
+    regions = []
+
+    def answer(request: Any) -> Reply:
+        regions.append(request.headers["authorization"].split("/")[2])
+        return answers.pop(0) if answers else s3_error(403, "SignatureDoesNotMatch")
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url)
+        with contextlib.nullcontext() if is_made else pytest.raises(OSError):
+            fs.mkdir("bucket", region_name="eu-west-1")
+        for _ in range(2):
+            with pytest.raises(PermissionError):
+                fs.cat_file("bucket/key")
+    assert regions[2:] == ["eu-west-1" if is_made else "us-east-1"] * 2
 
 
 def test_mkdir_creates_where_and_how_it_is_asked_for() -> None:
