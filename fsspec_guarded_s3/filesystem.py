@@ -42,7 +42,7 @@ from ._fs.s3fs_names import no_attribute
 from ._fs.selection import Selector
 from ._fs.signed_urls import SignedUrls
 from ._fs.stale_uploads import StaleUploads
-from ._fs.transaction import GuardedTransaction, nested_error
+from ._fs.transaction import GuardedTransaction, end, nested_error, outside, under_way
 from ._fs.trees import OnError, Trees
 from ._fs.uploads import Uploads
 from ._fs.versions import Versions
@@ -813,7 +813,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         `commit()` to publish, `discard()` to give up, and `etag` and `version_id` of what it published.
         """
         return self._opener.open(
-            super().open, self._under_way, path, mode, block_size, cache_options, compression, **kwargs
+            super().open, under_way(self), path, mode, block_size, cache_options, compression, **kwargs
         )
 
     @overload
@@ -1051,9 +1051,11 @@ class GuardedS3FileSystem(InheritedVerbs):
         """Create the object with `data`. True when it was created, False when the key was taken.
 
         Raises WriteOutcomeUnknownError when an answer was lost and nothing proves either, also when another
-        writer's object is there now: it may have replaced ours. Further keywords as in `pipe_file`.
+        writer's object is there now: it may have replaced ours. Further keywords as in `pipe_file`. In a
+        transaction it is done at once too: the store decides.
         """
-        return self._writer.put_if_absent(self.pipe_file, path, data, **kwargs)
+        with outside():
+            return self._writer.put_if_absent(self.pipe_file, path, data, **kwargs)
 
     def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> None:
         """Write an empty object. With truncate=False only when there is none, which is checked by the store.
@@ -1101,15 +1103,36 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, **kwargs)
 
+    @property
+    def transaction(self) -> GuardedTransaction:
+        """What collects the files of `with fs.transaction:`: those that this thread or task writes.
+
+        The one that is under way here, or a new one.
+        """
+        return under_way(self) or self.transaction_type(self)
+
     def start_transaction(self) -> GuardedTransaction:
         """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
         if self._intrans:
             raise nested_error()
-        return cast("GuardedTransaction", super().start_transaction())
+        begun = self.transaction
+        begun.begin()
+        return begun
+
+    def end_transaction(self) -> None:
+        """Publish what was written since `start_transaction`, by the thread or task that called that.
+
+        RuntimeError in another one.
+        """
+        end(self)
 
     @property
-    def _under_way(self) -> GuardedTransaction | None:
-        return self.transaction if self._intrans else None
+    def _intrans(self) -> bool:
+        return under_way(self) is not None
+
+    @_intrans.setter
+    def _intrans(self, value: bool) -> None:
+        """Nothing, for fsspec, which has one transaction for all threads."""
 
     @property
     def _open_in_transaction(self) -> Verb | None:

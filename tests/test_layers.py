@@ -216,8 +216,6 @@ FOREIGN = {
     ("integrations.zarr", "_strip_protocol"),
     ("_auth.session", "_refresh_lock"),
     ("_cli.demo", "_server"),
-    ("_fs.transaction", "_intrans"),
-    ("_fs.transaction", "_transaction"),
     ("_fs.uploads", "_strip_protocol"),
     ("_read.reader", "_client"),
     ("_values.attributes", "_check_combinations"),

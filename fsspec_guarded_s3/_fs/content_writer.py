@@ -22,6 +22,7 @@ from .conditions import write_condition
 from .gathering import gather
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
+from .transaction import joined
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -65,7 +66,8 @@ class ContentWriter:
         if isinstance(path, str):
             pipe_file(self._paths.name(path), value, **kwargs)
         elif isinstance(path, dict):
-            calls = [partial(pipe_file, name, data, **kwargs) for name, data in path.items()]
+            write = joined(pipe_file)
+            calls = [partial(write, name, data, **kwargs) for name, data in path.items()]
             gather(self._client, calls)
         else:
             raise ValueError("path must be str or dict")

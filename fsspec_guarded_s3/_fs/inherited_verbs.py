@@ -24,7 +24,6 @@ from .._values.parameters import (
     Reading,
 )
 from .rows import Info, ListedInfo
-from .transaction import GuardedTransaction
 
 if TYPE_CHECKING:
     from fsspec import FSMap
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
         storage_options: dict[str, Any]
         dircache: Any
         blocksize: int
-        transaction: GuardedTransaction
 
         @classmethod
         def current(cls) -> Self: ...
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
             create: bool = False,
             missing_exceptions: tuple[type[BaseException], ...] | None = None,
         ) -> FSMap: ...
-        def end_transaction(self) -> None: ...
         def read_bytes(
             self, path: Path, start: int | None = None, end: int | None = None, **kwargs: Unpack[Reading]
         ) -> bytes: ...

@@ -1,10 +1,20 @@
-"""fsspec's transactions: all files are published at the end, or none after an exception."""
+"""fsspec's transactions: all files are published at the end, or none after an exception.
+
+Theory of operation. A transaction belongs to the context (`contextvars`) that began it: to a thread, or to a
+task of asyncio. What other threads and tasks write meanwhile with the same filesystem is not of it, and is
+published at once: they have not begun it, do not know when it ends, and would lose what they wrote when it
+fails. `asyncio.to_thread`, tasks that are started in it, and the threads of one call (`joined`) have a copy
+of the context, and belong to it.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any
 
@@ -24,7 +34,7 @@ class GuardedTransaction(Transaction):
     S3 has no way to publish several objects in one step. When one of them cannot be published, those after
     it are discarded, and TransactionError says which ones are there already. What is published when an
     exception is around, and what is logged, is as for a writer (`_write.endings`). It belongs to the process
-    that began it, as a writer does to the one that opened it.
+    that began it, as a writer does to the one that opened it, and there to the thread or task.
     """
 
     fs: Any
@@ -40,10 +50,17 @@ class GuardedTransaction(Transaction):
         """Begin. ValueError inside of another one: its files would be published apart from these."""
         if self._is_entered or self.files:
             raise nested_error()
-        super().start()
+        self.begin()
         self._is_entered = True
+
+    def begin(self) -> None:
+        """Have what this thread or task writes from now on belong to it."""
+        if under_way(self.fs) not in (None, self):
+            raise nested_error()
         self._known = being_handled()
         self._pid = os.getpid()
+        _everywhere.add(self)
+        _begun.set((*_still_under_way(), self))
 
     @property
     def _is_inherited(self) -> bool:
@@ -92,9 +109,9 @@ class GuardedTransaction(Transaction):
     def _end(self, commit: bool) -> None:
         self._known = []
         files, self.files = list(self.files), deque()
-        fs, self.fs = self.fs, None
-        fs._intrans = False
-        fs._transaction = None
+        self.fs = None
+        _everywhere.discard(self)
+        _begun.set(_still_under_way())
         published: list[str] = []
         try:
             if commit:
@@ -128,6 +145,48 @@ class GuardedTransaction(Transaction):
                     maybe_applied=getattr(error, "maybe_applied", False),
                 ) from error
             published.append(file.path)
+
+
+_begun: ContextVar[tuple[GuardedTransaction, ...]] = ContextVar("gs3_transactions", default=())
+_everywhere: set[GuardedTransaction] = set()  # of all threads and tasks
+
+
+def _still_under_way() -> tuple[GuardedTransaction, ...]:
+    return tuple(begun for begun in _begun.get() if begun.fs is not None)
+
+
+def under_way(fs: object) -> GuardedTransaction | None:
+    """The transaction of `fs` that this thread or task has begun."""
+    return next((begun for begun in _begun.get() if begun.fs is fs), None)
+
+
+def end(fs: object) -> None:
+    """Publish what the transaction here has. RuntimeError where others have one, which they have to end."""
+    if (here := under_way(fs)) is not None:
+        here.complete()
+    elif any(begun.fs is fs for begun in list(_everywhere)):
+        raise RuntimeError(
+            "the transaction that is under way was begun by another thread or task: the one that called "
+            "start_transaction() has to end it"
+        )
+
+
+def joined(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """`verb` for other threads that work for this one: what it writes belongs to the transaction here."""
+    if not _begun.get():
+        return verb
+    context = copy_context()
+    return lambda *args, **kwargs: context.copy().run(verb, *args, **kwargs)  # no two threads may share one
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """What is written in the block is published at once: its caller is told what became of it."""
+    before = _begun.set(())
+    try:
+        yield
+    finally:
+        _begun.reset(before)
 
 
 def nested_error() -> ValueError:

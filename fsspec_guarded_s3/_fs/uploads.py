@@ -22,6 +22,7 @@ from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .placement import check_paths, local_sources, meeting, placed, refuse
 from .selection import Source, is_one, without_directories
+from .transaction import joined
 from .transfer import callback_of, counting, transfer
 
 
@@ -104,4 +105,4 @@ class Uploads:
         refuse(meeting([self._paths.name(target) for _, target in files]))
         for source, _ in files:
             refuse_special(source)
-        transfer(self._client, files, put_file, callback, kwargs)
+        transfer(self._client, files, joined(put_file), callback, kwargs)

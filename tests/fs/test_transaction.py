@@ -1,10 +1,13 @@
 """`with fs.transaction:` publishes all files at its end, and none after an exception."""
 
+import asyncio
 import gzip
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -384,6 +387,124 @@ def test_resume_inside_a_transaction_is_not_ignored_in_silence(tmp_path: Path) -
         fs.transaction,
     ):
         fs.put_file(tmp_path / "f", A, resume="upload-77")
+
+
+# --- other threads and tasks ------------------------------------------------------------------------
+
+
+def in_another_thread(call: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(call).result(timeout=60)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_other_threads_write_meanwhile_is_published_at_once(fails: bool, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(LARGE)
+    fake = FakeS3("bucket")
+
+    def others(fs: GuardedS3FileSystem) -> None:
+        fs.pipe_file(A, b"piped")
+        fs.put_file(tmp_path / "f", B)
+        with fs.open(C, "wt") as file:
+            file.write("text")
+        fs.pipe({"bucket/d": b"d", "bucket/e": b"e"})
+        assert fs.put_if_absent("bucket/f", b"f") and not fs.put_if_absent("bucket/f", b"f")
+        fs.pipe_file("bucket/g", b"g", mode="create")
+
+    expected = {"a": b"piped", "b": LARGE, "c": b"text", "d": b"d", "e": b"e", "f": b"f", "g": b"g"}
+    with store(fake) as fs:
+        with suppress(ZeroDivisionError), fs.transaction:
+            fs.pipe_file("bucket/own", b"own")
+            in_another_thread(lambda: others(fs))
+            assert bodies(fake) == expected
+            assert not fails or 1 / 0
+        assert bodies(fake) == expected | ({} if fails else {"own": b"own"})
+
+
+def test_two_threads_have_transactions_of_their_own() -> None:
+    fake = FakeS3("bucket")
+
+    def other(fs: GuardedS3FileSystem) -> None:
+        with fs.transaction:
+            fs.pipe_file(B, b"2")
+            assert not fake.objects
+        assert bodies(fake) == {"b": b"2"}
+
+    with store(fake) as fs:
+        with fs.transaction:
+            fs.pipe_file(A, b"1")
+            in_another_thread(lambda: other(fs))
+        assert bodies(fake) == {"a": b"1", "b": b"2"}
+
+
+def test_two_tasks_have_transactions_of_their_own_and_their_threads_belong_to_them() -> None:
+    fake = FakeS3("bucket")
+
+    async def failing(fs: GuardedS3FileSystem, began: asyncio.Event, go_on: asyncio.Event) -> None:
+        with fs.transaction:
+            await asyncio.to_thread(fs.pipe_file, A, b"never")
+            await asyncio.create_task(fs._pipe_file(B, b"never"))
+            began.set()
+            await go_on.wait()
+            raise ZeroDivisionError
+
+    async def other(fs: GuardedS3FileSystem, began: asyncio.Event, go_on: asyncio.Event) -> None:
+        await began.wait()
+        await fs._pipe_file(C, b"there")
+        assert bodies(fake) == {"c": b"there"}
+        go_on.set()
+
+    async def main(fs: GuardedS3FileSystem) -> list[Any]:
+        events = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(failing(fs, *events), other(fs, *events), return_exceptions=True)
+
+    with store(fake) as fs:
+        assert [type(end) for end in asyncio.run(main(fs))] == [ZeroDivisionError, type(None)]
+        assert bodies(fake) == {"c": b"there"}
+
+
+@pytest.mark.parametrize("verb", ["pipe", "put", "copied context"])
+def test_the_threads_of_one_call_belong_to_its_transaction(verb: str, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).write_bytes(b"data")
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(ZeroDivisionError), fs.transaction:
+            if verb == "pipe":
+                fs.pipe({f"bucket/{number}": b"data" for number in range(20)})
+            elif verb == "put":
+                fs.put(f"{tmp_path}/", "bucket/", recursive=True)
+            else:
+                with ThreadPoolExecutor(4) as executor:
+                    for number in range(20):
+                        executor.submit(copy_context().run, fs.pipe_file, f"bucket/{number}", b"data")
+            raise ZeroDivisionError
+        assert not fake.objects
+
+
+def test_put_if_absent_is_decided_at_once_and_so_is_update() -> None:
+    """They return what the store has decided."""
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with pytest.raises(ZeroDivisionError), fs.transaction:
+            assert fs.put_if_absent(A, b"1")
+            assert not fs.put_if_absent(A, b"2")
+            fs.update(A, lambda old: old + b"+")
+            fs.pipe_file(B, b"never")
+            raise ZeroDivisionError
+        assert bodies(fake) == {"a": b"1+"}
+
+
+def test_only_who_began_it_ends_it() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        fs.start_transaction()
+        fs.pipe_file(A, b"1")
+        with pytest.raises(RuntimeError, match="begun by another thread"):
+            in_another_thread(fs.end_transaction)
+        assert not fake.objects
+        fs.end_transaction()
+        assert bodies(fake) == {"a": b"1"}
 
 
 # --- a child process --------------------------------------------------------------------------------
