@@ -1103,13 +1103,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, **kwargs)
 
-    @property
-    def transaction(self) -> GuardedTransaction:
-        """What collects the files of `with fs.transaction:`: those that this thread or task writes.
+    if not TYPE_CHECKING:  # `InheritedVerbs` has its type, with those of fsspec's attributes
 
-        The one that is under way here, or a new one.
-        """
-        return under_way(self) or self.transaction_type(self)
+        @property
+        def transaction(self) -> GuardedTransaction:
+            """What collects the files of `with fs.transaction:`: those that this thread or task writes.
+
+            The one that is under way here, or a new one.
+            """
+            return under_way(self) or self.transaction_type(self)
 
     def start_transaction(self) -> GuardedTransaction:
         """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""

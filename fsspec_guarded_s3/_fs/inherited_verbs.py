@@ -24,6 +24,7 @@ from .._values.parameters import (
     Reading,
 )
 from .rows import Info, ListedInfo
+from .transaction import GuardedTransaction
 
 if TYPE_CHECKING:
     from fsspec import FSMap
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         storage_options: dict[str, Any]
         dircache: Any
         blocksize: int
+        transaction: GuardedTransaction
 
         @classmethod
         def current(cls) -> Self: ...

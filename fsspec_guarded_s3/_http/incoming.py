@@ -12,7 +12,7 @@ from typing import Any
 
 from .timed_socket import Channel, Pace
 
-_MAX_HEADERS = 200
+MAX_HEADERS = 200
 MAX_LINE = 65536  # bytes
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
 _TO_STATUS = len("HTTP/1.1 ")
@@ -104,7 +104,7 @@ class Incoming(io.RawIOBase):
         if end >= 0:
             found = self._buffer[self._start : end].decode("latin-1")
             lines = found.split("\r\n")
-            if found.count("\n") == len(lines) - 1 and all(lines) and len(lines) <= _MAX_HEADERS:
+            if found.count("\n") == len(lines) - 1 and all(lines) and len(lines) <= MAX_HEADERS:
                 self._start = end + 4
                 return lines
         return self._lines()
@@ -112,14 +112,14 @@ class Incoming(io.RawIOBase):
     def _lines(self) -> list[str]:
         """The lines of a head that is long, comes in pieces, or ends its lines with LF alone."""
         lines: list[str] = []
-        while len(lines) <= _MAX_HEADERS + 1:
+        while len(lines) <= MAX_HEADERS + 1:
             line = self._line()
             if not line:
                 if lines:
                     return lines
                 raise http.client.BadStatusLine("an empty line")
             lines.append(line)
-        raise http.client.HTTPException(f"got more than {_MAX_HEADERS} headers")
+        raise http.client.HTTPException(f"got more than {MAX_HEADERS} headers")
 
     def _line(self) -> str:
         pieces = []

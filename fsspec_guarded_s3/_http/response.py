@@ -18,7 +18,7 @@ from ..errors import (
     ResponseError,
     TransportError,
 )
-from .incoming import MAX_LINE, Incoming
+from .incoming import MAX_HEADERS, MAX_LINE, Incoming
 
 # White space of RFC 9110, 5.5: in text that is read as Latin-1 two bytes of UTF-8 would be white space too.
 _SPACE = " \t"
@@ -48,6 +48,16 @@ class _Chunked(http.client.HTTPResponse):
         if not _CHUNK_SIZE.fullmatch(size):
             raise http.client.HTTPException(f"the size of a chunk is {size[:40]!r}")
         return int(size, 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Bounded as a head is: `http.client` would read for as long as lines come, and those move."""
+        for _ in range(MAX_HEADERS + 1):
+            line = self.fp.readline(MAX_LINE + 1)
+            if len(line) > MAX_LINE:
+                raise http.client.LineTooLong("trailer line")
+            if line in (b"\r\n", b"\n", b""):
+                return
+        raise http.client.HTTPException(f"got more than {MAX_HEADERS} trailers")
 
 
 class HTTPBody:

@@ -390,9 +390,10 @@ def test_body_without_a_length_ends_with_the_connection_and_is_not_reused() -> N
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + b"X: y\r\n" * 300 + b"\r\n",
         b"HTTP/1.1 200 OK\r\n : x\r\n\x00\r\n\r\n",
     ],
-    ids=lambda data: repr(data[:40]),
+    ids=lambda data: repr(data[:70]),
 )
 def test_garbage_is_protocol_error_or_an_incomplete_body(data: bytes) -> None:
     with ScriptedServer([raw(data)]) as server, pytest.raises((ProtocolError, IncompleteBodyError)):
