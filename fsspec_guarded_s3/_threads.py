@@ -216,6 +216,11 @@ def run_in_pool(call: Callable[[], None]) -> bool:
     return is_started
 
 
+def others_wait() -> bool:
+    """Whether calls wait for a thread of the pool, which may have no more: time to let them have one."""
+    return _pool.is_crowded()
+
+
 def start_thread(call: Callable[[], None]) -> None:
     """Make `call` in a thread of its own. Safe in a destructor: `threading.Thread` takes locks, and waits.
 
@@ -265,6 +270,10 @@ class _Pool:
                 job = self._todo.popleft()
             job.run()
             del job  # its result may be large, and the next may be long in coming
+
+    def is_crowded(self) -> bool:
+        """Whether jobs wait for a thread, and there will be none before another job is done."""
+        return self._threads >= _MAX_THREADS and bool(self._todo)
 
     def is_idle(self) -> bool:
         """Whether no thread is at anything."""

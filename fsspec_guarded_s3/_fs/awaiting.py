@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._forks import renew_after_fork
-from .._threads import background, run_in_pool
+from .._threads import background, others_wait, run_in_pool
 from .._work import Work, Worker, check, current, working_for
 
 if TYPE_CHECKING:
@@ -193,6 +193,20 @@ class AwaitedCalls:
                     self._threads -= 1
             call.make()
             del call  # its result may be large, and the next may be long in coming
+            if others_wait() and self._steps_back():
+                return
+
+    def _steps_back(self) -> bool:
+        """Have this thread make the calls of others, and come again behind them."""
+        with self._lock:
+            if not self._todo:
+                return False
+            self._coming += 1
+        if run_in_pool(self._serve):
+            return True
+        with self._lock:
+            self._coming -= 1
+        return False
 
 
 async def _settled(awaited: _Call[Any]) -> None:

@@ -355,6 +355,35 @@ def test_no_more_calls_are_under_way_than_the_option_says() -> None:
     assert most == 5
 
 
+def test_a_busy_filesystem_leaves_threads_to_others() -> None:
+    """There are 64 in all, and one filesystem may keep them busy for as long as it likes."""
+
+    class Slow(GuardedS3FileSystem):
+        def ukey(self, path: Any) -> str:
+            time.sleep(0.005)
+            return ""
+
+    def make() -> Slow:
+        return Slow(endpoint_url="http://127.0.0.1:9", key="k", secret="s", skip_instance_cache=True)
+
+    async def main() -> None:
+        busy, other = make(), make()
+        is_done = False
+
+        async def go_on() -> None:
+            while not is_done:
+                await asyncio.gather(*[busy._ukey("x") for _ in range(3)])
+
+        tasks = [asyncio.ensure_future(go_on()) for _ in range(1000)]
+        await asyncio.sleep(0.5)
+        for _ in range(3):
+            await asyncio.wait_for(other._ukey("x"), 30)
+        is_done = True
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
 def test_it_is_made_where_the_system_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "_pool", _threads._Pool())
 

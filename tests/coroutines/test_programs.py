@@ -21,7 +21,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import ScriptedServer, eventually
+from tests.scripted_server import ScriptedServer, eventually, stall
 
 
 @pytest.fixture
@@ -109,6 +109,25 @@ def test_no_loop_and_no_asyncio_thread_is_started(server: ScriptedServer) -> Non
         "assert [t.name for t in threading.enumerate() if not t.name.startswith('gs3')] == ['MainThread']\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
+
+
+LEAVES = """
+import asyncio, threading, time, fsspec
+fs = fsspec.filesystem("gs3", endpoint_url={url!r}, key="k", secret="s", probe="never")
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()  # as zarr and fsspec have it
+asyncio.run_coroutine_threadsafe(fs._cat_file("bucket/key"), loop)
+asyncio.run_coroutine_threadsafe(fs._pipe_file("bucket/new", b"1"), loop)
+time.sleep(0.5)
+"""
+
+
+def test_a_program_ends_while_a_loop_in_another_thread_waits() -> None:
+    fake = FakeS3("bucket", fault=lambda request, fake: stall())
+    with ScriptedServer(handler=fake) as server:
+        command = [sys.executable, "-c", LEAVES.format(url=server.url)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=25)  # it stalls for 30 s
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 # --- what fsspec asks of a filesystem with coroutines ---
