@@ -65,9 +65,11 @@ BARS = (
     Bar("opens", "each", 1),
     Bar("loopback lines", "faster", 0.9, LOCAL),
     Bar("loopback csv", "faster", 0.9, LOCAL),
-    Bar("zarr shards", "faster", NOISE, "obstore native"),
-    Bar("zarr group", "faster", NOISE, "obstore native"),
-    Bar("zarr write", "faster", NOISE, "obstore native"),
+    *(
+        Bar(f"zarr{work}{kind}", "faster", NOISE, "obstore native")
+        for work in ("", " shards", " group", " write")
+        for kind in ("", " own")
+    ),
     Bar("get", "faster", 10.0, "s3fs"),
     Bar("get", "faster", 2.5, "obstore.fsspec"),
     Bar("get", "faster", 1.0, "obstore native"),

@@ -66,6 +66,8 @@ class ObstoreNative:
 
         return ObjectStore(S3Store(BUCKET, prefix=key, **self._options), read_only=read_only)
 
+    own_zarr_store = zarr_store
+
     def whole(self, key: str) -> Any:
         return self._obstore.get(self._store, key).bytes()
 

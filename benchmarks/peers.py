@@ -187,6 +187,12 @@ class Ours(Fsspec):
 
         return GuardedS3FileSystem(**self.options)
 
+    def own_zarr_store(self, key: str, *, read_only: bool = True) -> Any:
+        """The store that the package has for zarr."""
+        from fsspec_guarded_s3.integrations.zarr import GuardedS3Store
+
+        return GuardedS3Store.from_url(self.url(key), storage_options=self.options, read_only=read_only)
+
 
 class OursPlain(Ours):
     """The same without the extra `fast`: CRC32 by zlib."""

@@ -14,38 +14,37 @@ CONCURRENCY = 64
 _REFERENCES = 67
 
 
-def chunks(job: Job) -> Any:
-    return _opened(job, "every/chunks/array.zarr")[:]
+def chunks(job: Job, verb: str) -> Any:
+    return _opened(job, verb, "every/chunks/array.zarr")[:]
 
 
-def shard_column(job: Job) -> Any:
+def shard_column(job: Job, verb: str) -> Any:
     """The chunks of one column: a piece of each shard."""
     side = job.sizes.shapes.chunk_side
-    return _opened(job, "every/shards/array.zarr")[:, side : 2 * side]
+    return _opened(job, verb, "every/shards/array.zarr")[:, side : 2 * side]
 
 
-def _opened(job: Job, key: str) -> Any:
+def _opened(job: Job, verb: str, key: str) -> Any:
     import zarr
 
     zarr.config.set({"async.concurrency": CONCURRENCY})
-    return zarr.open_array(job.peer.zarr_store(key), mode="r")
+    return zarr.open_array(getattr(job.peer, verb)(key), mode="r")
 
 
-def consolidated(job: Job) -> Any:
+def consolidated(job: Job, verb: str) -> Any:
     import zarr
 
-    group: Any = zarr.open_group(
-        job.peer.zarr_store("every/group/group.zarr"), mode="r", use_consolidated=True
-    )
+    store = getattr(job.peer, verb)("every/group/group.zarr")
+    group: Any = zarr.open_group(store, mode="r", use_consolidated=True)
     return [[name, array.shape[0], str(array.dtype)] for name, array in sorted(group.arrays())]
 
 
-def write(job: Job) -> Any:
+def write(job: Job, verb: str) -> Any:
     import zarr
 
     zarr.config.set({"async.concurrency": CONCURRENCY})
     values, side = job.prepared, job.sizes.shapes.chunk_side
-    store = job.peer.zarr_store(f"{KEPT}{job.key}", read_only=False)
+    store = getattr(job.peer, verb)(f"{KEPT}{job.key}", read_only=False)
     array: Any = zarr.create_array(store, shape=values.shape, chunks=(side, side), dtype="f4")
     array[:] = values
     return lambda: stored(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..work import EVERYDAY, Job, Work
@@ -41,6 +42,30 @@ def _row(
         datasets=(dataset,) if dataset else (),
         modules=modules,
         ready=ready,
+    )
+
+
+def _zarr(kind: str, verb: str, peers: tuple[str, ...]) -> tuple[Work, ...]:
+    """The works of zarr, by the stores that the peers' `verb` makes."""
+    told = ", own store" if kind else ""
+    works = (
+        ("zarr", "{chunks} chunks", "chunks", arrays.chunks),
+        ("zarr shards", "a column of {shard_rows} shards", "shards", arrays.shard_column),
+        ("zarr group", "a consolidated group", "group", arrays.consolidated),
+        ("zarr write", "{chunks} chunks written", "", arrays.write),
+    )
+    return tuple(
+        _row(
+            name + kind,
+            f"zarr 3{told}, {title}",
+            dataset,
+            partial(call, verb=verb),
+            "zarr",
+            verb=verb,
+            peers=peers,
+            ready=arrays.to_write if call is arrays.write else None,
+        )
+        for name, title, dataset, call in works
     )
 
 
@@ -120,35 +145,8 @@ _TABLES = (
     ),
 )
 _ARRAYS = (
-    _row("zarr", "zarr 3, {chunks} chunks", "chunks", arrays.chunks, "zarr", verb="zarr_store", peers=_ASYNC),
-    _row(
-        "zarr shards",
-        "zarr 3, a column of {shard_rows} shards",
-        "shards",
-        arrays.shard_column,
-        "zarr",
-        verb="zarr_store",
-        peers=_ASYNC,
-    ),
-    _row(
-        "zarr group",
-        "zarr 3, a consolidated group",
-        "group",
-        arrays.consolidated,
-        "zarr",
-        verb="zarr_store",
-        peers=_ASYNC,
-    ),
-    _row(
-        "zarr write",
-        "zarr 3, {chunks} chunks written",
-        "",
-        arrays.write,
-        "zarr",
-        verb="zarr_store",
-        peers=_ASYNC,
-        ready=arrays.to_write,
-    ),
+    *_zarr("", "zarr_store", _ASYNC),
+    *_zarr(" own", "own_zarr_store", ("ours", "obstore native")),
     _row("netcdf", "xarray, one of 3 measures of a file", "netcdf", arrays.netcdf, "xarray", "h5netcdf"),
     _row(
         "netcdfs",
