@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from .._http.response import HTTPBody
+from .._http.response import ALTERED, HTTPBody
 from .._values.deadline import Deadline
 from .._values.models import ObjectInfo, Request, range_header
 from .._values.paths import S3Path
@@ -114,7 +114,8 @@ class Slices:
             size = self._reads.size_of(path, body.headers["etag"], deadline)
         stop = size if stop < 0 else stop
         if (first, stop) != span.within(size) or body.length not in (None, stop - first):
-            raise ProtocolError(f"the store did not answer the range {span.header()}, but {first} to {stop}")
+            found = f"{first} to {stop}" if body.status == 206 else f"the whole object: {ALTERED}"
+            raise ProtocolError(f"the store did not answer the range {span.header()}, but {found}")
         body.set_length(stop - first)
         return self._reads.described(body.headers, size), first, stop
 
