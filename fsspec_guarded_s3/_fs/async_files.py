@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import CancelledError
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -191,7 +192,8 @@ class AsyncWriter:
     async def write(self, data: Buffer) -> int:
         """Take bytes. Raises the first error of what was sent before; after one nothing is published.
 
-        A task that is cancelled in here has spoilt the file: what it wrote may be missing.
+        A task that is cancelled in here has spoilt the file, as what it wrote may be missing: later calls
+        raise `concurrent.futures.CancelledError`.
         """
         check_bytes("data", data)
         if self.closed or self._writer.failure is not None:
@@ -261,7 +263,9 @@ class AsyncWriter:
         try:
             await self._calls.make(call, is_settled=True)
         except BaseException as error:
-            self._writer.spoil(error)
+            # Who closes the file later was not cancelled: it is an error like others for that task.
+            failed = isinstance(error, Exception)
+            self._writer.spoil(error if failed else CancelledError(f"a call of {self!r} was cancelled"))
             raise
 
     def _write(self) -> None:
