@@ -6,11 +6,12 @@ that it is in began, which is where the file was opened or the last `seek` went.
 
 - *Who goes on* is sequential, and is read ahead for: what will be read next is asked for before, in blocks of
   up to `blocksize` bytes (`arriving.Arriving`), of which each byte can be read as soon as it has come. Who
-  came from the beginning of the file gets 4 MiB at first, and then eight times as much as was read, up to
-  four blocks. Who came from elsewhere may be a random reader of records that are a little longer: there it
-  is four times as much as was read in one go, and 256 KiB at least.
+  came from the beginning of the file gets 4 MiB at first, or twice that from a distant store, and then eight
+  times as much as was read, up to four blocks. Who came from elsewhere may be a random reader of records that
+  are a little longer: there it is four times as much as was read in one go, and 256 KiB at least.
 - *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long, and all of
-  a small object. A few such pieces are kept, since random readers come back to a header or a footer.
+  a small object. What is small for a distant store grows with each random read, by 1 MiB up to a block. A few
+  such pieces are kept, since random readers come back to a header or a footer.
 - *A read of more than a block from a near store*, or of all that is left, is one read of exactly these bytes:
   joining them from blocks would take longer than the request.
 
@@ -54,6 +55,7 @@ class PrefetchCache(BaseCache):
         self._ahead: deque[Arriving] = deque()  # in order, without gaps
         self._kept: list[Piece] = []  # the newest one last
         self._began = self._expected = 0
+        self._randoms = 0  # reads that were random
         self._lock = PerProcess(Lock)
 
     def keep(self, data: bytes) -> None:
@@ -135,13 +137,14 @@ class PrefetchCache(BaseCache):
         smallest = min(MIN_REQUEST, self.blocksize)
         run = start - began
         if began == 0 and position >= smallest:
-            least, window = _FROM_THE_FRONT, 8 * run
+            least = min(_FROM_THE_FRONT, self.blocksize)
+            window = max(8 * run, 2 * least if self.is_distant() else least)
         elif run >= smallest // 2:
-            least, window = _FROM_ELSEWHERE, 4 * run
+            least = min(_FROM_ELSEWHERE, self.blocksize)
+            window = max(4 * run, least)
         else:
             return 0, 0
-        least = min(least, self.blocksize)
-        return min(max(window, least), _WINDOW_BLOCKS * self.blocksize), least
+        return min(window, _WINDOW_BLOCKS * self.blocksize), least
 
     def _ask_ahead(self, position: int, stop: int, window: int, least: int) -> None:
         """Have [position, stop) asked for, and the window behind it in requests that are worth it."""
@@ -156,18 +159,26 @@ class PrefetchCache(BaseCache):
 
     def _random(self, position: int, stop: int) -> Piece:
         """What a random reader gets: its bytes and little more, or all that is missing of a small file."""
+        self._randoms += 1
         start, stop = position, min(max(stop, position + min(MIN_REQUEST, self.blocksize)), self.size)
-        if self.size <= SMALL_OBJECT:
-            before = [piece.stop for piece in self._kept if piece.stop <= position]
-            start, stop = max(before, default=0), self.size
+        is_small = self._is_small()
+        if is_small:
+            self._kept = [piece for piece in self._kept if piece.start == 0]
+            start, stop = max((piece.stop for piece in self._kept), default=0), self.size
         elif stop == self.size:  # a footer is read backwards
             start = max(0, min(position, stop - min(MIN_REQUEST, self.blocksize)))
         piece = Piece(start, stop, self._bring(start, stop))
-        if self.size <= SMALL_OBJECT or stop - start <= MIN_REQUEST:
+        if is_small or stop - start <= MIN_REQUEST:
             self._kept.append(piece)
-            while sum(len(kept.data) for kept in self._kept) > _KEPT + MIN_REQUEST:
-                del self._kept[1 if self._kept[0].start == 0 else 0]
+        while not is_small and sum(len(kept.data) for kept in self._kept) > _KEPT + MIN_REQUEST:
+            del self._kept[1 if self._kept[0].start == 0 else 0]
         return piece
+
+    def _is_small(self) -> bool:
+        """Whether all of the file is a good answer to a random read: a round trip is worth some MiB."""
+        if self.size <= SMALL_OBJECT:
+            return True
+        return self.is_distant() and self.size <= min(self._randoms * SMALL_OBJECT, self.blocksize)
 
     def _bring(self, start: int, stop: int) -> bytes:
         self.total_requested_bytes += stop - start

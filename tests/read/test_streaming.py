@@ -36,6 +36,17 @@ LINES = "".join(f"{number},{number * 7919 % 10007},line {number}\n" for number i
 DATA = period_free(24 * MIB, seed=8)
 
 
+@pytest.fixture(autouse=True)
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is."""
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", float("inf"))
+
+
+@pytest.fixture
+def distant(near: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0)
+
+
 @pytest.fixture
 def fake() -> FakeS3:
     fake = FakeS3("bucket")
@@ -93,16 +104,16 @@ FRONT_TO_BACK: dict[str, tuple[Callable[[Any], bytes], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("distant", [False, True])
+@pytest.mark.parametrize("is_distant", [False, True])
 @pytest.mark.parametrize(("read", "how"), FRONT_TO_BACK.values(), ids=FRONT_TO_BACK)
 def test_from_front_to_back_it_takes_few_requests(
     server: ScriptedServer,
     read: Callable[[Any], bytes],
     how: dict[str, Any],
-    distant: bool,
+    is_distant: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0 if distant else float("inf"))
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0 if is_distant else float("inf"))
     with filesystem(server.url).open("bucket/lines", **how) as file:
         assert read(file) == LINES
     asked = ranges(server)
@@ -119,6 +130,15 @@ def test_the_second_request_is_a_large_one_and_is_asked_for_when_the_first_bytes
         assert len(server.requests) == 1
         assert file.read(8 * KIB) == DATA[64 * KIB : 72 * KIB]
         assert ranges(server)[1] == (64 * KIB, 64 * KIB + 4 * MIB)
+
+
+@pytest.mark.usefixtures("distant")
+def test_a_distant_store_is_asked_for_two_blocks_then(server: ScriptedServer) -> None:
+    with filesystem(server.url).open("bucket/key") as file:
+        assert b"".join(file.read(8 * KIB) for _ in range(9)) == DATA[: 72 * KIB]
+        eventually(lambda: len(server.requests) == 3)
+        four = 4 * MIB + 64 * KIB
+        assert sorted(ranges(server)) == [(0, 64 * KIB), (64 * KIB, four), (four, four + 4 * MIB)]
 
 
 def held_back(after: int, free: threading.Event) -> Callable[[Request, Reply], Answer | None]:
@@ -303,6 +323,20 @@ def test_a_small_object_is_read_whole_by_the_first_random_read(
         file.seek(0)
         assert file.read() == DATA[:MIB]
     assert ranges(server) == [(0, 64 * KIB), (64 * KIB, MIB)]
+
+
+@pytest.mark.usefixtures("distant")
+def test_a_larger_object_of_a_distant_store_is_read_whole_by_a_later_one(
+    server: ScriptedServer, fake: FakeS3
+) -> None:
+    size = 2 * MIB + 100
+    fake.put("bucket", "some", DATA[:size])
+    with filesystem(server.url).open("bucket/some") as file:
+        for place in (MIB, 20, size - 10, 100 * KIB, MIB // 2, size - 100 * KIB, MIB, 3):
+            file.seek(place)
+            assert file.read(10) == DATA[place : min(place + 10, size)]
+    piece, footer = (MIB, MIB + 64 * KIB), (size - 64 * KIB, size)
+    assert ranges(server) == [(0, 64 * KIB), piece, footer, (64 * KIB, size)]
 
 
 def test_a_footer_is_read_backwards_and_a_header_is_kept(server: ScriptedServer) -> None:
