@@ -139,6 +139,35 @@ def test_a_pickled_reader_goes_on_with_the_next_line(server: ScriptedServer) -> 
             assert other.readline() == file.readline() == lines[1]
 
 
+def test_a_loop_over_lines_sees_what_else_is_done_with_the_file(server: ScriptedServer) -> None:
+    """As one over a local file without a buffer: it goes on where the file is."""
+    lines = TEXT.splitlines(keepends=True)
+    with filesystem(server.url).open("bucket/text") as file:
+        for number, line in enumerate(file):
+            assert line == lines[number]
+            assert file.tell() == sum(map(len, lines[: number + 1]))
+            if number == 100:
+                break
+        assert next(file) == lines[101]
+        assert file.readline() == lines[102]
+        pairs = zip(file, file, strict=True)
+        assert [next(pairs) for _ in range(3)] == [tuple(lines[at : at + 2]) for at in (103, 105, 107)]
+        found = []
+        for line in file:
+            found.append(line)
+            if len(found) == 1:
+                assert file.read(5) == lines[110][:5]
+            if len(found) == 3:
+                file.seek(0)
+            if len(found) == 5:
+                file.seek(0, io.SEEK_END)
+        assert found == [lines[109], lines[110][5:], lines[111], lines[0], lines[1]]
+        file.seek(0)
+        with pytest.raises(ValueError, match="closed"):
+            for _ in file:
+                file.close()
+
+
 # --- the requests ---
 
 
