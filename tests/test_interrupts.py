@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fsspec_guarded_s3 import _threads, _work
+from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work
 from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import Request, ScriptedServer
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers"),
@@ -127,3 +127,43 @@ def test_a_reader_reads_on_after_an_interrupt() -> None:
                 except _Interrupt:
                     at = file.tell()
                     assert file.read(50_000) == data[at : at + 50_000]
+
+
+class _LimitError(Exception):
+    """As task queues end a task by: no OSError, and no BaseException."""
+
+
+NOT_RAISING: dict[str, Callable[[GuardedS3FileSystem], object]] = {
+    "cat_ranges": lambda fs: fs.cat_ranges(["bucket/a"] * 2, [0, 50], [10, 60]),
+    "cat, return": lambda fs: fs.cat(["bucket/a", "bucket/b"], on_error="return"),
+    "cat, omit": lambda fs: fs.cat(["bucket/a", "bucket/b"], on_error="omit"),
+    "getitems": lambda fs: fs.get_mapper("bucket").getitems(["a", "b"], on_error="return"),
+}
+
+
+@pytest.mark.parametrize("call", NOT_RAISING.values(), ids=NOT_RAISING)
+def test_a_time_limit_is_no_result(call: Callable[[GuardedS3FileSystem], object]) -> None:
+    """What the handler raises ends the call: it is about no object, and is not handed out in place of one."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", bytes(100))
+    fake.put("bucket", "b", bytes(100))
+    ended = threading.Event()
+
+    def stall(request: Request, fake: FakeS3) -> None:
+        if request.method == "GET":
+            ended.wait(60)
+
+    def limit(*args: object) -> None:
+        raise _LimitError
+
+    fake.fault = stall
+    signal.signal(signal.SIGALRM, limit)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, read_timeout=60.0)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            with pytest.raises(_LimitError):
+                call(fs)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            ended.set()

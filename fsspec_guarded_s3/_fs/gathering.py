@@ -10,7 +10,10 @@ from .._s3.client import S3Client
 
 
 def gather(client: S3Client, calls: Sequence[Callable[[], Any]], *, raising: bool = True) -> list[Any]:
-    """The result of each call; if not `raising`, the exception of one that failed stands for its result."""
+    """The result of each call; if not `raising`, the error of one that failed stands for its result.
+
+    An error is an OSError or a ValueError. What else is raised, by a signal's handler say, ends all calls.
+    """
     results: list[Any] = [None] * len(calls)
     client.scheduler.run(
         partial(_into_place, results, index, call, raising) for index, call in enumerate(calls)
@@ -24,7 +27,7 @@ def gather_asked(
     """The result of each of many small reads.
 
     Each of `asks` sends its request and returns the function that takes the answer: many requests are on
-    their way at once. If not `raising`, the exception of one that failed stands for its result.
+    their way at once. If not `raising`, the error of one that failed stands for its result, as in `gather`.
     """
     results: list[Any] = [None] * len(asks)
 
@@ -40,7 +43,7 @@ def gather_asked(
 def _into_place(results: list[Any], index: int, call: Callable[[], Any], raising: bool) -> None:
     try:
         results[index] = call()
-    except Exception as error:
+    except (OSError, ValueError) as error:
         if raising:
             raise
         results[index] = error

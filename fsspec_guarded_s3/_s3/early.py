@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 
 from .._http.transport import FRESH_SECONDS, Sent
 from .._values.models import Request
@@ -15,13 +16,14 @@ class Early:
     What went wrong with it is raised when its answer is wanted. Dropped, it closes its connection.
     """
 
+    _sent: Sent | None = None  # of the class, for the destructor of one whose making was interrupted
+
     def __init__(self, request: Request, send: Callable[[], Sent]) -> None:
         self.request = request
-        self._sent: Sent | None = None
         self._failed: Exception | None = None
         try:
             self._sent = send()
-        except Exception as error:
+        except (OSError, CancelledError) as error:  # others are of a signal's handler: raised at once
             self._failed = error
 
     def __repr__(self) -> str:
