@@ -28,12 +28,15 @@ written so that they leave nothing locked and nothing set.
 from __future__ import annotations
 
 import _thread
+import functools
+import signal
 import threading
 import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from types import CodeType
 from typing import Generic, TypeVar
 
 from ._forks import renew_after_fork
@@ -207,3 +210,27 @@ def _forget_worker() -> None:
 
 
 renew_after_fork(_forget_worker)
+
+
+def is_of_a_handler(error: BaseException) -> bool:
+    """Whether the handler of a signal, of those that are installed now, has raised `error`.
+
+    It may be of any type. Handlers of alarms raise TimeoutError, as a socket does whose time is over: who
+    takes errors of a connection for what they say has to let the handler's pass.
+    """
+    codes = {_code(signal.getsignal(number)) for number in signal.valid_signals()}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in codes:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code(handler: object) -> CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if not hasattr(handler, "__code__"):  # an object with a `__call__`
+        handler = getattr(type(handler), "__call__", None)  # noqa: B004
+    code = getattr(handler, "__code__", None)
+    return code if isinstance(code, CodeType) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import random
 import signal
 import threading
@@ -15,7 +16,7 @@ from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work
 from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
-from tests.opening import filesystem
+from tests.opening import MIB, filesystem
 from tests.scripted_server import Request, ScriptedServer
 
 pytestmark = [
@@ -133,6 +134,7 @@ class _LimitError(Exception):
     """As task queues end a task by: no OSError, and no BaseException."""
 
 
+PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 NOT_RAISING: dict[str, Callable[[GuardedS3FileSystem], object]] = {
     "cat_ranges": lambda fs: fs.cat_ranges(["bucket/a"] * 2, [0, 50], [10, 60]),
     "cat, return": lambda fs: fs.cat(["bucket/a", "bucket/b"], on_error="return"),
@@ -161,8 +163,55 @@ def test_a_time_limit_is_no_result(call: Callable[[GuardedS3FileSystem], object]
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, read_timeout=60.0)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(_LimitError):
+                call(fs)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:
+            ended.set()
+
+
+ENDED: dict[str, Callable[[GuardedS3FileSystem], object]] = {
+    "cat_ranges": NOT_RAISING["cat_ranges"],
+    "cat, return": NOT_RAISING["cat, return"],
+    "cat_file": lambda fs: fs.cat_file("bucket/a"),
+    "ls": lambda fs: fs.ls("bucket"),
+    "read": lambda fs: fs.open("bucket/a").read(),
+    "pipe_file": lambda fs: fs.pipe_file("bucket/c", b"data"),
+    "pipe_file, parts": lambda fs: fs.pipe_file("bucket/c", bytes(PARTS["part_size"] * 2)),
+    "get_file": lambda fs: fs.get_file("bucket/a", io.BytesIO()),
+}
+
+
+@pytest.mark.parametrize(
+    "kind, tls",
+    [(TimeoutError, False), (TimeoutError, True), (ConnectionResetError, True), (OSError, False)],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "tls" if value else "plain",
+)
+@pytest.mark.parametrize("call", ENDED.values(), ids=ENDED)
+def test_a_handlers_error_is_not_taken_for_one_of_the_connection(
+    call: Callable[[GuardedS3FileSystem], object], kind: type[OSError], tls: bool
+) -> None:
+    """The alarm that raises TimeoutError is the usual way to limit the time of a block."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", bytes(100))
+    fake.put("bucket", "b", bytes(100))
+    ended = threading.Event()
+
+    def stall(request: Request, fake: FakeS3) -> None:
+        ended.wait(60)
+
+    def limit(*args: object) -> None:
+        raise kind("the time is over")
+
+    fake.fault = stall
+    signal.signal(signal.SIGALRM, limit)
+    with ScriptedServer(handler=fake, tls=tls) as server:
+        trust = {"ca_bundle": server.ca_path} if tls else {}
+        fs = filesystem(server.url, read_timeout=60.0, **PARTS, **trust)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(kind, match=r"^the time is over$"):
                 call(fs)
             signal.setitimer(signal.ITIMER_REAL, 0)
         finally:

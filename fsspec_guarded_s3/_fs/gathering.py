@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from .._s3.client import S3Client
+from .._work import is_of_a_handler
 
 
 def gather(client: S3Client, calls: Sequence[Callable[[], Any]], *, raising: bool = True) -> list[Any]:
@@ -44,7 +45,7 @@ def _into_place(results: list[Any], index: int, call: Callable[[], Any], raising
     try:
         results[index] = call()
     except (OSError, ValueError) as error:
-        if raising:
+        if raising or is_of_a_handler(error):
             raise
         results[index] = error
 

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from .._forks import importing
 from .._values.deadline import Deadline
 from .._values.paths import is_loopback
-from .._work import TURN, check
+from .._work import TURN, check, is_of_a_handler
 from ..errors import ConfigurationError
 from ..options import Options
 from .incoming import Incoming
@@ -187,6 +187,8 @@ def dial(
         try:
             return _dial(family, kind, protocol, address, options, socket_options, deadline)
         except OSError as error:
+            if is_of_a_handler(error):
+                raise
             failure = error
             if deadline.left() <= 0:
                 break

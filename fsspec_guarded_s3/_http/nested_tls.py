@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3.util.ssltransport import SSLTransport
 
-from .._work import TURN, check
+from .._work import TURN, check, is_of_a_handler
 from ..options import Options
 from .readiness import is_writable
 
@@ -36,8 +36,8 @@ class _Outer:
         while True:
             try:
                 return self._sock.recv(size)
-            except TimeoutError:
-                if time.monotonic() >= self.handshake_until:
+            except TimeoutError as error:
+                if is_of_a_handler(error) or time.monotonic() >= self.handshake_until:
                     raise
                 check()
 
@@ -49,7 +49,9 @@ class _Outer:
             try:
                 view = view[self._sock.send(view) :]
                 latest = time.monotonic() + self._send_timeout
-            except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except (TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                if is_of_a_handler(error):
+                    raise
                 check()
                 if time.monotonic() >= latest:
                     raise ConnectionAbortedError(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from types import TracebackType
 
+from .._work import is_of_a_handler
 from ..errors import (
     IncompleteBodyError,
     PreconditionUnsupportedError,
@@ -236,7 +237,12 @@ def _content_length(fields: dict[str, str]) -> int | None:
 
 
 def translated(error: Exception) -> TransportError:
-    """A foreign exception as ours; the caller keeps the cause: `raise translated(error) from error`."""
+    """A foreign exception as ours; the caller keeps the cause: `raise translated(error) from error`.
+
+    That of a signal's handler is raised as it is.
+    """
+    if is_of_a_handler(error):
+        raise error
     if isinstance(error, TransportError):
         return error
     if isinstance(error, TimeoutError):

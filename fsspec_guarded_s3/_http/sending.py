@@ -10,6 +10,7 @@ import errno
 
 from .._values.bodies import Buffer, FileSlice, WatchedSlice, body_chunks, body_size
 from .._values.models import WireRequest
+from .._work import is_of_a_handler
 from ..errors import FileChangedError, SendTimeoutError
 from .incoming import Incoming
 from .timed_socket import Channel, EarlyAnswerError, Pace
@@ -24,6 +25,11 @@ class _BrokenOffError(Exception):
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def _broken_off(error: OSError) -> Exception:
+    """That `error` broke the connection; the error itself where it is of a signal's handler."""
+    return error if is_of_a_handler(error) else _BrokenOffError(error)
 
 
 class Sender:
@@ -65,7 +71,7 @@ class Sender:
             try:
                 count = self._channel.send(view[:_SLICE], self._pace, self._incoming.answered)
             except OSError as error:
-                raise _BrokenOffError(error) from error
+                raise _broken_off(error) from None
             view = view[count:]
             if not view.nbytes:
                 return
@@ -76,7 +82,7 @@ class Sender:
         try:
             early = not self._channel.is_quiet() and self._incoming.answered()
         except OSError as error:  # a reset, say: it is the connection's, not the local file's
-            raise _BrokenOffError(error) from error
+            raise _broken_off(error) from None
         if early:
             raise _BrokenOffError(EarlyAnswerError("the store answered before it had the whole request"))
 
@@ -99,7 +105,7 @@ class Sender:
                 )
             except OSError as error:
                 if isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.ETIMEDOUT:
-                    raise _BrokenOffError(error) from error
+                    raise _broken_off(error) from None
                 # This file system has no sendfile(2), or the file cannot be read, which read(2) will tell.
                 self._send_pieces(FileSlice(body.descriptor, position, body.stop))
                 return

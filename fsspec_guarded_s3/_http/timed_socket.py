@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._values.deadline import Deadline
-from .._work import TURN, check
+from .._work import TURN, check, is_of_a_handler
 from ..options import Options
 
 try:
@@ -176,7 +176,9 @@ class Channel:
             self._limit(seconds)
             try:
                 count: int = self._sock.send(view)
-            except TimeoutError:
+            except TimeoutError as error:
+                if is_of_a_handler(error):
+                    raise
                 return None
             return count
 
@@ -189,7 +191,9 @@ class Channel:
             self._limit(seconds)
             try:
                 count: int = self._sock.recv_into(view)
-            except TimeoutError:
+            except TimeoutError as error:
+                if is_of_a_handler(error):
+                    raise
                 return None
             return count
 

@@ -28,6 +28,7 @@ from .._forks import PerProcess, renew_after_fork
 from .._values.bodies import wire_bytes
 from .._values.deadline import Deadline
 from .._values.models import WireRequest
+from .._work import is_of_a_handler
 from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ..options import Options
 from .connect import (
@@ -236,6 +237,8 @@ class Transport:
         try:
             return Connection(connected(route, self.options, self.socket_options, deadline))
         except (OSError, http.client.HTTPException) as error:
+            if is_of_a_handler(error):
+                raise
             failure = error
         raise no_connection(route, self.options, failure) from failure
 

@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError
 
 from .._http.transport import FRESH_SECONDS, Sent
 from .._values.models import Request
+from .._work import is_of_a_handler
 
 
 class Early:
@@ -24,6 +25,8 @@ class Early:
         try:
             self._sent = send()
         except (OSError, CancelledError) as error:  # others are of a signal's handler: raised at once
+            if is_of_a_handler(error):
+                raise
             self._failed = error
 
     def __repr__(self) -> str:

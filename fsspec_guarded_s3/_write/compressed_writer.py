@@ -12,12 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 from fsspec.compression import compr
 
 from .endings import judged
-from .writer import BinaryFile, GuardedWriter
+from .writer import BinaryFile, GuardedWriter, refuse_copy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -76,6 +76,10 @@ class CompressedWriter(BinaryFile):
 
     def __repr__(self) -> str:
         return f"<CompressedWriter {self._file!r}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """TypeError, as of the writer below."""
+        refuse_copy(self._file.path)
 
     @property
     def etag(self) -> str:

@@ -16,7 +16,7 @@ import os
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 
 from .._work import Living, Lock
 from ..options import Options
@@ -37,6 +37,14 @@ else:
 logger = logging.getLogger("fsspec_guarded_s3")
 _DECIDE = "call commit() to publish it all the same, or discard() to give it up without this warning"
 _open: Living[GuardedWriter] = Living()
+
+
+def refuse_copy(path: str) -> NoReturn:
+    """Raise the error of who copies or pickles a file that is open for writing."""
+    raise TypeError(
+        f"{path} is open for writing, and can be neither copied nor pickled: open it where it is written, "
+        "or pass what fsspec.open returns, before its `with`"
+    )
 
 
 class GuardedWriter(BinaryFile):
@@ -79,6 +87,10 @@ class GuardedWriter(BinaryFile):
 
     def __repr__(self) -> str:
         return f"<GuardedWriter {self.path} {self.state} bytes={self._position}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """TypeError: a copy would have a part of the upload, and so would this file."""
+        refuse_copy(self.path)
 
     @property
     def state(self) -> str:

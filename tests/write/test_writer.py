@@ -1,8 +1,10 @@
 """The guarded writer: it publishes what was closed cleanly, and nothing else."""
 
 import contextlib
+import copy
 import gc
 import io
+import pickle
 import subprocess
 import sys
 import threading
@@ -346,3 +348,17 @@ def test_at_most_max_concurrency_parts_are_under_way(concurrency: int) -> None:
                 file.write(bytes(5 * MIB))
     assert len(fake.objects["bucket", "key"].body) == 50 * MIB
     assert 1 <= peak[0] <= concurrency
+
+
+@pytest.mark.parametrize("take", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["plain", "gzip"])
+def test_a_writer_is_neither_copied_nor_pickled(
+    store: Store, take: Callable[[Any], object], options: dict[str, str]
+) -> None:
+    """Two that share the parts of an upload would lose what one of them wrote."""
+    with store.fs.open(PATH, "wb", **options) as file:
+        file.write(LARGE)
+        with pytest.raises(TypeError, match="is open for writing, and can be neither copied nor pickled"):
+            take(file)
+        file.write(SMALL)
+    assert store.fs.cat_file(PATH) == LARGE + SMALL or options
