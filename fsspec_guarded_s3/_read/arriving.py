@@ -67,11 +67,11 @@ class _Pieces:
 
     def wait(self, stop: int, seconds: float) -> bool:
         """Wait up to `seconds` for news; whether there are any."""
-        news = threading.Lock()
-        news.acquire()
-        self._waiting.append(news)
+        lock = threading.Lock()
+        lock.acquire()
+        self._waiting.append(lock)
         # Only now: what comes from here on will tell.
-        return self.stop >= stop or self.is_over or news.acquire(timeout=seconds)
+        return self.stop >= stop or self.is_over or lock.acquire(timeout=seconds)
 
 
 class Arriving:
