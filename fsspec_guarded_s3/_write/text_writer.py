@@ -25,6 +25,7 @@ class TextWriter(io.TextIOWrapper):
     ) -> None:
         """`mode` is what the file was opened with; further arguments are those of `io.TextIOWrapper`."""
         super().__init__(buffer, *args, **kwargs)
+        self._lock = buffer.lock
         self.mode = mode or buffer.mode.replace("b", "")  # type: ignore[misc]  # open() sets it too
 
     @property
@@ -51,12 +52,12 @@ class TextWriter(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Take text; returns its characters. Threads take turns. Raises as `GuardedWriter.write` does."""
-        with self._below.lock:
+        with self._lock:
             return super().write(text)
 
     def flush(self) -> None:
         """Hand on what was written so far. S3 shows an object whole or not at all."""
-        with self._below.lock:
+        with self._lock:
             super().flush()
 
     def commit(self) -> None:

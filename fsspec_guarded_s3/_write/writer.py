@@ -129,8 +129,9 @@ class GuardedWriter(BinaryFile):
 
         Threads take turns. RuntimeError in a child of the process that opened the file.
         """
+        view = memoryview(data)
         if self.is_dropped:
-            return memoryview(data).nbytes
+            return view.nbytes
         self._check_process()
         with self.lock:
             self._check_reentry()
@@ -138,8 +139,8 @@ class GuardedWriter(BinaryFile):
                 raise ValueError(f"write to {self.path}: the file is closed")
             if self._failure is not None:
                 raise self._failure
-            self._take(memoryview(data).cast("B"))
-        return memoryview(data).nbytes
+            self._take(view.cast("B"))
+        return view.nbytes
 
     def _take(self, view: memoryview) -> None:
         self._is_writing = True
