@@ -23,7 +23,7 @@ from .directories import nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
-from .placement import check_paths, meeting_here, outside, placed, refuse
+from .placement import check_paths, local_path, meeting_here, outside, placed, refuse
 from .selection import Selector, is_one
 from .transfer import callback_of, counting, transfer
 
@@ -68,7 +68,7 @@ class Downloads:
             callback.relative_update(len(data))
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
-            os.makedirs(lpath, exist_ok=True)
+            os.makedirs(local_path(lpath), exist_ok=True)
 
     def _get_object(
         self,
@@ -84,7 +84,7 @@ class Downloads:
         that is a folder itself.
         """
         check_local_path("lpath", lpath)
-        local = os.fspath(lpath)
+        local = local_path(lpath)
         client = self._client
         if kwargs:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.get_file))
@@ -132,7 +132,7 @@ class Downloads:
         check_paths("lpath", lpath)
         sources = self._selector.sources(rpath, lpath, recursive, maxdepth)
         if is_one(lpath):
-            lpath = make_path_posix(os.fspath(lpath))
+            lpath = make_path_posix(local_path(lpath))
         into = partial(_is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.utils import stringify_path
 
 from .._values.keywords import flag
@@ -31,6 +31,14 @@ def check_paths(name: str, paths: Any) -> None:
     """Raise TypeError when an argument is neither a path nor a list of them."""
     if not is_one(paths) and (isinstance(paths, bytes) or not isinstance(paths, Collection)):
         raise TypeError(f"{name} must be a path or a list of them, not {type(paths).__name__}")
+
+
+def local_path(path: Any) -> Any:
+    """The path of a local file in a call of one: `~` and `file://` mean what they do in those of many."""
+    path = os.fspath(path)
+    if isinstance(path, str) and path.startswith(("~", "file://", "local://")):
+        return make_path_posix(path.removeprefix("file://").removeprefix("local://"))
+    return path
 
 
 def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Source]:

@@ -20,7 +20,7 @@ from .conditions import write_condition
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
-from .placement import check_paths, local_sources, meeting, placed, refuse
+from .placement import check_paths, local_path, local_sources, meeting, placed, refuse
 from .selection import Source, is_one, without_directories
 from .transaction import joined
 from .transfer import callback_of, counting, transfer
@@ -53,6 +53,7 @@ class Uploads:
         """
         callback = callback_of(callback)
         check_local_path("lpath", lpath)
+        lpath = local_path(lpath)
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, self.put_file)
         if os.path.isdir(lpath):
@@ -94,7 +95,7 @@ class Uploads:
         check_paths("lpath", lpath)
         check_paths("rpath", rpath)
         if isinstance(lpath, list) and isinstance(rpath, list):
-            sources = [Source(os.fspath(p), "") for p in lpath]
+            sources = [Source(local_path(p), "") for p in lpath]
         else:
             found = local_sources(lpath, recursive, maxdepth)
             sources = without_directories(lpath, found, recursive and maxdepth is None)

@@ -548,3 +548,35 @@ def test_a_marker_of_a_directory_outside_makes_none(tree: Store) -> None:
         tree.fs.get("bucket/t/", "target/", recursive=True)
     assert not os.path.exists("../evil")
     assert everything() == []
+
+
+# --- how a path is written ---
+
+
+@pytest.mark.parametrize("verb", ["get_file", "get", "get list", "put_file", "put", "put list"])
+@pytest.mark.parametrize("form", ["~/f", "file://{home}/f", "local://{home}/f"])
+def test_a_local_path_means_the_same_to_one_file_and_to_many(
+    form: str, verb: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(here)
+    path = form.format(home=home.as_posix())
+    if verb.startswith("get"):
+        store.fake.put("bucket", "key", DATA)
+        if verb == "get list":
+            store.fs.get([PATH], [path])
+        else:
+            getattr(store.fs, verb)(PATH, path)
+        assert (home / "f").read_bytes() == DATA
+    else:
+        (home / "f").write_bytes(DATA)
+        if verb == "put list":
+            store.fs.put([path], [PATH])
+        else:
+            getattr(store.fs, verb)(path, PATH)
+        assert store.bodies() == {"key": DATA}
+    assert not list(here.iterdir())
