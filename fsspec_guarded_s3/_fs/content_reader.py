@@ -167,6 +167,8 @@ class ContentReader:
                     results[place] = error
                     continue
             found.want(Sliced(start, end, place))
+        for one in objects.values():
+            one.forget_unseen()
         self._read(list(objects.values()), results, raising)
         changed = [one for one in objects.values() if one.is_changed]
         for one in changed:

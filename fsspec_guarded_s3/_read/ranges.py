@@ -104,6 +104,14 @@ class ObjectSlices:
         """Add a slice."""
         self._wanted.append(one)
 
+    def forget_unseen(self) -> None:
+        """Forget what a listing told where no slice has bytes of it: no request would show it again."""
+        pin = self._pin
+        if pin is None or not self._is_listed:
+            return
+        if not any(first < stop for first, stop in (one.within(pin.size) for one in self._wanted)):
+            self.begin_anew()
+
     def begin_anew(self) -> None:
         """Nothing is read, and no version known."""
         self._done.clear()

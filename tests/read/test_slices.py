@@ -169,6 +169,32 @@ def test_an_object_that_was_replaced_since_it_was_listed_is_read_anew(
         assert fs.info("bucket/key")["size"] == len(new)
 
 
+@pytest.mark.parametrize("bounds", [(0, 5), (400, 405), (-10, None), (None, None), (250, None), (-20, -10)])
+@pytest.mark.parametrize("listed", [b"", b"o" * 10, b"o" * 250], ids=["empty", "short", "longer"])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_slice_that_was_beyond_the_end_when_it_was_listed_is_asked_for(
+    fake: FakeS3,
+    server: ScriptedServer,
+    bounds: tuple[int | None, int | None],
+    listed: bytes,
+    count: int,
+    is_gone: bool,
+) -> None:
+    """The object may have grown since, or be gone: that there are no bytes is told by an answer, too."""
+    fs = filesystem(server.url)
+    fake.put("bucket", "key", listed)
+    fs.find("bucket")
+    fake.put("bucket", "key", DATA)
+    if is_gone:
+        del fake.objects["bucket", "key"]
+    found = fs.cat_ranges(["bucket/key"] * count, *bounds)
+    if is_gone:
+        assert all(isinstance(one, ObjectNotFoundError) for one in found)
+    else:
+        assert found == [DATA[slice(*bounds)]] * count
+
+
 WRONG: dict[str, dict[str, str]] = {
     "other bytes": {"content-range": "bytes 1-100/1000"},
     "fewer bytes": {"content-range": "bytes 0-98/1000"},
