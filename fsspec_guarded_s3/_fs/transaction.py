@@ -4,19 +4,22 @@ Theory of operation. A transaction belongs to the context (`contextvars`) that b
 task of asyncio. What other threads and tasks write meanwhile with the same filesystem is not of it, and is
 published at once: they have not begun it, do not know when it ends, and would lose what they wrote when it
 fails. `asyncio.to_thread`, tasks that are started in it, and the threads of one call (`joined`) have a copy
-of the context, and belong to it.
+of the context, and belong to it. A task that has ended leaves its transaction to its thread: each cell of a
+notebook is a task of its own, and one may begin what another ends.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.transaction import Transaction
 
@@ -24,6 +27,9 @@ from .._write.endings import UNSEEN, being_handled, failure, is_success
 from .._write.upload import State
 from .._write.writer import GuardedWriter
 from ..errors import TransactionError
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -45,6 +51,8 @@ class GuardedTransaction(Transaction):
         self._known = being_handled()
         self._is_entered = False
         self._pid = os.getpid()
+        self._thread = threading.get_ident()
+        self._task: Task[Any] | None = None
 
     def start(self) -> None:
         """Begin. ValueError inside of another one: its files would be published apart from these."""
@@ -58,9 +66,14 @@ class GuardedTransaction(Transaction):
         if under_way(self.fs) not in (None, self):
             raise nested_error()
         self._known = being_handled()
-        self._pid = os.getpid()
+        self._pid, self._thread, self._task = os.getpid(), threading.get_ident(), _current_task()
         _everywhere.add(self)
         _begun.set((*_still_under_way(), self))
+
+    @property
+    def is_left_to_this_thread(self) -> bool:
+        """Whether the task that began it has ended, in this thread."""
+        return self._task is not None and self._task.done() and self._thread == threading.get_ident()
 
     @property
     def _is_inherited(self) -> bool:
@@ -147,17 +160,39 @@ class GuardedTransaction(Transaction):
             published.append(file.path)
 
 
-_begun: ContextVar[tuple[GuardedTransaction, ...]] = ContextVar("gs3_transactions", default=())
+# None: what is written belongs to no transaction.
+_begun: ContextVar[tuple[GuardedTransaction, ...] | None] = ContextVar("gs3_transactions", default=())
 _everywhere: set[GuardedTransaction] = set()  # of all threads and tasks
 
 
 def _still_under_way() -> tuple[GuardedTransaction, ...]:
-    return tuple(begun for begun in _begun.get() if begun.fs is not None)
+    return tuple(begun for begun in _begun.get() or () if begun.fs is not None)
 
 
 def under_way(fs: object) -> GuardedTransaction | None:
-    """The transaction of `fs` that this thread or task has begun."""
-    return next((begun for begun in _begun.get() if begun.fs is fs), None)
+    """The transaction of `fs` that this thread or task has begun, or was left."""
+    return next((begun for begun in _here() if begun.fs is fs), None)
+
+
+def _here() -> tuple[GuardedTransaction, ...]:
+    """Those of this context, which takes over what was left to its thread."""
+    here = _begun.get()
+    if here is None:
+        return ()
+    left = [it for it in list(_everywhere) if it.is_left_to_this_thread and it not in here]
+    if left:
+        here = (*here, *left)
+        _begun.set(here)
+    return here
+
+
+def _current_task() -> Task[Any] | None:
+    asyncio: Any = sys.modules.get("asyncio")  # else there is no task
+    try:
+        task: Task[Any] | None = asyncio and asyncio.current_task()
+        return task
+    except RuntimeError:  # no loop runs in this thread
+        return None
 
 
 def end(fs: object) -> None:
@@ -173,7 +208,7 @@ def end(fs: object) -> None:
 
 def joined(verb: Callable[..., Any]) -> Callable[..., Any]:
     """`verb` for other threads that work for this one: what it writes belongs to the transaction here."""
-    if not _begun.get():
+    if not _here():
         return verb
     context = copy_context()
     return lambda *args, **kwargs: context.copy().run(verb, *args, **kwargs)  # no two threads may share one
@@ -182,7 +217,7 @@ def joined(verb: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def outside() -> Iterator[None]:
     """What is written in the block is published at once: its caller is told what became of it."""
-    before = _begun.set(())
+    before = _begun.set(None)
     try:
         yield
     finally:

@@ -495,6 +495,31 @@ def test_put_if_absent_is_decided_at_once_and_so_is_update() -> None:
         assert bodies(fake) == {"a": b"1+"}
 
 
+def test_a_task_that_has_ended_leaves_its_transaction_to_its_thread() -> None:
+    """As the cells of a notebook do: each is a task."""
+    fake = FakeS3("bucket")
+    seen: list[dict[str, bytes]] = []
+
+    async def cells(fs: GuardedS3FileSystem) -> None:
+        async def begin() -> None:
+            fs.start_transaction()
+
+        async def write() -> None:
+            fs.pipe({f"bucket/{n}": b"1" for n in range(40)})
+            seen.append(bodies(fake))
+
+        async def end() -> None:
+            fs.end_transaction()
+
+        for cell in (begin, write, end):
+            await asyncio.create_task(cell())
+
+    with store(fake) as fs:
+        asyncio.run(cells(fs))
+        assert seen == [{}]
+        assert len(bodies(fake)) == 40
+
+
 def test_only_who_began_it_ends_it() -> None:
     fake = FakeS3("bucket")
     with store(fake) as fs:
