@@ -7,6 +7,7 @@ is cancelled, and a call that failed.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError
@@ -20,7 +21,7 @@ from .._work import Lock
 from .._write.endings import being_handled, failure
 from .._write.writer import GuardedWriter
 from ..options import MIB
-from .awaiting import AwaitedCalls, T
+from .awaiting import AwaitedCalls
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -36,6 +37,16 @@ def opened(opening: Callable[[], Any]) -> Any:
     return file
 
 
+class _Read:
+    """A read that a task waits for: from where to where, once it was made."""
+
+    __slots__ = ("is_given_up", "span")
+
+    def __init__(self) -> None:
+        self.is_given_up = False
+        self.span: tuple[int, int] | None = None
+
+
 class AsyncReader:
     """A file that reads one version of an object: a `PinnedReader` to await.
 
@@ -48,6 +59,8 @@ class AsyncReader:
         self._calls = calls
         self._reader = reader
         self._turn = Lock()
+        self._position = reader.tell()
+        self._moving = threading.Lock()  # of the position; nothing waits while it is held
 
     def __repr__(self) -> str:
         return f"<AsyncReader {self.path} etag={self.etag} size={self.size}>"
@@ -92,11 +105,23 @@ class AsyncReader:
 
     def tell(self) -> int:
         """Where the next read begins."""
-        return self._reader.tell()
+        return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Have the next read begin elsewhere; returns where. No request."""
-        return self._reader.seek(offset, whence)
+        """Have the next read begin elsewhere; returns where. No request.
+
+        Counted from the beginning, from here (1) or the end (2).
+        """
+        check_integer("offset", offset)
+        with self._moving:
+            bases = {0: 0, 1: self._position, 2: self.size}
+            if whence not in bases:
+                raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
+            place = bases[whence] + offset
+            if place < 0:
+                raise ValueError(f"offset: {place} is before the beginning of {self.path}")
+            self._position = place
+        return place
 
     async def read(self, length: int | None = -1) -> bytes:
         """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
@@ -115,12 +140,28 @@ class AsyncReader:
         finally:
             self._reader.close()
 
-    async def _make(self, call: Callable[[], T]) -> T:
-        return await self._calls.make(partial(self._in_turn, call))
+    async def _make(self, call: Callable[[], bytes]) -> bytes:
+        """What `call` reads. Where the task is cancelled nothing was read: the next read has those bytes."""
+        read = _Read()
+        try:
+            return await self._calls.make(partial(self._in_turn, call, read))
+        except BaseException:
+            with self._moving:
+                read.is_given_up = True
+                if read.span is not None and self._position == read.span[1]:
+                    self._position = read.span[0]
+            raise
 
-    def _in_turn(self, call: Callable[[], T]) -> T:
+    def _in_turn(self, call: Callable[[], bytes], read: _Read) -> bytes:
         with self._turn:
-            return call()
+            begin = self._position
+            self._reader.seek(begin)
+            data = call()
+            with self._moving:
+                if not read.is_given_up and self._position == begin:  # else somebody sought
+                    self._position = begin + len(data)
+                    read.span = begin, self._position
+            return data
 
     async def close(self) -> None:
         """Drop what was read; the file cannot be read any more."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from .awaiting import AwaitedCalls
+from .known_row import KnownRow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,10 +87,16 @@ def _coroutine(
 
     @functools.wraps(verb)
     async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call: Callable[[], T] = partial(getattr(self, name), *args, **kwargs)
+        call: Callable[[], T] = partial(_whole, partial(getattr(self, name), *args, **kwargs))
         return await self._awaited.make(call, is_settled=is_settled)
 
     return _named(awaited)
+
+
+def _whole(call: Callable[[], Any]) -> Any:
+    """What a verb returns, for who is in a loop: to look at it asks the store for nothing."""
+    result = call()
+    return dict(result) if isinstance(result, KnownRow) else result
 
 
 def asynchronous_iterator(

@@ -14,6 +14,7 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -31,6 +32,24 @@ if TYPE_CHECKING:
 __all__ = ["GuardedS3Store"]
 
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+@dataclass(frozen=True)
+class _ShardRead:
+    """What a task has read of a shard: its index, and after that chunks of the same version."""
+
+    key: str
+    version: ObjectInfo
+    index_at_end: bool  # of the shard: a read from its beginning is one of its first chunk then
+
+    def is_ended_by(self, byte_ranges: Sequence[ByteRequest | None]) -> bool:
+        """Whether these are the index once more: a new read of the shard begins."""
+        if len(byte_ranges) != 1:
+            return False
+        (byte_range,) = byte_ranges
+        if isinstance(byte_range, SuffixByteRequest):
+            return True
+        return not self.index_at_end and _slice(byte_range)[0] == 0
 
 
 class GuardedS3Store(Store):
@@ -51,7 +70,7 @@ class GuardedS3Store(Store):
         self.path = str(fs._strip_protocol(path)).rstrip("/")
         if not self.path:
             raise ValueError("path must name a bucket, or a prefix in one")
-        self._read_by: WeakKeyDictionary[asyncio.Task[Any], tuple[str, ObjectInfo]] = WeakKeyDictionary()
+        self._read_by: WeakKeyDictionary[asyncio.Task[Any], _ShardRead] = WeakKeyDictionary()
 
     @classmethod
     def from_url(
@@ -99,8 +118,9 @@ class GuardedS3Store(Store):
             if byte_range is None:
                 data = await self.fs._cat_file(self._name(key))
             else:
-                (data,) = await self._slices(key, [byte_range], is_index=_is_index(byte_range))
-        except _MISSING:
+                (data,) = await self._slices(key, [byte_range])
+        except _MISSING as error:
+            _check_bucket(error)
             return None
         return prototype.buffer.from_bytes(data)
 
@@ -122,29 +142,30 @@ class GuardedS3Store(Store):
         """
         await self._ensure_open()
         try:
-            found = await self._slices(key, byte_ranges, is_index=False, max_gap=max_gap_bytes)
+            found = await self._slices(key, byte_ranges, max_gap=max_gap_bytes)
         except _MISSING as error:
             raise builtins.BaseExceptionGroup("no such key", [FileNotFoundError(key)]) from error
         yield [(index, prototype.buffer.from_bytes(data)) for index, data in enumerate(found)]
 
     async def _slices(
-        self,
-        key: str,
-        byte_ranges: Sequence[ByteRequest | None],
-        *,
-        is_index: bool,
-        max_gap: int | None = None,
+        self, key: str, byte_ranges: Sequence[ByteRequest | None], *, max_gap: int | None = None
     ) -> Sequence[bytes]:
         """Parts of one version: of that whose index this task has read, if it was the last it read."""
         task = asyncio.current_task()
-        last, version = self._read_by.pop(task, ("", None)) if task is not None else ("", None)
-        known = version if last == key and not is_index else None
+        last = self._read_by.pop(task, None) if task is not None else None
+        if last is not None and (last.key != key or last.is_ended_by(byte_ranges)):
+            last = None
         call = partial(
-            self.fs._reader.slices_of_version, self._name(key), list(map(_slice, byte_ranges)), known, max_gap
+            self.fs._reader.slices_of_version,
+            self._name(key),
+            list(map(_slice, byte_ranges)),
+            None if last is None else last.version,
+            max_gap,
         )
         now, found = await self.fs._awaited.make(call)
         if task is not None:
-            self._read_by[task] = key, now
+            at_end = isinstance(byte_ranges[0], SuffixByteRequest) if last is None else last.index_at_end
+            self._read_by[task] = _ShardRead(key, now, at_end)
         return found
 
     async def get_partial_values(
@@ -158,7 +179,9 @@ class GuardedS3Store(Store):
         paths, starts, ends = map(list, zip(*wanted, strict=True))
         found = await self.fs._cat_ranges(paths, starts, ends, on_error="return")
         for data in found:
-            if isinstance(data, Exception) and not isinstance(data, _MISSING):
+            if isinstance(data, _MISSING):
+                _check_bucket(data)
+            elif isinstance(data, Exception):
                 raise data
         values = prototype.buffer
         return [None if isinstance(data, Exception) else values.from_bytes(data) for data in found]
@@ -170,7 +193,7 @@ class GuardedS3Store(Store):
 
     async def getsize(self, key: str) -> int:
         """The size of a value in bytes. FileNotFoundError without one."""
-        info = await self.fs._info(self._name(key))
+        info = await self.fs._awaited.make(partial(self.fs.info, self._name(key)))  # no more than is asked
         if info["type"] != "file":
             raise FileNotFoundError(key)
         return info["size"]
@@ -201,16 +224,23 @@ class GuardedS3Store(Store):
         """Delete a value, if there is one."""
         await self._ensure_open()
         self._check_writable()
-        with suppress(*_MISSING):
-            await self.fs._rm_file(self._name(key))
+        await self._delete(self._name(key))
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete all values below `prefix`. ListObjectsV2, DeleteObjects."""
         await self._ensure_open()
         self._check_writable()
         names = await self.fs._find(self._name(prefix.rstrip("/")))
-        if names:
+        if not names:
+            return
+        try:
             await self.fs._rm(names)
+        except _MISSING:  # others delete here, too
+            await asyncio.gather(*map(self._delete, names))
+
+    async def _delete(self, name: str) -> None:
+        with suppress(*_MISSING):
+            await self.fs._rm_file(name)
 
     # --- listing ---
 
@@ -241,6 +271,12 @@ class GuardedS3Store(Store):
         return True
 
 
+def _check_bucket(error: Exception) -> None:
+    """Raise the error if the bucket is gone: zarr would take each chunk for one that was never written."""
+    if getattr(error, "code", "") == "NoSuchBucket":
+        raise error
+
+
 def _slice(byte_range: ByteRequest | None) -> tuple[int | None, int | None]:
     """A part of a value as the slice of a sequence."""
     match byte_range:
@@ -255,11 +291,6 @@ def _slice(byte_range: ByteRequest | None) -> tuple[int | None, int | None]:
         case SuffixByteRequest(suffix):
             return -suffix, None
     raise ValueError(f"Unexpected byte_range, got {byte_range}.")
-
-
-def _is_index(byte_range: ByteRequest) -> bool:
-    """Whether it may be the index of a shard, at its end or at its beginning: a new read of it begins."""
-    return isinstance(byte_range, SuffixByteRequest) or _slice(byte_range)[0] == 0
 
 
 def _bytes_of(value: Buffer) -> memoryview:

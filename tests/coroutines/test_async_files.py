@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import gc
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -102,6 +103,47 @@ def test_a_read_that_was_cancelled_can_be_made_again(monkeypatch: pytest.MonkeyP
                 await asyncio.wait_for(file.read(), 0.2)
             monkeypatch.setattr(PinnedReader, "read", read)
             assert await asyncio.wait_for(file.read(), 60) == DATA
+
+    run(use)
+
+
+def test_a_read_that_was_given_up_keeps_nothing_from_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread may still read, or have read: before, while and after the task is cancelled."""
+    read = PinnedReader.read
+    is_read, may_go_on = threading.Event(), threading.Event()
+
+    def late(self: PinnedReader, length: int | None = -1) -> bytes:
+        data = read(self, length)
+        is_read.set()
+        may_go_on.wait(60)
+        return data
+
+    async def use(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
+        async with await fs.open_async("bucket/key") as file:
+            assert await file.read(10) == DATA[:10]
+            monkeypatch.setattr(PinnedReader, "read", late)
+            for seen_first in (False, True):  # by the thread, or by the loop: while this task keeps that
+                may_go_on.clear()
+                is_read.clear()
+                task = asyncio.ensure_future(file.read(1000))
+                while not is_read.is_set():
+                    await asyncio.sleep(0.01)
+                if seen_first:
+                    may_go_on.set()
+                    eventually(lambda: file.tell() != 10)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert file.tell() == 10
+                may_go_on.set()
+                assert await file.read(5) == DATA[10:15]
+                assert file.seek(-5, 1) == 10
+            file.seek(-4, 2)
+            assert await file.read() == DATA[-4:]
+            with pytest.raises(ValueError, match="before the beginning"):
+                file.seek(-1)
+            with pytest.raises(ValueError, match="whence"):
+                file.seek(0, 3)
 
     run(use)
 

@@ -234,6 +234,21 @@ def test_directories_that_are_removed_from_a_step_of_walk_are_not_walked_into(wo
     assert asyncio.run(main()) == ["bucket"]
 
 
+def test_what_is_told_in_a_loop_is_complete(world: World) -> None:
+    """Behind a listing `info` asks for the rest when it is looked at: that would stop the loop."""
+
+    async def main() -> tuple[dict[str, Any], int]:
+        await world.fs._ls("bucket")
+        row = await world.fs._info("bucket/a")
+        before = len(world.server.requests)
+        assert row["ContentType"] and row == dict(row) and "metadata" in row
+        return row, len(world.server.requests) - before
+
+    row, looks = asyncio.run(main())
+    assert type(row) is dict and looks == 0
+    assert row == world.fs.info("bucket/a", refresh=True)
+
+
 def test_a_subclass_is_honoured(world: World) -> None:
     class Shouting(GuardedS3FileSystem):
         def cat_file(self, path: Any, *args: Any, **kwargs: Any) -> bytes:

@@ -214,6 +214,65 @@ def test_a_shard_that_is_replaced_between_its_index_and_its_chunks_is_an_error()
         assert (array[0:10, 0:30] == VALUES[0:10, 0:30] % 7).all()
 
 
+@pytest.mark.parametrize("index", ["start", "end"])
+def test_whenever_a_shard_is_replaced_no_old_chunk_is_beside_a_new_one(index: str) -> None:
+    """Without a codec the chunks of either version can be read. The index begins the shard, or a chunk does."""
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        store = GuardedS3Store(filesystem(server.url), "bucket/z")
+        shards = {"shape": (40, 40), "index_location": index}
+        array = zarr.create_array(
+            store, shape=(40, 40), chunks=(10, 10), shards=shards, dtype="i4", compressors=None
+        )
+        array[:] = 1
+        old = {name: fake.objects[name] for name in list(fake.objects) if "/c/" in name[1]}
+        array[:] = 2
+        new = {name: fake.objects[name] for name in old}
+        left: list[None] = []  # GETs of chunks before the shard is replaced
+
+        def replace(request: Request, _: FakeS3) -> None:
+            if "/c/" in request.path and request.method == "GET":
+                if not left:
+                    fake.objects.update(new)
+                else:
+                    left.pop()
+
+        fake.fault = replace
+        for number in range(1, 7):
+            left[:] = [None] * number
+            fake.objects.update(old)
+            with pytest.raises(ObjectChangedError):
+                array[0:20, 0:25]
+            assert (array[0:20, 0:25] == 2).all()
+
+
+def test_a_bucket_that_is_gone_is_no_array_of_fill_values() -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        store = GuardedS3Store(filesystem(server.url), "bucket/z")
+        _sharded(store, VALUES)
+        array = zarr.open_array(store, mode="r")
+        fake.buckets.clear()
+        with pytest.raises(FileNotFoundError):
+            array[0:10, 0:30]
+        with pytest.raises(FileNotFoundError):
+            asyncio.run(store.get_partial_values(PROTOTYPE, [("k", None)]))
+
+
+def test_folders_and_values_can_be_deleted_by_several(store: Store) -> None:
+    here = GuardedS3Store(store.fs, store.path("z"))
+
+    async def main() -> list[str]:
+        for _ in range(3):
+            await asyncio.gather(*[here.set(f"a/{n}", buffer(b"1")) for n in range(20)])
+            await asyncio.gather(
+                *[here.delete_dir("a") for _ in range(4)], *[here.delete(f"a/{n}") for n in range(20)]
+            )
+        return [key async for key in here.list()]
+
+    assert asyncio.run(main()) == []
+
+
 def test_the_ranges_of_a_shard_are_merged() -> None:
     fake = FakeS3("bucket")
     with ScriptedServer(handler=fake) as server:
