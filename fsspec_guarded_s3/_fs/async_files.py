@@ -50,7 +50,8 @@ class _Read:
 class AsyncReader:
     """A file that reads one version of an object: a `PinnedReader` to await.
 
-    Tasks may share one: each read gets the bytes behind those of the read before.
+    Tasks may share one: each read gets the bytes behind those of the read before. A read that is cancelled
+    gives its bytes back, unless another one has begun behind them.
     """
 
     mode: Literal["rb"] = "rb"
@@ -60,7 +61,8 @@ class AsyncReader:
         self._reader = reader
         self._turn = Lock()
         self._position = reader.tell()
-        self._moving = threading.Lock()  # of the position; nothing waits while it is held
+        self._latest: _Read | None = None
+        self._moving = threading.Lock()  # of these two; nothing waits while it is held
 
     def __repr__(self) -> str:
         return f"<AsyncReader {self.path} etag={self.etag} size={self.size}>"
@@ -148,13 +150,15 @@ class AsyncReader:
         except BaseException:
             with self._moving:
                 read.is_given_up = True
-                if read.span is not None and self._position == read.span[1]:
+                if read is self._latest and read.span is not None and self._position == read.span[1]:
                     self._position = read.span[0]
             raise
 
     def _in_turn(self, call: Callable[[], bytes], read: _Read) -> bytes:
         with self._turn:
-            begin = self._position
+            with self._moving:
+                self._latest = read
+                begin = self._position
             self._reader.seek(begin)
             data = call()
             with self._moving:

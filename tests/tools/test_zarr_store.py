@@ -216,7 +216,7 @@ def test_a_shard_that_is_replaced_between_its_index_and_its_chunks_is_an_error()
 
 @pytest.mark.parametrize("index", ["start", "end"])
 def test_whenever_a_shard_is_replaced_no_old_chunk_is_beside_a_new_one(index: str) -> None:
-    """Without a codec the chunks of either version can be read. The index begins the shard, or a chunk does."""
+    """Without a codec the chunks of either version can be read; the shard begins by its index or a chunk."""
     fake = FakeS3("bucket")
     with ScriptedServer(handler=fake) as server:
         store = GuardedS3Store(filesystem(server.url), "bucket/z")
