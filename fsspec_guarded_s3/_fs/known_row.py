@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .rows import Row
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class KnownRow(dict[str, Any]):
@@ -14,17 +17,20 @@ class KnownRow(dict[str, Any]):
     An `info` has more: content type, metadata, version and so on. The first look at anything of that kind, or
     at the row as a whole (its length, its items, a comparison, a pickle), calls `ask` once, which returns the
     row as HeadObject tells it, and raises as `info` does. So it has the same keys as any `info`.
+    What its holder changes stays changed. To set a name asks for nothing, and the answer does not replace it; a
+    name is removed from the whole row.
     """
 
-    __slots__ = ("_ask",)
+    __slots__ = ("_ask", "_set")
 
     def __init__(self, row: Row, ask: Callable[[], Row]) -> None:
         super().__init__(row)
         self._ask: Callable[[], Row] | None = ask
+        self._set: Row = {}
 
     def _complete(self) -> None:
         if self._ask is not None:
-            self.update(self._ask())
+            super().update(self._ask() | self._set)
             self._ask = None
 
     def __missing__(self, name: str) -> Any:
@@ -64,6 +70,49 @@ class KnownRow(dict[str, Any]):
         """All names with their values."""
         self._complete()
         return super().items()
+
+    def __reversed__(self) -> Iterator[str]:
+        self._complete()
+        return super().__reversed__()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._set[name] = value
+        super().__setitem__(name, value)
+
+    def update(self, *rows: Any, **names: Any) -> None:
+        """Set all names of a mapping or of pairs, and those of `names`."""
+        changes = dict(*rows, **names)
+        self._set.update(changes)
+        super().update(changes)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]  # dict's own is overloaded
+        self.update(other)
+        return self
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """The value of a name, which is set to `default` if the whole row does not have it."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def __delitem__(self, name: str) -> None:
+        self._complete()
+        super().__delitem__(name)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """Remove a name of the whole row; its value, or `default`."""
+        self._complete()
+        return super().pop(name, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last name of the whole row; it and its value."""
+        self._complete()
+        return super().popitem()
+
+    def clear(self) -> None:
+        """Remove all names."""
+        self._ask = None
+        super().clear()
 
     def copy(self) -> Row:
         """A plain dict of it."""

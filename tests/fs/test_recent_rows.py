@@ -277,6 +277,51 @@ def test_a_row_of_a_listing_has_what_every_info_has(place: Place, look: str) -> 
     assert place.asked() == ["HEAD"]
 
 
+def united_in_place(row: Any) -> None:
+    row |= {"size": 7, "mine": 1}
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "a name is set": lambda row: row.__setitem__("size", 7),
+    "a name that is not told yet is set": lambda row: row.__setitem__("ContentType", "x"),
+    "a new name is set": lambda row: row.__setitem__("mine", 7),
+    "update": lambda row: row.update({"size": 7, "mine": 1}, name="n"),
+    "update by pairs": lambda row: row.update([("metadata", {})]),
+    "union in place": united_in_place,
+    "setdefault of what is told": lambda row: row.setdefault("size", 7),
+    "setdefault of what is not told yet": lambda row: row.setdefault("ContentType", "x"),
+    "setdefault of a new name": lambda row: row.setdefault("mine", 7),
+    "del": lambda row: row.__delitem__("ETag"),
+    "pop of what is told": lambda row: row.pop("ETag"),
+    "pop of what is not told yet": lambda row: row.pop("ContentType"),
+    "pop of no name": lambda row: row.pop("mine", 7),
+    "clear": lambda row: row.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_changed_in_a_row_of_a_listing_stays_changed(place: Place, change: str) -> None:
+    """As in any dict, also when the rest of the row is asked for after that."""
+    expected = dict(place.fs.info("bucket/d/a"))
+    told = CHANGES[change](expected)
+    place.fs.find("bucket/d")
+    row = place.fs.info("bucket/d/a")
+    assert CHANGES[change](row) == told
+    for name in ("size", "ETag", "mine"):
+        assert row.get(name) == expected.get(name)
+    assert dict(row) == expected
+    assert (sorted(reversed(row)), len(row), bool(row)) == (sorted(expected), len(expected), bool(expected))
+
+
+def test_to_set_a_name_in_a_row_of_a_listing_asks_nothing(place: Place) -> None:
+    place.fs.find("bucket/d")
+    place.asked()
+    row = place.fs.info("bucket/d/a")
+    row["name"] = "a"
+    assert (row["name"], row["size"]) == ("a", 3)
+    assert place.asked() == []
+
+
 def test_a_row_whose_object_is_gone_says_so_when_more_is_looked_at(place: Place) -> None:
     place.fs.find("bucket/d")
     row = place.fs.info("bucket/d/a")
