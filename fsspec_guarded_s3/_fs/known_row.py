@@ -17,8 +17,8 @@ class KnownRow(dict[str, Any]):
     An `info` has more: content type, metadata, version and so on. The first look at anything of that kind, or
     at the row as a whole (its length, its items, a comparison, a pickle), calls `ask` once, which returns the
     row as HeadObject tells it, and raises as `info` does. So it has the same keys as any `info`.
-    What its holder changes stays changed. To set a name asks for nothing, and the answer does not replace it; a
-    name is removed from the whole row.
+    What its holder changes stays changed. To set a name asks for nothing, and the answer does not replace it.
+    A name is removed from the whole row.
     """
 
     __slots__ = ("_ask", "_set")

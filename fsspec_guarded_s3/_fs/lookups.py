@@ -74,8 +74,9 @@ class Lookups:
         refuse(self.exists, kwargs)
         location = self._location(path)
         if location is not None and version_id is None and not refresh:
-            kind = self._recent.kind(location)
-            if kind == "directory" or (kind == "file" and not self._paths.says_directory(path)):
+            if not self._paths.says_directory(path) and self._recent.kind(location) == "file":
+                return True
+            if self._recent.lists_directory(location):
                 return True
         return self._lister.exists(path, version_id, refresh)
 

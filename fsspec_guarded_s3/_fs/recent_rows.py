@@ -241,6 +241,11 @@ class RecentRows:
         look = self._look(location)
         return look is False or (look is None and self.listed(location) is not None)
 
+    def lists_directory(self, location: S3Path) -> bool:
+        """Whether a listing told that there is a directory of this name, beside an object of it or alone."""
+        listing = self._newest(location, location.prefix)
+        return listing is not None and listing.has_directory(location.prefix)
+
     def is_directory(self, location: S3Path) -> bool | None:
         """Whether there is a directory of this name; False for a name that is that of an object alone."""
         if self._look(location):

@@ -73,6 +73,7 @@ QUESTIONS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
     "info of a directory with a slash": lambda fs: fs.info("gs3://bucket/d/e/"),
     "exists": lambda fs: fs.exists("bucket/d/a"),
     "exists, a directory": lambda fs: fs.exists("bucket/d/e"),
+    "exists, the root of the listing": lambda fs: fs.exists("bucket/d"),
     "isfile": lambda fs: fs.isfile("bucket/d/b"),
     "isdir": lambda fs: fs.isdir("bucket/d/e"),
     "isdir of the root of the listing": lambda fs: fs.isdir("bucket/d/"),
