@@ -845,7 +845,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         if "b" not in mode or kwargs.get("compression"):
             raise ValueError("open_async opens binary files without compression: use open for others")
         file: Any = await self._awaited.make(partial(opened, partial(self.open, path, mode, **kwargs)))
-        return AsyncReader(self._awaited, file) if mode == "rb" else AsyncWriter(self._awaited, file)
+        return AsyncReader(self._awaited, file) if "r" in mode else AsyncWriter(self._awaited, file)
 
     def _open(
         self,

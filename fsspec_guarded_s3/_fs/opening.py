@@ -37,7 +37,6 @@ from .recent_rows import RecentRows
 from .rows import object_row
 from .transaction import GuardedTransaction
 
-_READ_MODES = ("rb", "r", "rt")
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
 _TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "newline"})
 _OF_S3FS = frozenset({"acl", "requester_pays"})
@@ -80,12 +79,10 @@ class Opener:
         and adds to a transaction; `transaction` is the one that is under way.
         """
         self._paths.object(path)  # fsspec would drop a slash at the end, which names no object
-        check_type("mode", mode, str)
-        plain = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
-        if plain not in ("r", "w", "x", "a"):
-            raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
+        plain = _purpose(mode)
         if plain == "r":
-            reader = opening(path, mode, block_size, cache_options, compression, **kwargs)
+            opened = "rb" if "b" in mode else "r"
+            reader = opening(path, opened, block_size, cache_options, compression, **kwargs)
             if "b" not in mode:
                 reader.mode = mode  # as files of Python's own have it
             return reader
@@ -121,7 +118,8 @@ class Opener:
         """
         if size is not None:
             check_integer("size", size, 0)
-        if mode not in _READ_MODES:
+        mode = f"{_purpose(mode)}b"
+        if mode != "rb":
             if version_id is not None:
                 raise ValueError("version_id is for reading: versions are never written")
             return self._open_writer(path, mode, block_size, autocommit, if_match, kwargs)
@@ -253,6 +251,15 @@ class Opener:
         if kwargs.get("requester_pays"):
             found.setdefault("RequestPayer", "requester")
         return found
+
+
+def _purpose(mode: Any) -> str:
+    """The r, w, x or a of a mode, which may have one b or t behind or before it, as in Python's `open`."""
+    check_type("mode", mode, str)
+    purpose: str = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
+    if purpose not in ("r", "w", "x", "a"):
+        raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
+    return purpose
 
 
 def _read_ahead(block_size: Any) -> int:
