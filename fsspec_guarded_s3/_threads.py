@@ -1,7 +1,7 @@
 """Calls that are made in parallel, and in the background.
 
 Theory of operation. There is one pool of daemon threads per process, which grows when it is busy, up to
-`_MAX_THREADS`. Two things use it:
+`_MAX_THREADS`. Three things use it:
 
 - `Task`: one call in the background. Whoever waits for a task that no thread has begun makes the call
   itself. So nested use cannot deadlock, however few threads there are, and a task is done even where the
@@ -11,6 +11,8 @@ Theory of operation. There is one pool of daemon threads per process, which grow
   only take turns at Python's lock; so it begins with few, and a thread that spends its time waiting for the
   network brings one more. `ask_all` is for small reads: a thread sends several requests before it takes
   their answers, each on a connection of its own.
+- `run_in_pool`: the calls of coroutines, which nobody else makes. Where calls to one store fill the pool and
+  hang, those of another filesystem would wait for them: so the pool grows further for the first few of each.
 
 How they end. A task is part of the work of the thread that started it (`_work`), and is over with that; one
 made by `Task.in_background` belongs to an open file, and outlives the call that began it. Dropping a task
@@ -43,6 +45,7 @@ from ._work import TURN, Work, Worker, check, current, this_thread
 
 T = TypeVar("T")
 _MAX_THREADS = 64
+_MAX_IN_ALL = 256  # with those that are always needed
 _WINDOW = 0.02  # seconds after which a thread looks whether another one would help
 _SLOW = 0.5  # seconds that one answer takes
 _WAITING = 2.0  # how many times its processor time a run must take, times its threads, to be said to wait
@@ -204,13 +207,14 @@ def background() -> Work:
     return _background
 
 
-def run_in_pool(call: Callable[[], None]) -> bool:
+def run_in_pool(call: Callable[[], None], *, is_urgent: bool = False) -> bool:
     """Have a thread of the pool make `call`, whom nobody waits for and which raises nothing.
 
-    False where there is no thread, nor can be: then it is not made.
+    With `is_urgent` it gets one also where all that the pool has hang. False where there is no thread, nor
+    can be: then it is not made.
     """
     job = _Job(call, Work())
-    is_started = _pool.start(job)
+    is_started = _pool.start(job, _MAX_IN_ALL if is_urgent else _MAX_THREADS)
     if not is_started:
         job.end()
     return is_started
@@ -230,7 +234,7 @@ def start_thread(call: Callable[[], None]) -> None:
 
 
 class _Pool:
-    """Daemon threads, as many as are needed at once, up to `_MAX_THREADS`."""
+    """Daemon threads, as many as are needed at once, up to a bound."""
 
     def __init__(self) -> None:
         self._todo: deque[_Job[object]] = deque()
@@ -241,15 +245,18 @@ class _Pool:
     def __repr__(self) -> str:
         return f"<_Pool threads={self._threads} idle={self._idle}>"
 
-    def start(self, job: _Job[T]) -> bool:
-        """Have a thread run `job`. Where none can be had, which is False, whoever waits for it does."""
+    def start(self, job: _Job[T], most: int = _MAX_THREADS) -> bool:
+        """Have a thread run `job`, a new one while there are fewer than `most`.
+
+        Where none can be had, which is False, whoever waits for it does.
+        """
         with self._lock:
             self._todo.append(job)  # type: ignore[arg-type]
             if self._idle:
                 self._idle -= 1
                 self._news.notify()
                 return True
-            if self._threads >= _MAX_THREADS:
+            if self._threads >= most:
                 return True
             self._threads += 1
             number = self._threads

@@ -7,7 +7,8 @@ message. There is no loop of ours, and nothing belongs to a loop but the calls t
 in several threads may use one filesystem.
 
 Up to the option `max_concurrency` calls are under way at a time, and the others wait in a queue. A thread
-that has made one takes the next from there. The loop starts one thread, and each thread the next: to start
+that has made one takes the next from there. The threads are those of the process, except a few that each
+filesystem gets where all others hang. The loop starts one thread, and each thread the next: to start
 one takes until it runs, milliseconds where others are busy, in which a loop would stand still.
 
 A task that is cancelled ends the work of its call (`_work`), and no other. What only reads is left to its
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
 T = TypeVar("T")
+_FEW = 2  # threads that a filesystem has also where the calls of others hang in all the rest
 _POLL_SECONDS = 0.05  # after which is looked whether a call is in what cannot be interrupted
 
 
@@ -164,7 +166,10 @@ class AwaitedCalls:
         with self._lock:
             self._todo.append(awaited)
             is_served = self._coming or not self._comes()
-        if not (is_served or run_in_pool(self._serve)):  # the system gives no thread at all
+            is_urgent = self._threads <= _FEW
+        if not (
+            is_served or run_in_pool(self._serve, is_urgent=is_urgent)
+        ):  # the system gives no thread at all
             self._serve()
         return awaited
 
@@ -187,7 +192,8 @@ class AwaitedCalls:
                     return
                 call = self._todo.popleft()
                 brings = not self._coming and self._comes()
-            if brings and not run_in_pool(self._serve):
+                is_urgent = self._threads <= _FEW
+            if brings and not run_in_pool(self._serve, is_urgent=is_urgent):
                 with self._lock:
                     self._coming -= 1
                     self._threads -= 1

@@ -355,8 +355,43 @@ def test_no_more_calls_are_under_way_than_the_option_says() -> None:
     assert most == 5
 
 
+def test_calls_that_hang_hold_up_no_other_filesystem() -> None:
+    """They fill the pool that all share, for as long as their store likes."""
+    goes_on = threading.Event()
+    hanging = threading.Semaphore(0)
+
+    class Hanging(GuardedS3FileSystem):
+        def ukey(self, path: Any) -> str:
+            if path == "hang":
+                hanging.release()
+                goes_on.wait(60)
+            return "told"
+
+    def make() -> Hanging:
+        return Hanging(endpoint_url="http://127.0.0.1:9", key="k", secret="s", skip_instance_cache=True)
+
+    async def main() -> None:
+        first, *others = [make() for _ in range(4)]
+        calls = [asyncio.ensure_future(first._ukey("hang")) for _ in range(200)]
+        try:
+            while not hanging.acquire(blocking=False) or not others_wait():
+                await asyncio.sleep(0.01)
+            for fs in others:
+                told = await asyncio.wait_for(asyncio.gather(*[fs._ukey("x") for _ in range(50)]), 30)
+                assert told == ["told"] * 50
+            assert not any(call.done() for call in calls)
+        finally:
+            goes_on.set()
+        assert await asyncio.gather(*calls) == ["told"] * 200
+
+    def others_wait() -> bool:
+        return _threads._pool._threads >= _threads._MAX_THREADS
+
+    asyncio.run(main())
+
+
 def test_a_busy_filesystem_leaves_threads_to_others() -> None:
-    """There are 64 in all, and one filesystem may keep them busy for as long as it likes."""
+    """There are some 64 in all, and one filesystem may keep them busy for as long as it likes."""
 
     class Slow(GuardedS3FileSystem):
         def ukey(self, path: Any) -> str:
