@@ -38,6 +38,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
+from itertools import starmap
+from operator import methodcaller
 from typing import Generic, TypeVar
 
 from ._forks import PerProcess, forks, renew_after_fork
@@ -234,16 +236,20 @@ def start_thread(call: Callable[[], None]) -> None:
 
 
 class _Pool:
-    """Daemon threads, as many as are needed at once, up to a bound."""
+    """Daemon threads, as many as are needed at once, up to a bound.
+
+    Which threads there are, and which sleep, they say themselves: counts of others would be wrong for ever
+    after a signal's exception between two steps.
+    """
 
     def __init__(self) -> None:
         self._todo: deque[_Job[object]] = deque()
-        self._lock = threading.Lock()  # a Condition's own `__exit__` can be interrupted before it releases
-        self._news = threading.Condition(self._lock)
-        self._threads = self._idle = 0
+        self._lock = threading.Lock()
+        self._serving: set[int] = set()
+        self._sleeping: deque[threading.Lock] = deque()  # each wakes its thread when it is released
 
     def __repr__(self) -> str:
-        return f"<_Pool threads={self._threads} idle={self._idle}>"
+        return f"<_Pool threads={len(self._serving)} idle={len(self._sleeping)}>"
 
     def start(self, job: _Job[T], most: int = _MAX_THREADS) -> bool:
         """Have a thread run `job`, a new one while there are fewer than `most`.
@@ -252,41 +258,43 @@ class _Pool:
         """
         with self._lock:
             self._todo.append(job)  # type: ignore[arg-type]
-            if self._idle:
-                self._idle -= 1
-                self._news.notify()
+            if self._sleeping:
+                # One step: a thread that is no longer in the list, and not woken, would sleep for ever.
+                deque(map(_release, starmap(self._sleeping.pop, ((),))), maxlen=0)
                 return True
-            if self._threads >= most:
-                return True
-            self._threads += 1
-            number = self._threads
+            number = len(self._serving) + 1
+        if number > most:
+            return True
         try:
             threading.Thread(target=self._serve, name=f"gs3_{number}", daemon=True).start()
         except RuntimeError:  # the interpreter is going down, or the system has no more
-            with self._lock:
-                self._threads -= 1
-                return self._threads > 0
+            return bool(self._serving)
         return True
 
     def _serve(self) -> None:
+        self._serving.add(threading.get_ident())
+        lock = _locked()
         while True:
             with self._lock:
-                while not self._todo:
-                    self._idle += 1
-                    self._news.wait()
-                job = self._todo.popleft()
+                job = self._todo.popleft() if self._todo else None
+                if job is None:
+                    self._sleeping.append(lock)
+            if job is None:
+                lock.acquire()
+                continue
             job.run()
             del job  # its result may be large, and the next may be long in coming
 
     def is_crowded(self) -> bool:
         """Whether jobs wait for a thread, and there will be none before another job is done."""
-        return self._threads >= _MAX_THREADS and bool(self._todo)
+        return len(self._serving) >= _MAX_THREADS and bool(self._todo)
 
     def is_idle(self) -> bool:
         """Whether no thread is at anything."""
-        return self._idle >= self._threads
+        return not self._todo and len(self._sleeping) >= len(self._serving)
 
 
+_release = methodcaller("release")
 _pool = _Pool()
 _renewing = PerProcess(threading.Lock)
 _background = Work()  # all that is done for nobody's call: what is read ahead, parts that are sent

@@ -747,7 +747,7 @@ def test_a_dropped_writer_may_be_collected_while_any_lock_is_held(
     locks = {
         "pool": fs._client.store.transport._lock,
         "budget": fs._client.store.retry._budget._lock(),
-        "task": fsspec_guarded_s3._threads._pool._news,
+        "task": fsspec_guarded_s3._threads._pool._lock,
     }
     collected = threading.Event()
 

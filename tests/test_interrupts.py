@@ -17,7 +17,7 @@ from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Request, ScriptedServer
+from tests.scripted_server import Request, ScriptedServer, eventually
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers"),
@@ -89,6 +89,7 @@ def test_the_pool_is_not_left_locked_and_the_thread_works_for_nobody() -> None:
         _interrupt(work, random.uniform(0.0001, 0.002))
         assert _is_free(_threads._pool._lock)
         assert _work.current() is None
+    eventually(_threads._pool.is_idle)  # no thread was lost: others would wait for it for ever
 
 
 def test_a_large_body_that_was_interrupted_is_not_counted_on() -> None:
