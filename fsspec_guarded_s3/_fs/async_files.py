@@ -15,6 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from .._forks import PerProcess
 from .._read.reader import PinnedReader
 from .._values.keywords import check_bytes, check_integer
 from .._work import Lock
@@ -59,10 +60,10 @@ class AsyncReader:
     def __init__(self, calls: AwaitedCalls, reader: PinnedReader) -> None:
         self._calls = calls
         self._reader = reader
-        self._turn = Lock()
+        self._turn = PerProcess(Lock)
         self._position = reader.tell()
         self._latest: _Read | None = None
-        self._moving = threading.Lock()  # of these two; nothing waits while it is held
+        self._moving = PerProcess(threading.Lock)  # of these two; nothing waits while it is held
 
     def __repr__(self) -> str:
         return f"<AsyncReader {self.path} etag={self.etag} size={self.size}>"
@@ -115,7 +116,7 @@ class AsyncReader:
         Counted from the beginning, from here (1) or the end (2).
         """
         check_integer("offset", offset)
-        with self._moving:
+        with self._moving():
             bases = {0: 0, 1: self._position, 2: self.size}
             if whence not in bases:
                 raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
@@ -148,20 +149,20 @@ class AsyncReader:
         try:
             return await self._calls.make(partial(self._in_turn, call, read))
         except BaseException:
-            with self._moving:
+            with self._moving():
                 read.is_given_up = True
                 if read is self._latest and read.span is not None and self._position == read.span[1]:
                     self._position = read.span[0]
             raise
 
     def _in_turn(self, call: Callable[[], bytes], read: _Read) -> bytes:
-        with self._turn:
-            with self._moving:
+        with self._turn():
+            with self._moving():
                 self._latest = read
                 begin = self._position
             self._reader.seek(begin)
             data = call()
-            with self._moving:
+            with self._moving():
                 if not read.is_given_up and self._position == begin:  # else somebody sought
                     self._position = begin + len(data)
                     read.span = begin, self._position
@@ -193,7 +194,7 @@ class AsyncWriter:
         self._writer = writer
         self._gathered = bytearray()
         self._full: deque[bytearray] = deque()
-        self._turn = Lock()
+        self._turn = PerProcess(Lock)
         self._position = writer.tell()
         writer.known_exceptions = being_handled()  # by the task; the thread that made it handles none
 
@@ -314,7 +315,7 @@ class AsyncWriter:
             raise
 
     def _write(self) -> None:
-        with self._turn:  # before anything is taken: what comes first is written first
+        with self._turn():  # before anything is taken: what comes first is written first
             while self._full:
                 self._writer.write(self._full.popleft())
         if self._writer.failure is not None:  # another task's write, which had these bytes too
