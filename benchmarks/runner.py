@@ -115,6 +115,8 @@ class Runner:
         last = (done.stderr.strip().splitlines() or ["no end in time"])[-1]
         found: dict[str, dict[str, Any]] = {work.name: {"error": last} for work in works}
         for line in done.stdout.splitlines():
+            if not line.startswith("{"):  # DuckDB draws a bar when a query takes long
+                continue
             figures = json.loads(line)
             found[figures.pop("work")] = figures
         return found
