@@ -28,7 +28,7 @@ from .._s3.reads import Cursor, Drain
 from .._s3.slices import Slice, Span
 from .._values.checksums import ObjectChecksum
 from .._values.deadline import Deadline
-from .._values.models import Body, ObjectInfo
+from .._values.models import Body, ObjectInfo, within
 from .._values.paths import S3Path
 from ..errors import ChecksumMismatchError, ObjectChangedError, RangeNotSatisfiableError
 from .target_file import TargetFile
@@ -112,7 +112,7 @@ def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop
     )
 
 
-class Piece(NamedTuple):
+class Received(NamedTuple):
     """The bytes of an object from `start` on, and what the answer that brought them told of it."""
 
     info: ObjectInfo
@@ -121,7 +121,7 @@ class Piece(NamedTuple):
 
     def of(self, start: int | None, end: int | None) -> bytes:
         """The bytes [start, end) of the object, which it has; all of it are `data` itself."""
-        first, stop, _ = slice(start, end).indices(self.info.size)
+        first, stop = within(start, end, self.info.size)
         return self.data[first - self.start : max(first, stop) - self.start]
 
 
@@ -137,7 +137,7 @@ def read_slice(client: S3Client, path: S3Path, start: int | None, end: int | Non
         except RangeNotSatisfiableError:  # it has none of these bytes, or had none: HeadObject decides
             pass
     info = client.reads.head_object(path)
-    first, stop, _ = slice(start, end).indices(info.size)
+    first, stop = within(start, end, info.size)
     return read_range(client, path, info, first, stop)
 
 
@@ -156,7 +156,7 @@ def span_of(start: int | None, end: int | None, longest: int) -> Span | None:
     return Span(start, min(end, start + longest)) if start < end else None
 
 
-def ask_slice(client: S3Client, path: S3Path, span: Span, end: int | None) -> Callable[[], Piece]:
+def ask_slice(client: S3Client, path: S3Path, span: Span, end: int | None) -> Callable[[], Received]:
     """Send the request for `span`, the first of [span.start, end); the result reads that to its end."""
     early = client.slices.send(path, span)
     return partial(_receive_span, client, path, span, end, early)
@@ -164,27 +164,45 @@ def ask_slice(client: S3Client, path: S3Path, span: Span, end: int | None) -> Ca
 
 def _receive_span(
     client: S3Client, path: S3Path, span: Span, end: int | None, early: Early | None = None
-) -> Piece:
+) -> Received:
     """`span`, and what is behind it up to `end`, in ranges that are pinned to its version."""
 
-    def receive(answer: Slice) -> Piece:
+    def receive(answer: Slice) -> Received:
         info, body, cursor, deadline = answer
         first = cursor.position
         cursor.stop = min(cursor.stop, first + client.options.range_size)
-        here = cursor.stop
-        stop = max(here, slice(span.start, end).indices(info.size)[1])
+        stop = max(cursor.stop, within(span.start, end, info.size)[1])
 
         def fill(drain: Drain) -> None:
-            begin = partial(client.reads.finish_range, path, body, cursor, drain, deadline, info)
-            if here == stop:
-                begin()
-            else:
-                client.scheduler.run([begin, *_range_calls(client, path, info, here, stop, drain)])
+            _finish(client, path, body, cursor, stop, drain, deadline, info)
 
-        return Piece(info, first, _read_into_memory(first, stop, fill))
+        return Received(info, first, _read_into_memory(first, stop, fill))
 
     is_all = span.stop == end and span.longest <= client.options.range_size
     return client.slices.get(path, span, receive, early, is_all=is_all)
+
+
+def _finish(
+    client: S3Client,
+    path: S3Path,
+    body: Body,
+    cursor: Cursor,
+    stop: int,
+    drain: Drain,
+    deadline: Deadline,
+    pin: ObjectInfo | None,
+    *,
+    in_lane: bool = False,
+) -> None:
+    """Drain the range at `cursor`, which `body` has next, and beside it what follows up to `stop`.
+
+    What follows is read in ranges under `pin`, which may be None where nothing does.
+    """
+    begin = partial(client.reads.finish_range, path, body, cursor, drain, deadline, pin, in_lane=in_lane)
+    if pin is None or cursor.stop == stop:
+        begin()
+    else:
+        client.scheduler.run([begin, *_range_calls(client, path, pin, cursor.stop, stop, drain)])
 
 
 def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
@@ -214,13 +232,8 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
             first = Cursor(0, min(client.options.range_size, size))
-            begin = partial(client.reads.finish_range, path, body, first, drain, deadline)
-            if first.stop == size:
-                begin()
-            else:
-                pin = client.reads.version_of(body)
-                rest = _range_calls(client, path, pin, first.stop, size, drain)
-                client.scheduler.run([begin, *rest])
+            pin = client.reads.version_of(body) if first.stop < size else None
+            _finish(client, path, body, first, size, drain, deadline, pin)
         if check:
             check.verify()
         return buffer.getvalue()
@@ -284,11 +297,6 @@ def _fill_file(
     check = ObjectChecksum.for_stored(info.checksum)
     drain = _into_file(descriptor, progress, check)
     first = Cursor(0, min(client.options.range_size, info.size))
-    begin = partial(client.reads.finish_range, path, body, first, drain, deadline, info, in_lane=True)
-    rest = _range_calls(client, path, info, first.stop, info.size, drain)
-    if rest:
-        client.scheduler.run([begin, *rest])
-    else:
-        begin()
+    _finish(client, path, body, first, info.size, drain, deadline, info, in_lane=True)
     if check:
         check.verify()

@@ -15,10 +15,10 @@ from .._s3.client import S3Client
 from .._s3.early import Early
 from .._s3.pinned import check_etag
 from .._s3.slices import Span
-from .._values.models import ObjectInfo
+from .._values.models import ObjectInfo, within
 from .._values.paths import S3Path
 from ..errors import ObjectChangedError, RangeNotSatisfiableError
-from .download import Piece, ask_range, ask_slice, span_of
+from .download import Received, ask_range, ask_slice, span_of
 
 
 class Wanted(NamedTuple):
@@ -35,11 +35,6 @@ class Sliced(NamedTuple):
     start: int | None
     end: int | None
     place: int
-
-    def within(self, size: int) -> tuple[int, int]:
-        """The bytes [first, stop) that an object of `size` bytes has of it."""
-        first, stop, _ = slice(self.start, self.end).indices(size)
-        return first, stop
 
 
 def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Wanted]]:
@@ -109,7 +104,9 @@ class ObjectSlices:
         pin = self._pin
         if pin is None or not self._is_listed:
             return
-        if not any(first < stop for first, stop in (one.within(pin.size) for one in self._wanted)):
+        if not any(
+            first < stop for first, stop in (within(one.start, one.end, pin.size) for one in self._wanted)
+        ):
             self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -151,7 +148,7 @@ class ObjectSlices:
                 return [one], span, one.end
         return [], None, None
 
-    def _take_first(self, read: Callable[[], Piece], group: list[Sliced]) -> None:
+    def _take_first(self, read: Callable[[], Received], group: list[Sliced]) -> None:
         try:
             piece = read()
         except RangeNotSatisfiableError:  # the object has none of these bytes
@@ -177,7 +174,7 @@ class ObjectSlices:
         ranges = []
         for one in self._wanted:
             if one.place not in self._done:
-                first, stop = one.within(pin.size)
+                first, stop = within(one.start, one.end, pin.size)
                 self._results[one.place] = b""
                 if first < stop:
                     ranges.append(Wanted(first, stop, one.place))

@@ -11,13 +11,13 @@ from typing import NamedTuple, TypeVar
 
 from .._http.response import ALTERED, HTTPBody
 from .._values.deadline import Deadline
-from .._values.models import ObjectInfo, Request, range_header
+from .._values.models import ObjectInfo, Request, range_header, within
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError, ProtocolError
 from .early import Early
 from .exchange import Exchange
 from .headers import content_range
-from .pinned import check_etag, check_head, check_version
+from .pinned import check_etag, check_head, check_version, is_part
 from .reads import Cursor, Reads
 from .store import Store
 
@@ -33,11 +33,6 @@ class Span(NamedTuple):
     def header(self) -> str:
         """The value of a Range header (RFC 9110, 14.1.2)."""
         return f"bytes={self.start}" if self.stop is None else range_header(self.start, self.stop)
-
-    def within(self, size: int) -> tuple[int, int]:
-        """The bytes [first, stop) that an object of `size` bytes has of it."""
-        first, stop, _ = slice(self.start, self.stop).indices(size)
-        return first, stop
 
     @property
     def longest(self) -> int:
@@ -105,7 +100,7 @@ class Slices:
         self, path: S3Path, span: Span, body: HTTPBody, deadline: Deadline
     ) -> tuple[ObjectInfo, int, int]:
         """What the answer tells: the object, and which bytes [first, stop) of it are in the body."""
-        if body.status == 206 or "content-range" in body.headers:  # rclone answers a range with 200
+        if is_part(body):
             first, stop, size = content_range(body.headers)
         else:  # ranges are ignored: it is the whole object
             first, size = 0, body.length
@@ -113,7 +108,7 @@ class Slices:
         if size is None:
             size = self._reads.size_of(path, body.headers["etag"], deadline)
         stop = size if stop < 0 else stop
-        if (first, stop) != span.within(size) or body.length not in (None, stop - first):
+        if (first, stop) != within(span.start, span.stop, size) or body.length not in (None, stop - first):
             found = f"{first} to {stop}" if body.status == 206 else f"the whole object: {ALTERED}"
             raise ProtocolError(f"the store did not answer the range {span.header()}, but {found}")
         body.set_length(stop - first)

@@ -34,6 +34,12 @@ _KEPT_KMS = (*_KEPT, _SSE, _SSE + "-aws-kms-key-id", _SSE + "-bucket-key-enabled
 _PLACES = ("STANDARD", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW", "FSX_OPENZFS", "FSX_ONTAP")
 
 
+def within(start: int | None, end: int | None, size: int) -> tuple[int, int]:
+    """The bytes [first, stop) that `size` bytes have of the slice [start, end), as of a Python sequence."""
+    first, stop, _ = slice(start, end).indices(size)
+    return first, stop
+
+
 def range_header(start: int, stop: int) -> str:
     """The value of a Range header (RFC 9110, 14.1.2) for the bytes [start, stop)."""
     return f"bytes={start}-{stop - 1}"

@@ -62,7 +62,7 @@ class TextWriter(io.TextIOWrapper):
 
     def commit(self) -> None:
         """Publish, whatever else is going on."""
-        with self._below.lock:
+        with self._lock:
             self.flush()
             self._below.commit()
 
@@ -82,7 +82,7 @@ class TextWriter(io.TextIOWrapper):
         if self._below.closed:  # nothing is written any more
             super().close()
             return
-        with self._below.lock:
+        with self._lock:
             super().close()
 
     def __exit__(
