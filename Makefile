@@ -4,52 +4,57 @@ PYTHON ?= python3.11
 MINUTES ?= 5
 ROUNDS ?= 5
 
-.PHONY: test coverage check demo docs bench guards soak lowest clean
+.DEFAULT_GOAL := help
+.PHONY: help test coverage check demo docs bench guards soak lowest clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sed 's/^/make /'
 
 $(VENV)/.%: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet -e ".[$*]"
 	touch $@
 
-test: $(VENV)/.test
+test: $(VENV)/.test  ## all tests
 	$(PY) -m pytest -n 2 --dist worksteal
 
 # A third more time than without.
-coverage: $(VENV)/.test
+coverage: $(VENV)/.test  ## all tests, and which lines they run
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 # Four faults and a rival at every step, also where there are parts: some ten minutes.
 .PHONY: explore
-explore: $(VENV)/.test
+explore: $(VENV)/.test  ## every placement of up to four faults
 	GUARDED_S3_EXPLORE=all $(PY) -m pytest -n 2 --dist worksteal tests/explore/test_explore.py
 
-check: $(VENV)/.test
+check: $(VENV)/.test  ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo  ## each guarantee with its evidence, on a store that it starts
 	$(PY) -m fsspec_guarded_s3 demo
 
 # The pages are in site/. The variable silences an advertisement of mkdocs-material, not a warning about our pages.
-docs: $(VENV)/.docs
+docs: $(VENV)/.docs  ## the pages of docs/, in site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
-bench: $(VENV)/.bench
-	$(PY) -m benchmarks --rounds $(ROUNDS) --json figures.json --plot docs/benchmarks.png --readme README.md
+bench: $(VENV)/.bench  ## measure beside other filesystems (ROUNDS=5)
+	$(PY) -m benchmarks --rounds $(ROUNDS) --json figures.json --plot docs/benchmarks.png \
+		--tables docs/benchmarks.md --readme README.md
 
-guards: $(VENV)/.test $(VENV)/.bench
-	$(PY) -m tests.guards --readme README.md
+guards: $(VENV)/.test $(VENV)/.bench  ## compare under faults with other filesystems
+	$(PY) -m tests.guards --tables docs/guards.md --readme README.md
 
-soak: $(VENV)/.test
+soak: $(VENV)/.test  ## everything at once under random faults (MINUTES=5)
 	$(PY) -m tests.soak --minutes $(MINUTES)
 
 # The oldest versions that pyproject.toml allows. The tests named test_fake_* judge the tests' own server by
 # boto3, whose oldest version does not know conditional writes.
-lowest:
+lowest:  ## all tests with the oldest dependencies allowed
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
 	.venv-lowest/bin/python -m pytest -n 2 -q -k "not test_fake_"
 
-clean:
+clean:  ## remove what the other targets made
 	rm -rf $(VENV) .venv-lowest build site *.egg-info

@@ -20,7 +20,7 @@ from .bars import verdicts
 from .everyday.rows import OPTIONAL
 from .peers import PEERS
 from .plot import plot
-from .report import as_json, markdown, write_readme
+from .report import as_json, markdown, write_readme, write_tables
 from .runner import Results, Runner, offers, prepared
 from .sizes import Sizes
 from .work import EVERYDAY, TRANSFERS, Work
@@ -42,9 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="a peer, instead of all")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: does all work?")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures to FILE")
-    parser.add_argument("--readme", metavar="FILE", type=Path, help="replace the tables in FILE")
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="replace the tables in FILE")
+    parser.add_argument("--readme", metavar="FILE", type=Path, help="replace the short table in FILE")
     parser.add_argument(
-        "--plot", metavar="FILE", type=Path, help="draw the PNG file FILE, and one of everyday work beside it"
+        "--plot", metavar="FILE", type=Path, help="draw the PNG file FILE; of everyday work, two beside it"
     )
     return parser
 
@@ -119,6 +120,8 @@ def main() -> int:
     print(markdown(results, judged))
     if given.json:
         given.json.write_text(json.dumps(as_json(results, judged), indent=1) + "\n")
+    if given.tables:
+        write_tables(given.tables, results)
     if given.readme:
         write_readme(given.readme, results)
     if given.plot:

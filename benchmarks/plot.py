@@ -1,4 +1,4 @@
-"""The plots for the README: how many times as long as ours each peer takes, on a logarithmic axis."""
+"""The plots of the documents: how many times as long as ours each peer takes, on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from .report import README
 from .runner import Results
 from .work import EVERYDAY, TRANSFERS, Work
 from .works import WORKS, title
@@ -21,13 +22,16 @@ _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def plot(results: Results, path: Path) -> None:
-    """Write the PNG `path` of the transfers, and beside it one of everyday work, of what was measured.
+    """Write the PNG `path` of the transfers, and beside it those of everyday work, of what was measured.
 
-    One group of bars is a work, with the spread of its rounds.
+    One of these has all works, the other those of the README. A group of bars is a work, with its spread.
     """
-    for group, file in ((TRANSFERS, path), (EVERYDAY, path.with_stem(f"{path.stem}-{EVERYDAY}"))):
-        if works := _works(results, group):
-            _draw(results, works, str(file))
+    everyday = _works(results, EVERYDAY)
+    shown = {work.name: work for work in everyday if work.name in README}
+    short = [shown[name] for name in README if len(shown) == len(README)]
+    for works, end in ((_works(results, TRANSFERS), ""), (everyday, f"-{EVERYDAY}"), (short, "-readme")):
+        if works:
+            _draw(results, works, str(path.with_stem(path.stem + end)))
 
 
 def _draw(results: Results, works: list[Work], path: str) -> None:

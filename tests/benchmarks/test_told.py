@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from benchmarks.bars import BARS, verdicts
-from benchmarks.report import as_json, everyday, markdown, write_readme
+from benchmarks.report import README as SHORT
+from benchmarks.report import as_json, everyday, markdown, write_readme, write_tables
 from benchmarks.runner import Results
 from benchmarks.sizes import Sizes
-from tests.documents import ROOT
+from tests.documents import DOCS, ROOT
 
 MIB = 2**20
 
@@ -87,20 +88,45 @@ def test_every_bar_is_of_a_work_that_there_is() -> None:
     assert {bar.work for bar in BARS} <= {work.name for work in WORKS}
 
 
-def test_the_readme_is_replaced_between_its_marks_only(tmp_path: Path) -> None:
-    path = tmp_path / "README.md"
-    text = (ROOT / "README.md").read_text()
+def test_tables_are_replaced_between_their_marks_only(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks.md"
+    text = (DOCS / "benchmarks.md").read_text()
     path.write_text(text)
-    write_readme(path, results("opens", ours={"requests": 50}))
+    write_tables(path, results("opens", ours={"requests": 50}))
     once = path.read_text()
     assert "| 1.00 s, 50 |" in once and "with a seed, here 5" in once
     assert once.split("<!-- everyday:end -->")[1] == text.split("<!-- everyday:end -->")[1]
-    write_readme(path, results("get", ours={"wall": 7.0}))
+    write_tables(path, results("get", ours={"wall": 7.0}))
     twice = path.read_text()
     assert "| 7.00 s |" in twice and "| 1.00 s, 50 |" in twice
     path.write_text("no marks")
     with pytest.raises(ValueError, match="everyday:begin"):
-        write_readme(path, results("opens", ours={}))
+        write_tables(path, results("opens", ours={}))
+
+
+def test_the_readme_has_six_works_of_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    text = (ROOT / "README.md").read_text()
+    path.write_text(text)
+    write_readme(path, results("opens", ours={"requests": 50}))
+    assert path.read_text() == text
+    found = results(SHORT[0], ours={"requests": 50})
+    for work in SHORT[1:]:
+        found.add(work, "ours", found.runs[SHORT[0]]["ours"][0])
+    write_readme(path, found)
+    assert path.read_text().count("| 1.00 s, 50 |") == 6
+    assert path.read_text().split("<!-- speed:end -->")[1] == text.split("<!-- speed:end -->")[1]
+
+
+def test_the_readme_shows_rows_of_the_documents() -> None:
+    """What is there was written by the same run, not by hand."""
+    text = (ROOT / "README.md").read_text()
+    for mark, page, begins in (("guards", "guards.md", "guards"), ("speed", "benchmarks.md", "everyday")):
+        short = text.split(f"<!-- {mark}:begin -->")[1].split(f"<!-- {mark}:end -->")[0]
+        whole = (DOCS / page).read_text().split(f"<!-- {begins}:begin -->")[1]
+        rows = [line for line in short.splitlines() if line.startswith("|")][2:]
+        assert len(rows) == 6
+        assert [row for row in rows if row.split("|")[1] not in whole] == []
 
 
 def test_json_holds_what_is_needed_to_repeat_a_run() -> None:

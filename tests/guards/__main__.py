@@ -20,6 +20,15 @@ from tests.guards.run import SCENARIOS, Outcome, run
 from tests.guards.scenario import Scenario
 
 BEGIN, END = "<!-- guards:begin -->", "<!-- guards:end -->"
+# What the README shows of it.
+README = (
+    "create, the response is lost",
+    "mv under a rival",
+    "exception in `with open(wb)`, multipart",
+    "writer dropped without `close`",
+    "body cut and object replaced, `get_file`",
+    "open reader used on both sides of a fork",
+)
 PACKAGES = {OURS: "fsspec_guarded_s3", "s3fs": "s3fs", "obstore.fsspec": "obstore", "pyarrow": "pyarrow"}
 Outcomes = dict[tuple[str, str], Outcome]
 
@@ -45,7 +54,7 @@ def broken(scenarios: Sequence[Scenario], outcomes: Outcomes) -> list[str]:
     return found
 
 
-def write_readme(path: Path, text: str) -> None:
+def write_table(path: Path, text: str) -> None:
     """Replace what is between the marks. Raises ValueError when they are not there."""
     before, begin, rest = path.read_text().partition(BEGIN)
     _, end, behind = rest.partition(END)
@@ -60,7 +69,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of a scenario's title")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="a filesystem, instead of all")
     parser.add_argument("--json", type=Path, help="write all outcomes to this file")
-    parser.add_argument("--readme", type=Path, help=f"replace the text between {BEGIN} and {END}")
+    parser.add_argument("--tables", type=Path, help=f"replace what is between {BEGIN} and {END}")
+    parser.add_argument("--readme", type=Path, help="the same, with a short table")
     parser.add_argument("--jobs", type=int, default=3, help="how many run at the same time")
     given = parser.parse_args()
     peers = given.peer or list(PEERS)
@@ -76,8 +86,11 @@ def main() -> int:
     if given.json is not None:
         found = [{"scenario": title, "peer": peer, **asdict(o)} for (title, peer), o in outcomes.items()]
         given.json.write_text(json.dumps(found, indent=1) + "\n")
+    if given.tables is not None:
+        write_table(given.tables, text)
     if given.readme is not None:
-        write_readme(given.readme, text)
+        short = [scenario for title in README for scenario in scenarios if scenario.title == title]
+        write_table(given.readme, table(short, peers, outcomes))
     failures = broken(scenarios, outcomes)
     for failure in failures:
         print(f"ours: {failure}", file=sys.stderr)
