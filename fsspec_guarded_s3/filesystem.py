@@ -121,6 +121,8 @@ class GuardedS3FileSystem(InheritedVerbs):
     - profile: profile of the AWS configuration (default: AWS_PROFILE)
     - endpoint_url: where the store is, with https:// or http:// (default: AWS configuration)
     - region: region of the buckets; that of another bucket is learned (default: AWS configuration)
+    - dialect: what the store calls differently: s3 (nothing), r2 (Cloudflare R2), gcs (Google Cloud Storage),
+      or auto: by its host, or by what it says
     - addressing_style: the bucket in the path or in the name of the host: auto, path or virtual
     - use_dualstack: AWS endpoints with IPv6
     - use_accelerate: S3 Transfer Acceleration
@@ -188,6 +190,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         profile: str | None = None,
         endpoint_url: str | None = None,
         region: str | None = None,
+        dialect: Literal["auto", "s3", "r2", "gcs"] = "auto",
         addressing_style: Literal["auto", "path", "virtual"] = "auto",
         use_dualstack: bool = False,
         use_accelerate: bool = False,

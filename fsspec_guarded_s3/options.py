@@ -144,6 +144,12 @@ class Options:
     region: str | None = _option(
         None, "region of the buckets; that of another bucket is learned", unset="AWS configuration"
     )
+    dialect: Literal["auto", "s3", "r2", "gcs"] = _option(
+        "auto",
+        "what the store calls differently: s3 (nothing), r2 (Cloudflare R2), gcs (Google Cloud Storage), "
+        "or auto: by its host, or by what it says",
+        more="see [stores](stores.md#dialects)",
+    )
     addressing_style: Literal["auto", "path", "virtual"] = _option(
         "auto", "the bucket in the path or in the name of the host: auto, path or virtual"
     )

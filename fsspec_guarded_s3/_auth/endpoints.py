@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 from .._forks import importing
+from .._values.dialects import GCS, S3, Dialect, dialect_of
 from .._values.paths import is_loopback
 from ..errors import ConfigurationError
 from ..options import Options, choices_of, endpoint_fault
@@ -40,6 +41,7 @@ class Endpoint(NamedTuple):
 
     `host` and `port` are where to connect to, `netloc` is the Host header, `base_path` is encoded as SigV4
     has it. `signature` is botocore's name of the scheme: sigv4, sigv4-s3express, or sigv4a with region "*".
+    `dialect` says what the store calls differently.
     """
 
     scheme: str
@@ -50,6 +52,7 @@ class Endpoint(NamedTuple):
     region: str
     service: str
     signature: str = "sigv4"
+    dialect: Dialect = S3
 
 
 class Endpoints:
@@ -62,6 +65,7 @@ class Endpoints:
         self._endpoints: dict[str, Endpoint] = {}
         self._regions: dict[str, str] = {}  # learned
         self._proven: dict[str, str] = {}  # those of them by which a request was taken
+        self._dialect: str = options.dialect
 
     def __repr__(self) -> str:
         return f"<Endpoints {len(self._endpoints)}>"
@@ -111,6 +115,13 @@ class Endpoints:
                 self._put_back(bucket, self._proven.get(bucket))
                 self._endpoints.pop(bucket, None)
 
+    def learn_dialect(self) -> None:
+        """An answer showed that Google Cloud Storage is behind the endpoint, under another name."""
+        with self._session.lock:
+            if self._dialect == "auto":
+                self._dialect = GCS.name
+                self._endpoints.clear()
+
     def forget_trial(self, bucket: str) -> bool:
         """Forget a region of `bucket` by which no request was taken yet. Returns whether there was one."""
         region = self._regions.get(bucket)
@@ -127,7 +138,11 @@ class Endpoints:
     def _resolve(self, bucket: str) -> Endpoint:
         options, session = self._options, self._session.configuration()
         custom, prefix = _checked_url(options.endpoint_url or self._configured_endpoint())
-        region = self._regions.get(bucket) or options.region or session.get_config_variable("region")
+        dialect = dialect_of(self._dialect, urlsplit(custom).hostname or "")
+        if dialect is not S3 and not custom:
+            raise ConfigurationError(f"dialect={dialect.name!r} needs endpoint_url: where is the store?")
+        region = self._regions.get(bucket) or options.region or dialect.region
+        region = region or session.get_config_variable("region")
         # Every SDK but boto3 reads AWS_REGION, and some machines set that alone.
         region = region or os.environ.get("AWS_REGION") or "us-east-1"
         if not _SCOPE.fullmatch(region):
@@ -204,7 +219,8 @@ class Endpoints:
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
         service = scheme.get("signingName", "s3")
         base_path = _canonical(parts.path.rstrip("/"))
-        return Endpoint(parts.scheme, host, port, netloc, base_path, region, service, scheme["name"])
+        dialect = dialect_of(self._dialect, host)
+        return Endpoint(parts.scheme, host, port, netloc, base_path, region, service, scheme["name"], dialect)
 
     def _configured_endpoint(self) -> str | None:
         """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them."""

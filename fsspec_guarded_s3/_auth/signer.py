@@ -14,21 +14,24 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .._values.bodies import body_chunks, body_size
+from .._values.dialects import S3, is_in_own_words
 from .._values.keywords import check_integer
 from .._values.models import Request, SessionCredentials, WireRequest, s3_time
 from .._values.paths import S3Path
+from ..errors import OperationUnsupportedError
 from ..options import Options
 from .endpoints import Endpoint, Endpoints
 from .operations import request_of
 from .session import Session, shared_session
 from .settings import attempts, is_when_required, variable
-from .sigv4 import EMPTY, SESSION_TOKEN, SymmetricAuth, timestamp_of
+from .sigv4 import AWS4, EMPTY, GOOG4, SESSION_TOKEN, Scheme, SymmetricAuth, timestamp_of
 from .sigv4a import AsymmetricAuth
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -38,6 +41,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 AGENT = "fsspec_guarded_s3"
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")  # RFC 9110, 5.6.2
 MINUTE = timedelta(minutes=1)
+_CONDITIONS = frozenset({"if-match", "if-none-match"})
 _CENTURY = timedelta(days=36_525)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
@@ -87,6 +91,8 @@ class Signer:
         Raises CredentialsError when there are none, ConfigurationError for plain http to a foreign host.
         """
         endpoint = self._endpoints.of(request.bucket)
+        if endpoint.dialect is not S3:
+            request = replace(request, headers=endpoint.dialect.put(request.operation, request.headers))
         target = self._target(endpoint, request)
         headers = self._signed(endpoint, request, session)(target)
         return WireRequest(
@@ -109,6 +115,11 @@ class Signer:
         if not 1 <= check_integer("expiration", expires) <= MAX_EXPIRES:
             raise ValueError(f"expiration must be 1 to {MAX_EXPIRES} seconds, not {expires}")
         endpoint = self.endpoint(request.bucket)
+        if endpoint.dialect.generations and request.method != "GET" and _CONDITIONS & request.headers.keys():
+            raise OperationUnsupportedError(
+                f"{endpoint.dialect.title} would ignore the condition of this URL: nothing was signed",
+                operation=request.operation,
+            )
         target = self._target(endpoint, request)
         if not self._options.anon:
             headers = {"host": endpoint.netloc, **request.headers}
@@ -193,6 +204,10 @@ class Signer:
             logger.warning("the correction of the clock did not help, and is taken back")
             self._clock_offset = before
 
+    def learn_dialect(self) -> None:
+        """An answer showed that Google Cloud Storage is behind the endpoint, under another name."""
+        self._endpoints.learn_dialect()
+
     def outset(self, bucket: str) -> Outset:
         """What a request to `bucket` begins with, for the corrections that it may need."""
         region = self._endpoints.of(bucket).region
@@ -239,7 +254,8 @@ class Signer:
             headers["content-length"] = str(size)
         if self._options.anon:
             return lambda target: headers
-        return self._auth(endpoint, self._payload(request), session).signed(request.method, headers)
+        scheme = GOOG4 if endpoint.dialect.generations and is_in_own_words(request.headers) else AWS4
+        return self._auth(endpoint, self._payload(request), session, scheme).signed(request.method, headers)
 
     def _target(self, endpoint: Endpoint, request: Request) -> str:
         path = endpoint.base_path
@@ -272,7 +288,7 @@ class Signer:
         return self._settings
 
     def _auth(
-        self, endpoint: Endpoint, payload: str, session: SessionCredentials | None
+        self, endpoint: Endpoint, payload: str, session: SessionCredentials | None, scheme: Scheme = AWS4
     ) -> SymmetricAuth | AsymmetricAuth:
         timestamp = self._timestamp()
         if session is not None:
@@ -280,7 +296,7 @@ class Signer:
         credentials = self._session.frozen()
         if endpoint.signature == "sigv4a":
             return AsymmetricAuth(credentials, endpoint, payload, timestamp)
-        return SymmetricAuth(credentials, endpoint, payload, timestamp, self._keys)
+        return SymmetricAuth(credentials, endpoint, payload, timestamp, self._keys, scheme=scheme)
 
     def _timestamp(self) -> str:
         return timestamp_of(int(self._now() + self._clock_offset.total_seconds()))

@@ -1,5 +1,8 @@
 """SigV4, as S3 has it: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 
+And as Google Cloud Storage has it for requests in its own words, which differs by names alone:
+https://docs.cloud.google.com/storage/docs/authentication/signatures
+
 Signatures are those of botocore (tests/auth/test_signer.py compares), which is not asked for them: it takes
 longer to load than all that a first request needs, and it logs tokens and signatures.
 """
@@ -11,7 +14,7 @@ import hmac
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .._values.bodies import wire_bytes
@@ -41,6 +44,23 @@ _OF_A_HOP = frozenset({"accept-encoding", "content-length", "range"})
 
 TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
 _IN_QUERY = {TOKEN: "X-Amz-Security-Token", SESSION_TOKEN: "X-Amz-S3session-Token"}
+
+
+class Scheme(NamedTuple):
+    """The names in a signature: its algorithm, what the secret and the scope begin and end with, its headers.
+
+    `service` is "" where the endpoint says which.
+    """
+
+    algorithm: str
+    secret: str
+    end: str
+    prefix: str
+    service: str = ""
+
+
+AWS4 = Scheme("AWS4-HMAC-SHA256", "AWS4", "aws4_request", "x-amz-")
+GOOG4 = Scheme("GOOG4-HMAC-SHA256", "GOOG4", "goog4_request", "x-goog-", "storage")
 
 
 @lru_cache(maxsize=4)
@@ -97,20 +117,23 @@ class SymmetricAuth:
         timestamp: str,
         keys: dict[Any, bytes],
         token_name: str = TOKEN,
+        scheme: Scheme = AWS4,
     ) -> None:
         self._credentials = credentials
         self._region = endpoint.region
-        self._service = endpoint.service
+        self._service = scheme.service or endpoint.service
+        self._scheme = scheme
         self._payload = payload
         self._timestamp = timestamp
-        self._scope = f"{timestamp[:8]}/{endpoint.region}/{endpoint.service}/aws4_request"
+        self._scope = f"{timestamp[:8]}/{endpoint.region}/{self._service}/{scheme.end}"
         self._keys = keys
         self._token_name = token_name
 
     def signed(self, method: str, headers: dict[str, str]) -> Callable[[str], dict[str, str]]:
         """Given a target: `headers`, and those that carry the signature."""
-        headers = {**headers, "x-amz-date": self._timestamp, "x-amz-content-sha256": self._payload}
-        if self._credentials.token:
+        prefix = self._scheme.prefix
+        headers = {**headers, f"{prefix}date": self._timestamp, f"{prefix}content-sha256": self._payload}
+        if self._credentials.token and self._scheme is AWS4:  # Google's HMAC keys have none
             headers[self._token_name] = self._credentials.token
         return self._signed(method, headers, is_signed).headers
 
@@ -141,21 +164,21 @@ class SymmetricAuth:
             method,
             headers,
             canonical="\n".join([*rows, "", names, self._payload]),
-            to_sign=f"AWS4-HMAC-SHA256\n{self._timestamp}\n{self._scope}\n",
+            to_sign=f"{self._scheme.algorithm}\n{self._timestamp}\n{self._scope}\n",
             key=self._key(),
             begin=(
-                f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{self._scope}, "
+                f"{self._scheme.algorithm} Credential={self._credentials.access_key}/{self._scope}, "
                 f"SignedHeaders={names}, Signature="
             ),
         )
 
     def _key(self) -> bytes:
         secret, day = self._credentials.secret_key, self._timestamp[:8]
-        name = (secret, day, self._region, self._service)
+        name = (secret, day, self._region, self._service, self._scheme)
         key = self._keys.get(name)
         if key is None:
-            key = f"AWS4{secret}".encode()
-            for step in (day, self._region, self._service, "aws4_request"):
+            key = f"{self._scheme.secret}{secret}".encode()
+            for step in (day, self._region, self._service, self._scheme.end):
                 key = hmac.digest(key, step.encode(), "sha256")
             self._keys.clear()
             self._keys[name] = key

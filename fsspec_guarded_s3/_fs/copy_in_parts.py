@@ -25,22 +25,32 @@ _PARTS_IN_MEMORY = 4
 _PARTS_FOR_COPY = 1000  # of the 10,000 that S3 takes, so that there is room for what is appended
 
 
-def copy_in_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, by_store: bool) -> int:
+def copy_in_parts(
+    client: S3Client,
+    upload: Upload,
+    source: S3Path,
+    info: ObjectInfo,
+    by_store: bool,
+    part_size: int | None = None,
+) -> int:
     """Copy the version `info` of `source` into the first parts of `upload`; returns how many they are.
 
-    `by_store` says whether the store keeps the pin of UploadPartCopy. `client` reads the source. Raises
+    `by_store` says whether the store keeps the pin of UploadPartCopy. `client` reads the source. Given
+    `part_size` all parts have that size, and what is left of the source is not copied. Raises
     ObjectChangedError when the source is another version by now.
     """
-    return (_copy_parts if by_store else _send_parts)(client, upload, source, info)
+    return (_copy_parts if by_store else _send_parts)(client, upload, source, info, part_size)
 
 
-def _copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
+def _copy_parts(
+    client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, part_size: int | None
+) -> int:
     """Copy the version `info` of `source` into the first parts of `upload`; returns how many they are.
 
     By UploadPartCopy. Where the store has none the bytes are sent, in a new upload: rclone stores an empty
     part instead, which cannot be replaced.
     """
-    ranges = _ranges(info.size, _COPY_PART)
+    ranges = _ranges(info.size, _COPY_PART, part_size)
     calls = [
         partial(upload.copy_part, number, source, part, info.etag) for number, part in enumerate(ranges, 1)
     ]
@@ -49,11 +59,13 @@ def _copy_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
     except (ProtocolError, InvalidRequestError) as error:
         logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
         upload.restart()
-        return _send_parts(client, upload, source, info)
+        return _send_parts(client, upload, source, info, part_size)
     return len(ranges)
 
 
-def _send_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo) -> int:
+def _send_parts(
+    client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, part_size: int | None
+) -> int:
     """Read the version `info` of `source` under its pin, and send it as the first parts of `upload`."""
 
     def send(number: int, part: ByteRange) -> None:
@@ -62,17 +74,20 @@ def _send_parts(client: S3Client, upload: Upload, source: S3Path, info: ObjectIn
             gathered.write(read_range(client, source, info, start, min(start + _SENT_PART, part.stop)))
         upload.send_part(number, gathered.body())
 
-    ranges = _ranges(info.size, _SENT_PART)
+    ranges = _ranges(info.size, _SENT_PART, part_size)
     calls = [partial(send, number, part) for number, part in enumerate(ranges, 1)]
     client.scheduler.run(calls, _PARTS_IN_MEMORY)
     return len(ranges)
 
 
-def _ranges(size: int, part_size: int) -> list[ByteRange]:
+def _ranges(size: int, part_size: int, fixed: int | None) -> list[ByteRange]:
     """`size` bytes in parts of about `part_size`, or more where they would be too many.
 
-    All have one size, except that the last may be smaller.
+    All have one size, except that the last may be smaller. With `fixed` that is their size, and what is left
+    in none of them.
     """
+    if fixed:
+        return [ByteRange(start, start + fixed) for start in range(0, size - size % fixed, fixed)]
     most = min(MAX_PART_SIZE, max(part_size, -(-size // _PARTS_FOR_COPY)))
     count = max(1, -(-size // part_size_for(size, most)))
     step = -(-size // count)

@@ -78,12 +78,17 @@ def prepare_append(
 ) -> None:
     """Put the version `info` of `source` in front of what `buffer` will get, which replaces it.
 
-    Where it is too small for a part of its own it is read into the buffer, else copied by the store.
+    Where it is too small for a part of its own it is read into the buffer, else copied by the store. Where
+    all parts have to be of one size, what is left behind those is read, too.
     """
-    if info.size < MIN_PART_SIZE:
-        with memoryview(read_range(client, source, info, 0, info.size)) as old:
+    part_size = buffer.fixed_part_size()
+    copied = info.size - info.size % part_size if part_size else info.size
+    if copied >= MIN_PART_SIZE:
+        by_store = honours(client, source, "copy_source_parts")
+        upload.start()
+        buffer.follow(copy_in_parts(client, upload, source, info, bool(by_store), part_size))
+    else:
+        copied = 0
+    if copied < info.size:
+        with memoryview(read_range(client, source, info, copied, info.size)) as old:
             buffer.write(old)
-        return
-    by_store = honours(client, source, "copy_source_parts")
-    upload.start()
-    buffer.follow(copy_in_parts(client, upload, source, info, bool(by_store)))

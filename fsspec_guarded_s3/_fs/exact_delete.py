@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from .._s3.client import S3Client
-from .._values.conditions import same_etag
+from .._values.conditions import UNCONDITIONAL, Condition, same_etag
 from .._values.paths import S3Path
 from .._write.guards import honours
 from ..errors import GuardedS3Error, ObjectChangedError, ObjectNotFoundError
@@ -76,7 +76,7 @@ def _delete_single(
         found = client.reads.head_object(path).etag if look_first else etag
         if not same_etag(found, etag):
             raise ObjectChangedError(f"it had ETag {etag} and has {found} now")
-        client.deletions.delete_object(path, etag if conditional else None)
+        client.deletions.delete_object(path, Condition(if_match=etag) if conditional else UNCONDITIONAL)
     except GuardedS3Error as error:
         _record(client, path, error, failed)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .._s3.client import S3Client
-from .._values.conditions import same_etag
+from .._values.conditions import Condition, same_etag
 from .._values.keywords import check_depth, flag
 from .._values.parameters import Path
 from .._values.paths import S3Path
@@ -70,7 +70,7 @@ class Remover:
         check_if_match(if_match)
         guards.require(self._client, location, "delete")
         try:
-            self._client.deletions.delete_object(location, if_match)
+            self._client.deletions.delete_object(location, Condition(if_match=if_match))
         except GuardedS3Error as error:
             if not error.maybe_applied or self._is_there(location, if_match):
                 raise

@@ -5,8 +5,9 @@
 `retry` (what passes by itself) and `corrections` (what a refusal teaches). `refusals` and `error_codes` say
 which exception an answer becomes. `pinned`, `checks` and `encryption` say what an answer must be. `xml` and
 `headers` translate: `xml_listings` and `pages` for listings, `xml_answers`, `xml_bodies`,
-`optional_headers`. `store` is what all clients of a filesystem share, with `store_facts` and the sessions
-of `express`. `scheduler` makes many calls in parallel, `early` sends one before its turn.
+`optional_headers`. `generations` says which generation of an object a condition means. `store` is what all
+clients of a filesystem share, with `store_facts` and the sessions of `express`. `scheduler` makes many calls
+in parallel, `early` sends one before its turn.
 
 Imported by: `_fs`, `_read`, `_write`; their modules see the client and its models.
 Imports: `_auth` to sign, `_http` to send, and the values below them.

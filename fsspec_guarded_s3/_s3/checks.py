@@ -55,18 +55,18 @@ class Checks:
 
     def _has_no_crc(self, operation: str, bucket: str) -> bool:
         """Whether the store takes no CRC with a body, as it is configured or was found out."""
-        if self.is_named or self._md5_instead:
+        if self.is_named or self._md5_instead or not self._store.dialect(bucket).compares_crc:
             return not self.is_named
         refused = self._store.facts(bucket).refused.get(operation, ()) if is_any_refusing() else ()
         return f"x-amz-checksum-{self.algorithm}" in refused
 
-    def of_upload(self) -> dict[str, str]:
+    def of_upload(self, bucket: str) -> dict[str, str]:
         """The headers of CreateMultipartUpload that ask for the CRC of the whole object to be compared.
 
         AWS says in its answer that it will; other stores take that CRC for one of CRCs (MinIO #20944), or
         refuse to be asked.
         """
-        if self._md5_instead and not self.is_named:
+        if not self.is_named and (self._md5_instead or not self._store.dialect(bucket).combines_crc):
             return {}
         return {"x-amz-checksum-algorithm": self.algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
 

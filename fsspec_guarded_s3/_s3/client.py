@@ -12,6 +12,7 @@ from .buckets import Buckets
 from .checks import Checks
 from .deletions import Deletions
 from .exchange import Exchange
+from .generations import Generations
 from .listings import Listings
 from .multipart import Multipart
 from .reads import Reads
@@ -35,9 +36,10 @@ class S3Client:
         exchange = Exchange(store, self.attributes)
         self.reads = Reads(store, exchange, checks, self.scheduler)
         self.slices = Slices(store, exchange, self.reads)
-        self.writes = Writes(exchange, checks)
-        self.deletions = Deletions(exchange)
-        self.multipart = Multipart(exchange, checks)
+        generations = Generations(store, self.reads.head_object)
+        self.writes = Writes(exchange, checks, generations)
+        self.deletions = Deletions(exchange, generations)
+        self.multipart = Multipart(exchange, checks, generations)
         self.listings = Listings(store, exchange, self.scheduler)
         self.buckets = Buckets(store, exchange)
         self.subresources = Subresources(exchange)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .._values.checksums import body_crc, md5_header
-from .._values.conditions import quoted
+from .._values.conditions import UNCONDITIONAL, Condition
 from .._values.deadline import Deadline
 from .._values.models import Request
 from .._values.paths import S3Path, is_directory_bucket
-from ..errors import GuardedS3Error, ServerError, ThrottledError
+from ..errors import GuardedS3Error, ObjectNotFoundError, ServerError, ThrottledError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
+from .generations import Generations
 from .refusals import refusal_of
 
 _PASSING = (ServerError, ThrottledError)  # of one key: the next attempt may fare better
@@ -21,26 +22,33 @@ _PASSING = (ServerError, ThrottledError)  # of one key: the next attempt may far
 class Deletions:
     """DeleteObject and DeleteObjects. Thread-safe."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, generations: Generations) -> None:
         self._exchange = exchange
+        self._generations = generations
 
-    def delete_object(self, path: S3Path, if_match: str | None = None) -> str | None:
-        """DeleteObject; a key that is not there is no error to S3, unless `if_match` names its ETag.
+    def delete_object(self, path: S3Path, condition: Condition = UNCONDITIONAL) -> str | None:
+        """DeleteObject; a key that is not there is no error, unless `condition` names the ETag of an object.
 
         Returns the version id of the delete marker or of the version that was deleted, where there is one.
         """
-        headers = {"if-match": quoted(if_match)} if if_match else {}
+        condition = self._generations.pinned(path, condition)
         request = Request(
             "DeleteObject",
             "DELETE",
             path.bucket,
             path.key,
             path.version_query,
-            headers,
-            idempotent=not if_match,
+            condition.headers(),
+            idempotent=not condition,
             retry_on_conflict=True,
+            condition=condition,
         )
-        return self._exchange.send(request).headers.get("x-amz-version-id")
+        try:
+            return self._exchange.send(request).headers.get("x-amz-version-id")
+        except ObjectNotFoundError as error:  # Google Cloud Storage; S3 says 204
+            if condition or path.version_id is not None or error.code != "NoSuchKey":
+                raise
+            return None
 
     def delete_objects(self, bucket: str, etags: Mapping[str, str | None]) -> dict[str, GuardedS3Error]:
         """DeleteObjects of up to 1,000 keys; where an ETag is given only of that version, if the store

@@ -36,6 +36,7 @@ from .._http.response import HTTPBody
 from .._values.attributes import Attributes
 from .._values.bodies import body_size
 from .._values.deadline import Deadline
+from .._values.dialects import is_told
 from .._values.models import Request, Response, SessionCredentials, WireRequest
 from .._values.paths import is_loopback
 from .._values.s3_parameters import CUSTOMER_KEY
@@ -240,6 +241,8 @@ class Exchange:
         asked for may have been done.
         """
         if is_named(body.headers):
+            if is_told(body.headers):
+                self._store.signer.learn_dialect()
             return
         facts, is_read = self._store.facts(request.bucket), request.operation in ("HeadObject", "GetObject")
         is_page = is_like_page(body.headers, of_head=request.operation == "HeadObject")

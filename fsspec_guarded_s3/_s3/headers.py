@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from .._values.conditions import quoted
+from .._values.dialects import GENERATION, in_words_of_s3
 from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written
 from .._values.paths import S3Path
 from ..errors import ProtocolError
@@ -70,6 +71,8 @@ def written(headers: Mapping[str, str], etag: str) -> Written:
 
 def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
     """What HeadObject or GetObject told."""
+    if GENERATION in headers:
+        headers = in_words_of_s3(headers)
     # Some stores change the case of the names, so does HTTP.
     metadata = {name[len(META) :]: value for name, value in headers.items() if name.startswith(META)}
     token = metadata.pop(WRITE_TOKEN, "")
@@ -91,6 +94,8 @@ def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:
 
 def object_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """The checksum of the whole object; a COMPOSITE one ("...-3") is one of checksums, not of bytes."""
+    if GENERATION in headers:
+        headers = in_words_of_s3(headers)
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None
     for algorithm in ("crc64nvme", "crc32", "crc32c"):

@@ -16,6 +16,7 @@ from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundE
 from . import xml_answers, xml_bodies, xml_listings
 from .checks import Checks
 from .exchange import Exchange
+from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
 from .pages import Markers
 
@@ -23,9 +24,10 @@ from .pages import Markers
 class Multipart:
     """The operations of multipart uploads. Thread-safe."""
 
-    def __init__(self, exchange: Exchange, checks: Checks) -> None:
+    def __init__(self, exchange: Exchange, checks: Checks, generations: Generations) -> None:
         self._exchange = exchange
         self._checks = checks
+        self._generations = generations
 
     def create_multipart_upload(self, path: S3Path, headers: Mapping[str, str]) -> str:
         """CreateMultipartUpload; returns the upload id."""
@@ -35,7 +37,7 @@ class Multipart:
             path.bucket,
             path.key,
             (("uploads", ""),),
-            {**headers, **self._checks.of_upload()},
+            {**headers, **self._checks.of_upload(path.bucket)},
             idempotent=False,
         )
 
@@ -87,6 +89,7 @@ class Multipart:
         self, path: S3Path, upload_id: str, parts: Sequence[Part], condition: Condition
     ) -> Written:
         """CompleteMultipartUpload, with the size and, where it is known and compared, the CRC."""
+        condition = self._generations.pinned(path, condition)
         ordered = sorted(parts, key=lambda part: part.number)
         headers = {
             **condition.headers(),

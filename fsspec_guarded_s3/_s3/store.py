@@ -12,6 +12,7 @@ from functools import partial
 from .._auth.endpoints import Endpoint
 from .._auth.signer import Signer
 from .._http.transport import shared_transport
+from .._values.dialects import Dialect
 from ..options import ATTEMPTS, Options
 from .express import Sessions
 from .retry import RetryPolicy
@@ -45,6 +46,10 @@ class Store:
     def endpoint(self, bucket: str) -> Endpoint:
         """Where `bucket` is reached, as far as is known. Raises ConfigurationError for a wrong one."""
         return self.signer.endpoint(bucket)
+
+    def dialect(self, bucket: str) -> Dialect:
+        """What the store of `bucket` calls differently, as far as is known."""
+        return self.signer.endpoint(bucket).dialect
 
     def facts(self, bucket: str) -> StoreFacts:
         """What is known of `bucket` at the endpoint where its requests go."""

@@ -69,13 +69,17 @@ class StoreFacts:
             _refusing = True
 
 
-_all: dict[tuple[str, str, int, str, str, str], StoreFacts] = {}
+_all: dict[tuple[str, str, int, str, str, str, str], StoreFacts] = {}
 _refusing = False
 
 
 def facts_of(endpoint: Endpoint, bucket: str) -> StoreFacts:
-    """What is known of `bucket` where `endpoint` is. Its region says nothing about what it does."""
-    key = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.netloc, endpoint.base_path, bucket)
+    """What is known of `bucket` where `endpoint` is, as it is talked to.
+
+    Its region says nothing about what it does.
+    """
+    where = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.netloc, endpoint.base_path)
+    key = (*where, endpoint.dialect.name, bucket)
     found = _all.get(key)
     return found if found is not None else _all.setdefault(key, StoreFacts())
 

@@ -12,20 +12,23 @@ from .._values.paths import S3Path, is_directory_bucket
 from . import xml_answers
 from .checks import Checks
 from .exchange import Exchange
+from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
 
 
 class Writes:
     """PutObject and CopyObject. Thread-safe."""
 
-    def __init__(self, exchange: Exchange, checks: Checks) -> None:
+    def __init__(self, exchange: Exchange, checks: Checks, generations: Generations) -> None:
         self._exchange = exchange
         self._checks = checks
+        self._generations = generations
 
     def put_object(
         self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
     ) -> Written:
         """PutObject, with its CRC; of an empty object too, as a bucket with Object Lock may want it."""
+        condition = self._generations.pinned(path, condition)
         crc, checked = self._checks.of_body("PutObject", path.bucket, data)
         if isinstance(data, WatchedSlice):
             crc = crc or body_crc(data, self._checks.algorithm)
@@ -60,6 +63,7 @@ class Writes:
 
         Content headers and metadata go along, or are those of `attributes` when these are to `replace` them.
         """
+        condition = self._generations.pinned(path, condition)
         headers = {**copy_source(source, etag), **condition.headers(), **(attributes or {})}
         if replace:
             headers["x-amz-metadata-directive"] = "REPLACE"

@@ -1,6 +1,7 @@
 """Values that every folder may use, and checks of values.
 
 `paths`, `models` (requests and answers), `conditions`, `bodies`, `checksums`, `deadline`, `local_files`.
+`dialects` has what Cloudflare R2 and Google Cloud Storage call otherwise.
 The attributes of an object are in `attributes`, with `attribute_values`, `s3_parameters` and
 `answer_fields`. `parameters` has the keywords of the verbs for type checkers, `keywords` refuses wrong
 ones, `s3fs_options` has s3fs's names of options. `surroundings` is another value when AWS's

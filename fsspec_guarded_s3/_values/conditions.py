@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import ObjectChangedError, ObjectExistsError, PreconditionFailedError
+from .dialects import GENERATION_MATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +13,13 @@ class Condition:
     """What must hold for a write: the key is free (`create`) or holds the ETag `if_match`.
 
     `unquoted` sends the ETag without its quotes, which RFC 9110 demands and Ceph RGW does not understand.
+    `generation` is that of the object with this ETag, "0" of none, where conditions are on generations.
     """
 
     create: bool = False
     if_match: str | None = None
     unquoted: bool = False
+    generation: str = ""
 
     def __post_init__(self) -> None:
         if self.if_match is not None and not isinstance(self.if_match, str):
@@ -33,6 +36,8 @@ class Condition:
 
     def headers(self) -> dict[str, str]:
         """The conditional headers (RFC 9110, 13.1)."""
+        if self.generation:
+            return {GENERATION_MATCH: self.generation}
         if self.create:
             return {"if-none-match": "*"}
         if self.if_match is None:

@@ -79,9 +79,11 @@ def require_guard(
 def require(client: S3Client, path: S3Path, name: str) -> None:
     """Raise PreconditionUnsupportedError when the store does not honour the guard `name`."""
     if not _known(client, path, name):
+        reason = client.store.dialect(path.bucket).lacking.get(name, "")
         raise PreconditionUnsupportedError(
             f"the store does not honour the condition of this request ({name}, as a probe found out): "
-            "nothing was sent, since it could have overwritten another writer's object",
+            "nothing was sent, since it could have overwritten another writer's object"
+            + (f". {reason}" if reason else ""),
             bucket=path.bucket,
             key=path.key,
         )
@@ -186,9 +188,11 @@ def _end(name: str, facts: StoreFacts, future: Future[bool]) -> None:
 
 def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
     """The answer of a trial, kept while the bucket is what it was."""
-    facts = client.store.facts(path.bucket)
     for _ in range(_MAX_TRIALS):
+        facts = client.store.facts(path.bucket)
         found = trial.run(name)
+        if client.store.facts(path.bucket) is not facts:  # an answer showed that it is talked to otherwise
+            continue
         with facts.lock:
             if trial.age not in (facts.age, -1):
                 continue

@@ -104,9 +104,15 @@ class PartBuffer:
         self._gathered = Gathered()
         self._number = 0
 
+    def fixed_part_size(self) -> int | None:
+        """The size of all parts but the last, where the store wants them to have one size."""
+        is_fixed = self._options.fixed_upload_size or self._upload.dialect().one_part_size
+        return self._options.part_size if is_fixed else None
+
     def _part_size(self) -> int:
-        doubled = 0 if self._options.fixed_upload_size else self._number // _PARTS_OF_ONE_SIZE
-        return min(self._options.part_size << doubled, MAX_PART_SIZE)
+        if self._number < _PARTS_OF_ONE_SIZE or self.fixed_part_size():
+            return self._options.part_size
+        return min(self._options.part_size << self._number // _PARTS_OF_ONE_SIZE, MAX_PART_SIZE)
 
     def follow(self, parts: int) -> None:
         """Go on after `parts` parts that are there already."""

@@ -117,11 +117,11 @@ class TemporaryObjects:
         self._made[key].unsure |= not there
         return there
 
-    def delete(self, key: S3Path, etag: str) -> None:
-        """DeleteObject under If-Match."""
+    def delete(self, key: S3Path, condition: Condition) -> None:
+        """DeleteObject under `condition`."""
         remains = self._made.get(key)
         try:
-            marker = self._client.deletions.delete_object(key, if_match=etag)
+            marker = self._client.deletions.delete_object(key, condition)
         except GuardedS3Error as error:
             if error.maybe_applied and self._facts.has_versions:
                 self._made.setdefault(key, _Remains()).unsure = True  # perhaps of a delete marker

@@ -10,6 +10,7 @@ import enum
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 
 from .._s3.client import S3Client
@@ -34,6 +35,7 @@ from .temporary_objects import DATA, TemporaryObjects
 
 logger = logging.getLogger("fsspec_guarded_s3")
 _WRONG = '"00000000000000000000000000000000"'
+_WRONG_GENERATION = "1"  # microseconds after 1970
 _CREATE = Condition(create=True)
 # What passes, or is the fault of a configuration: it says nothing about the store.
 _PASSING = (ConfigurationError, TransportError, ServerError, ThrottledError, ConflictError)
@@ -60,6 +62,7 @@ class Trial:
         self._client = client
         self._objects = TemporaryObjects(client, path)
         self._may_delete = False
+        self._wrong = Condition(if_match=_WRONG)
         self.unquoted = False
 
     def __repr__(self) -> str:
@@ -93,6 +96,8 @@ class Trial:
         """
         self._objects.begin()
         self.unquoted = False
+        dialect = self._client.store.dialect(self._objects.key.bucket)
+        self._wrong = Condition(if_match=_WRONG, generation=_WRONG_GENERATION if dialect.generations else "")
         self._require_delete()
         try:
             return _TRIALS[name](self)
@@ -108,7 +113,7 @@ class Trial:
         if self._may_delete:
             return
         try:
-            self._objects.delete(self._objects.fresh(), _WRONG)
+            self._objects.delete(self._objects.fresh(), self._wrong)
         except (AccessDeniedError, *_PASSING):
             raise
         except GuardedS3Error as error:
@@ -125,7 +130,7 @@ class Trial:
 
     def swap(self) -> bool:
         key = self._objects.fresh()
-        if self._outcome(lambda: self._objects.put(key, Condition(if_match=_WRONG))) is _Outcome.ACCEPTED:
+        if self._outcome(lambda: self._objects.put(key, self._wrong)) is _Outcome.ACCEPTED:
             return False  # it would bring back an object that somebody deleted
         etag = self._objects.put(key).etag
         return self._swaps(etag, lambda condition: self._objects.put(key, condition))
@@ -174,9 +179,9 @@ class Trial:
 
     def delete(self) -> bool:
         key = self._objects.fresh()
-        etag = self._objects.put(key).etag
-        return self._refuses(lambda: self._objects.delete(key, _WRONG)) and self._accepts(
-            lambda: self._objects.delete(key, etag)
+        right = Condition(if_match=self._objects.put(key).etag)
+        return self._refuses(lambda: self._objects.delete(key, self._wrong)) and self._accepts(
+            lambda: self._objects.delete(key, right)
         )
 
     def delete_many(self) -> bool:
@@ -236,7 +241,7 @@ class Trial:
     def _swaps(self, etag: str, write: Callable[[Condition], object]) -> bool:
         """Whether `write` needs the right ETag; RGW knows it without its quotes only."""
         for unquoted in (False, True):
-            wrong = Condition(if_match=_WRONG, unquoted=unquoted)
+            wrong = replace(self._wrong, unquoted=unquoted)
             if not self._refuses(lambda wrong=wrong: write(wrong)):  # type: ignore[misc]
                 return False
             right = Condition(if_match=etag, unquoted=unquoted)

@@ -37,6 +37,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from .._s3.client import S3Client
 from .._threads import Task
@@ -88,9 +89,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
     State.OPEN: frozenset({State.COMPLETING, State.ABORTED, State.NEW}),
     State.COMPLETING: frozenset({State.COMPLETED, State.ABORTED, State.UNKNOWN, State.NEW}),
-    State.COMPLETED: frozenset(),
-    State.ABORTED: frozenset(),
-    State.UNKNOWN: frozenset(),
+    **dict.fromkeys((State.COMPLETED, State.ABORTED, State.UNKNOWN), frozenset[State]()),
 }
 
 _live: Living[Upload] = Living()
@@ -120,6 +119,7 @@ class Upload:
     ) -> None:
         """`headers` are those of the object. `same_content` says that its bytes are there already."""
         self._client = client
+        self.dialect = partial(client.store.dialect, path.bucket)
         self._path = path
         self._condition = condition
         self._headers = dict(headers or {})

@@ -12,8 +12,13 @@ import pytest
 from botocore.config import Config
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._s3.client import S3Client
+from fsspec_guarded_s3._s3.store import Store
+from fsspec_guarded_s3._values.conditions import UNCONDITIONAL
+from fsspec_guarded_s3._values.paths import S3Path
 from fsspec_guarded_s3._values.s3fs_options import CONFIG, OPTIONS
 from fsspec_guarded_s3._write.parts import PartBuffer
+from fsspec_guarded_s3._write.upload import Upload
 from fsspec_guarded_s3.options import FSSPEC_OPTIONS, MIB, Options
 from tests.servers import MotoServer
 
@@ -232,12 +237,14 @@ def test_the_block_size_of_a_writer_is_its_part_size(moto: MotoServer) -> None:
 
 
 def test_parts_of_a_stream_grow_unless_all_must_be_of_one_size() -> None:
-    def size(fixed: bool) -> int:
-        buffer = PartBuffer(None, Options(fixed_upload_size=fixed))  # type: ignore[arg-type]
+    def size(**options: Any) -> int:
+        chosen = Options(endpoint_url="http://localhost", **options)
+        upload = Upload(S3Client(Store(chosen)), S3Path("bucket", "key"), UNCONDITIONAL)
+        buffer = PartBuffer(upload, chosen)
         buffer.follow(2000)
         return buffer._part_size()
 
-    assert (size(True), size(False)) == (16 * MIB, 256 * MIB)
+    assert (size(fixed_upload_size=True), size(dialect="r2"), size()) == (16 * MIB, 16 * MIB, 256 * MIB)
 
 
 def test_an_unknown_cache_is_refused_where_it_is_named(moto: MotoServer) -> None:

@@ -386,10 +386,10 @@ def deny_versions(monkeypatch: pytest.MonkeyPatch, fs: GuardedS3FileSystem) -> N
 
     allowed = Deletions.delete_object
 
-    def delete(self: Deletions, path: Any, if_match: str | None = None) -> str | None:
+    def delete(self: Deletions, path: Any, *condition: Any) -> str | None:
         if path.version_id:
             raise AccessDeniedError("denied", status=403)
-        return allowed(self, path, if_match)
+        return allowed(self, path, *condition)
 
     monkeypatch.setattr(Deletions, "delete_object", delete)
 

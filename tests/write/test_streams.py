@@ -16,6 +16,7 @@ import pytest
 from fsspec_guarded_s3 import GuardedS3FileSystem, WriteOutcomeUnknownError
 from fsspec_guarded_s3._fs import copy_in_parts
 from fsspec_guarded_s3._values.bodies import FileSlice, body_chunks, body_size
+from fsspec_guarded_s3._values.dialects import S3
 from fsspec_guarded_s3._values.models import WRITE_TOKEN, ObjectInfo
 from fsspec_guarded_s3._write import spool
 from fsspec_guarded_s3._write.parts import PartBuffer
@@ -52,6 +53,7 @@ class Holding:
     """An upload whose store takes its time: parts stay until so many are under way."""
 
     may_start = False
+    dialect = staticmethod(lambda: S3)
 
     def __init__(self) -> None:
         self.held: list[Any] = []
@@ -214,6 +216,7 @@ class Copied:
     """An upload to which parts are copied."""
 
     may_start = False
+    dialect = staticmethod(lambda: S3)
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -231,7 +234,7 @@ def together(calls: Any, limit: int | None = None) -> None:
 def test_there_is_room_to_append_to_an_object_of_any_size(size: int) -> None:
     client: Any = SimpleNamespace(scheduler=SimpleNamespace(run=together))
     upload: Any = Copied()
-    count = copy_in_parts._copy_parts(client, upload, None, ObjectInfo('"e"', size))  # type: ignore[arg-type]
+    count = copy_in_parts._copy_parts(client, upload, None, ObjectInfo('"e"', size), None)  # type: ignore[arg-type]
     assert count == len(upload.sizes) <= max(1000, -(-size // MAX_PART_SIZE) + 1)
     assert sum(upload.sizes) == size and max(upload.sizes) <= MAX_PART_SIZE
     buffer = PartBuffer(upload, Options())
