@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import logging
 import os
@@ -12,10 +13,12 @@ import urllib.request
 from importlib import import_module
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3FileSystem, filesystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, errors, filesystem
 from tests.documents import DOCS, ROOT, python_blocks, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
@@ -66,6 +69,31 @@ def test_the_recipes_do_what_they_say(store: Store, caplog: pytest.LogCaptureFix
     assert store.fs.glob(store.path("jobs/*")) == store.fs.glob(store.path("copy/*")) == []
     assert not store.fs.exists(store.path("state.json"))
     assert (space["left"], space["removed"], space["outcome"]) == ([], [], "not written")
+
+
+def test_troubleshooting_has_every_error_with_the_builtin_that_it_is() -> None:
+    text = (DOCS / "troubleshooting.md").read_text()
+    rows = [
+        re.findall(r"`(\w+)`", line.split("|")[1]) for line in text.splitlines() if line.startswith("| `")
+    ]
+    named = {name for row in rows for name in row} | set(re.findall(r"`(\w+)` is the base", text))
+    named |= set(re.findall(r"`(\w+Error)` of (?:all|everything)", text))
+    assert {name for name in errors.__all__ if name not in named} == set()
+    for names in rows:
+        kinds = [getattr(errors, name) for name in names if hasattr(errors, name)]
+        builtin = [getattr(builtins, name) for name in names if not hasattr(errors, name)]
+        assert kinds and all(issubclass(kind, tuple(builtin) or OSError) for kind in kinds), names
+
+
+def test_the_getting_started_notebook_runs(tmp_path: Path) -> None:
+    notebook = nbformat.read(DOCS / "getting-started.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(tmp_path))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    told = [output.get("text") or output["data"]["text/plain"] for output in outputs]
+    assert told[1:5] == ["np.int64(4005)", "(True, False)", "half-way - published: False\n", "b'3'"]
+    assert "the object was replaced" in told[5]
+    assert "my-bucket/days.parquet" in told[6] and told[7:] == ["[]"]
 
 
 def test_the_guarantees_hold(store: Store) -> None:

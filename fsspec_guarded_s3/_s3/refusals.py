@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 
 from .._http.response import HTTPBody
 from .._values.models import Request
-from ..errors import ObjectNotFoundError, PreconditionFailedError, ResponseError
+from ..errors import (
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+    ResponseError,
+)
 from . import xml
 from .error_codes import error_class, error_message, missing_permission
 from .headers import seconds
@@ -19,6 +25,11 @@ _REDIRECTIONS = (301, 302, 303, 307, 308)
 _AWS_HOST = re.compile(
     r"(?:.+\.)?s3(?:-fips)?(?:[.-]dualstack)?[.-]([a-z]{2}(?:-[a-z]+)+-\d+)\.amazonaws\.com(?:\.cn)?"
 )
+# S3 says of each that "At least one of the pre-conditions you specified did not hold".
+_WHY: dict[type[ResponseError], str] = {
+    ObjectChangedError: "the object was replaced: its ETag is no longer the expected one",
+    ObjectExistsError: "the object exists already",
+}
 
 
 def refusal(request: Request, body: HTTPBody) -> ResponseError:
@@ -50,9 +61,10 @@ def refusal_of(
     """
     code = fields.get("Code", "")
     kind = error_class(status, code)
+    message = fields.get("Message", "")
     if kind is PreconditionFailedError:
         kind = request.condition.failure
-    message = fields.get("Message", "")
+        message = _WHY.get(kind, message)
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     if status in _REDIRECTIONS and not region:
         host = _host_of(headers.get("location", "")) or fields.get("Endpoint", "").lower()

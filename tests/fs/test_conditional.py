@@ -449,3 +449,22 @@ def test_info_shows_no_token_after_any_conditional_write(tmp_path: Path) -> None
         fs.update("bucket/a", lambda old: old + b"!")
         assert [fs.info(name)["metadata"] for name in ("bucket/a", "bucket/b")] == [{}, {}]
     assert all(TOKEN in stored.metadata for stored in fake.objects.values())
+
+
+@BODIES
+def test_a_condition_that_does_not_hold_is_told_in_words(data: bytes) -> None:
+    """S3's own sentence, of pre-conditions that were specified, names neither what nor why."""
+    fake = FakeS3("bucket")
+    stale = fake.put(*SLOT, b"old").etag
+    fake.put(*SLOT, b"new")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, **PARTS)
+        with pytest.raises(FileExistsError, match=r"^the object exists already \(\w+ bucket/key, HTTP 412"):
+            fs.pipe_file(PATH, data, mode="create")
+        for call in (
+            lambda: fs.pipe_file(PATH, data, if_match=stale),
+            lambda: fs.rm_file(PATH, if_match=stale),
+            lambda: fs.cp_file(PATH, PATH, if_match=stale, StorageClass="STANDARD_IA"),
+        ):
+            with pytest.raises(ObjectChangedError, match=r"^the object was replaced: "):
+                call()
