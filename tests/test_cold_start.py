@@ -215,3 +215,39 @@ def test_keys_of_the_environment_that_were_replaced_are_read_anew(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     assert session.renew(session.reading, time.monotonic())
     assert session.frozen().secret_key == "another"
+
+
+def test_the_parser_of_listings_is_loaded_while_the_first_answer_is_on_its_way(tmp_path: Path) -> None:
+    program = """
+        import sys
+        from fsspec_guarded_s3 import GuardedS3FileSystem
+        from fsspec_guarded_s3._http.transport import Transport
+        from fsspec_guarded_s3._s3 import xml
+        from tests.fake_s3 import FakeS3
+        from tests.scripted_server import ScriptedServer
+
+        fake = FakeS3("bucket")
+        fake.put("bucket", "folder/key", b"data")
+        with ScriptedServer(handler=fake) as server:
+            fs = GuardedS3FileSystem(key="k", secret="s", endpoint_url=server.url)
+            for name in [name for name in sys.modules if name.startswith("xml.")]:
+                del sys.modules[name]
+            order = []
+            load, send = xml.load, Transport.send
+            xml.load = lambda: (order.append("load"), load())
+            def sending(self, wire, deadline):
+                order.append("send")
+                return send(self, wire, deadline)
+            Transport.send = sending
+            for _ in range(2):
+                assert fs.ls("bucket/folder", detail=False) == ["bucket/folder/key"]
+            assert order == ["send", "load", "send"], order
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr

@@ -62,6 +62,8 @@ class ListingCache:
 
     def entry(self, location: S3Path, only_directory: bool = False) -> Row | None:
         """What the listing of its directory says of a name: the file, or else the directory."""
+        if not self.enabled:
+            return None
         name = str(location)
         rows = self._rows(paths.parent(name)) if location.version_id is None else None
         found = {row["type"]: row for row in rows or () if row["name"] == name}

@@ -35,6 +35,8 @@ MAX_ROWS = 20_000  # of all listings that are kept, some 8 MB
 MAX_LISTINGS = 256
 MAX_LOOKS = 1_000  # names that `info` told about
 
+_NOWHERE = None, 0
+
 clock = time.monotonic
 
 
@@ -66,7 +68,7 @@ class _Listing:
         return self._flat or "/" not in key[len(self.place[1]) :].removesuffix("/")
 
     @cached_property
-    def _places(self) -> dict[str, tuple[ListPage, int]]:
+    def _places(self) -> dict[str, tuple[ListPage | None, int]]:
         return {key: (page, at) for page in self.pages for at, key in enumerate(page.keys) if key[-1:] != "/"}
 
     @cached_property
@@ -83,17 +85,19 @@ class _Listing:
         """Whether it shows an object of this key."""
         return key in self._places
 
+    def has_version(self, key: str) -> bool:
+        """Whether it shows an object of this key, and an ETag of it."""
+        page, at = self._places.get(key, _NOWHERE)
+        return page is not None and bool(page.etags[at].strip('"'))
+
     def object(self, key: str) -> ListedObject | None:
         """The row of an object; None where it shows none, or no ETag of it."""
-        found = self._places.get(key)
-        if found is None:
+        page, at = self._places.get(key, _NOWHERE)
+        if page is None or not page.etags[at].strip('"'):
             return None
-        page, at = found
-        if not page.etags[at].strip('"'):
-            return None
-        row = page.object(at)
-        modified = row.last_modified and row.last_modified.replace(microsecond=0)  # as HeadObject has it
-        return row._replace(etag=quoted(row.etag), last_modified=modified)
+        _, size, etag, modified, storage = page.object(at)
+        modified = modified and modified.replace(microsecond=0)  # as HeadObject has it
+        return ListedObject(key, size, quoted(etag), modified, storage)
 
     def has_directory(self, prefix: str) -> bool:
         """Whether it shows that there are keys that begin with `prefix`, which ends with a slash."""
@@ -232,14 +236,14 @@ class RecentRows:
         listing = self._newest(location, location.key)
         if listing is None:
             return None
-        if location.key and listing.object(location.key) is not None:
+        if location.key and listing.has_version(location.key):
             return "file"
         return "directory" if listing.has_directory(location.prefix) else None
 
     def is_file(self, location: S3Path) -> bool:
         """Whether it is known that there is an object of this name."""
         look = self._look(location)
-        return look is False or (look is None and self.listed(location) is not None)
+        return look is False or (look is None and self.kind(location) == "file")
 
     def lists_directory(self, location: S3Path) -> bool:
         """Whether a listing told that there is a directory of this name, beside an object of it or alone."""
@@ -255,7 +259,7 @@ class RecentRows:
             return None
         if listing.has_directory(location.prefix):
             return True
-        return False if location.key and listing.object(location.key) is not None else None
+        return False if location.key and listing.has_version(location.key) else None
 
     def _look(self, location: S3Path) -> bool | None:
         """Whether `info` found a directory under this name; None where that is not known."""
@@ -266,10 +270,20 @@ class RecentRows:
         """The listing that came last of those that would show `key`."""
         if not self._listings or location.version_id is not None:
             return None
-        kept = (self._listings.get(place) for place in _prefixes(location.bucket, key))
-        found = [one for one in kept if one is not None and one.covers(key)]
-        newest = max(found, key=lambda listing: listing.told, default=None)
+        newest: _Listing | None = None
+        for listing in self._that_begin(location.bucket, key):
+            if listing.covers(key) and (newest is None or listing.told > newest.told):
+                newest = listing
         return newest if newest is not None and self._is_recent(newest.told) else None
+
+    def _that_begin(self, bucket: str, key: str) -> list[_Listing]:
+        """The listings whose prefix `key` begins with."""
+        kept = self._listings
+        if len(kept) < len(key):  # mostly
+            every = kept.copy().values()
+            return [one for one in every if one.place[0] == bucket and key.startswith(one.place[1])]
+        found = (kept.get(place) for place in _prefixes(bucket, key))
+        return [one for one in found if one is not None]
 
     def _is_recent(self, told: float) -> bool:
         return clock() - told < self._seconds

@@ -10,7 +10,7 @@ from .._threads import Task
 from .._values.models import ListPage, Request, VersionPage
 from .._values.paths import is_directory_bucket
 from ..errors import ProtocolError
-from . import xml_listings
+from . import xml, xml_listings
 from .exchange import Exchange
 from .pages import Markers
 from .scheduler import Scheduler
@@ -50,7 +50,11 @@ class Listings:
             return Request("ListObjectsV2", "GET", bucket, query=(*query, *more))
 
         def fetch(token: str | None) -> bytes:
-            return self._exchange.ask(request(token), lambda answer: answer.body)
+            asked, early = request(token), None
+            if not xml.is_loaded():  # by the first listing of a process, whose answer is on its way meanwhile
+                early = self._exchange.ahead(asked)
+                xml.load()
+            return self._exchange.ask(asked, lambda answer: answer.body, early)
 
         body, token = fetch(None), None
         markers = Markers("the listing")

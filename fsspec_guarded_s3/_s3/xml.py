@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import encodings.utf_8_sig  # noqa: F401 - not by the first thread that decodes: see `_http.connect`
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from .._forks import importing
@@ -16,6 +17,20 @@ from ..errors import ProtocolError
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree  # at run time where there is a document
+
+
+_PARSER = "xml.etree.ElementTree"
+
+
+def is_loaded() -> bool:
+    """Whether the parser is there already: loading it takes some milliseconds, once in a process."""
+    return _PARSER in sys.modules
+
+
+def load() -> None:
+    """Load the parser, while something else takes its time."""
+    with importing():
+        import xml.etree.ElementTree  # noqa: F401
 
 
 def decoded(body: bytes) -> str:

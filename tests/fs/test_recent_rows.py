@@ -370,8 +370,11 @@ def test_a_name_that_is_a_file_and_a_directory(place: Place) -> None:
         assert place.asked() == []
 
 
-def test_the_newest_listing_decides(place: Place) -> None:
+@pytest.mark.parametrize("others", [0, 30], ids=["few listings", "more listings than letters in a key"])
+def test_the_newest_listing_decides(place: Place, others: int) -> None:
     place.fs.find("bucket")
+    for n in range(others):
+        place.fs.glob(f"bucket/other-{n}/*")
     place.fake.put("bucket", "d/a", b"longer")
     del place.fake.objects["bucket", "d/b"]
     place.time += 1
