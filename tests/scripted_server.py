@@ -573,7 +573,8 @@ class ScriptedServer:
     """Serves `steps` in order, or calls `handler` per request, on 127.0.0.1 inside a `with`.
 
     `before_body` belongs to `handler`: it sees the head only, and where it returns an answer the
-    handler is not asked. It is how a handler does `dont_read`, `early` or `close_before_body`.
+    handler is not asked. It is how a handler does `dont_read`, `early` or `close_before_body`. `delays`
+    leaves out TCP_NODELAY: the second of two small sends waits until the first is acknowledged.
     """
 
     def __init__(
@@ -584,6 +585,7 @@ class ScriptedServer:
         before_body: Callable[[Request], Answer | None] | None = None,
         tls: bool | ssl.SSLContext = False,
         receive_buffer: int | None = None,
+        delays: bool = False,
     ) -> None:
         if (steps is None) == (handler is None):
             raise ValueError("give either steps or a handler")
@@ -592,6 +594,7 @@ class ScriptedServer:
         self._before_body = before_body
         self._tls = bool(tls)
         self._receive_buffer = receive_buffer
+        self._delays = delays
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._numbers = itertools.count()
@@ -699,7 +702,7 @@ class ScriptedServer:
             except OSError:
                 return
             sock.settimeout(None)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self._delays)
             link = self._enlist(sock)
             self._start(self._serve, link, name=f"scripted-server-{self.port}-{link.number}")
 

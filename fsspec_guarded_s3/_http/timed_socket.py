@@ -34,6 +34,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SENDFILE_SLICE = 2**20
+_DELAYED = 0.03  # seconds; Linux puts an acknowledgement off by 40 ms, TCP_DELACK_MIN
+_QUICKACK: int = getattr(socket, "TCP_QUICKACK", 0)
 _SO_NWRITE = 0x1024  # macOS: <sys/socket.h>
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -63,6 +65,7 @@ class Pace:
         "_window_seconds",
         "_window_start",
         "in_body",
+        "was_slow",
     )
 
     def __init__(self, options: Options, timeout: float, deadline: Deadline, slow_answer: bool) -> None:
@@ -74,6 +77,7 @@ class Pace:
         self._window_start: float | None = None  # None until something has moved
         self._window_bytes = 0
         self.in_body = True
+        self.was_slow = False  # whether a call within a body has taken as long as a delayed acknowledgement
 
     def allowance(self) -> float:
         """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
@@ -93,6 +97,8 @@ class Pace:
         How long the first byte takes is a matter of the time-out, not of the rate.
         """
         now = time.monotonic()
+        if now - self._call_start > _DELAYED and self.in_body:
+            self.was_slow = True
         if self._window_start is None:
             self._window_start = now
             self._window_bytes = count
@@ -146,6 +152,13 @@ class Channel:
             self._readable.register(sock, select.POLLIN)
         self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
         self.has_buffered = _buffered_check(sock)
+        self._carrier = _carrier(sock)
+
+    def acknowledge(self, at_once: bool) -> None:
+        """Acknowledge what was received, `at_once` or if nothing more is there: on Linux (tcp(7))."""
+        if _QUICKACK and self._carrier is not None and (at_once or self.is_quiet()):
+            with suppress(OSError):  # a connection that has ended tells so by itself
+                self._carrier.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _limit(self, seconds: float) -> None:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
@@ -360,6 +373,15 @@ def _buffered_check(sock: Any) -> Callable[[], bool]:
     if pending is None:
         return bool  # is False, and is called for each answer
     return lambda: pending() > 0
+
+
+def _carrier(sock: Any) -> Any:
+    """The TCP socket below `sock`, which may be TLS within the TLS of a proxy; None where there is none."""
+    while not hasattr(sock, "setsockopt"):
+        sock = getattr(sock, "socket", None)
+        if sock is None:
+            return None
+    return sock if sock.family in (socket.AF_INET, socket.AF_INET6) else None
 
 
 def _is_plain(sock: Any) -> bool:

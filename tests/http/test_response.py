@@ -40,6 +40,9 @@ class Pieces:
 
     fill = receive
 
+    def acknowledge(self, at_once: bool) -> None:
+        """There is no kernel below."""
+
     @staticmethod
     def has_buffered() -> bool:
         return False
