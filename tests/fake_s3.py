@@ -17,6 +17,7 @@ import hashlib
 import itertools
 import re
 import threading
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,7 @@ KEPT = (
     "x-amz-server-side-encryption",
 )
 CRC32 = "x-amz-checksum-crc32"
+CONDITIONS = frozenset({"if-match", "if-none-match"})
 CHECKED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
 
 Fields = Sequence[tuple[str, object]]  # the children of an XML element
@@ -169,6 +171,7 @@ class FakeS3:
         self.abort_deletes = False  # the object at the key, as S3Mock
         self.counts_tags = True  # in answers to HEAD and GET
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
+        self.two_steps = 0.0  # seconds between the comparison of a PUT's condition and the write, as S3Mock
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
         self._upload_numbers = itertools.count(1)
         self._opaque = itertools.count(1)
@@ -188,6 +191,8 @@ class FakeS3:
         if answer is not None:
             return answer
         try:
+            if self.two_steps and request.method == "PUT" and CONDITIONS & set(request.headers):
+                request = self._compared(request)
             with self.lock:
                 reply = self._dispatch(request)
         except S3Error as error:
@@ -196,6 +201,15 @@ class FakeS3:
             reply = replace(reply, headers={**reply.headers, **_encryption(request)})
         answer = self.after(request, reply) if self.after is not None else None
         return answer if answer is not None else reply
+
+    def _compared(self, request: Request) -> Request:
+        """Compare now; what is returned is written later, and whatever is there by then."""
+        bucket, _, key = request.path.removeprefix("/").partition("/")
+        with self.lock:
+            self._check_write(request.headers, bucket, key)
+        time.sleep(self.two_steps)
+        left = [(name, text) for name, text in request.headers.items() if name not in CONDITIONS]
+        return replace(request, headers=Headers(left))
 
     def _dispatch(self, request: Request) -> Reply:
         for name, error in self.unknown_headers.items():

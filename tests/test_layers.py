@@ -51,8 +51,8 @@ IMPORTERS = {
     "zarr": {"integrations.zarr"},
     "click": {"_cli"},
     # The doctor tries the steps before HTTP one by one, with sockets of its own.
-    "socket": {"_http", "_cli.doctor"},
-    "ssl": {"_http", "_cli.doctor"},
+    "socket": {"_http", "_cli.reaching"},
+    "ssl": {"_http", "_cli.reaching"},
     "select": {"_http"},
     "http": {"_http"},
 }

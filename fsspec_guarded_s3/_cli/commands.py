@@ -24,8 +24,7 @@ from ..filesystem import GuardedS3FileSystem
 from ..options import Options
 from .arguments import Age, Location, Url, connecting
 from .demo import DemoFailedError, demo, embedded_demo
-from .doctor import FAILED as FAILED_CHECK
-from .doctor import Finding, examine
+from .doctor import examine
 from .failures import (
     FAILED,
     INTERRUPTED,
@@ -37,6 +36,8 @@ from .failures import (
     shown,
     time_text,
 )
+from .findings import FAILED as FAILED_CHECK
+from .findings import Finding
 from .transfers import STANDARD, Copy, Place, S3Url, plan, read_to, run
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -324,8 +325,8 @@ def _print_finding(found: Finding) -> None:
     indent = " " * 22
     seen = click.wrap_text(shown(found.seen), width, indent, indent).lstrip()
     click.echo(f"{status} {found.name:12} {seen}")
-    if found.remedy:
-        click.echo(click.wrap_text(f"-> {found.remedy}", width, indent, indent + "   "))
+    for line in found.remedy.splitlines():
+        click.echo(click.wrap_text(f"-> {line}", width, indent, indent + "   "))
 
 
 @cli.command("demo")

@@ -375,7 +375,7 @@ def _buffered_check(sock: Any) -> Callable[[], bool]:
     return lambda: pending() > 0
 
 
-def _carrier(sock: Any) -> Any:
+def _carrier(sock: Any) -> socket.socket | None:
     """The TCP socket below `sock`, which may be TLS within the TLS of a proxy; None where there is none."""
     while not hasattr(sock, "setsockopt"):
         sock = getattr(sock, "socket", None)

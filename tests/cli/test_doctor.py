@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -12,13 +13,17 @@ import pytest
 
 pytest.importorskip("click")
 
-from fsspec_guarded_s3._cli import commands, doctor
+from fsspec_guarded_s3._cli import commands, guard_report, reaching
+from fsspec_guarded_s3._write.guards import GUARDS
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
 from tests.servers import MotoServer, RcloneServer
 
-NAMES = "endpoint dns tcp tls credentials answer clock region accepted bucket list read delete write guards"
+NAMES = (
+    "endpoint dns tcp tls credentials answer store clock region accepted "
+    "bucket list read delete write guards race"
+)
 SECRET = "a-secret-that-must-not-be-seen"
 
 
@@ -144,7 +149,7 @@ def test_name_does_not_resolve(capsys: pytest.CaptureFixture[str], monkeypatch: 
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(doctor.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(reaching.socket, "getaddrinfo", unknown)
     seen = Seen(capsys, "--endpoint-url", "https://no-such-host.invalid")
     assert "no-such-host.invalid" in seen.failed("dns")
     assert seen.checks["tcp"]["seen"] == "needs dns"
@@ -378,3 +383,104 @@ def test_versions_are_removed_too(capsys: pytest.CaptureFixture[str], moto: Moto
     client: Any = fs._client
     pages = list(client.listings.list_object_versions("doctor-versions"))
     assert [page.versions for page in pages if page.versions] == []
+
+
+# --- which store, and what it means ---
+
+
+def told(fake: FakeS3, headers: dict[str, str], request_id: str = "") -> Callable[[Request], Answer]:
+    """`fake` with other headers in its answers, and another request id."""
+
+    def answer(request: Request) -> Answer:
+        reply = fake(request)
+        assert isinstance(reply, Reply)
+        kept = {name: text for name, text in reply.headers.items() if name.lower() != "x-amz-request-id"}
+        return replace(
+            reply, headers={**kept, **headers, **({"x-amz-request-id": request_id} if request_id else {})}
+        )
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "request_id", "expected"),
+    [
+        ({"Server": "VERSITYGW"}, "T5IPF3VWK7S4ZTS0", "versitygw: a delete under If-Match can lose a race"),
+        (
+            {},
+            "tx00000c2d5e7a4f1b-00656789ab-1234-default",
+            "Ceph RGW: it honours no condition in a bucket with",
+        ),
+        ({"Server": "Ceph Object Gateway (squid)"}, "", "Ceph RGW"),
+        ({"Server": "MinIO"}, "17D5A8", "MinIO"),
+        ({"Server": "SeaweedFS 30GB 3.97"}, "", "SeaweedFS"),
+        ({"Server": "AmazonS3"}, "0000000000000003", "gofakes3: a test double"),
+        ({"Server": "AmazonS3"}, "N87PUO32PGEOBE1J", "it calls itself AmazonS3, and is not at a host of AWS"),
+        ({"Server": "nginx"}, "1", "nginx"),
+        ({}, "1", "it does not say which"),
+    ],
+)
+def test_the_store_is_told_by_what_it_says(
+    capsys: pytest.CaptureFixture[str], headers: dict[str, str], request_id: str, expected: str
+) -> None:
+    seen = look(capsys, told(FakeS3("bucket"), headers, request_id), "--read-only")
+    assert seen.checks["store"]["seen"].startswith(expected)
+    assert seen.checks["store"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(("dialect", "name"), [("r2", "Cloudflare R2"), ("gcs", "Google Cloud Storage")])
+def test_a_dialect_is_named(capsys: pytest.CaptureFixture[str], dialect: str, name: str) -> None:
+    seen = look(capsys, FakeS3("bucket"), "--read-only", "-o", f"dialect={dialect}")
+    assert f"talked to as {name}" in seen.checks["store"]["seen"]
+
+
+def test_each_missing_guard_says_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = look(capsys, FakeS3("bucket", ignored=("create", "copy_source", "delete_many")))
+    assert seen.checks["guards"]["seen"] == "not honoured: create, delete_many, copy_source"
+    assert len(seen.checks["guards"]["remedy"].splitlines()) == 3
+    details = seen.checks["guards"]["details"]
+    assert details["honoured"]["swap"] and not details["honoured"]["create"]
+    assert list(details["missing"]) == ["create", "delete_many", "copy_source"]
+    assert details["missing"]["create"]["verbs"] == "mode='create', put_if_absent, open 'xb'"
+    assert details["missing"]["create"]["then"].startswith("refused")
+    assert list(seen.checks["race"]["details"]) == ["swap"]
+
+
+def test_every_guard_has_a_meaning() -> None:
+    assert list(guard_report.MEANING) == list(GUARDS)
+
+
+def test_a_store_that_compares_and_writes_in_two_steps_is_found_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake = FakeS3("bucket")
+    fake.two_steps = 0.2
+    seen = look(capsys, fake)
+    assert "one writer per key only" in seen.warned("race")
+    assert {name: row["lost"] > 0 for name, row in seen.checks["race"]["details"].items()} == {
+        "create": True,
+        "swap": True,
+    }
+    assert fake.objects == {}
+
+
+def test_a_store_that_decides_wins_the_race(capsys: pytest.CaptureFixture[str]) -> None:
+    fake = FakeS3("bucket")
+    seen = look(capsys, fake)
+    assert seen.checks["race"]["status"] == "ok"
+    assert seen.checks["race"]["details"] == {name: {"rounds": 5, "lost": 0} for name in ("create", "swap")}
+    assert fake.objects == {}
+
+
+def test_a_store_without_conditions_runs_no_race(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = look(capsys, FakeS3("bucket", ignore_conditions=True))
+    assert seen.checks["race"]["status"] == "skipped"
+
+
+def test_lines_of_missing_guards(capsys: pytest.CaptureFixture[str]) -> None:
+    """One for each guard."""
+    with ScriptedServer(handler=FakeS3("bucket", ignored=("create", "copy_swap"))) as server:
+        assert commands.main(["doctor", "s3://bucket", "--endpoint-url", server.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "warning  guards       not honoured: create, copy_swap" in lines
+    assert [line.split()[1] for line in lines if line.lstrip().startswith("->")] == ["create:", "copy_swap:"]
