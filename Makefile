@@ -1,5 +1,6 @@
 VENV := .venv
-PY := $(VENV)/bin/python
+BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY := $(VENV)/$(BIN)/python
 PYTHON ?= python3.11
 MINUTES ?= 5
 ROUNDS ?= 5
@@ -30,7 +31,9 @@ explore: $(VENV)/.test  ## every placement of up to four faults
 check: $(VENV)/.test  ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m mypy --platform linux
+	$(PY) -m mypy --platform darwin
+	$(PY) -m mypy --platform win32
 
 demo: $(VENV)/.demo  ## each guarantee with its evidence, on a store that it starts
 	$(PY) -m fsspec_guarded_s3 demo
@@ -49,12 +52,19 @@ guards: $(VENV)/.test $(VENV)/.bench  ## compare under faults with other filesys
 soak: $(VENV)/.test  ## everything at once under random faults (MINUTES=5)
 	$(PY) -m tests.soak --minutes $(MINUTES)
 
+# What must hold on every system: the other tests use pipes, signals, forks and links as they like.
+SYSTEMS := tests/test_systems.py tests/fs/test_local_names.py tests/integration/test_contract.py \
+  tests/read/test_downloads.py tests/http/test_transport.py tests/http/test_response.py tests/cli/test_cli.py
+.PHONY: systems
+systems: $(VENV)/.test  ## what must hold on every system, Windows too
+	$(PY) -m pytest -n 2 $(SYSTEMS)
+
 # The oldest versions that pyproject.toml allows. The tests named test_fake_* judge the tests' own server by
 # boto3, whose oldest version does not know conditional writes.
 lowest:  ## all tests with the oldest dependencies allowed
-	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
-	.venv-lowest/bin/python -m pytest -n 2 -q -k "not test_fake_"
+	test -x .venv-lowest/$(BIN)/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/$(BIN)/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
+	.venv-lowest/$(BIN)/python -m pytest -n 2 -q -k "not test_fake_"
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .venv-lowest build site *.egg-info

@@ -29,6 +29,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -43,6 +44,8 @@ from xml.sax.saxutils import escape
 
 JOIN_TIMEOUT = 10.0
 CHUNK = 64 * 1024
+# struct linger: no waiting, a RST. Its numbers are short ones on Windows.
+_LINGER_NOT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 # What was asked
@@ -482,12 +485,24 @@ class Link:
         POLLRDHUP (Linux) shows a client that has left even where its bytes have not been read.
         """
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        if not hasattr(select, "poll"):
+            self._wait_without_poll(deadline)
+            return
         poll = select.poll()
         with _leaving():
             poll.register(self._sock, getattr(select, "POLLRDHUP", 0))
         while (remaining := deadline - time.monotonic()) > 0:
             if poll.poll(min(remaining, 1.0) * 1000):
                 raise _Gone
+
+    def _wait_without_poll(self, deadline: float) -> None:
+        """Unread bytes hide the end of the connection from it."""
+        while (remaining := deadline - time.monotonic()) > 0:
+            with _leaving():
+                if select.select([self._sock], [], [], min(remaining, 1.0))[0]:
+                    if not socket.socket.recv(self._sock, 1, socket.MSG_PEEK):
+                        raise _Gone
+                    time.sleep(min(remaining, 0.05))
 
     def drain(self) -> None:
         """Swallow what the client still sends, until it closes."""
@@ -499,7 +514,7 @@ class Link:
     def reset(self) -> None:
         """Make the close that follows send a RST."""
         with contextlib.suppress(OSError):
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
 
     def interrupt(self) -> None:
         """End every wait on this connection, from another thread.

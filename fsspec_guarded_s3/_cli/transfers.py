@@ -18,11 +18,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fsspec.callbacks import Callback
 
-from .._fs.placement import meeting, meeting_here, outside, overwriting
+from .._fs.placement import meeting, meeting_here, outside, overwriting, unnameable
 from .._read.target_file import is_stream, write_all
 from .._threads import run_all
 from .._values import paths
 from .._values.local_files import is_special
+from .._values.local_names import refusal_of_key
 from .._work import check
 from ..filesystem import GuardedS3FileSystem
 
@@ -120,7 +121,10 @@ def _note_misplaced(copies: Sequence[Copy], target: Place) -> None:
         misplaced = dict(chain(overwriting(remote), meeting([place for _, place in pairs])))
     else:
         places = [_path(copy.target) for copy in copies if copy.target != STANDARD]
-        misplaced = dict(chain(outside(places, target), meeting_here(places)))
+        named = [
+            (str(copy.source), _path(copy.target)) for copy in copies if not is_stream(_path(copy.target))
+        ]
+        misplaced = dict(chain(outside(places, target), meeting_here(places), unnameable(named, None)))
     for copy in copies:
         why = misplaced.get(_path(copy.target))
         copy.error = ValueError(why) if why else None
@@ -133,7 +137,7 @@ def _path(place: Place) -> str:
 def _is_folder(place: Place) -> bool:
     if isinstance(place, S3Url):
         return place.is_folder
-    return place != STANDARD and (place.endswith(os.sep) or os.path.isdir(place))
+    return place != STANDARD and (place.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(place))
 
 
 def _single(fs: GuardedS3FileSystem, source: Place, target: Place) -> list[Copy]:
@@ -151,7 +155,9 @@ def _single(fs: GuardedS3FileSystem, source: Place, target: Place) -> list[Copy]
         return [Copy(source, target, size)]
     if source == STANDARD:
         raise ValueError(f"standard input has no name: say which key of {target} it is to be")
-    return [Copy(source, _below(target, _name(source)), size)]
+    name = _name(source)
+    why = "" if isinstance(target, S3Url) else refusal_of_key(name)
+    return [Copy(source, _below(target, name), size, ValueError(f"{source}: {why}") if why else None)]
 
 
 def _tree(fs: GuardedS3FileSystem, source: Place, target: Place) -> list[Copy]:
@@ -176,18 +182,19 @@ def _remote_tree(fs: GuardedS3FileSystem, source: S3Url, target: Place) -> Itera
         place = S3Url(source.scheme, name)
         if name == root:
             yield Copy(place, target, row["size"])
-        elif isinstance(target, S3Url) or _is_safe(key):
+        elif isinstance(target, S3Url) or not (why := _unsafe(key)):
             yield Copy(place, _below(target, key), row["size"])
         else:
-            said = f"{place} cannot be a file below {target}: its name would lead elsewhere"
-            yield Copy(place, target, error=ValueError(said))
+            yield Copy(place, target, error=ValueError(f"{place} cannot be a file below {target}: {why}"))
 
 
-def _is_safe(key: str) -> bool:
-    """Whether `key` as a relative path stays below its folder, and is the only key of that path."""
-    parts = key.split("/")
-    plain = not {"", ".", ".."} & set(parts) and "\0" not in key
-    return plain and os.path.join(*parts) == os.sep.join(parts)  # a drive would lead elsewhere
+def _unsafe(key: str) -> str:
+    """Why `key` as a relative path does not stay below its folder, or is not the only key of that path; or
+    it is no name of a file here. "" where it is a good one.
+    """
+    if {"", ".", ".."} & set(key.split("/")) or "\0" in key:
+        return "its name would lead elsewhere"
+    return refusal_of_key(key)
 
 
 def _local_tree(source: str, target: Place) -> Iterator[Copy]:
@@ -219,7 +226,8 @@ def _raise(error: OSError) -> None:
 
 def _name(place: Place) -> str:
     """The last part of a path, "" where it ends in a slash or means a folder by its contents."""
-    name = _path(place).replace(os.sep, "/").rpartition("/")[2]
+    path = place.path if isinstance(place, S3Url) else place.replace(os.sep, "/")
+    name = path.rpartition("/")[2]
     return "" if name in (".", "..") else name
 
 

@@ -16,6 +16,7 @@ from .._read.target_file import refuse_stream, write_all
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
 from .._values.keywords import Verb, check_local_path
+from .._values.local_files import extended
 from .._values.parameters import Path
 from ..errors import ObjectNotFoundError
 from .content_reader import ContentReader
@@ -23,7 +24,7 @@ from .directories import nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
-from .placement import check_paths, local_path, meeting_here, outside, placed, refuse
+from .placement import check_paths, local_path, meeting_here, outside, placed, refuse, unnameable
 from .selection import Selector, is_one
 from .transfer import callback_of, counting, transfer
 
@@ -68,7 +69,7 @@ class Downloads:
             callback.relative_update(len(data))
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
-            os.makedirs(local_path(lpath), exist_ok=True)
+            os.makedirs(extended(local_path(lpath)), exist_ok=True)
 
     def _get_object(
         self,
@@ -85,6 +86,7 @@ class Downloads:
         """
         check_local_path("lpath", lpath)
         local = local_path(lpath)
+        refuse(unnameable([(str(rpath), os.fsdecode(local))], None))
         client = self._client
         if kwargs:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.get_file))
@@ -92,7 +94,7 @@ class Downloads:
         def begin(size: int) -> None:
             if os.path.isdir(local):
                 raise IsADirectoryError(errno.EISDIR, "the target is a folder: name a file in it", local)
-            os.makedirs(os.path.dirname(os.path.abspath(local)), exist_ok=True)
+            os.makedirs(extended(os.path.dirname(os.path.abspath(local))), exist_ok=True)
             # First: where it begins anew, since the object was replaced meanwhile, this one may be smaller.
             callback.absolute_update(0)
             callback.set_size(size)
@@ -140,9 +142,10 @@ class Downloads:
         refuse(meeting_here([target for _, target in files]))
         for _, target in files:
             refuse_stream(target)
+        refuse(unnameable([(source.name, target) for source, target in pairs], lpath))
         for source, target in pairs:
             if source.kind == "directory":
-                os.makedirs(target, exist_ok=True)
+                os.makedirs(extended(target), exist_ok=True)
         each = own or (self._get_object if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
         transfer(self._client, files, each, callback, kwargs)
 

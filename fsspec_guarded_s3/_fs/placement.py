@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem, make_path_posix
 from fsspec.utils import stringify_path
 
 from .._values.keywords import flag
+from .._values.local_names import Spellings, refusal_of_key, refusal_of_path
 from .patterns import MAGIC
 from .selection import Source, is_one
 
@@ -158,18 +159,35 @@ def outside(targets: Iterable[str], root: Any) -> Misplaced:
             yield target, f"{target!r} is behind a link that leads out of {root!r}, to {real!r}"
 
 
+def unnameable(pairs: Iterable[tuple[str, str]], root: Any) -> Misplaced:
+    """Places, each behind its source, that are no names of files on this system.
+
+    In what the caller named a backslash may part folders; in a key it is a character like others.
+    """
+    for source, target in pairs:
+        end = len(root) if is_one(root) and target.startswith(root) else len(target)
+        why = refusal_of_path(target[:end]) or refusal_of_key(target[end:])
+        if why:
+            yield target, f"{source!r} cannot become the file {target!r}: {why}"
+
+
 def _is_below(place: str, top: str) -> bool:
     return os.path.normcase(place).startswith(os.path.normcase(top).rstrip(os.sep) + os.sep)
 
 
 def meeting_here(targets: Sequence[str]) -> Misplaced:
-    """Local files that two of the sources would become, or one a folder that another one is in."""
+    """Local files that two of the sources would become, or one a folder that another one is in.
+
+    Also where the names differ, and the folder has one file by both.
+    """
     places: dict[str, list[str]] = {}
+    spellings = Spellings()
     for target in targets:
-        places.setdefault(os.path.normcase(os.path.abspath(target)), []).append(target)
+        place = spellings.of(os.path.normcase(os.path.abspath(target)))
+        places.setdefault(place, []).append(target)
     for place, names in places.items():
         if len(names) > 1:
-            yield from ((name, _both_become(place)) for name in names)
+            yield from ((name, _both_become(place, names)) for name in names)
         above = os.path.dirname(place)
         while len(above) > 1 and above not in places and above != os.path.dirname(above):
             above = os.path.dirname(above)
@@ -178,5 +196,7 @@ def meeting_here(targets: Sequence[str]) -> Misplaced:
             yield from ((name, why) for name in (*places[above], *names))
 
 
-def _both_become(target: str) -> str:
-    return f"two of the sources would both become {target!r}"
+def _both_become(target: str, spelt: Sequence[str] = ()) -> str:
+    others = sorted({name for name in spelt if os.path.abspath(name) != target})
+    also = f", which {', '.join(map(repr, others))} is here too" if others else ""
+    return f"two of the sources would both become {target!r}{also}"

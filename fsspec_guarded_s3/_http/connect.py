@@ -208,14 +208,16 @@ def _dial(
     sock = socket.socket(family, kind, protocol)
     try:
         for option in socket_options:
-            sock.setsockopt(*option)
+            with suppress(OSError):  # not every system, or sandbox, knows all that its headers name
+                sock.setsockopt(*option)
         sock.setblocking(False)
         code = sock.connect_ex(address)
         if code in _UNDER_WAY:
             _wait(is_writable, sock, until)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            raise OSError(code, os.strerror(code))  # Python makes it a ConnectionRefusedError, for example
+            # Python makes it a ConnectionRefusedError, for example. Windows has its texts elsewhere.
+            raise OSError(code, getattr(socket, "errorTab", {}).get(code) or os.strerror(code))
         return sock
     except BaseException:
         sock.close()
@@ -337,7 +339,7 @@ def socket_options_of(options: Options) -> list[tuple[int, int, int]]:
     for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
             found.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(socket, "TCP_USER_TIMEOUT"):
         # Bounds a send to a peer that died without a word (RFC 5482); milliseconds.
         found.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.send_timeout * 1000)))
     return found

@@ -5,22 +5,31 @@ from __future__ import annotations
 import select
 from typing import Any
 
+# select() knows no descriptor above 1,023. Windows, where it has another limit, has no poll().
+_poll = getattr(select, "poll", None)
+READ, WRITE = getattr(select, "POLLIN", 1), getattr(select, "POLLOUT", 4)
+
+
+def poller(sock: Any, event: int) -> Any:
+    """An object of poll(2) that waits for `event` at `sock`; None where the system has none."""
+    if _poll is None:
+        return None
+    ready = _poll()
+    ready.register(sock, event)
+    return ready
+
 
 def is_readable(sock: Any, seconds: float) -> bool:
     """Whether a byte, the end or an error comes within `seconds`."""
-    if not hasattr(select, "poll"):
+    ready = poller(sock, READ)
+    if ready is None:
         return any(select.select((sock,), (), (), seconds))
-    return _is_ready(sock, select.POLLIN, seconds)
+    return bool(ready.poll(seconds * 1000))
 
 
 def is_writable(sock: Any, seconds: float) -> bool:
     """Whether it takes bytes, or has connected or failed to, within `seconds`."""
-    if not hasattr(select, "poll"):
+    ready = poller(sock, WRITE)
+    if ready is None:
         return any(select.select((), (sock,), (sock,), seconds))  # Windows tells a failure by the third
-    return _is_ready(sock, select.POLLOUT, seconds)
-
-
-def _is_ready(sock: Any, event: int, seconds: float) -> bool:
-    ready = select.poll()  # select() knows no descriptor above 1,023
-    ready.register(sock, event)
     return bool(ready.poll(seconds * 1000))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import _socket
 import os
-import select
 import socket
 import ssl
 import struct
@@ -26,12 +25,15 @@ from typing import Any
 from .._values.deadline import Deadline
 from .._work import TURN, check, is_of_a_handler
 from ..options import Options
+from .readiness import READ, WRITE, is_readable, is_writable, poller
 
 try:
     import fcntl
     import termios
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 _SENDFILE_SLICE = 2**20
 _DELAYED = 0.03  # seconds; Linux puts an acknowledgement off by 40 ms, TCP_DELACK_MIN
@@ -147,9 +149,7 @@ class Channel:
     def __init__(self, sock: Any, turn: float = TURN) -> None:
         self.sock = self._sock = sock
         self._turn = turn
-        self._readable = select.poll() if hasattr(select, "poll") else None
-        if self._readable is not None:
-            self._readable.register(sock, select.POLLIN)
+        self._readable = poller(sock, READ)
         self.sends_files = _is_plain(sock) and hasattr(os, "sendfile")
         self.has_buffered = _buffered_check(sock)
         self._carrier = _carrier(sock)
@@ -169,7 +169,7 @@ class Channel:
         if self.has_buffered():
             return False
         if self._readable is None:
-            return not select.select((self._sock,), (), (), 0)[0]
+            return not is_readable(self._sock, 0)
         return not self._readable.poll(0)
 
     def receive_available(self, view: memoryview) -> int | None:
@@ -227,15 +227,14 @@ class Channel:
         """Send some bytes of an open file without bringing them to user space; 0 at its end."""
         self._limit(0)
         count = min(count, _SENDFILE_SLICE)
-        ready = select.poll()  # select() knows no descriptor above 1,023
-        ready.register(self._sock, select.POLLOUT)
 
         def turn(seconds: float) -> int | None:
-            with suppress(BlockingIOError):
-                return os.sendfile(self._sock.fileno(), descriptor, position, count)
-            ready.poll(seconds * 1000)
-            with suppress(BlockingIOError):
-                return os.sendfile(self._sock.fileno(), descriptor, position, count)
+            if sys.platform != "win32":  # `sends_files` says so
+                with suppress(BlockingIOError):
+                    return os.sendfile(self._sock.fileno(), descriptor, position, count)
+                is_writable(self._sock, seconds)
+                with suppress(BlockingIOError):
+                    return os.sendfile(self._sock.fileno(), descriptor, position, count)
             return None
 
         return self._in_turns(pace, turn, answered)
@@ -274,7 +273,7 @@ class Channel:
     def _queued(self) -> int:
         """Bytes that were sent and that the peer has not confirmed (tcp(7), SIOCOUTQ); 0 where unknown."""
         with suppress(OSError):
-            if sys.platform == "linux":
+            if sys.platform == "linux" and fcntl is not None:
                 answer = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
                 return int(struct.unpack("i", answer)[0])
             if sys.platform == "darwin":
@@ -287,18 +286,16 @@ class KernelTimed(Channel):
     """A plain socket on Linux."""
 
     def __init__(self, sock: Any, turn: float = TURN) -> None:
+        """Raises OSError where the system keeps no such time."""
         super().__init__(sock, turn)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, _timeval(sock, option, turn))
         sock.settimeout(None)
-        seconds, fraction = divmod(turn, 1)
-        timeval = struct.pack("ll", int(seconds), int(fraction * 1e6))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self._writable = select.poll()
-        self._writable.register(sock, select.POLLOUT)
+        self._writable = poller(sock, WRITE)
 
     def receive_available(self, view: memoryview) -> int | None:
         with suppress(BlockingIOError):
-            count: int = self._sock.recv_into(view, 0, socket.MSG_DONTWAIT)
+            count: int = self._sock.recv_into(view, 0, _NO_WAIT)
             return count
         return None
 
@@ -306,7 +303,7 @@ class KernelTimed(Channel):
         sock = self._sock
         pace.allowance()
         try:
-            sent: int = sock.send(view, socket.MSG_DONTWAIT)
+            sent: int = sock.send(view, _NO_WAIT)
         except BlockingIOError:
             pass
         else:  # mostly: what is sent is small
@@ -364,6 +361,17 @@ class KernelTimed(Channel):
             self._sock.settimeout(None)
 
 
+def _timeval(sock: Any, option: int, seconds: float) -> bytes:
+    """`seconds` as the C structure of `option` (socket(7)).
+
+    Its numbers have 64 bits where `time_t` has, which a 32-bit system may have been built with; there the
+    option has another number, by which the kernel knows. What is set now tells their size.
+    """
+    number = {8: "i", 16: "q"}[len(sock.getsockopt(socket.SOL_SOCKET, option, 16))]
+    whole, fraction = divmod(seconds, 1)
+    return struct.pack(f"={number}{number}", int(whole), int(fraction * 1e6))
+
+
 def _buffered_check(sock: Any) -> Callable[[], bool]:
     """A function: whether TLS holds bytes that no poll() shows, the rest of a record (SSL_pending(3))."""
     if isinstance(getattr(sock, "incoming", None), ssl.MemoryBIO):  # urllib3's TLS within the TLS of a proxy
@@ -393,5 +401,6 @@ def channel_of(sock: Any, options: Options) -> Channel:
     """What is best for the connected socket `sock`."""
     turn = min(TURN, options.min_rate_window)
     if sys.platform == "linux" and _is_plain(sock):
-        return KernelTimed(sock, turn)
+        with suppress(OSError, KeyError):  # sandboxes that speak for Linux may not know all of it
+            return KernelTimed(sock, turn)
     return Channel(sock, turn)

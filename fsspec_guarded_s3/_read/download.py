@@ -28,6 +28,7 @@ from .._s3.reads import Cursor, Drain
 from .._s3.slices import Slice, Span
 from .._values.checksums import ObjectChecksum
 from .._values.deadline import Deadline
+from .._values.local_files import write_at
 from .._values.models import Body, ObjectInfo, within
 from .._values.paths import S3Path
 from ..errors import ChecksumMismatchError, ObjectChangedError, RangeNotSatisfiableError
@@ -66,7 +67,7 @@ def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None
                 return
             written = 0
             while written < count:
-                written += os.pwrite(descriptor, buffer[written:count], cursor.position + written)
+                written += write_at(descriptor, buffer[written:count], cursor.position + written)
             if check:
                 check.add(cursor.position, buffer[:count])
             cursor.position += count
@@ -293,7 +294,7 @@ def _fill_file(
     """Write the object, which `body` has from its beginning on, and compare its checksum."""
     if not info.size:
         return
-    os.truncate(descriptor, info.size)
+    os.ftruncate(descriptor, info.size)
     check = ObjectChecksum.for_stored(info.checksum)
     drain = _into_file(descriptor, progress, check)
     first = Cursor(0, min(client.options.range_size, info.size))

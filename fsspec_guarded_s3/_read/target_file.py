@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from .._values.bodies import Buffer
-from .._values.local_files import is_special
+from .._values.local_files import BINARY, WINDOWS, extended, is_special, replace
 
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
 
@@ -57,7 +57,7 @@ class TargetFile:
 
     def __init__(self, path: str) -> None:
         refuse_stream(path)
-        self._path = os.path.realpath(path)
+        self._path = extended(os.path.realpath(path))
         self._folder, name = os.path.split(self._path)
         self._prefix = f".{name[:40]}."  # characters have up to 4 bytes, names up to 255
         self._temporary = ""
@@ -79,7 +79,7 @@ class TargetFile:
 
     def _open_sibling(self) -> None:
         path = self._new_name()
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | BINARY
         # Where the mode is not known, the system makes it what a plain `open` would, umask and all.
         self.descriptor = os.open(path, flags, 0o666 if self._mode is None else 0o600)
         self._temporary = path
@@ -103,14 +103,15 @@ class TargetFile:
         """Give it the name, and the mode of the file that has it now. With `fsync` after a flush to disk."""
         there = _mode_of(self._path)
         mode = self._mode if there is None else there
-        if mode is not None and hasattr(os, "fchmod"):  # Windows has none before Python 3.13
+        # Windows has only "read-only", and what is so cannot be replaced.
+        if mode is not None and not WINDOWS and hasattr(os, "fchmod"):
             os.fchmod(self.descriptor, mode)
         if fsync:
             os.fsync(self.descriptor)
         if not self._temporary:
             self._link()
         self._close()  # some file systems tell only now that there was no space
-        os.replace(self._temporary, self._path)
+        replace(self._temporary, self._path)
         self._temporary = ""
         if fsync:
             _sync_folder(self._folder)

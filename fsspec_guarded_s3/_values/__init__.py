@@ -1,6 +1,7 @@
 """Values that every folder may use, and checks of values.
 
-`paths`, `models` (requests and answers), `conditions`, `bodies`, `checksums`, `deadline`, `local_files`.
+`paths`, `models` (requests and answers), `conditions`, `bodies`, `checksums`, `deadline`. `local_files` are
+read, written and named in the way of each system, `local_names` says which keys can be such files.
 `dialects` has what Cloudflare R2 and Google Cloud Storage call otherwise.
 The attributes of an object are in `attributes`, with `attribute_values`, `s3_parameters` and
 `answer_fields`. `parameters` has the keywords of the verbs for type checkers, `keywords` refuses wrong
@@ -9,6 +10,6 @@ settings have changed. A value is frozen, or can be read again from its start.
 Nothing here waits for a network.
 
 Imported by: every folder, and `options`.
-Imports: `errors` alone, of this package.
+Imports: `errors`, `_work` and `_forks`.
 Never imports: any other folder, and `options`.
 """

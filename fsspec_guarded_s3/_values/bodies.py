@@ -5,11 +5,11 @@ Invariant: a body can be read again from its start, so that a request can be rep
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..errors import FileChangedError
+from .local_files import read_at
 
 CHUNK = 256 * 1024
 Buffer = bytes | bytearray | memoryview
@@ -33,7 +33,7 @@ class FileSlice:
         buffer = memoryview(bytearray(min(CHUNK, self.stop - position)))  # one, small enough for the cache
         while position < self.stop:
             piece = buffer[: self.stop - position]
-            count = os.preadv(self.descriptor, [piece], position)
+            count = read_at(self.descriptor, piece, position)
             if not count:
                 raise FileChangedError("the local file became shorter while it was uploaded")
             yield piece[:count]

@@ -19,7 +19,7 @@ from types import TracebackType
 from .._s3.error_codes import OTHER_BYTES
 from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
 from .._values.checksums import body_crc, body_md5, is_at_hand
-from .._values.local_files import is_special
+from .._values.local_files import BINARY, extended, is_special, read_at
 from .._values.models import Part
 from .._values.parameters import Path
 from ..errors import FileChangedError, ResponseError
@@ -40,7 +40,7 @@ class SourceFile:
 
     def __init__(self, path: Path) -> None:
         refuse_special(path)  # before it is opened: a pipe would wait for somebody who writes
-        self._descriptor = os.open(path, os.O_RDONLY)
+        self._descriptor = os.open(extended(path), os.O_RDONLY | BINARY)
         self._before = os.fstat(self._descriptor)
 
     def __enter__(self) -> SourceFile:
@@ -67,7 +67,8 @@ class SourceFile:
     @property
     def has_reliable_size(self) -> bool:
         """Whether it ends where it says so: files of /proc, /sys and of some FUSE mounts do not."""
-        if len(os.pread(self._descriptor, 2, max(0, self.size - 1))) == min(self.size, 1):
+        last = memoryview(bytearray(2))
+        if read_at(self._descriptor, last, max(0, self.size - 1)) == min(self.size, 1):
             return True
         now = os.fstat(self._descriptor).st_size
         return now != self.size  # it was changed since, which is another matter

@@ -1,14 +1,11 @@
 """The command line: what it does, prints and exits with, and that it ends well when it is stopped."""
 
-import fcntl
 import json
 import os
-import pty
 import signal
 import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +215,7 @@ def test_cp_several_sources_need_a_folder(store: Store, tmp_path: Path) -> None:
     assert store.bodies() == {"folder/a": b"a", "folder/b": b"b"}
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs os.mkfifo")
 def test_cp_tree_goes_on_after_a_failure(store: Store, tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / name).write_bytes(b"new")
@@ -291,6 +289,7 @@ def test_cp_links(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes() == b"x"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs os.mkfifo")
 def test_cp_pipe_is_streamed_both_ways(store: Store, tmp_path: Path) -> None:
     """A pipe has no size of its own, and is not replaced by a file."""
     pipe = str(tmp_path / "pipe")
@@ -490,6 +489,7 @@ def test_process_whose_reader_has_gone(store: Store) -> None:
 def test_process_shows_progress_on_a_terminal_only(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
     monkeypatch.setenv("TQDM_MININTERVAL", "0")  # else it shows nothing of what is done in no time
     (tmp_path / "file").write_bytes(period_free(11 * MIB))
     arguments = ["cp", str(tmp_path / "file"), "s3://bucket", *SMALL]

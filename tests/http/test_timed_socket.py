@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fsspec_guarded_s3._http import timed_socket
+from fsspec_guarded_s3._http.connect import dial
 from fsspec_guarded_s3._http.timed_socket import Channel, KernelTimed, Pace, channel_of
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
@@ -53,6 +58,59 @@ def test_kernel_keeps_the_time_of_plain_sockets_only(pair: tuple[socket.socket, 
     with Green() as green:
         assert type(channel_of(pair[0], Options())) is KernelTimed
         assert type(channel_of(green, Options())) is Channel
+
+
+@ON_LINUX
+@pytest.mark.parametrize("option", [socket.SO_RCVTIMEO, socket.SO_SNDTIMEO])
+def test_the_kernel_takes_the_time_as_it_is_meant(
+    pair: tuple[socket.socket, socket.socket], option: int
+) -> None:
+    channel = KernelTimed(pair[0], turn=3.0)  # it rounds fractions
+    found = channel.sock.getsockopt(socket.SOL_SOCKET, option, 16)
+    assert struct.unpack({8: "ii", 16: "qq"}[len(found)], found) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "size, expected", [(8, struct.pack("=ii", 1, 250_000)), (16, struct.pack("=qq", 1, 250_000))]
+)
+def test_a_time_has_the_size_that_the_kernel_tells(size: int, expected: bytes) -> None:
+    """32-bit systems have one of 8 bytes, or of 16 where their `time_t` is one of 64 bits."""
+
+    class Sized:
+        def getsockopt(self, level: int, option: int, limit: int) -> bytes:
+            return bytes(min(size, limit))
+
+    assert timed_socket._timeval(Sized(), socket.SO_RCVTIMEO, 1.25) == expected
+
+
+@ON_LINUX
+@pytest.mark.parametrize("refused", [socket.SO_RCVTIMEO, socket.SO_SNDTIMEO, "size"])
+def test_a_sandbox_without_such_times_is_no_obstacle(
+    pair: tuple[socket.socket, socket.socket], refused: object
+) -> None:
+    class Sandboxed(socket.socket):
+        def setsockopt(self, level: int, option: int, *value: object) -> None:
+            if option == refused:
+                raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+            super().setsockopt(level, option, *value)  # type: ignore[call-overload]
+
+        def getsockopt(self, *arguments: int) -> Any:
+            return b"" if refused == "size" else super().getsockopt(*arguments)
+
+    with Sandboxed(fileno=pair[0].detach()) as sock:
+        channel = channel_of(sock, Options())
+        assert type(channel) is Channel
+        pair[1].send(b"abc")
+        assert channel.receive(memoryview(bytearray(10)), within(LONG)) == 3
+        with pytest.raises(TimeoutError):
+            channel.receive(memoryview(bytearray(10)), within(SOON))
+
+
+def test_an_option_that_a_system_does_not_know_is_no_obstacle() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        unknown = [(socket.IPPROTO_TCP, 9999, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        with dial(*listener.getsockname(), Options(), unknown, Deadline(60)) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -42,7 +42,7 @@ def before_reading(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[
         count[0] += 1
         return real(*arguments)
 
-    monkeypatch.setattr("fsspec_guarded_s3._values.bodies.os.preadv", preadv)
+    monkeypatch.setattr("os.preadv", preadv)
 
 
 def overwrite(path: Path, data: bytes, *, time_kept: bool) -> None:
