@@ -28,7 +28,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Generic, TypeVar
@@ -46,7 +46,7 @@ def forks() -> int:
 
 def renew_after_fork(renew: Callable[[], None]) -> None:
     """Have `renew` called in every child process. A bound method does not keep its object alive."""
-    if isinstance(renew, MethodType):
+    if isinstance(renew, MethodType) and isinstance(renew.__self__, Hashable):  # PyPy has those of a set
         _renewals.add(weakref.WeakMethod(renew, _renewals.discard))
     else:
         _renewals.add(lambda: renew)

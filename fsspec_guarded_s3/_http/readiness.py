@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import select
-from typing import Any
+from typing import Any, Protocol
 
 # select() knows no descriptor above 1,023. Windows, where it has another limit, has no poll().
 _poll = getattr(select, "poll", None)
 READ, WRITE = getattr(select, "POLLIN", 1), getattr(select, "POLLOUT", 4)
 
 
-def poller(sock: Any, event: int) -> Any:
+class Poll(Protocol):
+    """What `select.poll` returns, where there is one."""
+
+    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+        """The sockets that are ready, after at most `timeout` milliseconds."""
+        ...
+
+
+def poller(sock: Any, event: int) -> Poll | None:
     """An object of poll(2) that waits for `event` at `sock`; None where the system has none."""
     if _poll is None:
         return None
-    ready = _poll()
-    ready.register(sock, event)
+    found = _poll()
+    found.register(sock, event)
+    ready: Poll = found
     return ready
 
 

@@ -291,7 +291,9 @@ class KernelTimed(Channel):
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             sock.setsockopt(socket.SOL_SOCKET, option, _timeval(sock, option, turn))
         sock.settimeout(None)
-        self._writable = poller(sock, WRITE)
+        writable = poller(sock, WRITE)
+        assert writable is not None
+        self._writable = writable
 
     def receive_available(self, view: memoryview) -> int | None:
         with suppress(BlockingIOError):
