@@ -13,7 +13,6 @@ comes in one piece costs nothing.
 from __future__ import annotations
 
 import http.client
-import io
 from typing import Any
 
 from .timed_socket import Channel, Pace
@@ -24,7 +23,7 @@ _BUFFER = 8192  # holds a head and a small object; more of a body would be copie
 _TO_STATUS = len("HTTP/1.1 ")
 
 
-class Incoming(io.RawIOBase):
+class Incoming:
     """What arrives on one connection: through a buffer where little is wanted, else straight to its place."""
 
     def __init__(self, channel: Channel) -> None:
@@ -130,7 +129,7 @@ class Incoming(io.RawIOBase):
         """The lines of a head that is long, comes in pieces, or ends its lines with LF alone."""
         lines: list[str] = []
         while len(lines) <= MAX_HEADERS + 1:
-            line = self._line()
+            line = self.line()
             if not line:
                 if lines:
                     return lines
@@ -138,7 +137,8 @@ class Incoming(io.RawIOBase):
             lines.append(line)
         raise http.client.HTTPException(f"got more than {MAX_HEADERS} headers")
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """One line without its end. IncompleteRead where the connection ends before, LineTooLong."""
         pieces = []
         size = 0
         while True:
@@ -155,9 +155,6 @@ class Incoming(io.RawIOBase):
                 raise http.client.IncompleteRead(b"")
 
     # --- bodies ---
-
-    def readable(self) -> bool:
-        return True
 
     def readinto(self, view: Any) -> int:
         """What is there, or what one receive brings; 0 at the end of the connection."""
@@ -176,13 +173,3 @@ class Incoming(io.RawIOBase):
         view[:count] = self._view[self._start : self._start + count]
         self._start += count
         return count
-
-    def close(self) -> None:
-        """Called by `http.client` at the end of a body. The connection goes on."""
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """Called by `http.client.HTTPResponse`, which takes us for a socket.
-
-        It reads ahead by one byte at most: nothing of the next response gets into a buffer that is dropped.
-        """
-        return io.BufferedReader(self, 1)

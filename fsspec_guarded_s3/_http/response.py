@@ -1,6 +1,6 @@
 """One HTTP/1.1 response on a connection: its head, and its body, which goes straight to its place.
 
-What is rare or intricate is `http.client`'s: chunked bodies, and its exceptions.
+The exceptions are those of `http.client`, until they are `translated`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from .._work import is_of_a_handler
@@ -19,7 +20,7 @@ from ..errors import (
     ResponseError,
     TransportError,
 )
-from .incoming import MAX_HEADERS, MAX_LINE, Incoming
+from .incoming import MAX_HEADERS, Incoming
 
 # White space of RFC 9110, 5.5: in text that is read as Latin-1 two bytes of UTF-8 would be white space too.
 _SPACE = " \t"
@@ -28,37 +29,54 @@ ALTERED = (
     "the store, or a proxy, changes the object on its way. Some decompress what has a Content-Encoding: "
     "store it without one, or with CacheControl no-transform"
 )
-_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+_CHUNK_SIZE = re.compile(r"[0-9A-Fa-f]{1,16}")
 _STATUS = re.compile(r"(HTTP/[^ ]*) +([1-9]\d\d)(?: .*)?")
 
 
-class _Chunked(http.client.HTTPResponse):
-    """`http.client`'s reading of a chunked body (RFC 9112, 7.1) whose head was read before."""
+class _Chunks:
+    """A body in chunks (RFC 9112, 7.1)."""
+
+    __slots__ = ("_between", "_incoming", "_left", "ended")
 
     def __init__(self, incoming: Incoming) -> None:
-        super().__init__(incoming)  # type: ignore[arg-type]
-        self.chunked, self.chunk_left, self.length = True, None, None
-        self.will_close = False
+        self._incoming = incoming
+        self._left = 0  # bytes of the chunk that is being read
+        self._between = False  # whether the end of a chunk's line is to come
+        self.ended = False
 
-    def _read_next_chunk_size(self) -> int:
+    def readinto(self, view: memoryview) -> int:
+        """What is there, or what one receive brings, of one chunk; 0 at the end of the body."""
+        if not self._left and not self.ended:
+            self._left = self._next_size()
+            if not self._left:
+                self._skip_trailers()
+                self.ended = True
+        if self.ended:
+            return 0
+        with view[: self._left] as part:
+            count = self._incoming.readinto(part)
+        if not count:
+            raise http.client.IncompleteRead(b"")
+        self._left -= count
+        return count
+
+    def _next_size(self) -> int:
         """1*HEXDIG and nothing else: `int` takes a sign, 0x and underscores too, and -1 would never come."""
-        line = self.fp.readline(MAX_LINE + 1)
-        if len(line) > MAX_LINE:
-            raise http.client.LineTooLong("chunk size")
-        size = line.partition(b";")[0].strip()  # without extensions
+        if self._between and (rest := self._incoming.line()):
+            raise http.client.HTTPException(f"a chunk is longer than it said: {rest[:40]!r}")
+        self._between = True
+        size = self._incoming.line().partition(";")[0].strip(_SPACE)  # without extensions
         if not _CHUNK_SIZE.fullmatch(size):
             raise http.client.HTTPException(f"the size of a chunk is {size[:40]!r}")
         return int(size, 16)
 
-    def _read_and_discard_trailer(self) -> None:
-        """Bounded as a head is: `http.client` would read for as long as lines come, and those move."""
-        for _ in range(MAX_HEADERS + 1):
-            line = self.fp.readline(MAX_LINE + 1)
-            if len(line) > MAX_LINE:
-                raise http.client.LineTooLong("trailer line")
-            if line in (b"\r\n", b"\n", b""):
-                return
-        raise http.client.HTTPException(f"got more than {MAX_HEADERS} trailers")
+    def _skip_trailers(self) -> None:
+        """Bounded as a head is: lines that come move."""
+        with suppress(http.client.IncompleteRead):  # all of the body has come
+            for _ in range(MAX_HEADERS + 1):
+                if not self._incoming.line():
+                    return
+            raise http.client.HTTPException(f"got more than {MAX_HEADERS} trailers")
 
 
 class HTTPBody:
@@ -72,7 +90,7 @@ class HTTPBody:
         self._incoming = incoming
         self._release = release
         self._failed: TransportError | None = None
-        self._chunked: _Chunked | None = None
+        self._chunked: _Chunks | None = None
         version, self.status, lines = "", 0, []
         while self.status < 200:  # 1xx are interim responses (RFC 9110, 15.2)
             lines = incoming.head()
@@ -85,7 +103,7 @@ class HTTPBody:
         if self.status in (204, 304) or method == "HEAD":
             self.length = 0
         elif _is_chunked(headers):
-            self.length, self._chunked = None, _Chunked(incoming)
+            self.length, self._chunked = None, _Chunks(incoming)
             self.will_close = self.will_close or old  # RFC 9112, 6.1: HTTP/1.0 has no chunks
         else:
             self.length = _content_length(headers)
@@ -104,7 +122,7 @@ class HTTPBody:
 
     def _at_end(self) -> bool:
         """Whether the body was read to its end, nothing came after it, and nobody wants to close."""
-        at_end = self._chunked.isclosed() if self._chunked is not None else self._remaining == 0
+        at_end = self._chunked.ended if self._chunked is not None else self._remaining == 0
         return at_end and not self.will_close and self._incoming.is_quiet
 
     def set_length(self, length: int) -> None:
@@ -164,10 +182,7 @@ class HTTPBody:
 
     def _receive_some(self, view: memoryview) -> int:
         if self._chunked is not None:
-            # Not into `view`: the frames of http.client would keep slices of it in an exception.
-            data = self._chunked.read1(min(view.nbytes, _READ_SIZE))
-            view[: len(data)] = data
-            return len(data)
+            return self._chunked.readinto(view)
         return self._incoming.readinto(view) if self._remaining is None else self._incoming.fill(view)
 
     def read(self, limit: int = 256 * 2**20) -> bytes:
