@@ -13,7 +13,7 @@ def main() -> int:
     except ModuleNotFoundError as error:
         if error.name not in ("click", "tqdm"):
             raise
-        sys.stderr.write("guarded-s3 needs click and tqdm: pip install 'fsspec_guarded_s3[cli]'\n")
+        sys.stderr.write("guarded-s3 needs click and tqdm: pip install 'click>=8.2' 'tqdm>=4.66'\n")
         return 1
     signal.signal(signal.SIGTERM, _end)
     return run()

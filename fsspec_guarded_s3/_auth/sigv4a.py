@@ -17,7 +17,7 @@ def _awscrt() -> Any:
     except ImportError as error:
         raise ImportError(
             "this bucket is a multi-region access point, whose signatures (SigV4A) need awscrt: "
-            "pip install 'fsspec_guarded_s3[crt]'"
+            "pip install awscrt"
         ) from error
     return awscrt
 

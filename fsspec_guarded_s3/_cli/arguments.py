@@ -52,6 +52,20 @@ class Age(click.ParamType):
         return age
 
 
+class Pair(click.ParamType):
+    """name=value, of metadata or of a tag."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, mark, text = value.partition("=")
+        if not (name and mark):
+            self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        return name, text
+
+
 class StorageOption(click.ParamType):
     """name=value of a storage option, with the type that `Options` gives it."""
 
@@ -74,22 +88,45 @@ class StorageOption(click.ParamType):
 
 
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the options that say where the store is; it gets them, checked, as `options`."""
+    """Give `command` the options that say where the store is; it gets them, checked, as `options`.
+
+    They may stand before the name of the command too, as `aws` has it. Those behind it go first.
+    """
 
     @functools.wraps(command)
-    def call(*, storage: tuple[tuple[str, Any], ...], **given: Any) -> Any:
-        options = {name: value for name in _FLAGS if (value := given.pop(name)) not in (None, False)}
-        options |= dict(storage)
+    def call(**given: Any) -> Any:
+        options = dict(click.get_current_context().find_root().obj or {}) | _taken(given)
         try:
             Options.parse(options)
         except (ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from error
         return command(options=options, **given)
 
-    decorated: Callable[..., Any] = call
+    return _with_flags(call)
+
+
+def connecting_all(group: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options for a group: its commands find them at the root of their context."""
+
+    @functools.wraps(group)
+    @click.pass_context
+    def call(ctx: click.Context, /, **given: Any) -> Any:
+        ctx.obj = _taken(given)
+        return group(**given)
+
+    return _with_flags(call)
+
+
+def _taken(given: dict[str, Any]) -> dict[str, Any]:
+    """The storage options among what click found, which are removed from it."""
+    options = {name: value for name in _FLAGS if (value := given.pop(name)) not in (None, False)}
+    return options | dict(given.pop("storage"))
+
+
+def _with_flags(call: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in reversed((*_FLAGS.values(), _STORAGE)):
-        decorated = decorate(decorated)
-    return decorated
+        call = decorate(call)
+    return call
 
 
 _FLAGS = {
@@ -107,3 +144,6 @@ _FLAGS = {
 _STORAGE = click.option(
     "-o", "storage", type=StorageOption(), multiple=True, help="Any other storage option; may be repeated."
 )
+
+recursive_option = functools.partial(click.option, "-r", "-R", "--recursive", "recursive", is_flag=True)
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

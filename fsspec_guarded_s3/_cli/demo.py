@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import Any
 
 import fsspec
@@ -45,12 +46,23 @@ def _check(holds: object, guaranteed: str, evidence: str) -> None:
     _say(f"  evidence:   {evidence}")
 
 
+# What the acts import -> what to install.
+_NEEDED = {"pandas": "pandas", "pyarrow": "pyarrow", "dask": "dask[dataframe]", "distributed": "distributed"}
+
+_MOTO = {"moto": "moto[server,s3]", "flask": "moto[server,s3]"}
+
+
+def _require(modules: dict[str, str]) -> None:
+    """Raise DemoFailedError with one line that installs all that is missing."""
+    missing = {package for module, package in modules.items() if not find_spec(module)}
+    if missing:
+        packages = " ".join(f"'{package}'" for package in sorted(missing))
+        raise DemoFailedError(f"it needs packages that are not installed: pip install {packages}")
+
+
 @contextmanager
 def _embedded_server() -> Iterator[str]:
-    try:
-        from moto.server import ThreadedMotoServer
-    except ImportError as error:
-        raise DemoFailedError(f"{error}: pip install 'fsspec_guarded_s3[demo]'") from error
+    from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -220,6 +232,7 @@ _ACTS: tuple[Callable[[str, dict[str, Any]], None], ...] = (_pandas, _dask, _rac
 
 def demo(options: dict[str, Any], path: str) -> None:
     """Run all acts in a fresh prefix of `path`, and remove it. Raises DemoFailedError."""
+    _require(_NEEDED)
     fs = fsspec.filesystem("gs3", **options)
     root = f"gs3://{path.rstrip('/')}/demo-{uuid.uuid4().hex[:8]}"
     try:
@@ -236,6 +249,7 @@ def demo(options: dict[str, Any], path: str) -> None:
 
 def embedded_demo() -> None:
     """Run the demo against a server of its own."""
+    _require(_NEEDED | _MOTO)
     with _embedded_server() as url:
         _say(f"embedded S3 server at {url}")
         options: dict[str, Any] = {

@@ -10,8 +10,8 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
@@ -27,7 +27,7 @@ from .._values.local_names import refusal_of_key
 from .._work import check
 from ..filesystem import GuardedS3FileSystem
 
-SCHEMES = ("s3", *paths.PROTOCOLS)
+SCHEMES = ("s3", "s3a", *paths.PROTOCOLS)
 STANDARD = "-"  # standard input or output
 _CHUNK = 32 * 2**20  # bytes of one read of a stream: two ranges in parallel
 _SIDE_BY_SIDE = 32  # files
@@ -67,12 +67,16 @@ Place = S3Url | str  # a local path, or STANDARD
 
 @dataclass
 class Copy:
-    """One file to be copied, and what became of it: `error` is None when all went well."""
+    """One file to be copied, and what became of it: `error` is None when all went well.
+
+    `writing` are arguments of `put_file`, `cp_file` and `open`: conditions on a target in S3, and attributes.
+    """
 
     source: Place
     target: Place
     size: int | None = None
     error: Exception | None = None
+    writing: dict[str, Any] = field(default_factory=dict)
 
 
 class _Share(Callback):
@@ -242,20 +246,18 @@ def run(
     fs: GuardedS3FileSystem,
     copies: Iterable[Copy],
     *,
-    create: bool = False,
-    if_match: str | None = None,
     total: Callback,
+    told: Callable[[Copy], object] = lambda copy: None,
 ) -> None:
-    """Do all copies, in parallel; what went wrong is noted in each. `total` counts the bytes of all.
-
-    `create` and `if_match` are conditions on targets in S3, as in `put_file`.
+    """Do all copies, in parallel; what went wrong is noted in each. `total` counts the bytes of all, and
+    `told` is called with each copy that was made.
     """
     share = _Share(total)
-    condition: dict[str, Any] = {"mode": "create"} if create else {"if_match": if_match} if if_match else {}
 
     def one(copy: Copy) -> None:
         try:
-            _copy(fs, copy, condition, share)
+            _copy(fs, copy, share)
+            told(copy)
         except BrokenPipeError:
             raise
         except (OSError, ValueError) as error:
@@ -266,15 +268,50 @@ def run(
     run_all(todo, at_once, at_once)
 
 
-def _copy(fs: GuardedS3FileSystem, copy: Copy, condition: dict[str, Any], callback: Callback) -> None:
+def move(
+    fs: GuardedS3FileSystem,
+    copies: Sequence[Copy],
+    *,
+    total: Callback,
+    told: Callable[[Copy], object] = lambda copy: None,
+) -> None:
+    """As `run`, and remove each source that was copied: in S3 only the version that was copied."""
+    within = [copy for copy in copies if _within_s3(copy) and copy.error is None]
+    if within:
+        fs.mv([_path(copy.source) for copy in within], [_path(copy.target) for copy in within])
+        for copy in within:
+            total.relative_update(copy.size or 0)
+            told(copy)
+    others = [copy for copy in copies if not _within_s3(copy)]
+    etags = {
+        copy.source: fs.info(copy.source.path)["ETag"]
+        for copy in others
+        if isinstance(copy.source, S3Url) and copy.error is None
+    }
+
+    def remove(copy: Copy) -> None:
+        if isinstance(copy.source, S3Url):
+            fs.rm_file(copy.source.path, if_match=etags[copy.source])
+        else:
+            os.unlink(copy.source)
+        told(copy)
+
+    run(fs, others, total=total, told=remove)
+
+
+def _within_s3(copy: Copy) -> bool:
+    return isinstance(copy.source, S3Url) and isinstance(copy.target, S3Url)
+
+
+def _copy(fs: GuardedS3FileSystem, copy: Copy, callback: Callback) -> None:
     source, target = copy.source, copy.target
     if isinstance(source, S3Url) and isinstance(target, S3Url):
-        fs.cp_file(source.path, target.path, **condition)
+        fs.cp_file(source.path, target.path, **copy.writing)
         callback.relative_update(copy.size or 0)
     elif isinstance(source, S3Url):
         _to_here(fs, source, str(target), callback)
     elif isinstance(target, S3Url):
-        _from_here(fs, source, target, condition, callback)
+        _from_here(fs, source, target, copy.writing, callback)
 
 
 def _to_here(fs: GuardedS3FileSystem, source: S3Url, target: str, callback: Callback) -> None:
@@ -288,15 +325,15 @@ def _to_here(fs: GuardedS3FileSystem, source: S3Url, target: str, callback: Call
 
 
 def _from_here(
-    fs: GuardedS3FileSystem, source: str, target: S3Url, condition: dict[str, Any], callback: Callback
+    fs: GuardedS3FileSystem, source: str, target: S3Url, writing: dict[str, Any], callback: Callback
 ) -> None:
     if source == STANDARD:
-        _write_from(fs, sys.stdin.buffer, target, condition, callback)
+        _write_from(fs, sys.stdin.buffer, target, writing, callback)
     elif is_special(source):
         with open(source, "rb") as file:
-            _write_from(fs, file, target, condition, callback)
+            _write_from(fs, file, target, writing, callback)
     else:
-        fs.put_file(source, target.path, callback=callback, **condition)
+        fs.put_file(source, target.path, callback=callback, **writing)
 
 
 def read_to(fs: GuardedS3FileSystem, source: S3Url, file: BinaryIO, callback: Callback) -> None:
@@ -307,10 +344,10 @@ def read_to(fs: GuardedS3FileSystem, source: S3Url, file: BinaryIO, callback: Ca
 
 
 def _write_from(
-    fs: GuardedS3FileSystem, file: BinaryIO, target: S3Url, condition: dict[str, Any], callback: Callback
+    fs: GuardedS3FileSystem, file: BinaryIO, target: S3Url, writing: dict[str, Any], callback: Callback
 ) -> None:
-    mode = "xb" if condition.get("mode") == "create" else "wb"
-    with fs.open(target.path, mode, if_match=condition.get("if_match")) as writer:
+    rest = {name: value for name, value in writing.items() if name != "mode"}
+    with fs.open(target.path, "xb" if writing.get("mode") == "create" else "wb", **rest) as writer:
         _pump(file, writer, callback)
 
 

@@ -168,7 +168,7 @@ def checksum_algorithm(name: str, value: Any) -> str:
     """An algorithm that is at hand and gives the checksum of a whole object, however it was uploaded."""
     known = one_of("CRC32", "CRC32C", "CRC64NVME")(name, value)
     if not is_at_hand(known.lower()):
-        raise ValueError(f"{name} {known} needs awscrt: pip install fsspec_guarded_s3[crt]")
+        raise ValueError(f"{name} {known} needs awscrt: pip install awscrt")
     return known
 
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from fsspec_guarded_s3._cli.commands import cli
 from tests.data import period_free
-from tests.fake_s3 import FakeS3
+from tests.fake_s3 import FakeS3, Part, Upload, md5_etag
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, close, eventually, s3_error
 from tests.servers import MotoServer
@@ -438,7 +438,7 @@ def test_options_are_checked(store: Store, options: list[str], said: str) -> Non
 
 def test_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
-    monkeypatch.setattr("fsspec_guarded_s3._cli.commands._filesystem", lambda options: seen.update(options))
+    monkeypatch.setattr("fsspec_guarded_s3._cli.looking.open_filesystem", seen.update)
     given = ["--endpoint-url", "http://store.test", "--region", "r", "--profile", "p", "--allow-http"]
     more = [
         "--addressing-style",
@@ -450,17 +450,29 @@ def test_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
         "-o",
         "max_attempts=3",
     ]
-    CliRunner().invoke(cli, ["ls", *given, *more])
-    assert seen == {
-        "endpoint_url": "http://store.test",
-        "region": "r",
-        "profile": "p",
-        "allow_http": True,
-        "addressing_style": "path",
-        "fsync": True,
-        "read_timeout": 2.5,
-        "max_attempts": 3,
-    }
+    for line in (["ls", *given, *more], [*given, *more, "ls"], [*given, "ls", *more]):
+        seen.clear()
+        CliRunner().invoke(cli, line)
+        assert seen == EXPECTED, line
+
+
+def test_an_option_behind_the_command_goes_before_one_in_front_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("fsspec_guarded_s3._cli.looking.open_filesystem", seen.update)
+    CliRunner().invoke(cli, ["--region", "a", "-o", "max_attempts=3", "ls", "--region", "b"])
+    assert seen == {"region": "b", "max_attempts": 3}
+
+
+EXPECTED = {
+    "endpoint_url": "http://store.test",
+    "region": "r",
+    "profile": "p",
+    "allow_http": True,
+    "addressing_style": "path",
+    "fsync": True,
+    "read_timeout": 2.5,
+    "max_attempts": 3,
+}
 
 
 # --- the real process ---
@@ -531,9 +543,223 @@ def test_process_without_click_says_what_to_install() -> None:
     program += "from fsspec_guarded_s3.__main__ import main; sys.exit(main())"
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert process.returncode == 1
-    assert process.stderr == "guarded-s3 needs click and tqdm: pip install 'fsspec_guarded_s3[cli]'\n"
+    assert process.stderr == "guarded-s3 needs click and tqdm: pip install 'click>=8.2' 'tqdm>=4.66'\n"
 
 
 def test_library_needs_no_click() -> None:
     program = "import sys, fsspec_guarded_s3; sys.exit(len({'click', 'tqdm'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+# --- patterns, and the commands that look ---
+
+
+def fill(store: Store, *keys: str) -> None:
+    for key in keys:
+        store.fake.put("bucket", key, key.encode())
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a", "gs3", "guarded-s3"])
+def test_a_pattern_stands_for_what_it_matches(store: Store, scheme: str, tmp_path: Path) -> None:
+    fill(store, "a.txt", "b.txt", "c.csv", "deep/d.txt")
+    shown = store.ok("ls", f"{scheme}://bucket/*.txt").split()
+    assert shown == [f"{scheme}://bucket/a.txt", f"{scheme}://bucket/b.txt"]
+    assert store.ok("cat", f"{scheme}://bucket/?.txt") == "a.txtb.txt"
+    store.ok("cp", f"{scheme}://bucket/**/*.txt", f"{tmp_path}/")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt", "d.txt"]
+    store.ok("mv", f"{scheme}://bucket/[ab].txt", f"{scheme}://bucket/moved/")
+    store.ok("rm", f"{scheme}://bucket/moved/a*")
+    assert sorted(store.bodies()) == ["c.csv", "deep/d.txt", "moved/b.txt"]
+
+
+@pytest.mark.parametrize("command", ["ls", "cat", "stat", "du", "rm"])
+def test_a_pattern_that_matches_nothing_is_not_found(store: Store, command: str) -> None:
+    assert "nothing matches s3://bucket/*.txt" in store.fails(3, command, "s3://bucket/*.txt")
+
+
+def test_stat_shows_what_head_tells(store: Store) -> None:
+    store.ok("cp", "-", "s3://bucket/a", "--content-type", "text/x", "--metadata", "made-by=me", data=b"xyz")
+    (row,) = json.loads(store.ok("stat", "s3://bucket/a", "--json"))["objects"]
+    assert (row["url"], row["size"], row["ContentType"]) == ("s3://bucket/a", 3, "text/x")
+    assert row["metadata made-by"] == "me"
+    assert "made-by" in store.ok("stat", "s3://bucket/a")
+
+
+def test_find_filters(store: Store) -> None:
+    fill(store, "a.csv", "deep/long-name.csv", "deep/b.txt")
+    assert store.ok("find", "s3://bucket", "--name", "*.csv").split() == [
+        "s3://bucket/a.csv",
+        "s3://bucket/deep/long-name.csv",
+    ]
+    assert store.ok("find", "s3://bucket", "--larger", "10").split() == ["s3://bucket/deep/long-name.csv"]
+    assert store.ok("find", "s3://bucket", "--older-than", "1h") == ""
+
+
+def test_du_adds_up_and_tree_draws(store: Store) -> None:
+    store.fake.put("bucket", "d/a", bytes(2000))
+    store.fake.put("bucket", "d/e/b", bytes(48))
+    assert store.ok("du", "s3://bucket/d").split() == ["2048", "2", "objects", "s3://bucket/d"]
+    assert "2 KiB" in store.ok("du", "-h", "s3://bucket")
+    assert store.ok("tree", "s3://bucket/d") == "s3://bucket/d\n    a\n    e/\n        b\n"
+    assert store.ok("tree", "-L", "1", "s3://bucket/d") == "s3://bucket/d\n    a\n    e/\n"
+
+
+def test_ls_shows_sizes_with_units(store: Store) -> None:
+    for key, size in (("a", 999), ("b", 1536), ("c", 5 * MIB)):
+        store.fake.put("bucket", key, bytes(size))
+    lines = store.ok("ls", "-l", "-h", "s3://bucket").splitlines()
+    assert [line.split("  ")[0:4] and line[:14].strip() for line in lines] == ["999 B", "1.5 KiB", "5 MiB"]
+
+
+def test_tags_are_shown_merged_and_replaced(store: Store) -> None:
+    fill(store, "a")
+    assert store.ok("tag", "s3://bucket/a", "kind=raw", "year=2026").split() == ["kind=raw", "year=2026"]
+    store.ok("tag", "s3://bucket/a", "kind=clean")
+    assert store.ok("tag", "s3://bucket/a").split() == ["kind=clean", "year=2026"]
+    assert store.ok("tag", "s3://bucket/a", "--replace", "only=1").split() == ["only=1"]
+    assert "name=value" in store.fails(2, "tag", "s3://bucket/a", "kind")
+
+
+def test_a_signed_url_is_printed_without_the_secret(store: Store) -> None:
+    fill(store, "a")
+    url = store.ok("sign", "s3://bucket/a", "--expires", "90s").strip()
+    assert url.startswith(store.url) and "X-Amz-Expires=90" in url and "X-Amz-Signature=" in url
+
+
+def test_buckets_are_made_and_removed(store: Store) -> None:
+    store.ok("mb", "s3://another")
+    assert "another" in store.fake.buckets
+    assert "another" in store.fails(4, "mb", "s3://another")
+    store.ok("rb", "s3://another")
+    assert "another" not in store.fake.buckets
+    for command in ("mb", "rb"):
+        assert "no bucket" in store.fails(2, command, "s3://bucket/key")
+
+
+# --- mv, sync, attributes ---
+
+
+def test_mv_moves_between_here_and_there(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    store.ok("mv", str(tmp_path / "a"), "s3://bucket/a")
+    assert store.bodies() == {"a": b"1"} and not (tmp_path / "a").exists()
+    store.ok("mv", "s3://bucket/a", "s3://bucket/d/b")
+    assert store.bodies() == {"d/b": b"1"}
+    store.ok("mv", "-R", "s3://bucket/d", str(tmp_path / "back"))
+    assert store.bodies() == {} and (tmp_path / "back" / "b").read_bytes() == b"1"
+
+
+def test_mv_to_here_keeps_what_a_rival_wrote_meanwhile(store: Store, tmp_path: Path) -> None:
+    store.fake.put("bucket", "a", b"old")
+
+    def rival(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "DELETE":
+            fake.put("bucket", "a", b"rival's")
+        return None
+
+    store.fake.fault = rival
+    result = store.run("mv", "s3://bucket/a", str(tmp_path / "a"), "-o", "probe=never")
+    assert result.exit_code == 4
+    assert store.bodies() == {"a": b"rival's"}
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_mv_of_what_cannot_be_copied_removes_nothing(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    store.fake.fault = lambda request, fake: (
+        s3_error(403, "AccessDenied") if request.method == "PUT" else None
+    )
+    assert store.run("mv", str(tmp_path / "a"), "s3://bucket/a").exit_code == 5
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("upwards", [True, False], ids=["up", "down"])
+def test_sync_copies_what_differs_and_nothing_twice(store: Store, tmp_path: Path, upwards: bool) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "same").write_bytes(b"1")
+    (folder / "deep" / "b").write_bytes(b"22")
+    here, there = str(folder), "s3://bucket/tree"
+    store.ok("sync", here, there)
+    assert store.bodies() == {"tree/same": b"1", "tree/deep/b": b"22"}
+    source, target = (here, there) if upwards else (there, here)
+    if upwards:
+        (folder / "deep" / "b").write_bytes(b"333")
+        for path in (folder / "same", folder / "deep" / "b"):
+            os.utime(path, (0, 0))  # S3's times are whole seconds: in doubt a file is copied again
+    else:
+        store.fake.put("bucket", "tree/deep/b", b"333")
+    plan = store.ok("sync", source, target, "--dry-run").split("\n")
+    assert len(plan) == 2 and "deep/b" in plan[0]
+    document = json.loads(store.ok("sync", source, target, "--json"))
+    assert [row["size"] for row in document["copies"]] == [3]
+    assert store.bodies()["tree/deep/b"] == (folder / "deep" / "b").read_bytes() == b"333"
+    assert json.loads(store.ok("sync", source, target, "--json")) == {
+        "ok": True,
+        "copies": [],
+        "deleted": [],
+        "same": 2,
+    }
+
+
+def test_sync_deletes_only_when_asked_and_when_all_was_copied(store: Store, tmp_path: Path) -> None:
+    fill(store, "tree/extra", "tree/a", "other")
+    (tmp_path / "a").write_bytes(b"new content")
+    (tmp_path / "b").write_bytes(b"1")
+    refuse = {"tree/b"}
+    store.fake.fault = lambda request, fake: (
+        s3_error(403, "AccessDenied")
+        if request.method == "PUT" and request.path.partition("/bucket/")[2] in refuse
+        else None
+    )
+    assert store.run("sync", str(tmp_path), "s3://bucket/tree", "--delete").exit_code == 5
+    assert "tree/extra" in store.bodies()
+    refuse.clear()
+    store.ok("sync", str(tmp_path), "s3://bucket/tree")
+    assert "tree/extra" in store.bodies()
+    store.ok("sync", str(tmp_path), "s3://bucket/tree", "--delete")
+    assert sorted(store.bodies()) == ["other", "tree/a", "tree/b"]
+
+
+def test_sync_by_etag_finds_other_bytes_of_the_same_size_and_age(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    store.ok("sync", str(tmp_path), "s3://bucket/tree")
+    (tmp_path / "a").write_bytes(b"xyz")
+    os.utime(tmp_path / "a", (0, 0))
+    for compare in ("time", "size"):
+        store.ok("sync", str(tmp_path), "s3://bucket/tree", "--compare", compare)
+        assert store.bodies()["tree/a"] == b"abc"
+    store.ok("sync", str(tmp_path), "s3://bucket/tree", "--compare", "etag")
+    assert store.bodies()["tree/a"] == b"xyz"
+
+
+def test_cp_gives_attributes_and_tells_what_it_does(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    result = store.run(
+        "cp", "-v", str(tmp_path / "a"), "s3://bucket/a", "--content-type", "x/y", "--metadata", "k=v"
+    )
+    assert (result.exit_code, result.stderr) == (0, f"{tmp_path / 'a'} -> s3://bucket/a\n")
+    stored = store.fake.objects["bucket", "a"]
+    assert stored.headers["content-type"] == "x/y"
+    assert {key: value for key, value in stored.metadata.items() if key == "k"} == {"k": "v"}
+    assert "for a target in S3" in store.fails(2, "cp", "s3://bucket/a", "b", "--content-type", "x/y")
+
+
+def test_cp_resumes_the_upload_of_a_killed_process(store: Store, tmp_path: Path) -> None:
+    data = period_free(11 * MIB)
+    (tmp_path / "a").write_bytes(data)
+    upload = Upload("bucket", "a", {}, composite=False)
+    store.fake.uploads["left"] = upload
+    part = data[: 5 * MIB]
+    upload.parts[1] = Part(part, md5_etag(part))
+    store.ok("cp", str(tmp_path / "a"), "s3://bucket/a", "--resume", "left", *SMALL)
+    assert store.bodies() == {"a": data}
+
+
+def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", value)
+        told = CliRunner().invoke(
+            cli, ["doctor", "s3://bucket", "--endpoint-url", "http://127.0.0.1:9"], color=True
+        )
+        assert ("\x1b[" in told.output) is coloured

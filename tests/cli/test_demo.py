@@ -2,7 +2,6 @@
 
 import multiprocessing
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -212,9 +211,16 @@ def test_options_without_a_url_are_a_usage_error(
     assert "s3://bucket is needed" in capsys.readouterr().err
 
 
-def test_demo_without_moto_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("missing", [("moto",), ("pandas", "dask"), ("flask", "moto", "distributed")])
+def test_what_the_demo_lacks_is_one_line_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: tuple[str, ...]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "moto.server", None)
+    monkeypatch.setattr(demo, "find_spec", lambda name: None if name in missing else object())
     assert commands.main(["demo"]) == 1
-    assert "fsspec_guarded_s3[demo]" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    packages = told[0].partition("pip install ")[2].split()
+    assert packages == [f"'{name}'" for name in sorted({EXTRAS.get(name, name) for name in missing})]
+
+
+EXTRAS = {"moto": "moto[server,s3]", "flask": "moto[server,s3]", "dask": "dask[dataframe]"}

@@ -134,7 +134,7 @@ def test_an_algorithm_that_is_not_at_hand_says_what_to_install(monkeypatch: pyte
     from fsspec_guarded_s3._values import attribute_values
 
     monkeypatch.setattr(attribute_values, "is_at_hand", lambda name: name == "crc32")
-    with pytest.raises(ValueError, match=r"ChecksumAlgorithm CRC32C needs awscrt: pip install .*\[crt\]"):
+    with pytest.raises(ValueError, match=r"ChecksumAlgorithm CRC32C needs awscrt: pip install awscrt"):
         filesystem("http://127.0.0.1:1", s3_additional_kwargs={"ChecksumAlgorithm": "CRC32C"})
 
 

@@ -1,0 +1,97 @@
+"""The group that all commands belong to, and what they share: the filesystem, patterns, rows of a listing.
+
+Invariants: data and results go to standard output, all else to standard error; with `--json` standard output
+is one JSON object, after a failure too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from glob import has_magic
+from typing import Any
+
+import click
+
+from ..filesystem import GuardedS3FileSystem
+from .arguments import connecting_all
+from .failures import Command
+from .transfers import S3Url
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+class _Group(click.Group):
+    command_class = Command
+
+
+class _Uploads(_Group):
+    """`uploads URL` is short for `uploads list URL`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+_Group.group_class = _Uploads
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fsspec_guarded_s3")
+@connecting_all
+def cli() -> None:
+    """S3 with conditional create, pinned reads and guarded writers.
+
+    Credentials come from where AWS's tools take them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a
+    profile, SSO, the machine's role.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 exists already or has changed, 5 access
+    denied, 6 unknown whether it was written, 7 the store was not reached or asks to come back later.
+    """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        click.get_current_context().color = False
+
+
+def open_filesystem(options: dict[str, Any]) -> GuardedS3FileSystem:
+    """The filesystem of one command."""
+    return GuardedS3FileSystem(**options, skip_instance_cache=True)
+
+
+def expanded(fs: GuardedS3FileSystem, urls: Iterable[S3Url]) -> list[S3Url]:
+    """What each URL stands for: itself, or all that its pattern matches.
+
+    A name that is there is no pattern. Raises FileNotFoundError for a pattern that matches nothing.
+    """
+    found: list[S3Url] = []
+    for url in urls:
+        if not has_magic(url.path) or ("/" in url.path and fs.exists(url.path)):
+            found.append(url)
+            continue
+        names = fs.glob(url.path)
+        if not names:
+            raise FileNotFoundError(f"nothing matches {url}")
+        found += [S3Url(url.scheme, name) for name in names]
+    return found
+
+
+def entry(scheme: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a listing, as it is shown."""
+    folder = row["type"] == "directory"
+    return {
+        "url": f"{scheme}://{row['name']}{'/' if folder else ''}",
+        "type": row["type"],
+        "size": row["size"],
+        "modified": row.get("LastModified") or row.get("CreationDate"),
+        "etag": row.get("ETag"),
+    }
+
+
+def size_text(size: int, human: bool) -> str:
+    """Bytes, or with three digits and a unit."""
+    if not human:
+        return str(size)
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{size} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
