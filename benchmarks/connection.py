@@ -23,10 +23,11 @@ from .counts import Counts
 from .given import ROOT, Given
 from .link import Link
 from .streams import Socket
-from .uploads import Refused, Uploads, etag
+from .uploads import KEPT, Refused, Uploads, etag
 
 _DATE = "Mon, 23 Nov 2026 00:00:00 GMT"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_OBJECT = re.compile(r"<Object>(.*?)</Object>", re.S)
 _PART = re.compile(r"<Part\b.*?</Part>", re.S)
 _TOGETHER = 65536  # a body up to this size goes out with its head
 
@@ -113,6 +114,7 @@ class Connection:
             self._served.uploads.abort(query["uploadId"])
             self._send(request, 204, b"")
         elif method == "DELETE":
+            self._condition(request)
             self._served.uploads.remove(key)
             self._send(request, 204, b"")
         else:
@@ -140,11 +142,7 @@ class Connection:
     def _post(self, request: Request, text: str) -> None:
         uploads, key = self._served.uploads, request.key
         if "delete" in request.query:
-            names = re.findall(r"<Key>(.*?)</Key>", text)
-            for name in names:
-                uploads.remove(unescape(name))
-            told = () if "<Quiet>true</Quiet>" in text else names
-            rows = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in told)
+            rows = "".join(self._deleted(row, "<Quiet>true</Quiet>" in text) for row in _OBJECT.findall(text))
             self._send(request, 200, f"<DeleteResult>{rows}</DeleteResult>".encode())
         elif "uploads" in request.query:
             started = (
@@ -166,6 +164,15 @@ class Connection:
             )
         else:
             raise Refused(501, "NotImplemented")
+
+    def _deleted(self, row: str, quiet: bool) -> str:
+        """One object of DeleteObjects, under its ETag if it has one; what the answer says of it."""
+        name, wanted = _tag(row, "Key"), unescape(_tag(row, "ETag")).strip('"')
+        found = self._served.uploads.find(unescape(name))
+        if wanted and found is not None and wanted != etag(found[0]):
+            return f"<Error><Key>{name}</Key><Code>PreconditionFailed</Code></Error>"
+        self._served.uploads.remove(unescape(name))
+        return "" if quiet else f"<Deleted><Key>{name}</Key></Deleted>"
 
     def _condition(self, request: Request) -> None:
         """If-Match and If-None-Match of a write."""
@@ -241,7 +248,7 @@ class Connection:
 
     def _content(self, key: str) -> tuple[memoryview, str, int | None]:
         """An object's bytes, ETag, and CRC32 where that is known."""
-        synthetic = self._served.data.object(key)
+        synthetic = None if key.startswith(KEPT) else self._served.data.object(key)
         if synthetic is not None:
             tag = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()
             return synthetic, tag, self._served.data.checksum(key, synthetic)
