@@ -31,6 +31,7 @@ from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
 from ._fs.lookups import Lookups
 from ._fs.metadata import Metadata
+from ._fs.named_tree import NamedTrees
 from ._fs.object_headers import ObjectHeaders
 from ._fs.opening import Opener, known_cache
 from ._fs.path_rules import PathRules
@@ -276,7 +277,8 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._recent = recent = RecentRows(self._options.recent_listings)
         self._lister = Lister(client, paths, listings, recent, self._versions)
         self._lookups = Lookups(paths, self._lister, recent)
-        self._trees = Trees(client, paths, listings, recent, self._lister)
+        self._named_trees = NamedTrees(client, recent)
+        self._trees = Trees(client, paths, listings, recent, self._lister, self._named_trees)
         self._patterns = Patterns(paths, self._lister, self._trees)
         self._selector = Selector(client, paths, recent, self._lister, self._trees, self._patterns)
         self._buckets = Buckets(client, paths, create_below=self._options.create_buckets)
@@ -293,7 +295,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._downloads = Downloads(client, paths, lister, selector, headers, self._reader)
         self._uploads = Uploads(client, paths, lister, headers)
         self._copier = Copier(client, paths, lister, headers)
-        self._remover = Remover(client, paths, lister, selector, self._versions)
+        self._remover = Remover(client, paths, lister, self._named_trees, selector, self._versions)
         self._many_copier = ManyCopier(client, paths, lister, selector, headers, self._copier, self._remover)
         self._object_metadata = Metadata(client, paths, self._trees, headers, self._copier)
 

@@ -33,6 +33,7 @@ _LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
 _REGION_OF_AWS = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+")  # of the partition "aws"
+_NO_DOMAIN = re.compile(r"[\d.]+|.*:.*|[^.]*")  # addresses, and names of a local network
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -80,9 +81,14 @@ class Endpoints:
 
     def is_aws(self, bucket: str) -> bool:
         """Whether the host of `bucket` is of one of the partitions of AWS, as botocore knows them."""
+        host = self.of(bucket).host
+        if _NO_DOMAIN.fullmatch(host):
+            return False
+        if host.endswith(".amazonaws.com"):  # which is told without loading botocore
+            return True
         outputs = [partition["outputs"] for partition in self._provider().partitions()]
         suffixes = [output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")]
-        return self.of(bucket).host.endswith(tuple(f".{suffix}" for suffix in suffixes))
+        return host.endswith(tuple(f".{suffix}" for suffix in suffixes))
 
     def learn(self, bucket: str, region: str) -> bool:
         """Remember that `bucket` is in `region`, on trial. Returns whether a retry makes sense."""

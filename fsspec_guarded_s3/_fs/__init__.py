@@ -2,10 +2,10 @@
 
 - Names: `path_rules`, `directories`, `patterns`, `selection`, `placement`, `lookalikes`. Begin with
   `selection`.
-- Listings: `listing` (one directory), `trees` (all below it), `versions`, `listing_cache`, `rows`. What
-  callers ask about one name: `lookups`, with `recent_rows` and `known_row`.
+- Listings: `listing` (one directory), `trees`, `named_tree` (all below it), `versions`, `listing_cache`,
+  `rows`. What callers ask about one name: `lookups`, with `recent_rows` and `known_row`.
 - Content: `opening`, `content_reader`, `content_writer`, `downloads`, `uploads`, `transaction`, `mapping`.
-- Copies: `copy_many`, `copy_object`, `copy_version`, `copy_in_parts`. Deletes: `removal` (`rm`),
+- Copies: `copy_many`, `copy_listed`, `copy_object`, `copy_version`, `copy_in_parts`. Deletes: `removal`,
   `delete_batches`, `exact_delete`. Many at a time: `gathering`, `transfer`.
 - Event loops: `awaiting` (who makes a call that is awaited), `coroutines`, `async_files`.
 - The rest: `metadata`, `object_headers`, `conditions`, `buckets`, `stale_uploads`, `signed_urls`,

@@ -14,6 +14,7 @@ from .._values.keywords import Verb, check_choice
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
+from .copy_listed import Listed, ListedCopier
 from .copy_object import Copier
 from .listing import Lister
 from .lookalikes import refuse_one_object
@@ -21,9 +22,9 @@ from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .placement import check_paths, meeting, overwriting, placed, refuse
 from .removal import Remover
-from .selection import Selector, is_one
+from .selection import Selector, Source, is_one
 
-Pairs = list[tuple[str, str]]
+Pairs = list[tuple[Source, str]]
 
 
 class ManyCopier:
@@ -45,6 +46,7 @@ class ManyCopier:
         self._selector = selector
         self._headers = headers
         self._copier = copier
+        self._listed = ListedCopier(client, headers, copier)
         self._remover = remover
 
     def copy(
@@ -81,9 +83,14 @@ class ManyCopier:
         pairs, directories = self._pairs(path1, path2, recursive, maxdepth)
         if path1 and not pairs and not recursive:
             raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
-        moved = [pair for pair in pairs if self._paths.name(pair[0]) != self._paths.name(pair[1])]
+        moved = [
+            (source, target)
+            for source, target in pairs
+            if self._paths.name(source.name) != self._paths.name(target)
+        ]
         places = [
-            (self._paths.location(source)[0], self._paths.location(target)[0]) for source, target in moved
+            (self._paths.location(source.name)[0], self._paths.location(target)[0])
+            for source, target in moved
         ]
         for place, _ in places:
             refuse_version(place)
@@ -101,7 +108,9 @@ class ManyCopier:
 
         They are shown by no verb. One that stayed would be a directory that was not moved.
         """
-        places = {self._paths.name(source): self._paths.location(target)[0] for source, target in directories}
+        places = {
+            self._paths.name(source.name): self._paths.location(target)[0] for source, target in directories
+        }
         roots = [name for name in places if name.rpartition("/")[0] not in places]
         found = {marker for root in roots for marker in self._lister.markers(self._paths.location(root)[0])}
         etags: dict[S3Path, str] = {}
@@ -130,32 +139,45 @@ class ManyCopier:
         stripped = self._paths.name(path2) if is_one(path2) else path2
         into = partial(self._lister.is_directory, path2)
         pairs = placed(path1, self._paths.name, sources, stripped, into)
-        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        names = [(self._paths.name(source), self._paths.name(target)) for source, target in files]
+        files = [pair for pair in pairs if pair[0].kind != "directory"]
+        names = [(self._paths.name(source.name), self._paths.name(target)) for source, target in files]
         refuse(meeting([target for _, target in names]))
         refuse(overwriting(names))
-        return files, [(source.name, target) for source, target in pairs if source.kind == "directory"]
+        return files, [pair for pair in pairs if pair[0].kind == "directory"]
 
     def _copy(
         self,
         own: Verb | None,
-        pairs: Sequence[tuple[str, str]],
+        pairs: Sequence[tuple[Source, str]],
         on_error: str,
         kwargs: Mapping[str, Any],
     ) -> dict[str, ObjectInfo | None]:
         """Copy in parallel; returns what each source was when it was copied, None for a directory."""
         copied: dict[str, ObjectInfo | None] = {}
         copy = partial(self._copy_by, own) if own else self._copier.cp_file
+        listed = {} if own or kwargs else self._alike(pairs)
 
         def one(source: str, target: str) -> None:
+            item = listed.get((source, target))
             try:
-                copied[source] = copy(source, target, **kwargs)
+                copied[source] = self._listed.copy(item) if item else copy(source, target, **kwargs)
             except FileNotFoundError:
                 if on_error == "raise":
                     raise
 
-        self._client.scheduler.run(partial(one, *pair) for pair in pairs)
+        self._client.scheduler.run(partial(one, source.name, target) for source, target in pairs)
         return copied
+
+    def _alike(self, pairs: Sequence[tuple[Source, str]]) -> dict[tuple[str, str], Listed]:
+        """Those that can be copied as the listing told of them, without a look at each."""
+        items = {
+            (source.name, target): Listed(
+                self._paths.location(source.name)[0], self._paths.target(target), source.row
+            )
+            for source, target in pairs
+            if source.row is not None and source.kind == "file"
+        }
+        return self._listed.alike(items)
 
     def _copy_by(self, cp_file: Verb, source: str, target: str, **kwargs: Any) -> ObjectInfo | None:
         """Call a subclass's verb; returns what the source was before, so that `mv` deletes nothing newer."""

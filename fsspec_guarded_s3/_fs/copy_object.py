@@ -9,7 +9,7 @@ from typing import Any
 
 from .._s3.client import S3Client
 from .._values.attributes import NONE, Attributes
-from .._values.conditions import Condition
+from .._values.conditions import UNCONDITIONAL, Condition
 from .._values.models import ObjectInfo, Written
 from .._values.parameters import Path
 from .._values.paths import S3Path
@@ -53,12 +53,33 @@ class Copier:
             if self._lister.isdir(path1):
                 return None
             raise
+        return self.copy_known(source, target, info, condition, given)
+
+    def look_and_copy(self, source: S3Path, target: S3Path) -> ObjectInfo:
+        """Copy what is there now; returns which version that was. FileNotFoundError where nothing is."""
+        return self.copy_known(source, target, self._client.reads.head_object(source))
+
+    def copy_known(
+        self,
+        source: S3Path,
+        target: S3Path,
+        info: ObjectInfo,
+        condition: Condition = UNCONDITIONAL,
+        given: Attributes = NONE,
+    ) -> ObjectInfo:
+        """Copy the version `info`, of which HeadObject told; returns it."""
         if source == target and not condition and not given:
             return info  # S3 refuses a copy that changes nothing
         if source != target:  # onto itself the pin is that of the current version
             source = self._client.reads.pinned(source, info)
         self.publish(source, info, target, condition, given, self._headers.copied(target, info, given))
         return info
+
+    def copy_by_store(
+        self, source: S3Path, info: ObjectInfo, target: S3Path, headers: dict[str, str]
+    ) -> Written:
+        """Have the store copy the version `info`, with `headers`, and with metadata and tags as they are."""
+        return Upload(self._client, target, UNCONDITIONAL, headers).copy_object(source, info)
 
     def publish(
         self,

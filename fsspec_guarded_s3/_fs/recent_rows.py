@@ -20,7 +20,7 @@ kept ones, and a listing is kept before it looks for that mark: one of the two s
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 
 from .._forks import renew_after_fork
@@ -127,7 +127,7 @@ class RecentRows:
 
     def keeping(
         self, bucket: str, prefix: str, pages: Iterable[ListPage], *, flat: bool
-    ) -> Iterator[ListPage]:
+    ) -> Generator[ListPage, None, None]:
         """`pages`, which are kept once the last has come: of all keys that begin with `prefix` if `flat`,
         else of those up to the next slash."""
         if not self._seconds:

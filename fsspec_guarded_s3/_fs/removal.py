@@ -25,6 +25,7 @@ from .directories import has_children, is_object, look_before_write, nothing_at
 from .exact_delete import Failed, delete_versions, is_missing
 from .gathering import gather
 from .listing import Lister
+from .named_tree import NamedTree, NamedTrees
 from .path_rules import PathRules
 from .patterns import MAGIC
 from .selection import Selector, Source
@@ -40,11 +41,18 @@ class Remover:
     """Removes objects, versions of them, directories and buckets."""
 
     def __init__(
-        self, client: S3Client, paths: PathRules, lister: Lister, selector: Selector, versions: Versions
+        self,
+        client: S3Client,
+        paths: PathRules,
+        lister: Lister,
+        named: NamedTrees,
+        selector: Selector,
+        versions: Versions,
     ) -> None:
         self._client = client
         self._paths = paths
         self._lister = lister
+        self._named = named
         self._selector = selector
         self._versions = versions
 
@@ -146,6 +154,10 @@ class Remover:
                 return [location]
             self._lister.info(source.name + "/")  # FileNotFoundError when there is nothing
             raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
+        if not source.kind and location.key and maxdepth is None:
+            named = self._named.of(location)
+            if named is not None:
+                return self._keys_of_named(location, named)
         calls: list[Callable[[], Any]] = [partial(self._keys_below, location, maxdepth)]
         if not source.kind and location.key:
             calls.append(partial(is_object, self._client, location))
@@ -154,6 +166,15 @@ class Remover:
         if True in are_files:
             found.append(location)
         if not found and location.key and not has_children(self._client, location):
+            raise FileNotFoundError(f"there is nothing at {location}")
+        return found
+
+    def _keys_of_named(self, location: S3Path, named: NamedTree) -> list[S3Path]:
+        """The object of a name and the keys in its directory. FileNotFoundError when there is neither."""
+        found = [location.child(key) for page in named.pages for key in page.keys]
+        if named.item is not None:
+            found.append(location)
+        if not found:
             raise FileNotFoundError(f"there is nothing at {location}")
         return found
 

@@ -41,15 +41,19 @@ from .listing import Lister
 from .path_rules import PathRules
 from .patterns import MAGIC, Patterns
 from .recent_rows import RecentRows
-from .rows import directory_row
+from .rows import Row, directory_row
 from .trees import Trees
 
 
 class Source(NamedTuple):
-    """A name that a bulk verb is to work on; `kind` is "file", "directory", or "" where nobody asked yet."""
+    """A name that a bulk verb is to work on; `kind` is "file", "directory", or "" where nobody asked yet.
+
+    `row` is what a listing told of it.
+    """
 
     name: str
     kind: str
+    row: Row | None = None
 
 
 def is_one(path: Any) -> bool:
@@ -143,7 +147,7 @@ class Selector:
         alone = is_one(path)
         if not alone and (isinstance(path, bytes) or not isinstance(path, Iterable)):
             raise TypeError(f"path must be a str, os.PathLike or a list of them, not {type(path).__name__}")
-        found: set[Source] = set()
+        found: dict[tuple[str, str], Source] = {}
         calls = []
         for text in map(stringify_path, [path] if alone else path):
             stripped = self._paths.without_protocol(text)
@@ -151,12 +155,12 @@ class Selector:
             if recursive or MAGIC.search(name) or stripped.endswith("/"):
                 calls.append(partial(find, text, alone))
             else:
-                found.add(Source(name, ""))
+                found[name, ""] = Source(name, "")
         for sources in gather(self._client, calls) if calls else ():
-            found.update(sources)
+            found.update((source[:2], source) for source in sources)
         if not found:
             raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
-        return sorted(found)
+        return [found[place] for place in sorted(found)]
 
     def _select_one(self, path: str, recursive: bool, maxdepth: int | None, alone: bool) -> list[Source]:
         roots, matched = self._root(path, recursive, maxdepth, alone)
@@ -170,6 +174,25 @@ class Selector:
         location, only_directory = self._paths.location(path)
         if location.version_id is not None:
             return roots
+        found = None
+        if location.key and not only_directory and maxdepth is None:
+            found = self._named(location)
+        if found is None:
+            found = self._tree_and_object(location, only_directory, maxdepth)
+        if not found:
+            raise nothing_at(location)
+        return found
+
+    def _named(self, location: S3Path) -> list[Source] | None:
+        """The object of a name, its directory and what is below; None where no listing tells of both."""
+        told = self._trees.named(location)
+        if told is None:
+            return None
+        row, below = told
+        return _sources(location, below) + ([] if row is None else [_source(row)])
+
+    def _tree_and_object(self, location: S3Path, only_directory: bool, maxdepth: int | None) -> list[Source]:
+        """The same, asked for apart: ListObjectsV2 and HeadObject."""
         calls: list[Callable[[], Any]] = [partial(self._tree, location, maxdepth)]
         if location.key and not only_directory:
             calls.append(partial(is_object, self._client, location))
@@ -177,8 +200,6 @@ class Selector:
         found: list[Source] = listed
         if True in are_files:
             found.append(Source(str(location), "file"))
-        if not found:
-            raise nothing_at(location)
         return found
 
     def _root(
@@ -192,7 +213,7 @@ class Selector:
             rows = self._patterns.matching(path, maxdepth) if alone else None
             if not self._is_literal(path, name, recursive, alone, since):
                 rows = self._patterns.matching(path, maxdepth) if rows is None else rows
-                return [Source(row["name"], row["type"]) for row in rows], True
+                return [_source(row) for row in rows], True
         if not self._paths.says_directory(path):
             return [Source(name, "")], False
         if not recursive:  # else the tree tells
@@ -201,10 +222,7 @@ class Selector:
 
     def _tree(self, location: S3Path, maxdepth: int | None) -> list[Source]:
         """A directory and what is below it; empty when there is none."""
-        rows = self._trees.below(location, maxdepth, True)
-        if rows is None:
-            return []
-        return [Source(row["name"], row["type"]) for row in [*rows, directory_row(str(location))]]
+        return _sources(location, self._trees.below(location, maxdepth, True))
 
     def _is_literal(self, path: str, name: str, recursive: bool, alone: bool, since: float) -> bool:
         """Whether a name that could be a pattern is that of an object, or of a directory to recurse into.
@@ -234,3 +252,12 @@ class Selector:
                 "glob.escape(path), for the name alone"
             )
         return True
+
+
+def _source(row: Row) -> Source:
+    return Source(row["name"], row["type"], row)
+
+
+def _sources(location: S3Path, below: list[Row] | None) -> list[Source]:
+    """A directory and what is below it; nothing where there is none (None)."""
+    return [] if below is None else [_source(row) for row in [*below, directory_row(str(location))]]

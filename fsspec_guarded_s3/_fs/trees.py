@@ -19,6 +19,7 @@ from ..errors import HOPELESS, ConnectError, ObjectNotFoundError
 from .directories import directories_of, refuse_everything
 from .listing import Lister, beginning
 from .listing_cache import ListingCache
+from .named_tree import NamedTrees
 from .path_rules import PathRules
 from .recent_rows import RecentRows
 from .rows import Row, by_name, directory_row, listed_row, object_row
@@ -36,12 +37,14 @@ class Trees:
         listings: ListingCache,
         recent: RecentRows,
         lister: Lister,
+        named: NamedTrees,
     ) -> None:
         self._client = client
         self._paths = paths
         self._listings = listings
         self._recent = recent
         self._lister = lister
+        self._named = named
 
     # --- the verbs ---
 
@@ -181,6 +184,17 @@ class Trees:
             return self._listed_tree(location, maxdepth, withdirs, prefix)
         return rows and [row for row in rows if withdirs or row["type"] == "file"]
 
+    def named(self, location: S3Path) -> tuple[Row | None, list[Row] | None] | None:
+        """The row of the object of a name, and those of all that is below it, directories too.
+
+        None for what is not there; None alone where one listing does not tell both.
+        """
+        found = None if self._listings.enabled else self._named.of(location)
+        if found is None:
+            return None
+        row = None if found.item is None else listed_row(location.bucket, found.item)
+        return row, self._rows(location, found.pages, None, True)
+
     def _pages(self, location: S3Path, prefix: str) -> Iterator[ListPage]:
         start = location.prefix + prefix
         pages = self._client.listings.list_tree(location.bucket, start)
@@ -208,11 +222,17 @@ class Trees:
         self, location: S3Path, maxdepth: int | None, withdirs: bool, prefix: str
     ) -> list[Row] | None:
         """What is below a directory, from one flat listing. None when there is no such directory."""
+        return self._rows(location, self._pages(location, prefix), maxdepth, withdirs)
+
+    def _rows(
+        self, location: S3Path, pages: Iterator[ListPage], maxdepth: int | None, withdirs: bool
+    ) -> list[Row] | None:
+        """What `pages` show of a directory. None when they show no such directory."""
         rows: list[Row] = []
         directories: dict[str, None] = {}
         base = len(location.prefix)
         found = not location.key
-        for page in self._pages(location, prefix):
+        for page in pages:
             found = found or bool(page.keys)
             if withdirs:
                 for key in page.keys:

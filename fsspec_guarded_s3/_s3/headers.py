@@ -66,7 +66,7 @@ def is_like_page(headers: Mapping[str, str], *, of_head: bool) -> bool:
 
 def written(headers: Mapping[str, str], etag: str) -> Written:
     """The answer to a write."""
-    return Written(etag, headers.get("x-amz-version-id"))
+    return Written(etag, headers.get("x-amz-version-id"), headers.get("x-amz-server-side-encryption", ""))
 
 
 def object_info(headers: Mapping[str, str], size: int) -> ObjectInfo:

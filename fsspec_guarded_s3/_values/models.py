@@ -169,10 +169,14 @@ class SessionCredentials:
 
 
 class Written(NamedTuple):
-    """What S3 answered to a write: the new ETag ("" where it does not tell) and the version, if any."""
+    """What S3 answered to a write: the new ETag ("" where it does not tell) and the version, if any.
+
+    `encryption` is AES256, aws:kms or the like, "" where the store does not tell.
+    """
 
     etag: str
     version_id: str | None = None
+    encryption: str = ""
 
 
 class Part(NamedTuple):
