@@ -82,6 +82,11 @@ class CompressedWriter(BinaryFile):
         refuse_copy(self._file.path)
 
     @property
+    def guarded(self) -> GuardedWriter:
+        """The file below."""
+        return self._file
+
+    @property
     def etag(self) -> str:
         """The ETag of the published object, "" before."""
         return self._file.etag
@@ -174,7 +179,7 @@ class CompressedWriter(BinaryFile):
             raise
 
     def _end_without_trailer(self, end: Callable[[], None]) -> None:
-        self._file.is_dropped = True  # swallows the trailer that the compressor still writes
+        self._file.swallow()  # the trailer that the compressor still writes
         end()
         with suppress(Exception):  # another thread may be in the middle of a write: nobody wants that either
             self._compressor.close()

@@ -14,7 +14,16 @@ import fsspec.core
 
 from .compressed_writer import CompressedWriter
 from .endings import judged
+from .small_writes import MANY, SMALL, SmallWrites
 from .writer import GuardedWriter
+
+# What is done with characters that cannot be encoded, where doing it twice does not matter.
+_PURE = frozenset(
+    (
+        *("strict", "ignore", "replace", "backslashreplace", "namereplace", "xmlcharrefreplace"),
+        *("surrogateescape", "surrogatepass"),
+    )
+)
 
 
 class TextWriter(io.TextIOWrapper):
@@ -26,6 +35,9 @@ class TextWriter(io.TextIOWrapper):
         """`mode` is what the file was opened with; further arguments are those of `io.TextIOWrapper`."""
         super().__init__(buffer, *args, **kwargs)
         self._lock = buffer.lock
+        self._guarded = buffer.guarded
+        self._small: SmallWrites[str] = SmallWrites()
+        self._is_writing = False
         self.mode = mode or buffer.mode.replace("b", "")  # type: ignore[misc]  # open() sets it too
 
     @property
@@ -52,17 +64,64 @@ class TextWriter(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Take text; returns its characters. Threads take turns. Raises as `GuardedWriter.write` does."""
+        guarded = self._guarded
+        if (
+            guarded.gathers
+            and type(text) is str
+            and len(text) < SMALL
+            and (text.isascii() or self._can_encode(text))
+        ):
+            small = self._small
+            small.append(text)
+            if len(small) >= MANY or not guarded.gathers:
+                self._hand_on()
+            return len(text)
         with self._lock:
+            if self._is_writing:
+                raise RuntimeError(
+                    f"{guarded.path} is in the middle of a write, which a signal handler interrupts"
+                )
+            self._hand_on()
             return super().write(text)
+
+    def _can_encode(self, text: str) -> bool:
+        """Whether text can be encoded later. UnicodeEncodeError where it never can."""
+        if self.errors not in _PURE:
+            return False
+        text.encode(self.encoding, self.errors)
+        return True
+
+    def _hand_on(self) -> None:
+        """Hand on what small writes left. Raises as `write` does; nothing is published where some is lost."""
+        with self._lock:
+            if not self._small or self._is_writing:  # which a signal's handler interrupts
+                return
+            self._is_writing = True
+            try:
+                super().write("".join(self._small.take()))
+            except BaseException as error:
+                self._guarded.spoil(error)
+                raise
+            finally:
+                self._is_writing = False
 
     def flush(self) -> None:
         """Hand on what was written so far. S3 shows an object whole or not at all."""
         with self._lock:
+            self._hand_on()
             super().flush()
+
+    def detach(self) -> Any:
+        """The file below, which is written to from then on."""
+        with self._lock:
+            self.flush()
+            self._guarded.gathers = False
+            return super().detach()
 
     def commit(self) -> None:
         """Publish, whatever else is going on."""
         with self._lock:
+            self._guarded.gathers = False
             self.flush()
             self._below.commit()
 
@@ -82,6 +141,7 @@ class TextWriter(io.TextIOWrapper):
         if self._below.closed:  # nothing is written any more
             super().close()
             return
+        self._guarded.gathers = False
         with self._lock:
             super().close()
 

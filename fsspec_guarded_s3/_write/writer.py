@@ -18,10 +18,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 
+from .._forks import renew_after_fork
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
 from .parts import PartBuffer
+from .small_writes import MANY, SMALL, SmallWrites
 from .upload import State, Upload
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class GuardedWriter(BinaryFile):
         self._position = position
         self._prepare = prepare
         self._closed = False
+        self._small: SmallWrites[bytes] = SmallWrites()
+        self.gathers = True  # whether small writes need no look: the file is open here, and nothing failed
         self.is_dropped = False  # what is written from then on is swallowed
         self._pid = os.getpid()
         self.lock = Lock()  # for writing and publishing alone: giving up waits for nobody
@@ -86,11 +90,16 @@ class GuardedWriter(BinaryFile):
         _open.add(self)
 
     def __repr__(self) -> str:
-        return f"<GuardedWriter {self.path} {self.state} bytes={self._position}>"
+        return f"<GuardedWriter {self.path} {self.state} bytes={self._position + self._small_bytes()}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """TypeError: a copy would have a part of the upload, and so would this file."""
         refuse_copy(self.path)
+
+    @property
+    def guarded(self) -> GuardedWriter:
+        """This file; of a compressor the one below."""
+        return self
 
     @property
     def state(self) -> str:
@@ -122,40 +131,77 @@ class GuardedWriter(BinaryFile):
         return False
 
     def tell(self) -> int:
-        return self._position
+        with self.lock:
+            return self._position + self._small_bytes()
+
+    def _small_bytes(self) -> int:
+        return sum(map(len, self._small))
 
     def write(self, data: Buffer, /) -> int:
         """Take bytes; full parts are sent in the background. Raises the first error of any part.
 
         Threads take turns. RuntimeError in a child of the process that opened the file.
         """
+        if self.gathers and type(data) is bytes and len(data) < SMALL:
+            small = self._small
+            small.append(data)
+            if len(small) >= MANY or not self.gathers:
+                self._hand_on()
+            return len(data)
         view = memoryview(data)
-        if self.is_dropped:
-            return view.nbytes
+        if self.gathers and view.nbytes < SMALL:
+            return self.write(view.tobytes())
+        if not self.is_dropped:
+            self._write(view)
+        return view.nbytes
+
+    def _write(self, view: memoryview) -> None:
         self._check_process()
         with self.lock:
             self._check_reentry()
-            if self._closed:
-                raise ValueError(f"write to {self.path}: the file is closed")
-            if self._failure is not None:
-                raise self._failure
-            self._take(view.cast("B"))
-        return view.nbytes
+            self._check_open()
+            self._take_small()
+            if view.nbytes:
+                self._take(lambda: view.cast("B"))
 
-    def _take(self, view: memoryview) -> None:
+    def _hand_on(self) -> None:
+        """Take what small writes left, unless whoever closed the file has done so. Raises as `write` does."""
+        self._check_process()
+        with self.lock:
+            if self._small and not self._is_writing and not self.is_dropped:
+                self._check_open()
+                self._take_small()
+
+    def _take_small(self) -> None:
+        if self._small:
+            self._take(lambda: memoryview(b"".join(self._small.take())))
+
+    def _take(self, data: Callable[[], memoryview]) -> None:
+        """Take what `data` gives. An error, also an interrupt, is the end: bytes may be missing."""
         self._is_writing = True
         try:
-            if self._prepare is not None and view.nbytes:
+            view = data()
+            if self._prepare is not None:
                 prepare, self._prepare = self._prepare, None
                 prepare(self._parts)
             self._parts.write(view)
         except BaseException as error:
-            self._failure = self._failure or error
+            self._fail(error)
             self._upload.abort()
             raise
         finally:
             self._is_writing = False
         self._position += view.nbytes
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self.gathers = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"write to {self.path}: the file is closed")
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def _is_inherited(self) -> bool:
@@ -182,7 +228,7 @@ class GuardedWriter(BinaryFile):
 
     def spoil(self, error: BaseException) -> None:
         """Have nothing be published because of `error`, which whoever closes the file gets. Does not wait."""
-        self._failure = self._failure or error
+        self._fail(error)
         self._upload.abandon()
 
     def commit(self) -> None:
@@ -204,13 +250,14 @@ class GuardedWriter(BinaryFile):
             raise self._failure
         if self._upload.state in (State.ABORTED, State.UNKNOWN):
             raise ValueError(f"{self.path} was discarded and cannot be published any more")
+        self._take_small()
         if self._prepare is not None:  # appending nothing leaves the object as it is
             self._upload.abort()
             return
         try:
             self._parts.finish()
         except BaseException as error:
-            self._failure = error
+            self._fail(error)
             self._upload.abort()
             raise
 
@@ -245,7 +292,7 @@ class GuardedWriter(BinaryFile):
         self._check_process()
         with self.lock:
             self._check_reentry()
-            self._closed = True
+            self._mark_closed()
 
     def refuse(self, error: BaseException) -> None:
         """Publish nothing because of `error`, which its caller may never see, and log a warning."""
@@ -261,11 +308,16 @@ class GuardedWriter(BinaryFile):
 
     def drop(self) -> None:
         """Publish nothing because nobody closed the file, and warn unless an error was raised before."""
-        self.is_dropped = True  # compressors and archives may be finalized later, and write their end then
+        self.swallow()  # compressors and archives may be finalized later, and write their end then
         self._mark_closed()
         self._upload.abandon()
         if self._failure is None and not self._is_inherited:
             self._warn_dropped("was dropped without close()")
+
+    def swallow(self) -> None:
+        """Take nothing any more that is written."""
+        self.is_dropped = True
+        self.gathers = False
 
     def _warn_dropped(self, what: str) -> None:
         message = (
@@ -277,6 +329,7 @@ class GuardedWriter(BinaryFile):
 
     def _mark_closed(self) -> None:
         self._closed = True
+        self.gathers = False
         self.known_exceptions = []
 
     def __exit__(
@@ -300,7 +353,7 @@ class GuardedWriter(BinaryFile):
 
     def _dealloc_warn(self, source: object) -> None:
         """CPython tells the buffer so when a text or buffered wrapper is garbage: its `close` follows."""
-        self.is_dropped = True
+        self.swallow()
 
     @property
     def _is_undecided(self) -> bool:
@@ -317,9 +370,18 @@ class GuardedWriter(BinaryFile):
         """Warn that nothing was published. `_write.aborting` aborts the uploads of a program that ends."""
         if self._pid == os.getpid() and self._is_undecided:
             self._mark_closed()
-            self.is_dropped = True
+            self.swallow()
             self._failure = RuntimeError(f"{self.path} was open when the program ended")
             self._warn_dropped("was open when the program ended")
+
+
+def _gather_nothing() -> None:
+    """In a child each write is to be refused."""
+    for writer in _open:
+        writer.gathers = False
+
+
+renew_after_fork(_gather_nothing)
 
 
 @atexit.register

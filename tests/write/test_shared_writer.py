@@ -24,7 +24,8 @@ from tests.opening import MIB, filesystem
 from tests.scripted_server import ScriptedServer
 
 PATH = "bucket/key"
-RECORD = 997
+RECORD = 4999  # as many bytes as are handed on at once
+FEW = 37  # and as many as are gathered
 PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 
 
@@ -39,7 +40,7 @@ def fs(fake: FakeS3) -> Iterator[GuardedS3FileSystem]:
         yield filesystem(server.url, **PARTS)
 
 
-def slow_writes(file: Any, entered: Callable[[], None]) -> None:
+def slow_writes(file: Any, entered: Callable[[], object]) -> None:
     """Call `entered` in the middle of every write to `file`, when half of the bytes are taken."""
     parts = file._parts
     write = parts.write
@@ -109,6 +110,7 @@ def unpacked(fake: FakeS3, compression: str | None) -> bytes:
 every_file = pytest.mark.parametrize(
     ("how", "compression", "text"),
     [
+        ("fs.open", None, False),
         ("fs.open", None, True),
         ("fs.open", "gzip", False),
         ("fs.open", "gzip", True),
@@ -120,17 +122,19 @@ every_file = pytest.mark.parametrize(
 
 
 @every_file
+@pytest.mark.parametrize("size", [RECORD, FEW])
 def test_threads_may_share_text_and_compressed_files(
-    how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+    size: int, how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
 ) -> None:
+    count = 200 if size == RECORD else 3000
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         file = opened(fs, how, compression, text)
 
         def write(digit: str) -> None:
-            for _ in range(300):
-                record = digit * RECORD + "\n"
+            for number in range(count):
+                record = f"{digit * size} {number}\n"
                 file.write(record if text else record.encode())
 
         threads = [threading.Thread(target=write, args=(digit,)) for digit in "1234"]
@@ -142,12 +146,16 @@ def test_threads_may_share_text_and_compressed_files(
     finally:
         sys.setswitchinterval(interval)
     lines = unpacked(fake, compression).decode().splitlines()
-    assert sorted(lines) == sorted([digit * RECORD for digit in "1234" for _ in range(300)])
+    for digit in "1234":  # what a thread wrote is there, in its order
+        mine = [line for line in lines if line[0] == digit]
+        assert mine == [f"{digit * size} {number}" for number in range(count)]
+    assert len(lines) == 4 * count
 
 
 @every_file
+@pytest.mark.parametrize("size", [RECORD, FEW])
 def test_what_was_written_beside_close_is_published_or_refused(
-    how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+    size: int, how: str, compression: str | None, text: bool, fs: GuardedS3FileSystem, fake: FakeS3
 ) -> None:
     """Each write whole, wherever the close came."""
     for _ in range(15):
@@ -157,7 +165,7 @@ def test_what_was_written_beside_close_is_published_or_refused(
         def write(file: Any = file, written: list[int] = written) -> None:
             with suppress(ValueError, RuntimeError):
                 for _ in range(10**6):
-                    written.append(file.write("1" * RECORD if text else b"1" * RECORD))
+                    written.append(file.write("1" * size if text else b"1" * size))
 
         thread = threading.Thread(target=write)
         thread.start()
@@ -165,7 +173,7 @@ def test_what_was_written_beside_close_is_published_or_refused(
             time.sleep(0)
         file.close()
         thread.join()
-        assert len(unpacked(fake, compression)) == sum(written) == RECORD * len(written)
+        assert len(unpacked(fake, compression)) == sum(written) == size * len(written)
 
 
 @every_file
@@ -232,7 +240,7 @@ def test_a_signal_handler_in_the_middle_of_a_write_publishes_no_half(
     file = fs.open(PATH, "wb")
     slow_writes(file, lambda: signal.raise_signal(signal.SIGINT))
     before = signal.signal(
-        signal.SIGINT, lambda *_: file.write(b"more") if call == "write" else getattr(file, call)()
+        signal.SIGINT, lambda *_: file.write(b"more" * RECORD) if call == "write" else getattr(file, call)()
     )
     try:
         with pytest.raises(RuntimeError, match="in the middle of a write"):
@@ -242,6 +250,24 @@ def test_a_signal_handler_in_the_middle_of_a_write_publishes_no_half(
     with pytest.raises(RuntimeError):
         file.close()
     assert not fake.objects
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
+@pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
+def test_the_small_write_of_a_signal_handler_comes_behind_the_write_that_it_interrupts(
+    text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    more, record = ("2", "1") if text else (b"2", b"1")
+    file: Any = fs.open(PATH, "w" if text else "wb")
+    signals = iter([signal.SIGINT])
+    slow_writes(file.buffer if text else file, lambda: [signal.raise_signal(one) for one in signals])
+    before = signal.signal(signal.SIGINT, lambda *_: file.write(more))
+    try:
+        file.write(record * 3 * RECORD)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    file.close()
+    assert fake.objects["bucket", "key"].body == b"1" * 3 * RECORD + b"2"
 
 
 # --- a child process --------------------------------------------------------------------------------

@@ -1,0 +1,28 @@
+"""Small writes of a program, kept until there are enough of them to be worth a lock.
+
+A program that writes lines or records makes a call for each. To take a lock and to copy for each would cost
+it more than all else it does. So what is small is appended to a list, which is one step of the interpreter,
+and whoever finds the list full takes the lock and hands on what is in it. Threads may append meanwhile: what
+each of them writes stays in its order.
+
+Who ends the file says first that nothing is gathered any more, and then takes what is there. A writer looks
+once more after it has appended: if that was said meanwhile, it asks under the lock what became of its piece.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+T = TypeVar("T")
+SMALL = 4096  # bytes or characters: what has as many is handed on at once
+MANY = 512  # pieces, which are handed on together
+
+
+class SmallWrites(list[T]):
+    """Pieces in the order in which they came."""
+
+    def take(self) -> list[T]:
+        """The pieces, which are gone from here then. For one thread at a time; others may append."""
+        pieces = self[:]
+        del self[: len(pieces)]
+        return pieces
