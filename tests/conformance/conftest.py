@@ -1,33 +1,31 @@
 """What fsspec's abstract tests ask of a filesystem: one, and a place of its own to write to."""
 
-import uuid
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from tests.servers import MotoServer
+from tests.stores import GIVEN, SMALL_PARTS, Store, given_store, new_store
 
 
 class GuardedS3Fixtures:
     """Fixtures that fsspec's abstract classes leave to the filesystem. Each test has its own bucket."""
 
     @pytest.fixture
-    def fs(self, moto: MotoServer) -> GuardedS3FileSystem:
-        return GuardedS3FileSystem(
-            endpoint_url=moto.url,
-            key=moto.key,
-            secret=moto.secret,
-            region="us-east-1",
-            skip_instance_cache=True,
-        )
+    def fresh_store(self, request: pytest.FixtureRequest) -> Store:
+        return given_store() if os.environ.get(GIVEN) else new_store(request.getfixturevalue("moto"))
 
     @pytest.fixture
-    def fs_path(self, fs: GuardedS3FileSystem) -> Iterator[str]:
-        bucket = f"conformance-{uuid.uuid4().hex}"
-        fs.mkdir(bucket)
-        yield bucket
-        fs.rm(bucket, recursive=True)
+    def fs(self, fresh_store: Store) -> GuardedS3FileSystem:
+        options = fresh_store.options.items()
+        mine = {name: value for name, value in options if name not in SMALL_PARTS}
+        return GuardedS3FileSystem(**mine, skip_instance_cache=True)
+
+    @pytest.fixture
+    def fs_path(self, fresh_store: Store) -> Iterator[str]:
+        yield fresh_store.root
+        fresh_store.fs.rm(fresh_store.root, recursive=True)
 
     @pytest.fixture
     def fs_join(self) -> Callable[..., str]:

@@ -1,19 +1,17 @@
 """A store of each kind, behind the same values."""
 
+import os
+
 import pytest
 
-from tests.stores import MIB, Store, new_store
+from tests.stores import GIVEN, MIB, Store, given_store, new_store
 
 __all__ = ["MIB", "Store"]
 
+STORES = ["given"] if os.environ.get(GIVEN) else ["moto", "rclone", "ministack", "versitygw"]
 
-@pytest.fixture(params=["moto", "rclone"])
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Store:
-    """moto, then rclone."""
-    return new_store(request.getfixturevalue(request.param))
-
-
-@pytest.fixture
-def moto_store(request: pytest.FixtureRequest) -> Store:
-    """moto only: rclone ignores If-Match and If-None-Match."""
-    return new_store(request.getfixturevalue("moto"))
+    """Each of the stores, or the one that was given."""
+    return given_store() if request.param == "given" else new_store(request.getfixturevalue(request.param))

@@ -1,0 +1,127 @@
+"""What goes with the bytes: headers, metadata, tags, encryption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fsspec_guarded_s3 import EncryptionUnsupportedError, GuardedS3Error
+from tests.data import period_free
+from tests.real_stores.checking import No, check, said
+from tests.real_stores.place import IN_PARTS, MIB, Place, Spot
+
+LARGE = period_free(6 * MIB, seed=8)
+HEADERS = {
+    "ContentType": "text/html; charset=utf-8",
+    "CacheControl": "max-age=60",
+    "ContentDisposition": 'attachment; filename="q.txt"',
+    "ContentLanguage": "de",
+    "ContentEncoding": "br",
+}
+
+
+@check("content headers are kept, by PUT, `update`, a copy, `setxattr` and in parts", quick=True)
+def content_headers(place: Place) -> None:
+    spot, fs = place.fresh(), place.fs(**IN_PARTS)
+    path, lost = spot.path("a"), []
+
+    def look(name: str, where: str) -> None:
+        head = spot.client.head_object(**spot.named(name))
+        lost.extend(f"{key} by {where}" for key, value in HEADERS.items() if head.get(key) != value)
+
+    fs.pipe_file(path, b"x", **HEADERS)
+    look("a", "PUT")
+    fs.update(path, lambda old: old + b"y")
+    look("a", "`update`")
+    fs.cp_file(path, spot.path("copy"))
+    look("copy", "a copy")
+    fs.setxattr(path, k="v")
+    look("a", "`setxattr`")
+    fs.pipe_file(spot.path("parts"), LARGE, **HEADERS)
+    look("parts", "parts")
+    if lost:
+        raise No(f"lost: {', '.join(dict.fromkeys(lost))}")
+
+
+@check("metadata: `setxattr`, `getxattr`, `metadata`", quick=True)
+def metadata(place: Place) -> None:
+    spot = place.fresh()
+    fs, path = spot.fs, spot.path("a")
+    fs.pipe_file(path, b"1", Metadata={"one-a": "1"})
+    fs.setxattr(path, two="2")
+    assert fs.metadata(path) == {"one-a": "1", "two": "2"}, f"{fs.metadata(path)}"
+    assert fs.getxattr(path, "two") == "2"
+    fs.setxattr(path, two=None)
+    assert fs.metadata(path) == {"one-a": "1"}, f"{fs.metadata(path)}"
+    assert spot.body("a") == b"1", "the bytes changed"
+
+
+TAGS = {"k": "v w", "a+b": "c=d", "ü": "é"}
+
+
+@check("tags: set, merged, kept by copies, `update` and parts", quick=True)
+def tags(place: Place) -> None:
+    spot, fs = place.fresh(), place.fs(**IN_PARTS)
+    path = spot.path("a")
+    fs.pipe_file(path, b"1")
+    fs.put_tags(path, TAGS)
+    assert fs.get_tags(path) == TAGS, f"put_tags: {fs.get_tags(path)}"
+    fs.put_tags(path, {"n": "2"}, mode="m")
+    wanted = {**TAGS, "n": "2"}
+    assert fs.get_tags(path) == wanted, f"merged: {fs.get_tags(path)}"
+    fs.cp_file(path, spot.path("copy"))
+    assert fs.get_tags(spot.path("copy")) == wanted, f"copied: {fs.get_tags(spot.path('copy'))}"
+    fs.update(path, lambda old: old + b"2")
+    assert fs.get_tags(path) == wanted, f"after `update`: {fs.get_tags(path)}"
+    fs.pipe_file(spot.path("new"), b"", Tagging=TAGS)
+    assert fs.get_tags(spot.path("new")) == TAGS, f"with a PUT: {fs.get_tags(spot.path('new'))}"
+    fs.pipe_file(spot.path("parts"), LARGE, Tagging=TAGS)
+    assert fs.get_tags(spot.path("parts")) == TAGS, f"in parts: {fs.get_tags(spot.path('parts'))}"
+    fs.put_tags(path, {})
+    assert fs.get_tags(path) == {}
+
+
+def _encrypted(**wanted: Any) -> Callable[[Place], str | None]:
+    def run(place: Place) -> str | None:
+        spot, fs = place.fresh(), place.fs(**IN_PARTS, s3_additional_kwargs=wanted)
+        for name, data in (("small", b"abc"), ("parts", LARGE)):
+            try:
+                fs.pipe_file(spot.path(name), data)
+            except EncryptionUnsupportedError:
+                raise No("not done, and said so: `EncryptionUnsupportedError`") from None
+            assert fs.cat_file(spot.path(name)) == data, "other bytes"
+        if "SSECustomerKey" in wanted:
+            return _without_key(spot)
+        if not spot.client.head_object(**spot.named("parts")).get("ServerSideEncryption"):
+            raise No("the store says nothing of it, which a log warning says")
+        return None
+
+    return run
+
+
+def _without_key(spot: Spot) -> None:
+    try:
+        plain = spot.fs.cat_file(spot.path("small"))
+    except GuardedS3Error:
+        return
+    raise AssertionError(f"an object with a customer's key is read without it: {plain!r}")
+
+
+check("encryption by the store's key (SSE-S3)", quick=True)(_encrypted(ServerSideEncryption="AES256"))
+
+
+@check("encryption by your key (SSE-C)")
+def customer_key(place: Place) -> str | None:
+    return _encrypted(SSECustomerKey=b"k" * 32)(place)
+
+
+@check("ACLs: `ACL=` of a write, `chmod`")
+def acls(place: Place) -> None:
+    spot = place.fresh()
+    spot.fs.pipe_file(spot.path("a"), b"1", ACL="private")
+    try:
+        spot.fs.chmod(spot.path("a"), "private")
+    except OSError as error:
+        raise No(f"`chmod`: {said(error) if isinstance(error, GuardedS3Error) else error}") from error
+    finally:
+        assert spot.body("a") == b"1", "the object is not what it was"
