@@ -6,7 +6,7 @@ MINUTES ?= 5
 ROUNDS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help test coverage check demo docs bench guards soak lowest clean
+.PHONY: help test coverage check demo docs bench guards soak lowest stores aws clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | sed 's/^/make /'
@@ -16,7 +16,9 @@ $(VENV)/.%: pyproject.toml
 	$(PY) -m pip install --quiet -e ".[$*]"
 	touch $@
 
+# Two stores that the tests run on are built once, into ~/.cache: ministack by pip, versitygw by Go in some minutes.
 test: $(VENV)/.test  ## all tests
+	$(PY) -m tests.real_stores --fetch ministack versitygw
 	$(PY) -m pytest -n 2 --dist worksteal
 
 # A third more time than without.
@@ -48,6 +50,17 @@ bench: $(VENV)/.bench  ## measure beside other filesystems (ROUNDS=5)
 
 guards: $(VENV)/.test $(VENV)/.bench  ## compare under faults with other filesystems
 	$(PY) -m tests.guards --tables docs/guards.md --readme README.md
+
+# First builds take from minutes to half an hour. What happened goes to docs/stores.md. Ceph is installed by
+# apt-get, as root on Debian alone.
+stores: $(VENV)/.test  ## try real stores, each in a process of its own (STORE=versitygw: that one)
+	$(PY) -m tests.real_stores $(STORE)
+
+# On AWS, or where AWS_ENDPOINT_URL says: make aws BUCKET=my-bucket [VERSIONED=another] [DIRECTORY=a--use1-az4--x-s3]
+# [WRITES=20000] [GIB=5] [YES=1]; CLEAN=gs3-check-... removes what a killed run left.
+aws: $(VENV)/.test  ## the same on a bucket of yours (BUCKET=...); it asks first, and says what it costs
+	@$(PY) -m tests.real_stores.aws --bucket "$(BUCKET)" --versioned "$(VERSIONED)" --directory "$(DIRECTORY)" \
+	  $(if $(WRITES),--writes $(WRITES)) $(if $(GIB),--gib $(GIB)) $(if $(YES),--yes) $(if $(CLEAN),--clean $(CLEAN))
 
 soak: $(VENV)/.test  ## everything at once under random faults (MINUTES=5)
 	$(PY) -m tests.soak --minutes $(MINUTES)

@@ -38,10 +38,14 @@ class StaleUpload:
 
     @property
     def age(self) -> float | None:
-        """Seconds since it was started by the store's clock, None where the store does not tell."""
+        """Seconds since it was started by the store's clock, None where the store does not tell.
+
+        A Date has whole seconds (RFC 9110, 5.6.7), the time of an upload may have parts of them: one that was
+        started in the same second is not younger than nothing.
+        """
         if self.initiated is None or self.listed is None:
             return None
-        return (self.listed - self.initiated).total_seconds()
+        return max(0.0, (self.listed - self.initiated).total_seconds())
 
     def details(self) -> dict[str, Any]:
         """This upload as one of the dicts that `list_uploads` returns."""

@@ -30,8 +30,14 @@ def seconds(text: str) -> float:
 
 
 def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None]:
-    """(start, stop, size) of a 206 (RFC 9110, 14.4); stop is exclusive."""
-    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    """(start, stop, size) of a 206 (RFC 9110, 14.4); stop is exclusive.
+
+    An empty object has no range that could be told. Some stores answer "bytes 0--1/0" or the like.
+    """
+    told = headers.get("content-range", "")
+    if told.endswith("/0"):
+        return 0, 0, 0
+    match = _CONTENT_RANGE.fullmatch(told)
     if not match:
         raise ProtocolError("a 206 came without a usable Content-Range")
     size = None if match[3] == "*" else int(match[3])

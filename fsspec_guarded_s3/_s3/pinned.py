@@ -81,8 +81,7 @@ def check_range(body: HTTPBody, start: int, stop: int, pin: ObjectInfo) -> None:
 def size_by_range(body: HTTPBody) -> int | None:
     """The size of the object, as the answer to a GetObject of a range tells it; None where it does not."""
     if is_part(body):
-        told = body.headers.get("content-range", "")
-        return 0 if told.endswith("/0") else content_range(body.headers)[2]  # no range of nothing is valid
+        return content_range(body.headers)[2]
     return body.length  # ranges are ignored: it is the whole object
 
 

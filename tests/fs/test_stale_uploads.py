@@ -55,6 +55,18 @@ def test_keys_that_only_look_encoded_stay_as_they_are_on_a_store_that_encodes_no
     assert sorted(row["name"] for row in rows) == ["bucket/a%20b", "bucket/a%3Db"]
 
 
+def test_an_upload_of_this_second_is_older_than_nothing() -> None:
+    """Stores tell when it was started in milliseconds, and what time it is in seconds."""
+    fake = FakeS3("bucket")
+    fake.clock = timedelta(milliseconds=999) - timedelta(microseconds=datetime.now().microsecond)
+    stale(fake, "new", age=timedelta(seconds=-1))
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        assert fs.list_uploads("bucket")[0]["age"] == 0
+        assert fs.abort_uploads("bucket", older_than=3600) == []
+        assert [row["name"] for row in fs.abort_uploads("bucket", older_than=0)] == ["bucket/new"]
+
+
 @pytest.mark.parametrize("days", [-2, 2])
 def test_ages_are_by_the_clock_of_the_store(days: int) -> None:
     """A machine whose clock is two days ahead must not abort a live upload of another host."""

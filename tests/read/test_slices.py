@@ -79,6 +79,26 @@ def test_a_slice_is_one_request(server: ScriptedServer, span: tuple[int, int | N
     assert ranges(server) == [ONE[span]]
 
 
+@pytest.mark.parametrize("told", ["bytes 0--1/0", "bytes 0-0/0", "bytes */0"])
+@pytest.mark.parametrize("span", [(-5, None), (0, 5), (-5, -2), (3, 8)])
+def test_a_store_may_answer_a_range_of_an_empty_object(
+    fake: FakeS3, span: tuple[int, int | None], told: str
+) -> None:
+    """S3 answers 416. ministack answers the last bytes of nothing with 206 and no valid range."""
+
+    def answer(request: Request) -> Answer:
+        if request.method == "GET" and "range" in request.headers:
+            etag = fake.objects["bucket", "empty"].etag
+            return respond(206, etag=etag, headers={"content-range": told})
+        return fake(request)
+
+    with ScriptedServer(handler=answer) as server:
+        fs = filesystem(server.url)
+        assert fs.cat_file("bucket/empty", *span) == b""
+        assert fs.cat_ranges(["bucket/empty"] * 2, *[[bound] * 2 for bound in span]) == [b"", b""]
+        assert fs.tail("bucket/empty") == b""
+
+
 @pytest.mark.parametrize("start", [1, 999])
 def test_a_slice_to_the_end_is_one_request(server: ScriptedServer, start: int) -> None:
     assert filesystem(server.url).cat_file("bucket/key", start) == DATA[start:]

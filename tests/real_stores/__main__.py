@@ -45,7 +45,19 @@ def fetch(programs: list[Program]) -> int:
     return 0
 
 
-def try_all(programs: list[Program], only: str, is_asked: bool) -> int:
+def keep(result: table.Result, program: Program, only: str, is_kept: bool) -> None:
+    """Keep what happened: never that a store is missing here, where it was tried before."""
+    before = table.read(program.name)
+    if only:
+        if not is_kept or before is None or result.missing:
+            return
+        result = before.with_rows_of(result)
+    if not result.missing or before is None or before.missing:
+        result.write()
+        write()
+
+
+def try_all(programs: list[Program], only: str, is_asked: bool, is_kept: bool) -> int:
     """Run on each store, keep what happened, and write the document."""
     failed = False
     for program in programs:
@@ -57,10 +69,7 @@ def try_all(programs: list[Program], only: str, is_asked: bool) -> int:
             say(f"{program.heading}: not tried: {result.missing}")
             failed = True
         say(f"{program.heading}: {time.monotonic() - began:.0f} s")
-        before = table.read(program.name)
-        if not only and (not result.missing or before is None or before.missing):
-            result.write()
-            write()
+        keep(result, program, only, is_kept)
     return 1 if failed and is_asked else 0
 
 
@@ -77,6 +86,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.real_stores", description=__doc__)
     parser.add_argument("store", nargs="*", choices=[[], *BY_NAME], help="by default all")
     parser.add_argument("--only", default="", help="part of the titles of checks; nothing is kept then")
+    parser.add_argument("--keep", action="store_true", help="keep these rows nevertheless")
     parser.add_argument("--fetch", action="store_true", help="build, and try nothing")
     parser.add_argument("--write", action="store_true", help="write docs/stores.md from what was kept")
     given = parser.parse_args()
@@ -86,7 +96,7 @@ def main() -> int:
     if given.write:
         write()
         return 0
-    return try_all(programs, given.only, bool(given.store))
+    return try_all(programs, given.only, bool(given.store), given.keep)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.real_stores.checking import Outcome
-from tests.real_stores.place import MIB, NO_SUCH, Place, Spot
+from tests.real_stores.place import MIB, NO_SUCH, Place, Spot, metadata_of
 
 GUARDS: dict[str, Callable[[Spot], bool]] = {}
 TITLES = {
@@ -253,9 +253,9 @@ def copy_swap(spot: Spot) -> bool:
 def token(spot: Spot) -> bool:
     named = spot.named("token")
     spot.put("token", b"one", Metadata={"gs3-token": "abc"})
-    kept = spot.client.head_object(**named)["Metadata"].get("gs3-token") == "abc"
+    kept = metadata_of(spot.client.head_object(**named)).get("gs3-token") == "abc"
     upload = spot.client.create_multipart_upload(**named, Metadata={"gs3-token": "def"})["UploadId"]
     part = spot.client.upload_part(**named, UploadId=upload, PartNumber=1, Body=b"two")
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     spot.client.complete_multipart_upload(**named, UploadId=upload, MultipartUpload=parts)
-    return bool(kept and spot.client.head_object(**named)["Metadata"].get("gs3-token") == "def")
+    return bool(kept and metadata_of(spot.client.head_object(**named)).get("gs3-token") == "def")

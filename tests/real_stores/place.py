@@ -138,6 +138,11 @@ def place_of(name: str, server: Server) -> Place:
     return Place(name, options)
 
 
+def metadata_of(head: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata of an answer of boto3, which leaves the case of names as the store has it."""
+    return {name.lower(): value for name, value in head["Metadata"].items()}
+
+
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A local folder for a moment."""

@@ -21,11 +21,11 @@ Tell = Callable[[Outcome], None]
 
 
 def run_store(program: Program, tell: Tell, only: str = "") -> Result:
-    """Build, start and try a store; `only` is a part of the titles that are wanted."""
+    """Build, start and try a store; `only` is a part of the titles that are wanted, or "guards"."""
     try:
         with program.started() as server:
             place = place_of(program.name, server)
-            guards = list(_told(guard_outcomes(place), tell)) if not only else []
+            guards = list(_told(guard_outcomes(place), tell)) if only in ("", "guards") else []
             found = list(_told(surface_outcomes(place, only), tell))
             if not only:
                 found += _told(suite_outcomes(place), tell)

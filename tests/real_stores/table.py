@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.real_stores.checking import Outcome
@@ -29,6 +29,11 @@ class Result:
     missing: str
     outcomes: dict[str, list[Outcome]]
 
+    def with_rows_of(self, other: Result) -> Result:
+        """This with the rows that `other` has."""
+        both = {group: _merged(self.outcomes[group], other.outcomes.get(group, [])) for group in GROUPS}
+        return replace(self, heading=other.heading, outcomes=both)
+
     def write(self) -> None:
         """Keep it. Seconds are not kept: they differ from run to run."""
         groups = {
@@ -39,6 +44,11 @@ class Result:
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
         (RESULTS / f"{self.name}.json").write_text(text, encoding="utf-8")
+
+
+def _merged(before: list[Outcome], newer: list[Outcome]) -> list[Outcome]:
+    found = {outcome.title: outcome for outcome in newer}
+    return [found.pop(outcome.title, outcome) for outcome in before] + list(found.values())
 
 
 def read(name: str) -> Result | None:

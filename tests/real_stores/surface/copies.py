@@ -9,7 +9,7 @@ from fsspec_guarded_s3._fs import copy_version
 from fsspec_guarded_s3._s3.multipart import Multipart
 from tests.data import period_free
 from tests.real_stores.checking import check
-from tests.real_stores.place import IN_PARTS, MIB, Place
+from tests.real_stores.place import IN_PARTS, MIB, Place, metadata_of
 
 LARGE = period_free(16 * MIB, seed=7)
 
@@ -24,7 +24,7 @@ def copies(place: Place) -> None:
         assert spot.body(name) == spot.body(f"{name}-moved") == data, "other bytes"
         assert not fs.exists(spot.path(f"{name}-copy")), "the source of a move is still there"
         head = spot.client.head_object(**spot.named(f"{name}-moved"))
-        kept = head["ContentType"], head["Metadata"].get("m")
+        kept = head["ContentType"], metadata_of(head).get("m")
         assert kept == ("text/csv", "1"), f"the attributes are lost: {head['ContentType']} {head['Metadata']}"
 
 
