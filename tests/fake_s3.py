@@ -164,6 +164,7 @@ class FakeS3:
         self.unquoted_if_match = False  # as Ceph RGW: an ETag with quotes is never the one of a PUT
         self.hides_encoding = False  # of keys of uploads, as Ceph RGW
         self.most_uploads = 1000  # of a page
+        self.refuses_upload_marker = False  # which it has sent itself, as versitygw
         self.tells_date = True
         self.clock = timedelta()  # how far its Date is ahead of this machine
         self.tells_versions = False  # version ids, of which none is kept but the last
@@ -394,6 +395,8 @@ class FakeS3:
 
     def _list_uploads(self, request: Request, bucket: str) -> Reply:
         query = request.query
+        if self.refuses_upload_marker and "upload-id-marker" in query:
+            raise S3Error(400, "InvalidArgument", "Invalid uploadId marker")
         encode = quote_keys if query.get("encoding-type") == "url" else str
         marker = query.get("key-marker", ""), query.get("upload-id-marker", "\U0010ffff")
         limit = min(int(query.get("max-uploads", "1000")), self.most_uploads)

@@ -12,7 +12,13 @@ from .._values.checksums import combined_crc
 from .._values.conditions import Condition
 from .._values.models import ByteRange, Part, PendingUpload, Request, Response, Written, http_time
 from .._values.paths import S3Path, is_directory_bucket
-from ..errors import EncryptionUnsupportedError, GuardedS3Error, ObjectNotFoundError, ProtocolError
+from ..errors import (
+    EncryptionUnsupportedError,
+    GuardedS3Error,
+    InvalidRequestError,
+    ObjectNotFoundError,
+    ProtocolError,
+)
 from . import xml_answers, xml_bodies, xml_listings
 from .checks import Checks
 from .exchange import Exchange
@@ -148,20 +154,41 @@ class Multipart:
         came = Markers("the list of uploads")
         while markers is not None:
             came.check(markers)
-            query = [("uploads", ""), ("prefix", asked), ("encoding-type", "url")]
-            if markers[0]:
-                query += [("key-marker", markers[0])]
-                query += [] if is_directory_bucket(bucket) else [("upload-id-marker", markers[1])]
-            request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-            (page, following, are_decoded), now = self._exchange.ask(request, _parse_uploads)
-            if not are_decoded and self._are_encoded(bucket, page):
-                page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
-                following = (unquote_plus(following[0]), following[1]) if following else None
-            if following is not None and not following[0]:
-                raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
+            try:
+                page, following = self._page_of_uploads(bucket, asked, *markers)
+            except InvalidRequestError:
+                if not markers[1]:
+                    raise
+                # versitygw refuses its own marker of an upload, and that of a key leaves out all uploads to it.
+                page, following = self._rest_of_uploads(bucket, markers[0], uploads), (markers[0], "")
             markers = following
-            uploads += [upload._replace(listed=now) for upload in page if upload.key.startswith(prefix)]
+            uploads += [upload for upload in page if upload.key.startswith(prefix)]
         return uploads
+
+    def _page_of_uploads(
+        self, bucket: str, prefix: str, key_marker: str, upload_marker: str
+    ) -> tuple[list[PendingUpload], tuple[str, str] | None]:
+        """One page of ListMultipartUploads, and the markers of the next."""
+        query = [("uploads", ""), ("prefix", prefix), ("encoding-type", "url")]
+        query += [("key-marker", key_marker)] if key_marker else []
+        if upload_marker and not is_directory_bucket(bucket):
+            query += [("upload-id-marker", upload_marker)]
+        request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
+        (page, following, are_decoded), now = self._exchange.ask(request, _parse_uploads)
+        if not are_decoded and self._are_encoded(bucket, page):
+            page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
+            following = (unquote_plus(following[0]), following[1]) if following else None
+        if following is not None and not following[0]:
+            raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
+        return [upload._replace(listed=now) for upload in page], following
+
+    def _rest_of_uploads(self, bucket: str, key: str, known: Sequence[PendingUpload]) -> list[PendingUpload]:
+        """The uploads to `key` that are not among those that are `known`."""
+        ids = {upload.upload_id for upload in known}
+        page, following = self._page_of_uploads(bucket, key, "", "")
+        if following is not None and following[0] == key:
+            raise ProtocolError(f"the store lists no more than {len(page)} of the uploads to one key")
+        return [upload for upload in page if upload.key == key and upload.upload_id not in ids]
 
     def _are_encoded(self, bucket: str, page: Sequence[PendingUpload]) -> bool:
         """Whether keys are encoded although the answer does not say so, as Ceph RGW's: the uploads tell.

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from fsspec_guarded_s3 import ProtocolError
+from fsspec_guarded_s3._values.paths import S3Path
 from tests.fake_s3 import FakeS3, Upload
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer
@@ -90,3 +92,27 @@ def test_an_upload_is_left_alone_where_the_store_tells_no_time() -> None:
         assert [row["age"] for row in fs.list_uploads("bucket")] == [None]
         assert fs.abort_uploads("bucket", older_than=0) == []
     assert fake.uploads
+
+
+@pytest.mark.parametrize("page", [3, 4, 5, 7])
+def test_a_store_that_refuses_its_own_marker_lists_all_uploads(page: int) -> None:
+    """versitygw goes on by the key alone, which would leave out what is left of that key."""
+    fake = FakeS3("bucket")
+    fake.most_uploads, fake.refuses_upload_marker = page, True
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        for number in range(9):
+            fs._client.multipart.create_multipart_upload(S3Path("bucket", f"key{number % 4}"), {})
+        found = {row["upload_id"] for row in fs.list_uploads("bucket")}
+        assert found == set(fake.uploads)
+
+
+def test_more_uploads_to_one_key_than_such_a_store_lists_are_an_error() -> None:
+    fake = FakeS3("bucket")
+    fake.most_uploads, fake.refuses_upload_marker = 2, True
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        for _ in range(3):
+            fs._client.multipart.create_multipart_upload(S3Path("bucket", "key"), {})
+        with pytest.raises(ProtocolError, match="no more than 2 of the uploads to one key"):
+            fs.list_uploads("bucket")
