@@ -159,7 +159,7 @@ class Multipart:
             except InvalidRequestError:
                 if not markers[1]:
                     raise
-                # versitygw refuses its own marker of an upload, and that of a key leaves out all uploads to it.
+                # versitygw refuses its own marker of an upload; that of a key leaves out all uploads to it.
                 page, following = self._rest_of_uploads(bucket, markers[0], uploads), (markers[0], "")
             markers = following
             uploads += [upload for upload in page if upload.key.startswith(prefix)]

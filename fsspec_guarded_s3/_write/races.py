@@ -8,6 +8,7 @@ it succeeded. For the doctor: no verb waits for this, and a race that was won pr
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -17,7 +18,10 @@ from .._values.paths import S3Path
 from ..errors import GuardedS3Error
 from .temporary_objects import TemporaryObjects
 
-ROUNDS, WRITERS = 5, 8
+ROUNDS, WRITERS = 20, 8
+_ENOUGH = 3  # rounds that were lost
+_SIZE = 16 * 1024  # bytes, which take the store a moment
+_SECONDS = 10.0  # after which no other round begins
 _PATIENCE = 10.0  # seconds that a writer waits for the others
 
 
@@ -37,10 +41,12 @@ def race(client: S3Client, path: S3Path, *, create: bool, unquoted: bool = False
     `unquoted` says that the store knows ETags without quotes only. Raises errors of what it writes before.
     """
     objects = TemporaryObjects(client, path)
-    told = lost = 0
+    rounds = told = lost = 0
     try:
         with ThreadPoolExecutor(WRITERS) as threads:
-            for _ in range(ROUNDS):
+            until = time.monotonic() + _SECONDS
+            while rounds < ROUNDS and lost < _ENOUGH and time.monotonic() < until:
+                rounds += 1
                 key = objects.fresh()
                 etag = None if create else objects.put(key).etag
                 condition = Condition(create=create, if_match=etag, unquoted=unquoted)
@@ -64,7 +70,7 @@ def _round(
         except threading.BrokenBarrierError:
             return None
         try:
-            objects.put(key, condition, data=b"writer %d" % number)
+            objects.put(key, condition, data=b"%d" % number * _SIZE)
         except GuardedS3Error as error:
             return None if error.maybe_applied else False
         return True

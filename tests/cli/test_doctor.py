@@ -468,7 +468,7 @@ def test_a_store_that_decides_wins_the_race(capsys: pytest.CaptureFixture[str]) 
     fake = FakeS3("bucket")
     seen = look(capsys, fake)
     assert seen.checks["race"]["status"] == "ok"
-    assert seen.checks["race"]["details"] == {name: {"rounds": 5, "lost": 0} for name in ("create", "swap")}
+    assert seen.checks["race"]["details"] == {name: {"rounds": 20, "lost": 0} for name in ("create", "swap")}
     assert fake.objects == {}
 
 
