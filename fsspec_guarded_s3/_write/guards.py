@@ -20,6 +20,7 @@ from .._work import TURN, check
 from ..errors import (
     AccessDeniedError,
     GuardedS3Error,
+    ObjectNotFoundError,
     OperationUnsupportedError,
     PreconditionUnsupportedError,
 )
@@ -190,7 +191,7 @@ def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
     """The answer of a trial, kept while the bucket is what it was."""
     for _ in range(_MAX_TRIALS):
         facts = client.store.facts(path.bucket)
-        found = trial.run(name)
+        found = _shown(trial, name)
         if client.store.facts(path.bucket) is not facts:  # an answer showed that it is talked to otherwise
             continue
         with facts.lock:
@@ -200,6 +201,22 @@ def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
             (facts.unquoted.add if trial.unquoted else facts.unquoted.discard)(name)
             return found
     return False
+
+
+def _shown(trial: Trial, name: str) -> bool:
+    """What trials of a guard show together: "no" only if the second shows it, too.
+
+    Somebody who removes or replaces temporary objects (a job that cleans up) spoils a trial. Where one trial
+    stands against another, a third decides: a guard that holds now and then is none.
+    """
+    try:
+        if trial.run(name):
+            return True
+    except ObjectNotFoundError as error:
+        if error.code == "NoSuchBucket":
+            raise
+        logger.info("a probe is made again, since what it made is not there: %s", error)
+    return trial.run(name) and trial.run(name)
 
 
 class _Explained:
