@@ -38,6 +38,10 @@ KEPT = (
     "content-language",
     "x-amz-server-side-encryption",
 )
+LOCKS = {  # header, root and field of what tells it, by the name in the query
+    "retention": ("x-amz-object-lock-mode", "Retention", "Mode"),
+    "legal-hold": ("x-amz-object-lock-legal-hold", "LegalHold", "Status"),
+}
 CRC32 = "x-amz-checksum-crc32"
 CONDITIONS = frozenset({"if-match", "if-none-match"})
 CHECKED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
@@ -69,6 +73,7 @@ class StoredObject:
     modified: datetime = field(default_factory=now)
     tags: Mapping[str, str] = field(default_factory=dict)
     acl: str = "private"
+    lock: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -97,6 +102,7 @@ class Upload:
     initiated: datetime = field(default_factory=now)
     tags: Mapping[str, str] = field(default_factory=dict)
     acl: str = "private"
+    lock: Mapping[str, str] = field(default_factory=dict)
 
 
 class S3Error(Exception):
@@ -171,6 +177,10 @@ class FakeS3:
         self.same_key: Callable[[str], str] = lambda key: key  # what a store on a file system makes of one
         self.abort_deletes = False  # the object at the key, as S3Mock
         self.counts_tags = True  # in answers to HEAD and GET
+        # Of objects: "" for none, "shown" by a HEAD too, "told" by GetObjectRetention and GetObjectLegalHold
+        # alone, or "partly": shown, and dropped where the object is uploaded in parts, as moto and ministack.
+        self.locks = ""
+        self.another_etag = False  # of an object in parts than Complete told, as rclone
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.two_steps = 0.0  # seconds between the comparison of a PUT's condition and the write, as S3Mock
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
@@ -426,7 +436,7 @@ class FakeS3:
             return self._create_upload(request, bucket, key)
         if "uploadId" in query:
             return self._upload_operation(request, bucket, key)
-        if {"tagging", "acl"} & set(query):
+        if {"tagging", "acl", *LOCKS} & set(query):
             return self._subresource(request, bucket, key)
         if method in ("GET", "HEAD"):
             return self._get_object(request, bucket, key)
@@ -464,6 +474,11 @@ class FakeS3:
         if request.method == "DELETE" and "tagging" in request.query:
             self.objects[bucket, key] = replace(stored, tags={})
             return respond(204)
+        for name, (header, root, field) in LOCKS.items():
+            if request.method == "GET" and name in request.query and self.locks:
+                if header not in stored.lock:
+                    raise S3Error(404, "NoSuchObjectLockConfiguration")
+                return _xml(root, [(field, stored.lock[header])])
         raise S3Error(501, "NotImplemented")
 
     def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
@@ -478,6 +493,7 @@ class FakeS3:
             "Last-Modified": format_datetime(stored.modified, usegmt=True),
             "Accept-Ranges": "bytes",
             **stored.headers,
+            **(stored.lock if self.locks in ("shown", "partly") else {}),
             **({"x-amz-tagging-count": str(len(stored.tags))} if stored.tags and self.counts_tags else {}),
         }
         size = len(stored.body)
@@ -610,7 +626,13 @@ class FakeS3:
         etag = f'{self._etag_of(digests)[:-1]}-{len(parts)}"'
         whole = request.headers.get(CRC32)
         self.objects[upload.bucket, upload.key] = StoredObject(
-            body, etag, upload.headers, whole, tags={} if self.drops_tags else upload.tags, acl=upload.acl
+            body,
+            md5_etag(body) if self.another_etag else etag,
+            upload.headers,
+            whole,
+            tags={} if self.drops_tags else upload.tags,
+            acl=upload.acl,
+            lock={} if self.locks == "partly" else upload.lock,
         )
         del self.uploads[upload_id]
         fields = [("Location", request.path), ("Bucket", upload.bucket), ("Key", upload.key), ("ETag", etag)]
@@ -697,7 +719,8 @@ def _kept(headers: Headers) -> dict[str, str]:
 def _beside(headers: Headers) -> dict[str, Any]:
     """What an object has that is not in the headers of an answer."""
     tags = dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
-    return {"tags": tags, "acl": headers.get("x-amz-acl", "private")}
+    lock = {name: headers[name] for name, _, _ in LOCKS.values() if name in headers}
+    return {"tags": tags, "acl": headers.get("x-amz-acl", "private"), "lock": lock}
 
 
 def _verify(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""What S3 calls subresources of an object: its tags and its access control list."""
+"""What S3 calls subresources of an object: its tags, its access control list and its lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .exchange import Exchange
 
 
 class Subresources:
-    """GetObjectTagging, PutObjectTagging, DeleteObjectTagging and PutObjectAcl. Thread-safe."""
+    """GetObjectTagging, PutObjectTagging, DeleteObjectTagging, PutObjectAcl, GetObjectRetention and
+    GetObjectLegalHold. Thread-safe.
+    """
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -47,6 +49,15 @@ class Subresources:
                 retry_on_conflict=True,
             )
         )
+
+    def get_object_lock(self, path: S3Path, subresource: str) -> str:
+        """The mode of the "retention" of an object, or the status of its "legal-hold", "" for none.
+
+        GetObjectRetention, GetObjectLegalHold.
+        """
+        operation = {"retention": "GetObjectRetention", "legal-hold": "GetObjectLegalHold"}[subresource]
+        request = Request(operation, "GET", path.bucket, path.key, ((subresource, ""), *path.version_query))
+        return self._exchange.ask(request, lambda answer: xml_answers.parse_lock(answer.body))
 
     def put_object_acl(self, path: S3Path, acl: str) -> None:
         """PutObjectAcl with a canned ACL."""

@@ -88,6 +88,12 @@ def parse_tags(body: bytes) -> list[tuple[str, str]]:
     return [(text_of(item, "Key"), text_of(item, "Value")) for item in result(body, "Tagging").iter("Tag")]
 
 
+def parse_lock(body: bytes) -> str:
+    """GetObjectRetention: the mode; GetObjectLegalHold: the status. "" where there is none."""
+    root = root_of(body)
+    return text_of(root, "Mode") or text_of(root, "Status")
+
+
 def parse_deleted(body: bytes) -> list[tuple[str, str, str]]:
     """DeleteObjects: (key, code, message) of every key that was not deleted."""
     return [

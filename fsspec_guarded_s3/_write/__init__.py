@@ -5,8 +5,8 @@ out whether a request was applied when its answer was lost. `sources` and `sourc
 `spool`, and `resume` feed an upload. `writer` is the file object, with `text_writer` and
 `compressed_writer` around it and `small_writes` in it; `endings` says what an exception means for it.
 `guards` and `trials` find out which conditions a store honours, on `temporary_objects`, and `races` whether
-they hold between writers that come at once. `setting` changes tags, ACLs and versioning; `dropped_tags` puts
-tags again. `aborting` ends unwanted uploads.
+they hold between writers that come at once. `setting` changes tags, ACLs and versioning; `dropped` finds out
+what the store dropped. `aborting` ends unwanted uploads.
 
 Invariant: nothing half-written is published, and no answer is guessed.
 

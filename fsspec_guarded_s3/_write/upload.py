@@ -56,7 +56,7 @@ from ..errors import (
 )
 from .aborting import Removal, abort_upload, finish, in_background, wait_briefly
 from .beginning import Beginning
-from .dropped_tags import put_dropped_tags
+from .dropped import check_kept
 from .guards import require_guard
 from .outcome import (
     Outcome,
@@ -179,7 +179,7 @@ class Upload:
             lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
             lambda: etag_of(data),
         )
-        self._put_dropped_tags()
+        self._check_kept()
         return written
 
     def copy_object(self, source: S3Path, info: ObjectInfo) -> Written:
@@ -207,7 +207,7 @@ class Upload:
             if not self._condition or was_replaced(self._client, source, info.etag):
                 raise source_changed_error(source, error) from error
             raise
-        self._put_dropped_tags()
+        self._check_kept()
         return written
 
     # --- in parts ---
@@ -293,7 +293,7 @@ class Upload:
             with suppress(GuardedS3Error):
                 found = self._client.reads.head_object(self._path)
                 self.written = Written(found.etag, found.version_id)
-        self._put_dropped_tags()
+        self._check_kept()
         return self.written
 
     def abort(self) -> None:
@@ -390,8 +390,8 @@ class Upload:
             self.abort()
         return error
 
-    def _put_dropped_tags(self) -> None:
-        put_dropped_tags(self._client, self._path, self._headers, self.written)
+    def _check_kept(self) -> None:
+        check_kept(self._client, self._path, self._headers, self.written, self._token)
 
 
 @atexit.register
