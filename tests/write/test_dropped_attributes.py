@@ -94,15 +94,18 @@ def test_a_lock_that_nobody_may_look_at_is_a_warning(
     assert told.levelno == logging.WARNING
 
 
+def refuse_tags(request: Request, fake: FakeS3) -> Answer | None:
+    is_asked = request.method == "PUT" and "tagging" in request.query
+    return s3_error(501, "NotImplemented") if is_asked else None
+
+
 @pytest.mark.parametrize("call", UPLOADS.values(), ids=UPLOADS)
 @pytest.mark.parametrize("taken", [True, False], ids=["tags are taken", "tags are refused"])
 def test_tags_are_looked_at_where_the_etag_is_another_than_complete_told(taken: bool, call: Write) -> None:
     fake = FakeS3("bucket", drops_tags=True)
     fake.another_etag = True
     if not taken:
-        fake.fault = lambda request, _: (
-            s3_error(501, "NotImplemented") if request.method == "PUT" and "tagging" in request.query else None
-        )
+        fake.fault = refuse_tags
         with pytest.raises(GuardedS3Error, match="dropped its tags") as caught:
             write(fake, call, Tagging=TAGS)
         assert caught.value.maybe_applied
