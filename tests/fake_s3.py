@@ -474,11 +474,11 @@ class FakeS3:
         if request.method == "DELETE" and "tagging" in request.query:
             self.objects[bucket, key] = replace(stored, tags={})
             return respond(204)
-        for name, (header, root, field) in LOCKS.items():
+        for name, (header, root, item) in LOCKS.items():
             if request.method == "GET" and name in request.query and self.locks:
                 if header not in stored.lock:
                     raise S3Error(404, "NoSuchObjectLockConfiguration")
-                return _xml(root, [(field, stored.lock[header])])
+                return _xml(root, [(item, stored.lock[header])])
         raise S3Error(501, "NotImplemented")
 
     def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
