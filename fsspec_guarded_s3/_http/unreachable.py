@@ -21,12 +21,14 @@ _REFUSED = re.compile(
     r"|NO_APPLICATION_PROTOCOL)|UNRECOGNIZED_NAME"
 )
 _OF_CERTIFICATE = re.compile("CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE")
+# What OpenSSL makes of an answer that is no TLS.
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
 PLAIN_TO_TLS = "TLS is spoken at this port: use https:// in endpoint_url"
 
 
 def no_connection(route: Route, options: Options, error: Exception) -> ConnectError:
     """The error for a connection that could not be made because of `error`."""
-    refusal = _refusal(error, options)
+    refusal = _refusal(error, options) or _no_tls(route, error)
     hopeless = bool(refusal) or isinstance(error, ssl.SSLCertVerificationError)
     if isinstance(error, ProxyRefusedError):
         hopeless = error.status < 500 and error.status not in (408, 429)
@@ -48,6 +50,15 @@ def no_answer(route: Route, options: Options, error: Exception, broken: OSError 
     # What broke the sending is the cause. Part of the request is missing, so it cannot have been applied
     # (RFC 9112, 8).
     return IncompleteBodyError(f"the connection broke while sending{by}: {broken}", request_sent=False)
+
+
+def _no_tls(route: Route, error: Exception) -> str:
+    """What to do where who answered the handshake does not speak TLS, "" where that is not so."""
+    if not isinstance(error, ssl.SSLError) or not _NO_TLS.search(getattr(error, "reason", None) or ""):
+        return ""
+    if route.proxy:
+        return "no TLS is spoken there: look at the scheme of HTTPS_PROXY, and at endpoint_url"
+    return "no TLS is spoken at this port: use http:// in endpoint_url, or the port of https"
 
 
 def _refusal(error: Exception, options: Options) -> str:

@@ -133,8 +133,10 @@ class Corrections:
         proven = not _is_doubtful(error)
         for settle in self._settle:
             settle(proven)
-        unexplained = isinstance(error, ResponseError) and self._is_unexplained(error)
-        reason: GuardedS3Error | None = self._reason if unexplained else None
+        reason: GuardedS3Error | None = None
+        if isinstance(error, ResponseError) and self._is_unexplained(error):
+            self._find_reason(error)
+            reason = self._reason
         reason = reason or (None if proven else self._trial)
         if reason is not None:
             reason.maybe_applied |= error.maybe_applied

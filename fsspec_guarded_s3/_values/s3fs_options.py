@@ -80,12 +80,8 @@ def _read(place: str, name: Any, value: Any, rules: Mapping[str, Rule], known: I
     shown = f"{place}[{name!r}]" if place else str(name)
     rule = rules.get(name)
     if rule is None:
-        with importing():
-            import difflib
-        near = difflib.get_close_matches(str(name), [*rules, *known], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         what = f"{place} key {name!r}" if place else f"storage option {name!r}"
-        raise ValueError(f"unknown {what}{hint}")
+        raise ValueError(f"unknown {what}{_hint(str(name), place, [*rules, *known])}")
     if value is None:
         return {}
     if rule.becomes:
@@ -97,6 +93,17 @@ def _read(place: str, name: Any, value: Any, rules: Mapping[str, Rule], known: I
     elif isinstance(value, (str, bool)) and value in rule.values:
         return dict(rule.values[value])
     raise ValueError(f"storage option {shown} is not possible here: {rule.instead}")
+
+
+def _hint(name: str, place: str, known: Iterable[str]) -> str:
+    """What to pass in the place of a name that nobody knows, where that can be said."""
+    with importing():
+        import difflib
+
+        from .guessed_options import INSTEAD
+    instead = "" if place else INSTEAD.get(name.lower().replace("-", "_"), "")
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": {instead}" if instead else f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _merge(found: Found, more: Found, name: str) -> None:

@@ -1,0 +1,88 @@
+"""Names of options that people know from other libraries: what to pass here instead.
+
+From boto3, botocore, obstore, pyarrow, polars, delta-rs, DuckDB, rclone, the AWS command line and
+Django's storages.
+"""
+
+from __future__ import annotations
+
+_KEY, _SECRET, _TOKEN = "pass key", "pass secret", "pass token"
+_ENDPOINT, _REGION, _ANON = "pass endpoint_url", "pass region", "pass anon=True"
+_ATTEMPTS = "pass max_attempts"
+_TLS = "TLS is always verified: pass ca_bundle with the certificate of your store's issuer"
+_PROXY = "set HTTPS_PROXY in the environment"
+
+INSTEAD = {
+    "access_key": _KEY,
+    "access_key_id": _KEY,
+    "aws_access_key": _KEY,
+    "aws_access_key_id": _KEY,
+    "accesskey": _KEY,
+    "aws_secret_access_key": _SECRET,
+    "aws_secret_key": _SECRET,
+    "secret_access_key": _SECRET,
+    "secret_key": _SECRET,
+    "secretkey": _SECRET,
+    "aws_session_token": _TOKEN,
+    "session_token": _TOKEN,
+    "security_token": _TOKEN,
+    "endpoint": _ENDPOINT,
+    "endpoint_override": _ENDPOINT,
+    "aws_endpoint": _ENDPOINT,
+    "aws_endpoint_url": _ENDPOINT,
+    "host": _ENDPOINT,
+    "url": _ENDPOINT,
+    "aws_region": _REGION,
+    "default_region": _REGION,
+    "aws_default_region": _REGION,
+    "region_name": _REGION,
+    "profile_name": "pass profile",
+    "aws_profile": "pass profile",
+    "anonymous": _ANON,
+    "no_sign_request": _ANON,
+    "skip_signature": _ANON,
+    "unsigned": _ANON,
+    "signature_version": "requests are signed by SigV4; pass anon=True not to sign them",
+    "retries": _ATTEMPTS,
+    "max_retries": _ATTEMPTS,
+    "retry": _ATTEMPTS,
+    "timeout": "pass connect_timeout, read_timeout, send_timeout or request_deadline, in seconds",
+    "request_timeout": "pass read_timeout, in seconds",
+    "max_workers": "pass max_concurrency",
+    "max_pool_connections": "pass max_concurrency",
+    "concurrency": "pass max_concurrency",
+    "threads": "pass max_concurrency",
+    "chunk_size": "pass block_size for reading, part_size for writing",
+    "chunksize": "pass block_size for reading, part_size for writing",
+    "buffer_size": "pass block_size for reading, part_size for writing",
+    "default_acl": 'pass s3_additional_kwargs={"ACL": ...}',
+    "acl": 'pass s3_additional_kwargs={"ACL": ...}',
+    "storage_class": 'pass s3_additional_kwargs={"StorageClass": ...}',
+    "encryption": 'pass s3_additional_kwargs={"ServerSideEncryption": ...}',
+    "server_side_encryption": 'pass s3_additional_kwargs={"ServerSideEncryption": ...}',
+    "default_metadata": 'pass s3_additional_kwargs={"Metadata": ...}',
+    "virtual_hosted_style_request": 'pass addressing_style="virtual" or "path"',
+    "force_virtual_addressing": 'pass addressing_style="virtual"',
+    "path_style": 'pass addressing_style="path"',
+    "force_path_style": 'pass addressing_style="path"',
+    "s3_force_path_style": 'pass addressing_style="path"',
+    "scheme": "begin endpoint_url with https:// or http://",
+    "secure": "begin endpoint_url with https:// or http://",
+    "ssl": "begin endpoint_url with https:// or http://",
+    "verify_ssl": _TLS,
+    "ssl_verify": _TLS,
+    "insecure": _TLS,
+    "allow_invalid_certificates": _TLS,
+    "ca_cert": "pass ca_bundle",
+    "cafile": "pass ca_bundle",
+    "tls_ca_file_path": "pass ca_bundle",
+    "cert": "pass client_cert",
+    "proxy": _PROXY,
+    "proxies": _PROXY,
+    "proxy_url": _PROXY,
+    "proxy_options": _PROXY,
+    "bucket": "name the bucket in the path: bucket/key",
+    "bucket_name": "name the bucket in the path: bucket/key",
+    "role_arn": "name the role in a profile of the AWS configuration, and pass profile",
+    "assume_role": "name the role in a profile of the AWS configuration, and pass profile",
+}
