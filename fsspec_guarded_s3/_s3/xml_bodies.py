@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from .._values.models import Part
 
@@ -16,11 +16,20 @@ def _element(name: str, text: str) -> str:
     return f"<{name}>{text}</{name}>"
 
 
-def complete_body(parts: Iterable[Part]) -> bytes:
-    """The request body of CompleteMultipartUpload, parts in ascending order."""
+def complete_body(parts: Sequence[Part]) -> bytes:
+    """The request body of CompleteMultipartUpload, parts in ascending order.
+
+    It has the checksum of each part, or none: where one was sent without, the upload has no algorithm, and a
+    store may know none of the others either (versitygw: InvalidPart).
+    """
+    all_have_one = all(part.crc is not None for part in parts)
     rows = "".join(
         f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
-        + (_element(f"Checksum{part.crc.algorithm.upper()}", part.crc.text()) if part.crc else "")
+        + (
+            _element(f"Checksum{part.crc.algorithm.upper()}", part.crc.text())
+            if part.crc and all_have_one
+            else ""
+        )
         + "</Part>"
         for part in sorted(parts, key=lambda part: part.number)
     )
