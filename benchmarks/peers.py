@@ -86,6 +86,15 @@ class Fsspec:
         """What pyarrow takes as a filesystem."""
         return self.fs
 
+    def for_duckdb(self) -> Any:
+        """What DuckDB registers."""
+        return self.fs
+
+    @property
+    def duckdb_protocol(self) -> str:
+        """That of the names by which DuckDB is asked."""
+        return self.protocol
+
     def asynchronous(self) -> Any:
         """The filesystem for a running event loop: the peer's own, or fsspec's wrapper."""
         from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
@@ -186,6 +195,19 @@ class Ours(Fsspec):
         from fsspec_guarded_s3 import GuardedS3FileSystem
 
         return GuardedS3FileSystem(**self.options)
+
+    def for_duckdb(self) -> Any:
+        """The class of docs/tools.md, whose names tell DuckDB that its files are remote."""
+        from fsspec_guarded_s3 import GuardedS3FileSystem
+
+        class ForDuckDB(GuardedS3FileSystem):
+            protocol = (self.duckdb_protocol, *GuardedS3FileSystem.protocol)
+
+        return ForDuckDB(**self.options)
+
+    @property
+    def duckdb_protocol(self) -> str:
+        return "s3"
 
     def own_zarr_store(self, key: str, *, read_only: bool = True) -> Any:
         """The store that the package has for zarr."""

@@ -103,7 +103,9 @@ def _duckdb(job: Job, names: str, where: str) -> Any:
     import duckdb
 
     with duckdb.connect() as connection:
-        connection.register_filesystem(job.peer.fs)
-        source = f"read_parquet('{job.peer.url(names)}', hive_partitioning = true)"
+        connection.register_filesystem(job.peer.for_duckdb())
+        source = (
+            f"read_parquet('{job.peer.duckdb_protocol}://{job.peer.path(names)}', hive_partitioning = true)"
+        )
         asked = f"SELECT count(*), sum(count), min(id), max(id) FROM {source} {where}"
         return [int(figure) for figure in connection.execute(asked).fetchall()[0]]

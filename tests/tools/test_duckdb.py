@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -11,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from tests.fake_s3 import FakeS3
+from tests.scripted_server import ScriptedServer
 from tests.stores import Store
 
 SUM = sum(range(1_000))
@@ -30,7 +35,12 @@ def db(connection: Any, store: Store) -> Any:
 
 
 class ForDuckDB(GuardedS3FileSystem):
-    """As in docs/tools.md: DuckDB's `PARTITION_BY` calls `ls(path)` and takes what it gets for dicts."""
+    """As in docs/tools.md: DuckDB's `PARTITION_BY` calls `ls(path)` and takes what it gets for dicts.
+
+    It keeps what it reads of names that it takes for remote ones.
+    """
+
+    protocol = ("s3", "gs3")
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         return super().ls(path, detail, **kwargs)
@@ -50,6 +60,34 @@ def test_copy_writes_what_select_reads(connection: Any, each_store: Store, name:
     assert connection.execute(f"SELECT sum(n) FROM '{each_store.url(name)}'").fetchall() == [(SUM,)]
     assert each_store.fs.find(each_store.bucket) == [each_store.path(name)]
     assert each_store.pending() == []
+
+
+def test_each_file_of_a_folder_is_one_request(connection: Any) -> None:
+    """Though DuckDB opens each twice; it keeps what it reads, until the time of the object is another.
+
+    What has only just been written it reads twice.
+    """
+    fake = FakeS3("bucket")
+    connection.execute("SET threads = 2")
+
+    def fill(first: int, hours: int) -> None:
+        for n in range(5):
+            written = io.BytesIO()
+            pd.DataFrame({"n": range(first, first + 100)}).to_parquet(written)
+            stored = fake.put("bucket", f"d/{n}.parquet", written.getvalue())
+            then = stored.modified - timedelta(hours=hours)
+            fake.objects["bucket", f"d/{n}.parquet"] = replace(stored, modified=then)
+
+    with ScriptedServer(handler=fake) as server:
+        options = {"key": "k", "secret": "s", "endpoint_url": server.url, "skip_instance_cache": True}
+        connection.register_filesystem(ForDuckDB(**options))
+        for first, hours in ((0, 3), (1_000, 2)):
+            fill(first, hours)
+            seen = len(server.requests)
+            found = connection.execute("SELECT max(n) FROM 's3://bucket/d/*.parquet'").fetchone()
+            assert found == (first + 99,)
+            assert [r.method for r in server.requests[seen:]] == ["GET"] * 6
+            assert sum("list-type" in r.query for r in server.requests[seen:]) == 1
 
 
 def test_parquet_of_duckdb_is_read_by_others_and_theirs_by_duckdb(db: Any, store: Store) -> None:
