@@ -10,8 +10,9 @@ that it is in began, which is where the file was opened or the last `seek` went.
   times as much as was read, up to four blocks. Who came from elsewhere may be a random reader of records that
   are a little longer: there it is four times as much as was read in one go, and 256 KiB at least.
 - *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long, and all of
-  a small object. What is small for a distant store grows with each random read, by 1 MiB up to a block. A few
-  such pieces are kept, since random readers come back to a header or a footer.
+  a small object. What is small for a distant store grows with each random read, by what comes during a round
+  trip, 1 to 4 MiB, up to a block: so a reader never loses more by it than its random reads took. A few such
+  pieces are kept, since random readers come back to a header or a footer.
 - *A read of more than a block from a near store*, or of all that is left, is one read of exactly these bytes:
   joining them from blocks would take longer than the request.
 
@@ -48,6 +49,7 @@ class PrefetchCache(BaseCache):
 
     name = "prefetch"
     is_distant: Callable[[], bool] = staticmethod(lambda: True)
+    worth_of_round_trip: Callable[[], int] = staticmethod(lambda: SMALL_OBJECT)
 
     def __init__(self, blocksize: int, fetcher: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(blocksize, fetcher, size)
@@ -175,10 +177,12 @@ class PrefetchCache(BaseCache):
         return piece
 
     def _is_small(self) -> bool:
-        """Whether all of the file is a good answer to a random read: a round trip is worth some MiB."""
+        """Whether all of the file is a good answer to a random read: it takes no longer than those before."""
         if self.size <= SMALL_OBJECT:
             return True
-        return self.is_distant() and self.size <= min(self._randoms * SMALL_OBJECT, self.blocksize)
+        if self.size > self.blocksize or not self.is_distant():
+            return False
+        return self.size <= self._randoms * self.worth_of_round_trip()
 
     def _bring(self, start: int, stop: int) -> bytes:
         self.total_requested_bytes += stop - start

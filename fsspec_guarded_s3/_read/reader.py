@@ -284,7 +284,8 @@ class PinnedReader(PinnedFile):
         if isinstance(cache, MMapCache):  # `blockcache::` brings its own
             cache = PinnedBlocks(cache.blocksize, self._fetch_range, cache.size, cache.location, cache.blocks)
         if isinstance(cache, PrefetchCache):
-            cache.is_distant = self._client.scheduler.is_distant
+            scheduler = self._client.scheduler
+            cache.is_distant, cache.worth_of_round_trip = scheduler.is_distant, scheduler.worth_of_round_trip
             cache.stream = partial(stream_range, self._client, self._location, self._pin)
         self._cache = cache
 

@@ -15,6 +15,8 @@ from .store import Store
 DISTANT = 0.005  # seconds of a round trip
 _THREADS_FOR_NEAR_STORE = 2
 _AHEAD = 8  # requests that one thread has under way
+_RATE = 80e6  # bytes a second that S3 gives to one connection
+_LEAST_WORTH, _MOST_WORTH = 2**20, 4 * 2**20  # bytes
 
 
 def _takes_turns() -> bool:
@@ -57,6 +59,10 @@ class Scheduler:
     def range_size(self) -> int:
         """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
         return self._store.lanes.piece(self._store.options.range_size)
+
+    def worth_of_round_trip(self) -> int:
+        """How many bytes take as long as one more request, within bounds: what nobody may want has a cost."""
+        return int(min(_MOST_WORTH, max(_LEAST_WORTH, self._store.transport.round_trip * _RATE)))
 
     def is_distant(self) -> bool:
         """Whether the way to the store takes most of the time of a small request."""

@@ -16,6 +16,7 @@ import pytest
 
 import fsspec_guarded_s3._threads
 from fsspec_guarded_s3 import ObjectChangedError, ServerError
+from fsspec_guarded_s3._http.transport import Transport
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -325,18 +326,37 @@ def test_a_small_object_is_read_whole_by_the_first_random_read(
     assert ranges(server) == [(0, 64 * KIB), (64 * KIB, MIB)]
 
 
-@pytest.mark.usefixtures("distant")
+@pytest.mark.parametrize(
+    ("round_trip", "size", "randoms"),
+    [
+        (0.001, 2 * MIB + 100, 2),  # the least of a round trip is 1 MiB
+        (0.025, 2 * MIB - 200_000, 0),  # is 2 MB
+        (0.025, 2 * MIB + 100, 1),
+        (0.025, 4 * MIB, 2),
+        (0.100, 4 * MIB, 0),  # the most is 4 MiB
+        (0.100, 4 * MIB + 100, 1),
+    ],
+)
 def test_a_larger_object_of_a_distant_store_is_read_whole_by_a_later_one(
-    server: ScriptedServer, fake: FakeS3
+    monkeypatch: pytest.MonkeyPatch,
+    server: ScriptedServer,
+    fake: FakeS3,
+    round_trip: float,
+    size: int,
+    randoms: int,
 ) -> None:
-    size = 2 * MIB + 100
+    """As soon as that takes no longer than the random reads so far."""
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0)
     fake.put("bucket", "some", DATA[:size])
-    with filesystem(server.url).open("bucket/some") as file:
+    fs = filesystem(server.url)
+    monkeypatch.setattr(Transport, "learn_round_trip", lambda self, waited, passed: None)
+    with fs.open("bucket/some") as file:
+        fs._client.store.transport.round_trip = round_trip
         for place in (MIB, 20, size - 10, 100 * KIB, MIB // 2, size - 100 * KIB, MIB, 3):
             file.seek(place)
             assert file.read(10) == DATA[place : min(place + 10, size)]
-    piece, footer = (MIB, MIB + 64 * KIB), (size - 64 * KIB, size)
-    assert ranges(server) == [(0, 64 * KIB), piece, footer, (64 * KIB, size)]
+    pieces = [(MIB, MIB + 64 * KIB), (size - 64 * KIB, size)][:randoms]
+    assert ranges(server) == [(0, 64 * KIB), *pieces, (64 * KIB, size)]
 
 
 def test_a_footer_is_read_backwards_and_a_header_is_kept(server: ScriptedServer) -> None:
