@@ -168,6 +168,7 @@ class FakeS3:
         self.order: Callable[[str], Any] | None = None  # of listings, as in `sorted`: another one than S3's
         self.ignores: Callable[[Request], bool] = lambda request: False  # whose conditions are ignored
         self.unquoted_if_match = False  # as Ceph RGW: an ETag with quotes is never the one of a PUT
+        self.pins_as_rgw = False  # CopyObject is pinned by another header, as on Ceph RGW, and parts by none
         self.hides_encoding = False  # of keys of uploads, as Ceph RGW
         self.most_uploads = 1000  # of a page
         self.refuses_upload_marker = False  # which it has sent itself, as versitygw
@@ -544,7 +545,10 @@ class FakeS3:
         key = self.same_key(key)
         self._need_bucket(bucket)
         stored = self._stored(bucket, key)
-        if guard not in self.ignored:
+        if self.pins_as_rgw:
+            own = request.headers.get("x-amz-copy-if-match") if guard == "copy_source" else None
+            self._check_read(Headers([("if-match", own)] if own else []), stored, prefix="")
+        elif guard not in self.ignored:
             self._check_read(request.headers, stored, prefix="x-amz-copy-source-")
         return stored
 

@@ -49,7 +49,8 @@ def _is_ministack(answered: Answered) -> bool:
 
 def _is_ceph(answered: Answered) -> bool:
     """Releases before Reef do not name themselves: the ids of their transactions do."""
-    return answered.server.startswith("ceph") or answered.request_id.startswith("tx0000")
+    own = answered.request_id.startswith("tx0000") or "x-rgw-object-count" in answered.headers
+    return own or answered.server.startswith("ceph")
 
 
 _KNOWN = (

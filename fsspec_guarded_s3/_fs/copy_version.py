@@ -45,9 +45,11 @@ def store_can_copy(client: S3Client, target: S3Path, condition: Condition, info:
 def condition_onto_itself(client: S3Client, location: S3Path, info: ObjectInfo) -> Condition:
     """The condition of a copy of the version `info` onto itself: nothing newer may be overwritten.
 
-    None where the store keeps the pin of CopyObject alone: source and target are one object.
+    None where the store keeps the pin of CopyObject alone: source and target are one object. Not so where it
+    is Ceph RGW's own pin: nobody knows whether that holds until it writes.
     """
     pinned = is_single(info) and honours(client, location, "copy_source")
+    pinned = pinned and not client.store.facts(location.bucket).pins_as_rgw
     if pinned and not honours(client, location, "copy_swap"):
         return Condition()
     return Condition(if_match=info.etag)

@@ -37,7 +37,7 @@ class S3Client:
         self.reads = Reads(store, exchange, checks, self.scheduler)
         self.slices = Slices(store, exchange, self.reads)
         generations = Generations(store, self.reads.head_object)
-        self.writes = Writes(exchange, checks, generations)
+        self.writes = Writes(store, exchange, checks, generations)
         self.deletions = Deletions(exchange, generations)
         self.multipart = Multipart(exchange, checks, generations)
         self.listings = Listings(store, exchange, self.scheduler)

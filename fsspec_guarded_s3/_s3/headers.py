@@ -16,12 +16,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _CHECKSUM = "x-amz-checksum-"
 
 
-def copy_source(source: S3Path, etag: str) -> dict[str, str]:
-    """The headers of a copy from the version `etag` of `source`."""
+def copy_source(source: S3Path, etag: str, *, as_rgw: bool = False) -> dict[str, str]:
+    """The headers of a copy from the version `etag` of `source`, with that of Ceph RGW `as_rgw`."""
     version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
     bucket = f"{source.bucket}/object" if source.bucket.startswith("arn:") else f"/{source.bucket}"
     where = f"{quote(bucket, safe='/:')}/{quote(source.key, safe='/~')}{version}"
-    return {"x-amz-copy-source": where, "x-amz-copy-source-if-match": quoted(etag)}
+    pin = {"x-amz-copy-source-if-match": quoted(etag)}
+    if as_rgw:  # as found with release 16.2, which ignores the other one
+        pin["x-amz-copy-if-match"] = quoted(etag)
+    return {"x-amz-copy-source": where, **pin}
 
 
 def seconds(text: str) -> float:

@@ -24,14 +24,16 @@ class StoreFacts:
     """One bucket at one endpoint.
 
     `guards` are the answers of trials, `unquoted` the guards that hold for an ETag without quotes only,
-    `running` the trials under way. `refused` names, by operation, optional headers that are not implemented.
-    `listed` is when a listing proved that a store answers there, by `time.monotonic()`: looked for where
-    other answers do not tell. `age` grows when the bucket changes.
+    `running` the trials under way. `pins_as_rgw` says that CopyObject is pinned by a header of Ceph RGW's.
+    `refused` names, by operation, optional headers that are not implemented. `listed` is when a listing
+    proved that a store answers there, by `time.monotonic()`: looked for where other answers do not tell.
+    `age` grows when the bucket changes.
     """
 
     guards: dict[str, bool] = field(default_factory=dict)
     unquoted: set[str] = field(default_factory=set)
     running: dict[str, tuple[object, Future[bool]]] = field(default_factory=dict)
+    pins_as_rgw: bool = False
     refused: dict[str, frozenset[str]] = field(default_factory=dict)
     has_versions: bool = False
     listed: float = float("-inf")

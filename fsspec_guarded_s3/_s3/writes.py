@@ -14,12 +14,14 @@ from .checks import Checks
 from .exchange import Exchange
 from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
+from .store import Store
 
 
 class Writes:
     """PutObject and CopyObject. Thread-safe."""
 
-    def __init__(self, exchange: Exchange, checks: Checks, generations: Generations) -> None:
+    def __init__(self, store: Store, exchange: Exchange, checks: Checks, generations: Generations) -> None:
+        self._store = store
         self._exchange = exchange
         self._checks = checks
         self._generations = generations
@@ -58,13 +60,16 @@ class Writes:
         attributes: Mapping[str, str] | None = None,
         *,
         replace: bool = False,
+        as_rgw: bool | None = None,
     ) -> Written:
         """CopyObject from the version `etag` of `source`, with its tags, unless `attributes` have others.
 
         Content headers and metadata go along, or are those of `attributes` when these are to `replace` them.
+        `as_rgw` pins the source as Ceph RGW has it, too; by default where a trial found that it has to be.
         """
         condition = self._generations.pinned(path, condition)
-        headers = {**copy_source(source, etag), **condition.headers(), **(attributes or {})}
+        as_rgw = self._store.facts(path.bucket).pins_as_rgw if as_rgw is None else as_rgw
+        headers = {**copy_source(source, etag, as_rgw=as_rgw), **condition.headers(), **(attributes or {})}
         if replace:
             headers["x-amz-metadata-directive"] = "REPLACE"
         if "x-amz-tagging" in headers:

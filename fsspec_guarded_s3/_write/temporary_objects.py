@@ -79,10 +79,18 @@ class TemporaryObjects:
         """PutObject."""
         return self._write(key, lambda: self._client.writes.put_object(key, data, condition, headers or {}))
 
-    def copy(self, source: S3Path, etag: str, target: S3Path, condition: Condition = _NO_CONDITION) -> None:
+    def copy(
+        self,
+        source: S3Path,
+        etag: str,
+        target: S3Path,
+        condition: Condition = _NO_CONDITION,
+        as_rgw: bool | None = None,
+    ) -> None:
         """CopyObject. Raises PreconditionUnsupportedError where it is answered with nothing."""
         with _SilenceMeansNo("CopyObject"):
-            self._write(target, lambda: self._client.writes.copy_object(source, target, etag, condition))
+            copy = self._client.writes.copy_object
+            self._write(target, lambda: copy(source, target, etag, condition, as_rgw=as_rgw))
 
     def complete(self, key: S3Path, condition: Condition) -> None:
         """An upload of one part, up to CompleteMultipartUpload under `condition`."""

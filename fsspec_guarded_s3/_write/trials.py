@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 from .._s3.client import S3Client
@@ -164,9 +165,12 @@ class Trial:
     def copy_source(self) -> bool:
         source, target = self._objects.fresh(), self._objects.fresh()
         etag = self._objects.put(source).etag
-        return self._refuses(lambda: self._objects.copy(source, _WRONG, target)) and self._accepts(
-            lambda: self._objects.copy(source, etag, target)
-        )
+        for as_rgw in (False, True):  # Ceph RGW reads the pin from a header of its own
+            copy = partial(self._objects.copy, source, target=target, as_rgw=as_rgw)
+            if self._refuses(partial(copy, etag=_WRONG)) and self._accepts(partial(copy, etag=etag)):
+                self._client.store.facts(target.bucket).pins_as_rgw = as_rgw
+                return True
+        return False
 
     def copy_source_parts(self) -> bool:
         source, target = self._objects.fresh(), self._objects.fresh()

@@ -289,6 +289,54 @@ def test_a_store_that_honours_pins_of_copies_only_has_no_other_guard_of_copies()
         assert fake.objects[SLOT] == stored
 
 
+def ceph() -> FakeS3:
+    """RGW of release 16, as far as copies go."""
+    fake = FakeS3("bucket", ignored=("copy_create", "copy_swap", "delete", "delete_many"))
+    fake.pins_as_rgw = fake.unquoted_if_match = True
+    return fake
+
+
+def test_a_store_that_pins_copies_by_a_header_of_its_own_gets_that() -> None:
+    fake = ceph()
+    fake.put(*SLOT, b"one")
+    with store(fake) as (server, fs):
+        fs.cp_file(PATH, "bucket/copy")
+        (copied,) = [
+            request for request in server.requests if not of_probe(request) and request.method == "PUT"
+        ]
+        assert copied.headers["x-amz-copy-if-match"] == copied.headers["x-amz-copy-source-if-match"]
+        guards = fs.probe(PATH)
+        assert (guards.copy_source, guards.copy_source_parts) == (True, False)
+
+        def replaced(request: Request, fake: FakeS3) -> None:
+            if "x-amz-copy-source" in request.headers and not of_probe(request):
+                fake.put(*SLOT, b"rival")
+
+        fake.fault = replaced
+        with pytest.raises(ObjectChangedError):
+            fs.cp_file(PATH, "bucket/other")
+    assert ("bucket", "other") not in fake.objects
+
+
+def test_its_pin_does_not_stand_for_a_swap() -> None:
+    """An object that is copied onto itself is written under If-Match."""
+    fake = ceph()
+    fake.put(*SLOT, b"one")
+    with store(fake) as (server, fs):
+        fs.setxattr(PATH, who="me")
+        mine = [request for request in server.requests if not of_probe(request) and request.method == "PUT"]
+        assert [("if-match" in request.headers, request.body) for request in mine] == [(True, b"one")]
+        assert fs.metadata(PATH) == {"who": "me"}
+
+
+def test_stores_that_pin_as_s3_get_no_header_of_others() -> None:
+    fake = FakeS3("bucket")
+    fake.put(*SLOT, b"one")
+    with store(fake) as (server, fs):
+        fs.cp_file(PATH, "bucket/copy")
+        assert not any("x-amz-copy-if-match" in request.headers for request in server.requests)
+
+
 @pytest.mark.parametrize("refusal", [412, 500])
 def test_a_store_that_refuses_every_condition_has_no_guard(refusal: int) -> None:
     """412 to all that carries a condition is no proof that it is compared."""
