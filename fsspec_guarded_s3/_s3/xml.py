@@ -63,7 +63,37 @@ def tree_of(text: str) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
+        base = _free_block(text) if _UNWRITABLE.search(text) else None
+        if base is None:
+            raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
+    try:
+        root = ElementTree.fromstring(_UNWRITABLE.sub(lambda found: chr(base + _code(found)), text))
+    except ElementTree.ParseError as error:
         raise ProtocolError(f"the store sent XML that cannot be parsed: {error}") from error
+    back = {base + code: code for code in range(_BLOCK)}
+    for element in root.iter():
+        element.text = element.text.translate(back) if element.text else element.text
+    return root
+
+
+# What XML 1.0 (2.2) has no way to write, as it stands or as a reference: Ceph RGW sends keys with such so.
+_UNWRITABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+    r"|&#(?:0*([0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*([0-8bcefBCEF]|1[0-9a-fA-F]));"
+)
+_BLOCK = 32
+
+
+def _code(found: re.Match[str]) -> int:
+    """The control character that was found."""
+    decimal, hexadecimal = found.groups()
+    return int(decimal) if decimal else int(hexadecimal, 16) if hexadecimal else ord(found[0])
+
+
+def _free_block(text: str) -> int | None:
+    """The first of characters for private use that can stand for control characters in `text`."""
+    used = {(ord(char) - 0xE000) // _BLOCK for char in text if "\ue000" <= char <= "\uf8ff"}
+    return next((0xE000 + n * _BLOCK for n in range(0x1900 // _BLOCK) if n not in used), None)
 
 
 def result(body: bytes, operation: str) -> ElementTree.Element:

@@ -89,7 +89,7 @@ def test_a_dtd_in_another_encoding_is_refused() -> None:
         xml_listings.parse_list(text.encode("utf-16"))
 
 
-@pytest.mark.parametrize("body", [b"", b"<a>", b"not xml", b"<a/><b/>", b"<a>\x01</a>"])
+@pytest.mark.parametrize("body", [b"", b"<a>", b"not xml", b"<a/><b/>", b"<a>\x01</b>"])
 def test_broken_xml_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProtocolError, match="cannot be parsed"):
         xml_listings.parse_list(body)
@@ -221,3 +221,31 @@ def test_entries_in_a_comment_are_no_entries() -> None:
         "<StorageClass></StorageClass></Contents>"
     )
     assert not xml_listings.parse_list(f"<ListBucketResult><!--{entry}--></ListBucketResult>".encode()).keys
+
+
+CONTROL = [chr(code) for code in range(1, 32) if chr(code) not in "\t\n\r"]
+
+
+@pytest.mark.parametrize("form", ["{}", "&#{:d};", "&#0{:d};", "&#x{:x};", "&#X{:02X};"])
+@pytest.mark.parametrize("char", CONTROL, ids=lambda char: f"U+{ord(char):04X}")
+def test_what_xml_cannot_write_is_read_as_it_was_meant(char: str, form: str) -> None:
+    """Ceph RGW sends prefixes and tokens with control characters so, and XML 1.0 has none of them."""
+    sent = char if form == "{}" else form.format(ord(char))
+    private = "\ue001\ue03f"  # of a key of somebody's, which stays
+    document = listing(
+        f"<Prefix>a{sent}</Prefix><IsTruncated>true</IsTruncated>"
+        f"<NextContinuationToken>a{sent}/b&amp;c</NextContinuationToken><Contents><Key>a{sent}/{private}</Key>"
+        '<LastModified>2024-01-02T03:04:05.000Z</LastModified><ETag>"e"</ETag><Size>5</Size>'
+        f"<StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>a{sent}/d/</Prefix></CommonPrefixes>"
+    )
+    page = xml_listings.parse_list(document)
+    assert (page.keys, page.prefixes) == ([f"a{char}/{private}"], (f"a{char}/d/",))
+    assert page.next_token == xml_listings.next_token(document) == f"a{char}/b&c"
+
+
+@pytest.mark.parametrize(
+    "text", ["<Prefix>a&#1;</Prefix", "<Prefix>&#32768000;</Prefix>", "<Prefix>\x01<</Prefix>"]
+)
+def test_what_is_no_xml_stays_an_error(text: str) -> None:
+    with pytest.raises(ProtocolError, match="cannot be parsed"):
+        xml_listings.parse_list(listing(text))
