@@ -79,5 +79,19 @@ lowest:  ## all tests with the oldest dependencies allowed
 	.venv-lowest/$(BIN)/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
 	.venv-lowest/$(BIN)/python -m pytest -n 2 -q -k "not test_fake_"
 
+# The wheel runs the README's lines in an environment of its own, the source distribution some of its tests.
+.PHONY: package
+package: $(VENV)/.test  ## the wheel and the source distribution: built, checked, installed, tried
+	$(PY) -m pip install --quiet build twine
+	rm -rf dist build/package && mkdir -p build/package
+	$(PY) -m build --quiet --outdir dist
+	$(PY) -m twine check --strict dist/*
+	$(PYTHON) -m venv build/package/venv
+	build/package/venv/$(BIN)/python -m pip install --quiet dist/*.whl 'moto[server,s3]' pandas pyarrow
+	cd build/package && venv/$(BIN)/python -P ../../tests/documents.py ../../README.md
+	tar -xzf dist/*.tar.gz -C build/package
+	cd build/package/fsspec_guarded_s3-*/ && ../../../$(PY) -m pytest -q tests/test_readme.py tests/test_documents.py \
+	  tests/test_layers.py tests/integration/test_contract.py
+
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .venv-lowest build site *.egg-info
+	rm -rf $(VENV) .venv-lowest build dist site *.egg-info

@@ -1,10 +1,17 @@
-"""Runs the Python of a document as printed."""
+"""Runs the Python of a document as printed.
+
+`python tests/documents.py README.md` runs that of a document that needs nothing else, in any environment.
+"""
+
+from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.stores import Store
+if TYPE_CHECKING:
+    from tests.stores import Store
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -23,3 +30,10 @@ def run(text: str, store: Store) -> dict[str, Any]:
         code = block.replace(ENDPOINT, store.options["endpoint_url"]).replace("my-bucket", store.bucket)
         exec(compile(code, "document", "exec"), space)
     return space
+
+
+if __name__ == "__main__":
+    names: dict[str, Any] = {}
+    for block in python_blocks(Path(sys.argv[1]).read_text()):
+        exec(compile(block, sys.argv[1], "exec"), names)
+    print(f"{sys.argv[1]}: its lines ran")
