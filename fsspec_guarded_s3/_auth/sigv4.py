@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -41,6 +41,7 @@ _NEVER_SIGNED = frozenset(
 # caches rewrite or drop Range (the answer says what was sent, and is checked), and a body may be framed anew.
 # botocore signs no Accept-Encoding and no Content-Length either, since it adds them after it has signed.
 _OF_A_HOP = frozenset({"accept-encoding", "content-length", "range"})
+_UNSIGNED_HERE = _NEVER_SIGNED | _OF_A_HOP
 
 TOKEN, SESSION_TOKEN = "x-amz-security-token", "x-amz-s3session-token"
 _IN_QUERY = {TOKEN: "X-Amz-Security-Token", SESSION_TOKEN: "X-Amz-S3session-Token"}
@@ -135,7 +136,7 @@ class SymmetricAuth:
         headers = {**headers, f"{prefix}date": self._timestamp, f"{prefix}content-sha256": self._payload}
         if self._credentials.token and self._scheme is AWS4:  # Google's HMAC keys have none
             headers[self._token_name] = self._credentials.token
-        return self._signed(method, headers, is_signed).headers
+        return self._signed(method, headers, _UNSIGNED_HERE).headers
 
     def presigned(self, method: str, target: str, headers: dict[str, str], expires: int) -> str:
         """`target` with the signature in its query, good for `expires` seconds; `headers` are signed."""
@@ -144,7 +145,7 @@ class SymmetricAuth:
             "X-Amz-Credential": f"{self._credentials.access_key}/{self._scope}",
             "X-Amz-Date": self._timestamp,
             "X-Amz-Expires": str(expires),
-            "X-Amz-SignedHeaders": ";".join(_sorted(headers, is_signed_in_a_url)),
+            "X-Amz-SignedHeaders": ";".join(_sorted(headers, _NEVER_SIGNED)),
         }
         if self._credentials.token:
             carried[_IN_QUERY[self._token_name]] = self._credentials.token
@@ -152,12 +153,10 @@ class SymmetricAuth:
         pieces = query.split("&") if query else []
         pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
         target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')))}"
-        return (
-            f"{target}&X-Amz-Signature={self._signed(method, headers, is_signed_in_a_url).signature(target)}"
-        )
+        return f"{target}&X-Amz-Signature={self._signed(method, headers, _NEVER_SIGNED).signature(target)}"
 
-    def _signed(self, method: str, headers: dict[str, str], chosen: Callable[[str], bool]) -> _Signed:
-        signed = _sorted(headers, chosen)
+    def _signed(self, method: str, headers: dict[str, str], left_out: Set[str]) -> _Signed:
+        signed = _sorted(headers, left_out)
         names = ";".join(signed)
         rows = [f"{name}:{_collapsed(headers[name])}" for name in signed]
         return _Signed(
@@ -191,7 +190,7 @@ def is_signed(name: str) -> bool:
     Host, x-amz-*, what describes the object (Content-Type, Content-MD5, Cache-Control ...) and the conditions
     of a write: whoever strips If-None-Match on the way must not turn a create into an overwrite.
     """
-    return name not in _NEVER_SIGNED and name not in _OF_A_HOP
+    return name not in _UNSIGNED_HERE
 
 
 def is_signed_in_a_url(name: str) -> bool:
@@ -201,10 +200,12 @@ def is_signed_in_a_url(name: str) -> bool:
 
 def _collapsed(value: str) -> str:
     """A value whose spaces are single and not at its ends; bytes that are not ASCII are no spaces."""
+    if " " not in value and value.isprintable():
+        return value
     if value.isascii():
         return " ".join(value.split())
     return " ".join(filter(None, value.replace("\t", " ").split(" ")))
 
 
-def _sorted(headers: Iterable[str], chosen: Callable[[str], bool]) -> list[str]:
-    return [name for name in sorted(headers) if chosen(name)]
+def _sorted(headers: Iterable[str], left_out: Set[str]) -> list[str]:
+    return [name for name in sorted(headers) if name not in left_out]

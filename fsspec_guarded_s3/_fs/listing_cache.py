@@ -116,6 +116,8 @@ class ListingCache:
     def forget(self, bucket: str, key: str) -> None:
         """Drop the listings that may show a key, or with "" for a key all of a bucket."""
         self._epoch = object()
+        if not self._listings:
+            return
         if not key:
             for name in list(self._listings):
                 if name == bucket or name.startswith(bucket + "/"):

@@ -29,13 +29,16 @@ class ObjectHeaders:
 
     def client_for(self, given: Attributes) -> S3Client:
         """The client for an object that was written or is to be written with `given`."""
-        if not given.changes_access():
+        if not given or not given.changes_access():
             return self._client
         return self._client.carrying(self._attributes.overlaid(given))
 
     def new(self, location: S3Path, given: Attributes) -> dict[str, str]:
         """For an object that is made of nothing."""
-        return given.applied_to(self._attributes.applied_to({"content-type": _guessed_type(location)}))
+        headers = {"content-type": _guessed_type(location)}
+        if not given and not self._attributes:
+            return headers
+        return given.applied_to(self._attributes.applied_to(headers))
 
     def kept(self, location: S3Path, info: ObjectInfo, given: Attributes = NONE) -> dict[str, str]:
         """For an object at `location` that follows the version `info`; its tags are not among them.
@@ -79,4 +82,6 @@ class ObjectHeaders:
 
 
 def _guessed_type(location: S3Path) -> str:
-    return mimetypes.guess_type(location.key)[0] or "application/octet-stream"
+    name = location.key
+    known = mimetypes.guess_type(name)[0] if "." in name or name.startswith("data:") else None
+    return known or "application/octet-stream"

@@ -171,7 +171,8 @@ def _still_under_way() -> tuple[GuardedTransaction, ...]:
 
 def under_way(fs: object) -> GuardedTransaction | None:
     """The transaction of `fs` that this thread or task has begun, or was left."""
-    return next((begun for begun in _here() if begun.fs is fs), None)
+    here = _here()
+    return next((begun for begun in here if begun.fs is fs), None) if here else None
 
 
 def _here() -> tuple[GuardedTransaction, ...]:

@@ -62,6 +62,8 @@ class Attributes:
 
         Raises TypeError for a parameter that S3 does not have here, ValueError for a value that it refuses.
         """
+        if not given:
+            return NONE
         items: list[Item] = []
         wanted = {name: value for name, value in given.items() if value is not None}
         for name, value in wanted.items():

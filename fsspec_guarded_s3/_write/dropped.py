@@ -35,7 +35,8 @@ def check_kept(
     token, "" without. A look that fails is logged. Raises the error of PutObjectTagging, and
     OperationUnsupportedError for a lock that is not there; both say that the object was written.
     """
-    tags = dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+    tagging = headers.get("x-amz-tagging")
+    tags = dict(parse_qsl(tagging, keep_blank_values=True)) if tagging else {}
     locks = {name: headers[name] for name in _LOCKS if headers.get(name, "OFF") != "OFF"}
     if not (tags or locks) or client.store.is_aws(path.bucket):
         return

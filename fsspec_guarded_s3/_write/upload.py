@@ -84,6 +84,8 @@ class State(enum.Enum):
     ABORTED = "ABORTED"
     UNKNOWN = "UNKNOWN"
 
+    __hash__ = object.__hash__  # there is one object of each; until Python 3.12 enum's own is not in C
+
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.NEW: frozenset({State.OPEN, State.COMPLETING, State.ABORTED}),
