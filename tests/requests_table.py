@@ -153,7 +153,7 @@ ROWS = (
     Row(f"`put(folder)`, a tree of {_ALL}", _put, "LIST, 20 PUT", 22),
     Row("`cp_file(file)`", lambda fs, d: fs.cp_file(FILE, "other/file"), "HEAD, COPY", 2),
     Row(f"`copy(folder)`, a tree of {_ALL}", _copied, "LIST, LIST, HEAD, 20 COPY", 23),
-    Row("`mv(file)`", lambda fs, d: fs.mv(FILE, "other/file"), "LIST, HEAD, COPY, POST", 5),
+    Row("`mv(file)`", lambda fs, d: fs.mv(FILE, "other/file"), "LIST + HEAD, COPY, POST", 5),
     Row(f"`mv(folder)`, a tree of {_ALL}", _moved, "LIST, LIST, HEAD, 20 COPY, LIST, POST", None),
     Row("`rm(file)`", lambda fs, d: fs.rm(FILE), "HEAD, POST", 1),
     Row(f"`rm` of a list of {_ALL}", lambda fs, d: fs.rm(NAMES), "20 HEAD, POST", 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,15 +16,44 @@ from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
 from .copy_listed import Listed, ListedCopier
 from .copy_object import Copier
+from .gathering import gather
 from .listing import Lister
 from .lookalikes import refuse_one_object
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
+from .patterns import MAGIC
 from .placement import check_paths, meeting, overwriting, placed, refuse
 from .removal import Remover
 from .selection import Selector, Source, is_one
 
 Pairs = list[tuple[Source, str]]
+
+
+class _Looks:
+    """The look at a source that is alone, made while another question is on its way."""
+
+    def __init__(self, client: S3Client, source: S3Path | None) -> None:
+        self._client = client
+        self._source = source
+        self.seen: list[Any] = []  # what HeadObject told, or its error
+
+    def beside(self, ask: Callable[[], bool]) -> bool:
+        """What `ask` returns; HeadObject of the source beside it."""
+        if self._source is None:
+            return ask()
+        head = partial(self._client.reads.head_object, self._source)
+        answer, *self.seen = gather(self._client, [ask, head], raising=False)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+    def take(self) -> ObjectInfo:
+        """What was seen. Raises the error of HeadObject."""
+        (found,) = self.seen
+        if isinstance(found, Exception):
+            raise found
+        info: ObjectInfo = found
+        return info
 
 
 class ManyCopier:
@@ -64,8 +93,9 @@ class ManyCopier:
         check_names(kwargs, self.copy, own or self._copier.cp_file)
         on_error = on_error or ("ignore" if recursive else "raise")
         check_choice("on_error", on_error, ("raise", "ignore"))
-        files, _ = self._pairs(path1, path2, recursive, maxdepth)
-        self._copy(own, files, on_error, kwargs)
+        looks = _Looks(self._client, None if own or kwargs else self._lone(path1, recursive))
+        files, _ = self._pairs(path1, path2, recursive, maxdepth, looks)
+        self._copy(own, files, on_error, kwargs, looks)
 
     def mv(
         self,
@@ -80,7 +110,8 @@ class ManyCopier:
         """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer."""
         check_names(kwargs, self.mv, own or self._copier.cp_file)
         path1 = self._selector.in_named_buckets(path1, "mv")
-        pairs, directories = self._pairs(path1, path2, recursive, maxdepth)
+        looks = _Looks(self._client, None if own or kwargs else self._lone(path1, recursive))
+        pairs, directories = self._pairs(path1, path2, recursive, maxdepth, looks)
         if path1 and not pairs and not recursive:
             raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", str(path1))
         moved = [
@@ -96,7 +127,7 @@ class ManyCopier:
             refuse_version(place)
         refuse_one_object(self._client, places)
         etags: dict[S3Path, str] = {}
-        for source, info in self._copy(own, moved, "raise", kwargs).items():
+        for source, info in self._copy(own, moved, "raise", kwargs, looks).items():
             if info is None:
                 raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", source)
             etags[self._paths.object(source)] = info.etag
@@ -132,12 +163,21 @@ class ManyCopier:
         self._client.scheduler.run(partial(one, *pair) for pair in moved)
         return etags
 
-    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> tuple[Pairs, Pairs]:
+    def _lone(self, path: Any, recursive: bool) -> S3Path | None:
+        """The object that a path names, where it is one path and can be that of one object alone."""
+        if recursive or not is_one(path) or MAGIC.search(self._paths.name(path)):
+            return None
+        location, only_directory = self._paths.location(path)
+        return location if location.key and not only_directory else None
+
+    def _pairs(
+        self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None, looks: _Looks
+    ) -> tuple[Pairs, Pairs]:
         """Files, and directories, each with its place; nothing is overwritten before it was read."""
         check_paths("path2", path2)
         sources = self._selector.sources(path1, path2, recursive, maxdepth)
         stripped = self._paths.name(path2) if is_one(path2) else path2
-        into = partial(self._lister.is_directory, path2)
+        into = partial(looks.beside, partial(self._lister.is_directory, path2))
         pairs = placed(path1, self._paths.name, sources, stripped, into)
         files = [pair for pair in pairs if pair[0].kind != "directory"]
         names = [(self._paths.name(source.name), self._paths.name(target)) for source, target in files]
@@ -151,6 +191,7 @@ class ManyCopier:
         pairs: Sequence[tuple[Source, str]],
         on_error: str,
         kwargs: Mapping[str, Any],
+        looks: _Looks,
     ) -> dict[str, ObjectInfo | None]:
         """Copy in parallel; returns what each source was when it was copied, None for a directory."""
         copied: dict[str, ObjectInfo | None] = {}
@@ -160,13 +201,24 @@ class ManyCopier:
         def one(source: str, target: str) -> None:
             item = listed.get((source, target))
             try:
-                copied[source] = self._listed.copy(item) if item else copy(source, target, **kwargs)
+                if item:
+                    copied[source] = self._listed.copy(item)
+                elif looks.seen:
+                    copied[source] = self._copy_seen(source, target, looks.take)
+                else:
+                    copied[source] = copy(source, target, **kwargs)
             except FileNotFoundError:
                 if on_error == "raise":
                     raise
 
         self._client.scheduler.run(partial(one, source.name, target) for source, target in pairs)
         return copied
+
+    def _copy_seen(self, source: str, target: str, look: Callable[[], ObjectInfo]) -> ObjectInfo | None:
+        """`cp_file` of a source that was looked at."""
+        location, place = self._paths.location(source)[0], self._paths.target(target)
+        info = self._copier.found(location, look)
+        return info and self._copier.copy_known(location, place, info)
 
     def _alike(self, pairs: Sequence[tuple[Source, str]]) -> dict[tuple[str, str], Listed]:
         """Those that can be copied as the listing told of them, without a look at each."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .._s3.client import S3Client
@@ -47,13 +48,18 @@ class Copier:
                 raise nothing_at(source)
             return None  # fsspec's trees name directories too
         target = self._paths.target(path2)
+        client = self._headers.client_for(given.of_source())
+        info = self.found(source, lambda: client.reads.head_object(source))
+        return info and self.copy_known(source, target, info, condition, given)
+
+    def found(self, source: S3Path, look: Callable[[], ObjectInfo]) -> ObjectInfo | None:
+        """What `look` tells of a source, None for a directory. FileNotFoundError where there is neither."""
         try:
-            info = self._headers.client_for(given.of_source()).reads.head_object(source)
+            return look()
         except ObjectNotFoundError:
-            if self._lister.isdir(path1):
+            if source.version_id is None and self._lister.isdir(str(source)):
                 return None
             raise
-        return self.copy_known(source, target, info, condition, given)
 
     def look_and_copy(self, source: S3Path, target: S3Path) -> ObjectInfo:
         """Copy what is there now; returns which version that was. FileNotFoundError where nothing is."""
