@@ -1,7 +1,7 @@
 """Calls that are made in parallel, and in the background.
 
 Theory of operation. There is one pool of daemon threads per process, which grows when it is busy, up to
-`_MAX_THREADS`. Three things use it:
+`MAX_THREADS`. Three things use it:
 
 - `Task`: one call in the background. Whoever waits for a task that no thread has begun makes the call
   itself. So nested use cannot deadlock, however few threads there are, and a task is done even where the
@@ -46,7 +46,7 @@ from ._forks import PerProcess, forks, renew_after_fork
 from ._work import TURN, Work, Worker, check, current, this_thread
 
 T = TypeVar("T")
-_MAX_THREADS = 64
+MAX_THREADS = 64
 _MAX_IN_ALL = 256  # with those that are always needed
 _WINDOW = 0.02  # seconds after which a thread looks whether another one would help
 _SLOW = 0.5  # seconds that one answer takes
@@ -216,7 +216,7 @@ def run_in_pool(call: Callable[[], None], *, is_urgent: bool = False) -> bool:
     can be: then it is not made.
     """
     job = _Job(call, Work())
-    is_started = _pool.start(job, _MAX_IN_ALL if is_urgent else _MAX_THREADS)
+    is_started = _pool.start(job, _MAX_IN_ALL if is_urgent else MAX_THREADS)
     if not is_started:
         job.end()
     return is_started
@@ -251,7 +251,7 @@ class _Pool:
     def __repr__(self) -> str:
         return f"<_Pool threads={len(self._serving)} idle={len(self._sleeping)}>"
 
-    def start(self, job: _Job[T], most: int = _MAX_THREADS) -> bool:
+    def start(self, job: _Job[T], most: int = MAX_THREADS) -> bool:
         """Have a thread run `job`, a new one while there are fewer than `most`.
 
         Where none can be had, which is False, whoever waits for it does.
@@ -287,7 +287,7 @@ class _Pool:
 
     def is_crowded(self) -> bool:
         """Whether jobs wait for a thread, and there will be none before another job is done."""
-        return len(self._serving) >= _MAX_THREADS and bool(self._todo)
+        return len(self._serving) >= MAX_THREADS and bool(self._todo)
 
     def is_idle(self) -> bool:
         """Whether no thread is at anything."""

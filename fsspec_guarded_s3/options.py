@@ -199,6 +199,7 @@ class Options:
         "ranges, parts or objects side by side",
         "requests",
         more="all where the store is distant, from 2 upward where it is near; "
+        "beyond 64 for `cat` and `cat_ranges` of a distant one; "
         "[fewer](guarantees.md#slow-lines) large bodies on a slow line",
         check=_between(1, 256, "1 to 256"),
     )

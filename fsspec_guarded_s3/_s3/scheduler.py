@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from .._threads import Question, ask_all, run_all
+from .._threads import MAX_THREADS, Question, ask_all, run_all
 from .store import Store
 
 DISTANT = 0.005  # seconds of a round trip
@@ -43,12 +43,14 @@ class Scheduler:
         """Ask many small questions and take their answers. The first error stops all.
 
         A near store is asked by one thread, which sends ahead of the answers that it reads: two threads would
-        spend half of their time on taking turns. On a free-threaded Python there are two.
+        spend half of their time on taking turns. On a free-threaded Python there are two. A distant one is
+        asked by as many threads as there may be, which send ahead where `max_concurrency` is more than that.
         """
         todo = list(questions)
         limit = self._at_once(todo)
         if self.is_distant():
-            ask_all(todo, limit, limit, 1)
+            ahead = -(-limit // MAX_THREADS)
+            ask_all(todo, limit, limit // ahead, ahead)
         else:
             threads = 1 if _takes_turns() else min(limit, _THREADS_FOR_NEAR_STORE)
             ask_all(todo, limit, threads, min(_AHEAD, limit // threads))

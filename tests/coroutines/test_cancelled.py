@@ -385,7 +385,7 @@ def test_calls_that_hang_hold_up_no_other_filesystem() -> None:
         assert await asyncio.gather(*calls) == ["told"] * 200
 
     def others_wait() -> bool:
-        return len(_threads._pool._serving) >= _threads._MAX_THREADS
+        return len(_threads._pool._serving) >= _threads.MAX_THREADS
 
     asyncio.run(main())
 

@@ -102,6 +102,21 @@ def test_max_concurrency_of_one_asks_one_after_the_other() -> None:
     assert gate.most == 1
 
 
+def test_a_distant_store_gets_more_requests_at_once_than_there_are_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None is answered before 80 of them are there; a process has 64 threads for calls."""
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0)
+    gate, fake = Gate(80), FakeS3("bucket")
+    many = {f"bucket/m/{n}": b"%d" % n for n in range(200)}
+    for name, body in many.items():
+        fake.put("bucket", name.removeprefix("bucket/"), body)
+    fake.fault = gate
+    with ScriptedServer(handler=fake) as server:
+        assert filesystem(server.url, max_concurrency=100).cat(list(many)) == many
+    assert 80 <= gate.most <= 100
+
+
 def test_slow_answers_bring_threads_up_to_max_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first answers none comes before ten requests are there, and one thread has sent eight."""
     monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", 0.0)
