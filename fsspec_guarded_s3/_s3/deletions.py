@@ -44,7 +44,8 @@ class Deletions:
             condition=condition,
         )
         try:
-            return self._exchange.send(request).headers.get("x-amz-version-id")
+            with self._generations.explained(path, condition):
+                return self._exchange.send(request).headers.get("x-amz-version-id")
         except ObjectNotFoundError as error:  # Google Cloud Storage; S3 says 204
             if condition or path.version_id is not None or error.code != "NoSuchKey":
                 raise

@@ -121,7 +121,8 @@ class Multipart:
         def parse(answer: Response) -> Written:
             return written(answer.headers, xml_answers.parse_etag(answer.body, request.operation))
 
-        return self._exchange.ask(request, parse)
+        with self._generations.explained(path, condition):
+            return self._exchange.ask(request, parse)
 
     def abort_multipart_upload(self, path: S3Path, upload_id: str) -> None:
         """AbortMultipartUpload."""

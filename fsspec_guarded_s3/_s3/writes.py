@@ -46,10 +46,13 @@ class Writes:
             retry_on_conflict=True,
             condition=condition,
         )
-        return self._exchange.ask(
-            request,
-            lambda answer: written(answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")),
-        )
+        with self._generations.explained(path, condition):
+            return self._exchange.ask(
+                request,
+                lambda answer: written(
+                    answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")
+                ),
+            )
 
     def copy_object(
         self,
@@ -91,4 +94,5 @@ class Writes:
         def parse(answer: Response) -> Written:
             return written(answer.headers, xml_answers.parse_etag(answer.body, request.operation))
 
-        return self._exchange.ask(request, parse)
+        with self._generations.explained(path, condition):
+            return self._exchange.ask(request, parse)

@@ -126,6 +126,7 @@ class Operation:
     single_copy: int = 64
     costly: bool = False  # two faults would take a minute
     min_part: int = 1
+    generations: bool = False  # as Google Cloud Storage has them
 
     def __str__(self) -> str:
         return self.name
@@ -149,6 +150,7 @@ class Operation:
             None if self.counts else frozenset(whole),
             frozenset(self.results),
             self.ignored,
+            self.generations,
         )
         objects = {SOURCE: version(BEFORE, OURS)}
         if self.before is not None:
@@ -340,4 +342,28 @@ OPERATIONS = [
     Operation("append", _append, OLD, swaps=True, results=APPENDED, min_part=64),
     Operation("append in parts", _append, OLD, swaps=True, results=APPENDED, options=MULTI),
     Operation("append to nothing", _append, swaps=True, results=APPENDED, options=MULTI),
+    Operation("put_if_absent, generations", _put_if_absent, answers=True, generations=True),
+    Operation("swap, generations", _swap, OLD, swaps=True, generations=True),
+    Operation(
+        "copy, swap, generations",
+        _copy_swap,
+        OLD,
+        swaps=True,
+        results=(OURS, THEIRS),
+        rival=with_source(),
+        generations=True,
+        costly=True,
+    ),
+    Operation(
+        "delete on condition, generations",
+        _delete_on_condition,
+        OLD,
+        swaps=True,
+        deletes=True,
+        results=(),
+        generations=True,
+    ),
+    Operation(
+        "update, generations", _update, b"10", swaps=True, counts=True, rival=increments, generations=True
+    ),
 ]

@@ -130,6 +130,11 @@ def taken_is_true(it: Ending) -> Iterator[str]:
         yield "the key was said to be taken, but nobody else had an object there"
 
 
+def _is_changed(it: Ending) -> bool:
+    """Whether the object was replaced; a refused generation does not tell that from a deletion."""
+    return it.operation.swaps and (it.facts.replaced or (it.operation.generations and it.facts.gone))
+
+
 def changed_is_true(it: Ending) -> Iterator[str]:
     """ObjectChangedError and FileNotFoundError only if the object was replaced, or gone."""
     source_changed = it.store.ledger.source_changed
@@ -137,7 +142,7 @@ def changed_is_true(it: Ending) -> Iterator[str]:
         about_source = it.outcome.key == SOURCE or ("source" in it.outcome.said and it.outcome.key != KEY)
         if about_source and not source_changed:
             yield "the source was said to be replaced, and was not"
-        elif not about_source and not (it.operation.swaps and it.facts.replaced) and not source_changed:
+        elif not about_source and not _is_changed(it) and not source_changed:
             yield "the object was said to be replaced, and was not"
     elif it.failed_by(FileNotFoundError) and not it.facts.gone:
         yield "the object was said to be gone, and was not"

@@ -94,12 +94,17 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Version(NamedTuple):
-    """One object that was published, and by whom."""
+    """One object that was published, and by whom; `generation` where conditions are on these."""
 
     author: str
     body: bytes
     etag: str
     headers: Headers = ()
+    generation: int = 1
+
+    def is_meant(self, condition: str) -> bool:
+        """Whether `condition` is on this one, by its ETag or its generation."""
+        return condition in (self.etag, f"generation {self.generation}")
 
 
 class Pending(NamedTuple):
@@ -119,7 +124,7 @@ class Asked(NamedTuple):
     key: str
     upload_id: str
     part: int
-    condition: str  # "" or "create" or the ETag that must be there
+    condition: str  # "" or "create" or the ETag, or "generation N", that must be there
     source: str
     source_etag: str
     byte_range: tuple[int, int] | None
@@ -168,7 +173,11 @@ def parse(wire: WireRequest) -> Asked:
     query = dict(parse_qsl(text, keep_blank_values=True))
     bucket, _, key = path[1:].partition("/")
     assert bucket == BUCKET, wire.target
-    headers = wire.headers
+    headers: Mapping[str, str] = wire.headers
+    generation = headers.get("x-goog-if-generation-match", "")
+    if any(name.startswith("x-goog-") for name in headers):  # Google Cloud Storage's own words
+        assert not any(name.startswith("x-amz-") for name in headers), headers
+        headers = {name.replace("x-goog-", "x-amz-"): value for name, value in headers.items()}
     body = b"".join(map(bytes, body_chunks(wire.body)))
     operation = _operation(wire.method, query, "x-amz-copy-source" in headers)
     if operation == "DeleteObjects":
@@ -184,7 +193,7 @@ def parse(wire: WireRequest) -> Asked:
         unquote(key),
         query.get("uploadId", ""),
         int(query.get("partNumber", 0)),
-        "create" if "if-none-match" in headers else headers.get("if-match", ""),
+        _condition_of(headers, generation),
         unquote(source.partition(f"/{BUCKET}/")[2]),
         headers.get("x-amz-copy-source-if-match", ""),
         (int(byte_range[1]), int(byte_range[2])) if byte_range else None,
@@ -193,6 +202,12 @@ def parse(wire: WireRequest) -> Asked:
         headers.get("x-amz-mp-object-size", ""),
         body,
     )
+
+
+def _condition_of(headers: Mapping[str, str], generation: str) -> str:
+    if generation:
+        return "create" if generation == "0" else f"generation {generation}"
+    return "create" if "if-none-match" in headers else headers.get("if-match", "")
 
 
 def _operation(method: str, query: Mapping[str, str], copies: bool) -> str:
@@ -228,7 +243,7 @@ class World:
 
     `replayed` is what a Complete that was applied before answers: 200 as AWS, or 404 as MinIO. `whole` are
     the bytes that an object may have, None for any; `wanted` those that our calls are to publish. `ignored`
-    are the guards that the store ignores.
+    are the guards that the store ignores. `generations`: conditions of writes are on these alone.
     """
 
     callers: tuple[str, ...] = (US,)
@@ -237,6 +252,7 @@ class World:
     whole: frozenset[bytes] | None = None
     wanted: frozenset[bytes] = frozenset()
     ignored: frozenset[str] = frozenset()
+    generations: bool = False
 
 
 # The guard that a condition of an operation needs, by whether it is one of a create.
@@ -263,6 +279,7 @@ class SimulatedS3:
         self.on_the_way: tuple[tuple[str, Asked], ...] = ()
         self.told = dict.fromkeys(world.callers, 0)  # upload ids
         self.orphans = False  # uploads whose id was lost
+        self.last = 1  # generation
         first = self.objects.get(KEY)
         self.first = first
         self.ledger = Ledger(free=first is None)
@@ -285,6 +302,7 @@ class SimulatedS3:
             self.on_the_way,
             tuple(self.told.values()),
             self.orphans,
+            self.last,
             self.ledger,
             tuple(self.facts.values()),
         )
@@ -385,7 +403,7 @@ class SimulatedS3:
         """A rival's write, conditional where it brings a token: it knows what is there."""
         assert new.author == author
         if key != KEY:
-            self.objects[key] = new
+            self.objects[key] = self._numbered(new)
             self.ledger = replace(self.ledger, source_changed=True)
             return
         self._change(author, new, "create" if new.headers and self.current is None else "")
@@ -398,10 +416,16 @@ class SimulatedS3:
         if new is None:
             self.objects.pop(KEY, None)
         else:
-            self.objects[KEY] = new
+            self.objects[KEY] = self._numbered(new)
         self.ledger = self._entered(new, condition)
         for caller, facts in self.facts.items():
             self.facts[caller] = self._learned(facts, caller == author, new, condition)
+
+    def _numbered(self, new: Version) -> Version:
+        if not self.world.generations:
+            return new
+        self.last += 1
+        return new._replace(generation=self.last)
 
     def _entered(self, new: Version | None, condition: str) -> Ledger:
         ledger = self.ledger
@@ -445,7 +469,10 @@ class SimulatedS3:
     def _condition(self, asked: Asked) -> str:
         """The condition of the request, unless the store ignores it."""
         guard = _GUARDS[asked.operation][asked.condition == "create"]
-        return "" if guard in self.world.ignored else asked.condition
+        is_ignored = guard in self.world.ignored or (
+            self.world.generations and asked.condition not in ("create",) and asked.condition[:1] == '"'
+        )
+        return "" if is_ignored else asked.condition
 
     def _refusal(self, asked: Asked) -> Answer | None:
         """Why a publishing request is not going to be applied, if so."""
@@ -461,8 +488,8 @@ class SimulatedS3:
         if condition == "create" and current:
             return _error(412)
         if condition and condition != "create" and current is None:
-            return _error(404, "NoSuchKey")
-        if current and condition not in ("", "create", current.etag):
+            return _error(412) if self.world.generations else _error(404, "NoSuchKey")
+        if current and condition not in ("", "create") and not current.is_meant(condition):
             return _error(412)
         return self._source_refusal(asked)
 
@@ -492,7 +519,7 @@ class SimulatedS3:
         if asked.key == KEY:
             self._change(author, new, asked.condition)
             return
-        self.objects[asked.key] = new
+        self.objects[asked.key] = self._numbered(new)
         self.facts[author] = replace(self.facts[author], moved=self.facts[author].moved | {new.body})
 
     def _copy(self, asked: Asked, author: str) -> Answer:
@@ -507,7 +534,7 @@ class SimulatedS3:
         removed = self.objects.get(KEY)
         if removed is not None:
             facts = self.facts[author]
-            if removed.body not in facts.moved and asked.condition != removed.etag:
+            if removed.body not in facts.moved and not removed.is_meant(asked.condition):
                 seen = facts.seen == removed.etag
                 self.ledger = replace(self.ledger, lost=True, lost_seen=self.ledger.lost_seen or seen)
             self._change(author, None, asked.condition)
@@ -517,7 +544,9 @@ class SimulatedS3:
         found = self.objects.get(asked.key)
         if found is None:
             return _error(404, "NoSuchKey")
-        return Answer(200, (("etag", found.etag), ("content-length", str(len(found.body))), *found.headers))
+        told = (("x-goog-generation", str(found.generation)),) if self.world.generations else ()
+        length = ("content-length", str(len(found.body)))
+        return Answer(200, (("etag", found.etag), length, *told, *found.headers))
 
     def _get(self, asked: Asked, author: str) -> Answer:
         found = self.objects.get(asked.key)

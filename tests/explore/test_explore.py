@@ -93,6 +93,7 @@ class Explorer:
             max_concurrency=1,
             skip_instance_cache=True,
             verify_checksums=False,
+            dialect="gcs" if operation.generations else "s3",
             **operation.options,
         )
 

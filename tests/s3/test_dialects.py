@@ -194,6 +194,31 @@ def test_a_writer_between_look_and_write_is_not_overwritten(gcs: Opened, rival: 
     assert gcs.fake.objects[SLOT].body == rival
 
 
+def test_an_object_that_is_gone_meanwhile_is_not_found(gcs: Opened) -> None:
+    """Google says 412 where S3 says 404."""
+    fs = gcs.fs
+    once = threading.Lock()
+
+    def fault(request: Request, fake: Any) -> Answer | None:
+        meant = "x-goog-if-generation-match" in request.headers and not is_probe(request)
+        if meant and once.acquire(blocking=False):
+            fake.objects.pop(SLOT)
+        return None
+
+    for write in (
+        lambda etag: fs.pipe_file(KEY, b"two", if_match=etag),
+        lambda etag: fs.rm_file(KEY, if_match=etag),
+        lambda etag: fs.cp_file("bucket/source", KEY, if_match=etag),
+    ):
+        fs.pipe("bucket/source", b"source")
+        fs.pipe_file(KEY, b"one")
+        etag, gcs.fake.fault, once = fs.info(KEY)["ETag"], fault, threading.Lock()
+        with pytest.raises(FileNotFoundError):
+            write(etag)
+        gcs.fake.fault = None
+        assert SLOT not in gcs.fake.objects
+
+
 def test_update_starts_again_behind_a_rival(gcs: Opened) -> None:
     gcs.fs.pipe_file(KEY, b"one")
     rival_before(gcs.fake, lambda request: "x-goog-if-generation-match" in request.headers)
