@@ -93,6 +93,7 @@ def store(patient: Patient) -> Seen:
         return ok("Amazon S3")
     for known in _KNOWN:
         if known.is_it(answered):
+            spoken = "" if known.title == dialect.title else spoken
             return ok(f"{known.title}{spoken}{': ' if known.note else ''}{known.note}")
     said = patient.headers.get("server", "")
     if said.lower() == "amazons3":

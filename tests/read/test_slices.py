@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -301,3 +303,40 @@ def test_416_for_bytes_that_are_there_is_looked_into() -> None:
         fs = filesystem(server.url)
         assert fs.cat_file("bucket/key", -10) == DATA[-10:]
         assert fs.cat_ranges(["bucket/key"], [-10], None) == [DATA[-10:]]
+
+
+WRONG: dict[str, tuple[str, int, int]] = {  # the range that is asked for, and the bytes that are answered
+    "a byte more at the front": ("bytes=0-0", 0, 2),
+    "the whole of the front": ("bytes=0-0", 0, len(DATA)),
+    "the first in place of the last": ("bytes=-1", 0, 1),
+    "one more at the end": ("bytes=-1", len(DATA) - 2, len(DATA)),
+    "nothing of the end": ("bytes=-1", len(DATA) - 1, len(DATA) - 1),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_store_that_takes_a_range_wrong_gives_an_error_and_never_wrong_bytes(wrong: str) -> None:
+    """s3rver does so to single bytes at both ends."""
+    asked, start, stop = WRONG[wrong]
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", DATA)
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if request.headers.get("range") != asked:
+            return None
+        told = f"bytes {start}-{max(stop - 1, start)}/{len(DATA)}"
+        return replace(reply, body=DATA[start:stop], headers={**reply.headers, "Content-Range": told})
+
+    fake.after = after
+    calls: list[tuple[Callable[[Any], bytes], bytes]] = [
+        (lambda fs: fs.cat_file("bucket/key", 0, 1), DATA[:1]),
+        (lambda fs: fs.cat_file("bucket/key", -1), DATA[-1:]),
+        (lambda fs: fs.cat_ranges(["bucket/key"], [-1], None, on_error="raise")[0], DATA[-1:]),
+        (lambda fs: fs.head("bucket/key", 1), DATA[:1]),
+        (lambda fs: fs.tail("bucket/key", 1), DATA[-1:]),
+    ]
+    with ScriptedServer(handler=fake) as server:
+        for call, right in calls:
+            with contextlib.suppress(ProtocolError):
+                assert call(filesystem(server.url, max_attempts=1)) == right
+        assert any(request.headers.get("range") == asked for request in server.requests)
