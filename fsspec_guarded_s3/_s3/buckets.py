@@ -47,7 +47,9 @@ class Buckets:
         _no_directory_bucket(bucket)
         if region:
             self._store.signer.learn_region(bucket, region)  # only the endpoint there takes the request
-        body = xml_bodies.bucket_body(self._store.signer.endpoint(bucket).region)
+        there = self._store.endpoint(bucket)
+        # What a dialect is signed for is no place: Google knows no location "auto".
+        body = b"" if there.region == there.dialect.region else xml_bodies.bucket_body(there.region)
         headers = {"x-amz-acl": acl} if acl else {}
         request = Request("CreateBucket", "PUT", bucket, headers=headers, body=body, idempotent=False)
         is_there = False

@@ -118,6 +118,16 @@ def test_what_was_found_out_in_one_dialect_does_not_count_in_another(gcs: Opened
     assert ("bucket", "folder/other") not in gcs.fake.objects
 
 
+@pytest.mark.parametrize("dialect", ["gcs", "r2"])
+def test_a_bucket_is_made_where_the_store_likes(dialect: str) -> None:
+    """ "auto" is what requests are signed for, and no place."""
+    fake = FakeGCS() if dialect == "gcs" else FakeR2()
+    with ScriptedServer(handler=fake) as server:
+        Opened(fake, server, dialect).fs.mkdir("made")
+        (made,) = [request for request in server.requests if request.method == "PUT"]
+    assert (made.body, list(fake.buckets)) == (b"", ["made"])
+
+
 # --- Google Cloud Storage --------------------------------------------------------------------------
 
 
