@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from .._s3.client import S3Client
 from .._values.answer_fields import undescribed
@@ -68,7 +68,7 @@ class ObjectHeaders:
         if "x-amz-tagging" in headers:
             return {}
         tags = tags_of(self._client, location, info)
-        return {"x-amz-tagging": urlencode(tags)} if tags else {}
+        return {"x-amz-tagging": urlencode(tags, quote_via=quote)} if tags else {}  # RGW keeps a "+"
 
     def new_upload(self, location: S3Path, condition: Condition, given: Attributes) -> Upload:
         """The upload of an object that is made of nothing."""

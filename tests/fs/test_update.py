@@ -67,6 +67,18 @@ def test_update_writes_what_the_function_returns_and_gives_the_new_etag() -> Non
     assert fake.objects[SLOT].etag == etag
 
 
+def test_update_keeps_tags_in_the_words_that_every_store_reads() -> None:
+    """In a header a blank as "+" is one to S3, and a plus to Ceph RGW, which then keeps another tag."""
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        fs.pipe_file(PATH, b"1", Tagging={"a b": "c + d"})
+        fs.update(PATH, increment)
+        first, second = (r.headers["x-amz-tagging"] for r in named(server, "PutObject"))
+        assert first == second == "a%20b=c%20%2B%20d"
+        assert fs.get_tags(PATH) == {"a b": "c + d"}
+
+
 def test_update_reads_and_writes_under_the_etag_it_saw() -> None:
     fake = FakeS3("bucket")
     old = fake.put(*SLOT, b"1")

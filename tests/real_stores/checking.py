@@ -87,7 +87,7 @@ def _verdict(checked: Check, place: Place) -> tuple[str, str]:
     except (PreconditionUnsupportedError, OperationUnsupportedError) as error:
         return "no", f"refused before anything is sent: `{type(error).__name__}`"
     except WriteOutcomeUnknownError as error:
-        return "WRONG", f"`WriteOutcomeUnknownError`: {error.message}"
+        return "no", f"`WriteOutcomeUnknownError`, after {said(error.__cause__ or error)}"
     except GuardedS3Error as error:
         return "no", f"`{type(error).__name__}`: {said(error)}"
     except ClientError as error:
@@ -100,10 +100,10 @@ def _verdict(checked: Check, place: Place) -> tuple[str, str]:
         return "WRONG", f"`{type(error).__name__}`: {error} ({_where(error)})"
 
 
-def said(error: GuardedS3Error) -> str:
+def said(error: BaseException) -> str:
     """The store's own words, in short."""
     told = [getattr(error, name, None) for name in ("status", "code")]
-    return " ".join(str(word) for word in told if word) or error.message
+    return " ".join(str(word) for word in told if word) or getattr(error, "message", str(error))
 
 
 def code_of(error: ClientError) -> str:

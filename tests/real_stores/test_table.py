@@ -51,7 +51,7 @@ def _raising(error: BaseException) -> Check:
         (PreconditionUnsupportedError("x"), "no", "PreconditionUnsupportedError"),
         (InvalidRequestError("x", status=400, code="BadDigest"), "no", "400 BadDigest"),
         (InvalidRequestError("of check-0123456789ab"), "no", "of bucket"),
-        (WriteOutcomeUnknownError("x"), "WRONG", "WriteOutcomeUnknownError"),
+        (WriteOutcomeUnknownError("x"), "no", "WriteOutcomeUnknownError"),
         (AssertionError("other bytes"), "WRONG", "other bytes"),
         (ZeroDivisionError("x"), "WRONG", "ZeroDivisionError"),
     ],
