@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -105,9 +106,21 @@ class Remover:
             # A store without versions would ignore the id and delete the object.
             self._client.reads.head_object(location)
         except ObjectNotFoundError as error:
-            if error.status != 405:  # which says that it is a delete marker
+            # 405 says that it is a delete marker; Ceph RGW answers 404 for one.
+            if error.status != 405 and not self._is_marker(location):
                 raise
         self._client.deletions.delete_object(location)
+
+    def _is_marker(self, location: S3Path) -> bool:
+        """Whether a listing shows this version as a delete marker. False where it may not be listed."""
+        with suppress(GuardedS3Error):
+            for page in self._client.listings.list_object_versions(location.bucket, location.key):
+                for row in page.versions:
+                    if row.key != location.key:  # the key itself comes first
+                        return False
+                    if row.version_id == location.version_id:
+                        return row.delete_marker
+        return False
 
     # --- many objects ---
 

@@ -400,6 +400,29 @@ def test_versions_come_page_by_page() -> None:
     assert [(row["VersionId"], row["DeleteMarker"]) for row in rows] == [("v1", False), ("v0", True)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "listed", "is_deleted"),
+    [("DeleteMarker", "v0", True), ("Version", "v0", False), ("DeleteMarker", "v1", False)],
+)
+def test_a_delete_marker_that_head_does_not_find_is_found_by_a_listing(
+    kind: str, listed: str, is_deleted: bool
+) -> None:
+    """S3 answers 405 to HEAD for one. Ceph RGW answers 404, as for a version that is not there."""
+    steps = [
+        Step(respond(404), expects("HEAD", "/bucket/k", query={"versionId": "v0"})),
+        Step(respond(200, b"<ListBucketResult/>"), expects(query={"list-type": "2"})),  # it is a store
+        Step(respond(200, page(version("k", listed, kind) + version("k2", "v0", "DeleteMarker")))),
+        Step(respond(204), expects("DELETE", "/bucket/k", query={"versionId": "v0"})),
+    ]
+    with ScriptedServer(steps[: 4 if is_deleted else 3]) as server:
+        fs = filesystem(server.url)
+        if is_deleted:
+            fs.rm_file("bucket/k", version_id="v0")
+        else:
+            with pytest.raises(FileNotFoundError):
+                fs.rm_file("bucket/k", version_id="v0")
+
+
 def test_a_truncated_page_without_marker_is_an_error() -> None:
     """Stopping there would lose versions silently."""
     with pytest.raises(ProtocolError, match="truncated"):
