@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectNotFoundError, ServerError
+from fsspec_guarded_s3 import GuardedS3FileSystem, InvalidRequestError, ObjectNotFoundError
 from tests.scripted_server import eventually
 
 MIB = 2**20
@@ -46,7 +46,7 @@ class Store:
             if error.code != "NoSuchUpload":  # rclone's answer for a bucket that never had an upload
                 raise
             return []
-        except ServerError as error:
+        except InvalidRequestError as error:
             if error.status != 501:  # a store that cannot list its uploads
                 raise
             return []

@@ -153,9 +153,8 @@ def _outcomes(place: Place, only: str) -> Iterator[tuple[str, Outcome]]:
             yield "guards", outcome
     for outcome in surface_outcomes(place, only):
         yield "surface", outcome
-    if not only:
-        for outcome in suite_outcomes(place):
-            yield "surface", outcome
+    for outcome in suite_outcomes(place, only):
+        yield "surface", outcome
 
 
 def clean(bucket: Bucket) -> int:

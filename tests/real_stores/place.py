@@ -17,7 +17,7 @@ import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, InvalidRequestError
 from tests.real_stores import budget
 from tests.real_stores.starting import Server
 
@@ -123,6 +123,16 @@ class Spot:
     def uploads(self) -> list[str]:
         """Keys of the uploads that are open here, below the prefix."""
         return [upload["name"].removeprefix(self.path("")) for upload in self.fs.list_uploads(self.root)]
+
+    def assert_no_uploads(self) -> None:
+        """Nothing is left half-way, as far as the store can list that."""
+        try:
+            left = self.uploads()
+        except InvalidRequestError as error:
+            if error.status != 501:
+                raise
+        else:
+            assert left == [], f"an upload is left: {left}"
 
 
 def place_of(name: str, server: Server) -> Place:

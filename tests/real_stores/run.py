@@ -27,8 +27,7 @@ def run_store(program: Program, tell: Tell, only: str = "") -> Result:
             place = place_of(program.name, server)
             guards = list(_told(guard_outcomes(place), tell)) if only in ("", "guards") else []
             found = list(_told(surface_outcomes(place, only), tell))
-            if not only:
-                found += _told(suite_outcomes(place), tell)
+            found += _told(suite_outcomes(place, only), tell)
         if not only or only in TLS.title:
             found += _told([_tls(program)], tell)
     except (NotBuilt, ServerDidNotStart) as error:

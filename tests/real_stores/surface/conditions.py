@@ -32,7 +32,7 @@ def _create(place: Place, data: bytes) -> None:
     rival = spot.path("rival")
     _raises(FileExistsError, lambda: _write(fs, rival, data, "xb", lambda: spot.put("rival", b"rival")))
     assert spot.body("rival") == b"rival", "the object of a rival is gone"
-    assert spot.uploads() == [], "an upload is left"
+    spot.assert_no_uploads()
 
 
 def _write(

@@ -100,7 +100,7 @@ def parts_race(place: Place) -> None:
         wrong = len(winners[turn]) != 1
         assert not wrong, f"the store is not atomic: {len(winners[turn])} of 4 were told that they won"
         assert spot.body(str(turn)) == bodies[winners[turn][0]], "the bytes of another are there"
-    assert spot.uploads() == [], "an upload is left"
+    spot.assert_no_uploads()
 
 
 def _raise_first(found: list[Any]) -> None:

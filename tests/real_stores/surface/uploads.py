@@ -110,4 +110,4 @@ def resumed(place: Place) -> None:
         (here / "file").write_bytes(LARGE)
         fs.put_file(str(here / "file"), spot.path("a"), resume=upload)
     assert spot.body("a") == LARGE, "other bytes"
-    assert spot.uploads() == []
+    spot.assert_no_uploads()
