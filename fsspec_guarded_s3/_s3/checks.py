@@ -43,9 +43,15 @@ class Checks:
             return self._store.signer.is_when_required("request_checksum_calculation")
         return wanted == "when_required"
 
-    def of_body(self, operation: str, bucket: str, data: RequestBody) -> tuple[Crc | None, dict[str, str]]:
-        """The CRC of a body and the headers by which the store compares it; no CRC where MD5 stands in."""
-        if not is_directory_bucket(bucket) and self._has_no_crc(operation, bucket):
+    def of_body(
+        self, operation: str, bucket: str, data: RequestBody, *, by_md5: bool = False
+    ) -> tuple[Crc | None, dict[str, str]]:
+        """The CRC of a body and the headers by which the store compares it; no CRC where MD5 stands in.
+
+        It does where the store takes no CRC, and with `by_md5`, unless an algorithm was asked for by name.
+        """
+        by_md5 = (by_md5 and not self.is_named) or self._has_no_crc(operation, bucket)
+        if by_md5 and not is_directory_bucket(bucket):
             return None, md5_header(data)
         crc = body_crc(data, self.algorithm)
         headers = crc.headers()

@@ -60,9 +60,11 @@ class Multipart:
             raise
         return upload_id
 
-    def upload_part(self, path: S3Path, upload_id: str, number: int, data: RequestBody) -> Part:
-        """UploadPart, with its CRC."""
-        crc, checked = self._checks.of_body("UploadPart", path.bucket, data)
+    def upload_part(
+        self, path: S3Path, upload_id: str, number: int, data: RequestBody, *, by_md5: bool = False
+    ) -> Part:
+        """UploadPart, with its CRC; `by_md5` with Content-MD5 instead, where that is known and enough."""
+        crc, checked = self._checks.of_body("UploadPart", path.bucket, data, by_md5=by_md5)
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPart", "PUT", path.bucket, path.key, query, checked, body=data)
         etag = self._exchange.ask(

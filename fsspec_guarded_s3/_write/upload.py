@@ -246,7 +246,10 @@ class Upload:
 
     def send_part(self, number: int, data: RequestBody) -> None:
         """UploadPart in this thread."""
-        self._parts.append(self._client.multipart.upload_part(self._path, self._upload_id, number, data))
+        # Who began an upload without an algorithm may get no part with a CRC (S3, Garage: 400).
+        by_md5 = self._resumed and any(part.crc is None for part in self._parts)
+        part = self._client.multipart.upload_part(self._path, self._upload_id, number, data, by_md5=by_md5)
+        self._parts.append(part)
 
     def copy_part(self, number: int, source: S3Path, part: ByteRange, etag: str) -> None:
         """UploadPartCopy of a range of `source`, pinned to its `etag`."""

@@ -407,6 +407,23 @@ def test_upload_of_a_killed_writer_is_found_by_the_janitor_and_continued(local: 
     assert fake.objects["bucket", "key"].headers["content-type"] == "text/x-mine"
 
 
+def test_an_upload_that_was_begun_without_checksums_is_continued_without(local: Path) -> None:
+    """Garage refuses a part with a CRC then, and versitygw to complete with the CRCs of some parts."""
+
+    def refuse(request: Request, fake: FakeS3) -> Answer | None:
+        if any(name.startswith("x-amz-checksum-") for name in request.headers):
+            return s3_error(400, "InvalidRequest")
+        return s3_error(400, "InvalidPart") if b"<Checksum" in request.body else None
+
+    fake = FakeS3("bucket", fault=refuse)
+    left(fake, "one", "key", [PIECES[0]])
+    with ScriptedServer(handler=fake) as server:
+        filesystem(server.url, **PARTS).put_file(local, PATH, resume="one")
+    assert fake.objects["bucket", "key"].body == DATA
+    sent = [request for request in server.requests if "partNumber" in request.query]
+    assert len(sent) == 2 and all("content-md5" in request.headers for request in sent)
+
+
 @pytest.mark.parametrize("at", [0, 5 * MIB - 1, 7 * MIB])
 def test_changed_file_is_a_value_error_and_the_upload_is_kept(local: Path, at: int) -> None:
     changed = bytearray(DATA)
