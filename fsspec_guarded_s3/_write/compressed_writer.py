@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 from fsspec.compression import compr
 
 from .endings import judged
+from .small_writes import MANY, SMALL, SmallWrites
 from .writer import BinaryFile, GuardedWriter, refuse_copy
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class CompressedWriter(BinaryFile):
         self._file = file
         self.mode = file.mode
         self.lock = file.lock
+        self._small: SmallWrites[bytes] = SmallWrites()
         self._is_writing = False
 
     def __repr__(self) -> str:
@@ -111,14 +113,36 @@ class CompressedWriter(BinaryFile):
 
     def write(self, data: Buffer, /) -> int:
         """Compress `data` and write it. Threads take turns. Raises as `GuardedWriter.write` does."""
+        file = self._file
+        if file.gathers and type(data) is bytes and len(data) < SMALL:
+            small = self._small
+            small.append(data)
+            if len(small) >= MANY or not file.gathers:
+                self._hand_on()
+            return len(data)
         with self.lock:
             self._check_reentry()
-            self._is_writing = True
-            try:
-                self._compressor.write(data)
-            finally:
-                self._is_writing = False
+            self._hand_on()
+            self._compress(data)
         return memoryview(data).nbytes
+
+    def _hand_on(self) -> None:
+        """Compress what small writes left. Nothing is published where some of it is lost."""
+        with self.lock:
+            if not self._small or self._is_writing:  # which a signal's handler interrupts
+                return
+            try:
+                self._compress(b"".join(self._small.take()))
+            except BaseException as error:
+                self._file.spoil(error)
+                raise
+
+    def _compress(self, data: Buffer) -> None:
+        self._is_writing = True
+        try:
+            self._compressor.write(data)
+        finally:
+            self._is_writing = False
 
     def _check_reentry(self) -> None:
         if self._is_writing:
@@ -172,7 +196,9 @@ class CompressedWriter(BinaryFile):
 
     def _finish_compression(self) -> None:
         self._check_reentry()
+        self._file.gathers = False
         try:
+            self._hand_on()
             self._compressor.close()
         except BaseException:
             self._file.discard()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", str, bytes)
 SMALL = 4096  # bytes or characters: what has as many is handed on at once
 MANY = 512  # pieces, which are handed on together
 
@@ -21,8 +21,19 @@ MANY = 512  # pieces, which are handed on together
 class SmallWrites(list[T]):
     """Pieces in the order in which they came."""
 
+    _counted = 0, 0  # of so many pieces the size is known
+
     def take(self) -> list[T]:
         """The pieces, which are gone from here then. For one thread at a time; others may append."""
         pieces = self[:]
         del self[: len(pieces)]
+        self._counted = 0, 0
         return pieces
+
+    def size(self) -> int:
+        """The bytes or characters of all pieces. For one thread at a time, as `take` is."""
+        count, size = self._counted
+        more = self[count:]
+        size += sum(map(len, more))
+        self._counted = count + len(more), size
+        return size

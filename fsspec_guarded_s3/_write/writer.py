@@ -90,7 +90,8 @@ class GuardedWriter(BinaryFile):
         _open.add(self)
 
     def __repr__(self) -> str:
-        return f"<GuardedWriter {self.path} {self.state} bytes={self._position + self._small_bytes()}>"
+        size = self._position + sum(map(len, self._small))
+        return f"<GuardedWriter {self.path} {self.state} bytes={size}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """TypeError: a copy would have a part of the upload, and so would this file."""
@@ -132,10 +133,7 @@ class GuardedWriter(BinaryFile):
 
     def tell(self) -> int:
         with self.lock:
-            return self._position + self._small_bytes()
-
-    def _small_bytes(self) -> int:
-        return sum(map(len, self._small))
+            return self._position + self._small.size()
 
     def write(self, data: Buffer, /) -> int:
         """Take bytes; full parts are sent in the background. Raises the first error of any part.

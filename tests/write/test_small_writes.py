@@ -2,9 +2,11 @@
 
 import array
 import csv
+import gzip
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -137,11 +139,14 @@ ENDS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
 @pytest.mark.parametrize("mode", ["w", "wb"])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_file_that_has_ended_takes_nothing_small(end: str, mode: str, fs: GuardedS3FileSystem) -> None:
+def test_a_file_that_has_ended_takes_nothing_small(
+    end: str, mode: str, compression: str | None, fs: GuardedS3FileSystem
+) -> None:
     piece: Any = "1" if mode == "w" else b"1"
-    file: Any = fs.open(PATH, mode)
+    file: Any = fs.open(PATH, mode, compression=compression)
     file.write(piece)
     ENDS[end](file)
     with pytest.raises(ValueError, match="closed"):
@@ -177,6 +182,26 @@ def test_an_append_of_small_pieces_comes_behind_what_is_there(fs: GuardedS3FileS
     with fs.open(PATH, "a") as text:
         text.write("+2")
     assert body(fake) == b"old+1+1+1+2"
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
+def test_small_writes_to_a_compressor_come_in_their_order(
+    text: bool, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    pieces = [bytes([65 + at]) * size for at, size in enumerate(SIZES)] * (MANY // 4)
+    with fs.open(PATH, "w" if text else "wb", compression="gzip") as file:
+        for piece in pieces:
+            file.write(piece.decode() if text else piece)
+    assert gzip.decompress(body(fake)) == b"".join(pieces)
+
+
+def test_an_archive_asks_where_it_is(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
+    with fs.open(PATH, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+        for number in range(2 * MANY):
+            archive.writestr(str(number), str(number) * 3)
+    with zipfile.ZipFile(io.BytesIO(body(fake))) as archive:
+        assert archive.testzip() is None
+        assert archive.read(str(MANY)) == str(MANY).encode() * 3
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
