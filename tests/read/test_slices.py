@@ -305,7 +305,7 @@ def test_416_for_bytes_that_are_there_is_looked_into() -> None:
         assert fs.cat_ranges(["bucket/key"], [-10], None) == [DATA[-10:]]
 
 
-WRONG: dict[str, tuple[str, int, int]] = {  # the range that is asked for, and the bytes that are answered
+MISTAKEN: dict[str, tuple[str, int, int]] = {  # the range that is asked for, and the bytes that are answered
     "a byte more at the front": ("bytes=0-0", 0, 2),
     "the whole of the front": ("bytes=0-0", 0, len(DATA)),
     "the first in place of the last": ("bytes=-1", 0, 1),
@@ -314,10 +314,10 @@ WRONG: dict[str, tuple[str, int, int]] = {  # the range that is asked for, and t
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", MISTAKEN)
 def test_a_store_that_takes_a_range_wrong_gives_an_error_and_never_wrong_bytes(wrong: str) -> None:
     """s3rver does so to single bytes at both ends."""
-    asked, start, stop = WRONG[wrong]
+    asked, start, stop = MISTAKEN[wrong]
     fake = FakeS3("bucket")
     fake.put("bucket", "key", DATA)
 
