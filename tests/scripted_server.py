@@ -523,6 +523,8 @@ class Link:
         """
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            if sys.platform == "win32":  # there, under Wine at least, that wakes nobody up
+                socket.close(self._sock.detach())
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

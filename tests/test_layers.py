@@ -33,7 +33,7 @@ FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 # Foreign libraries, and the folders or modules that import them.
 IMPORTERS = {
     "botocore": {"_auth.chain", "_auth.rules", "_http.trust"},
-    "urllib3": {"_http.nested_tls"},
+    "urllib3": {"_http.nested_tls", "_http.plain"},
     "tenacity": {"_s3.retry"},
     "awscrt": {"_values.checksums", "_auth.sigv4a"},
     "isal": {"_values.checksums"},

@@ -138,11 +138,11 @@ class Downloads:
         into = partial(_is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+        refuse(unnameable([(source.name, target) for source, target in pairs], lpath))
         refuse(outside([target for _, target in pairs], lpath))
         refuse(meeting_here([target for _, target in files]))
         for _, target in files:
             refuse_stream(target)
-        refuse(unnameable([(source.name, target) for source, target in pairs], lpath))
         for source, target in pairs:
             if source.kind == "directory":
                 os.makedirs(extended(target), exist_ok=True)

@@ -1,7 +1,8 @@
 """Bytes on sockets: connections, TLS, proxies, requests that are sent and responses that are read.
 
 `transport` makes one exchange on a connection, which `pool` keeps for the next. `connect` makes one, with
-`nested_tls` where TLS goes through the TLS of a proxy. `readiness` waits for a socket. `trust` says which
+`nested_tls` where TLS goes through the TLS of a proxy; `plain` is urllib3's own exchange, for the day when
+that needs a part of urllib3 that is not what it was. `readiness` waits for a socket. `trust` says which
 certificates are accepted. `unreachable` says which exception a failed connection becomes. `sending`
 and `response` are the two halves of an exchange. `incoming` is the buffer of a connection. `timed_socket`
 ends each wait in time. `lanes` limits how many large bodies are under way.

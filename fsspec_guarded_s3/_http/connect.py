@@ -140,7 +140,9 @@ def connected(
             if isinstance(sock, ssl.SSLSocket):
                 with importing():
                     from .nested_tls import secure_within
-                sock = secure_within(sock, _name(route.host), context, options, _until(options, deadline))
+                sock = secure_within(
+                    sock, name_of_certificate(route.host), context, options, _until(options, deadline)
+                )
             else:
                 sock = secure(sock, route.host, context, options, deadline)
         return channel_of(sock, options)
@@ -266,7 +268,7 @@ def secure(
 ) -> ssl.SSLSocket:
     """TLS on a connected socket, which it takes over. Raises ssl.SSLError."""
     until = _until(options, deadline)
-    tls = context.wrap_socket(sock, server_hostname=_name(host), do_handshake_on_connect=False)
+    tls = context.wrap_socket(sock, server_hostname=name_of_certificate(host), do_handshake_on_connect=False)
     try:
         tls.setblocking(False)
         while True:
@@ -305,7 +307,7 @@ def is_tls(data: bytes) -> bool:
     return data[:2] in (b"\x15\x03", b"\x16\x03")
 
 
-def _name(host: str) -> str:
+def name_of_certificate(host: str) -> str:
     """The name that a certificate has: without the dot of a rooted name, and the zone of an address."""
     return host.rstrip(".").partition("%")[0]
 

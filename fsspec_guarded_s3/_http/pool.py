@@ -38,9 +38,10 @@ class Pool:
     `answered` is whether anything was ever answered there.
     """
 
-    def __init__(self, route: Route, idle_timeout: float, size: int) -> None:
-        """It keeps up to `size` connections."""
+    def __init__(self, route: Route, idle_timeout: float, size: int, missing: str = "") -> None:
+        """It keeps up to `size` connections. `missing` is a part of urllib3 without which it makes none."""
         self.route = route
+        self.missing = missing
         self.answered = False
         self._idle_timeout = idle_timeout
         self._size = size

@@ -99,14 +99,11 @@ class HTTPBody:
         connection = headers.get("connection", "").lower()
         old = version in ("HTTP/1.0", "HTTP/0.9")
         self.will_close = "close" in connection or (old and "keep-alive" not in connection)
-        self.length: int | None
-        if self.status in (204, 304) or method == "HEAD":
-            self.length = 0
-        elif _is_chunked(headers):
-            self.length, self._chunked = None, _Chunks(incoming)
+        self.length = length_of(headers, self.status, method)
+        if self.length is None and _is_chunked(headers):
+            self._chunked = _Chunks(incoming)
             self.will_close = self.will_close or old  # RFC 9112, 6.1: HTTP/1.0 has no chunks
         else:
-            self.length = _content_length(headers)
             self.will_close = self.will_close or self.length is None
         self._remaining = self.length
         incoming.body_begins()
@@ -224,6 +221,13 @@ def _fields(lines: list[str]) -> dict[str, str]:
         last = name.lower()
         fields[last] = f"{fields[last]}, {value.strip(_SPACE)}" if last in fields else value.strip(_SPACE)
     return fields
+
+
+def length_of(fields: dict[str, str], status: int, method: str) -> int | None:
+    """The length of a body; None where the head does not tell it (RFC 9112, 6.3)."""
+    if status in (204, 304) or method == "HEAD":
+        return 0
+    return None if _is_chunked(fields) else _content_length(fields)
 
 
 def _is_chunked(fields: dict[str, str]) -> bool:

@@ -11,7 +11,6 @@ time-outs begin anew after every signal, which is why poll() waits for the first
 
 from __future__ import annotations
 
-import _socket
 import os
 import socket
 import ssl
@@ -32,6 +31,13 @@ try:
     import termios
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+try:  # what `socket.socket` inherits, whoever has put another class in its place: a private module
+    import _socket
+
+    _RECV_INTO = getattr(getattr(_socket, "socket", None), "recv_into", None)
+except ImportError:
+    _RECV_INTO = None
 
 _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
@@ -396,7 +402,7 @@ def _carrier(sock: Any) -> socket.socket | None:
 
 def _is_plain(sock: Any) -> bool:
     """Neither TLS nor a socket of gevent's or the like, which are another thing to the kernel."""
-    return type(sock).recv_into is _socket.socket.recv_into
+    return _RECV_INTO is not None and type(sock).recv_into is _RECV_INTO
 
 
 def channel_of(sock: Any, options: Options) -> Channel:

@@ -23,8 +23,9 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
-from .._forks import PerProcess, renew_after_fork
+from .._forks import PerProcess, importing, renew_after_fork
 from .._values.bodies import wire_bytes
 from .._values.deadline import Deadline
 from .._values.models import WireRequest
@@ -120,6 +121,40 @@ class Sent:
         self._conn.close()
 
 
+class OnItsWay(Protocol):
+    """A request that was sent, or will be when its answer is wanted. Take its answer, or close it."""
+
+    since: float
+
+    def answer(self, deadline: Deadline) -> HTTPBody:
+        """Read the head of the answer and hand out its body."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Whether the store has closed the connection without an answer."""
+        ...
+
+    def close(self) -> None:
+        """Give the answer up."""
+        ...
+
+
+def _missing_for(route: Route) -> str:
+    """The part of urllib3 that our connections by `route` need, where it is not what it was; else ""."""
+    if route.proxy is None or route.proxy.scheme != "https" or route.scheme != "https":
+        return ""
+    with importing():
+        from .plain import missing_part
+    return missing_part()
+
+
+def _by_urllib3(pool: Pool, options: Options, wire: WireRequest) -> OnItsWay:
+    with importing():
+        from .plain import PlainSent, say_once
+    say_once(pool.missing)
+    return PlainSent(pool.route, options, wire)
+
+
 def _no_bundle() -> None:
     return None
 
@@ -156,9 +191,11 @@ class Transport:
         """
         return self.send(wire, deadline).answer(deadline)
 
-    def send(self, wire: WireRequest, deadline: Deadline) -> Sent:
+    def send(self, wire: WireRequest, deadline: Deadline) -> OnItsWay:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
         pool = self._pool(wire.scheme, wire.host, wire.port)
+        if pool.missing:
+            return _by_urllib3(self._current(pool), self.options, wire)
         conn = pool.take(FRESH_SECONDS if wire.fresh_connection else None)
         if conn is None:
             pool = self._current(pool)
@@ -201,7 +238,9 @@ class Transport:
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Pool:
         route = self._route(scheme, host, port)
-        return Pool(route, self.options.idle_timeout, max(32, self.options.max_concurrency * 4))
+        return Pool(
+            route, self.options.idle_timeout, max(32, self.options.max_concurrency * 4), _missing_for(route)
+        )
 
     def _route(self, scheme: str, host: str, port: int) -> Route:
         """The way to a store, as environment and files have it now. Raises ConfigurationError."""

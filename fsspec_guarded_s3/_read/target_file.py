@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from .._values.bodies import Buffer
-from .._values.local_files import BINARY, WINDOWS, extended, is_special, replace
+from .._values.local_files import BINARY, WINDOWS, extended, is_special, real_path, replace
 
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
 
@@ -57,7 +57,7 @@ class TargetFile:
 
     def __init__(self, path: str) -> None:
         refuse_stream(path)
-        self._path = extended(os.path.realpath(path))
+        self._path = extended(real_path(path))
         self._folder, name = os.path.split(self._path)
         self._prefix = f".{name[:40]}."  # characters have up to 4 bytes, names up to 255
         self._temporary = ""

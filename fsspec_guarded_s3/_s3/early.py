@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 
-from .._http.transport import FRESH_SECONDS, Sent
+from .._http.transport import FRESH_SECONDS, OnItsWay
 from .._values.models import Request
 from .._work import is_of_a_handler
 
@@ -17,9 +17,9 @@ class Early:
     What went wrong with it is raised when its answer is wanted. Dropped, it closes its connection.
     """
 
-    _sent: Sent | None = None  # of the class, for the destructor of one whose making was interrupted
+    _sent: OnItsWay | None = None  # of the class, for the destructor of one whose making was interrupted
 
-    def __init__(self, request: Request, send: Callable[[], Sent]) -> None:
+    def __init__(self, request: Request, send: Callable[[], OnItsWay]) -> None:
         self.request = request
         self._failed: Exception | None = None
         try:
@@ -32,7 +32,7 @@ class Early:
     def __repr__(self) -> str:
         return f"<Early {self.request.operation}{'' if self._sent else ' taken or failed'}>"
 
-    def take(self) -> Sent | None:
+    def take(self) -> OnItsWay | None:
         """What was sent, the first time; None when nobody asked for so long that the store hung up."""
         sent, failed = self._sent, self._failed
         self._sent = self._failed = None

@@ -74,6 +74,14 @@ def replace(source: str, target: str) -> None:
         pause(0.05)
 
 
+def real_path(path: str) -> str:
+    """The absolute path without links."""
+    try:
+        return os.path.realpath(path)
+    except OSError:  # of a file system of Windows that does not tell
+        return os.path.abspath(path)
+
+
 def extended(path: Path) -> str:
     """`path` as Windows takes it where it is longer than its old limit of 260 characters."""
     path = os.fsdecode(path)

@@ -155,8 +155,9 @@ class TextWriter(io.TextIOWrapper):
 
 def adopt_text() -> None:
     """Let the text files of fsspec's `OpenFile` be ours, where they are over a guarded writer."""
-    if not issubclass(fsspec.core.PickleableTextIOWrapper, _Adopting):
-        fsspec.core.PickleableTextIOWrapper = _adopting(fsspec.core.PickleableTextIOWrapper)
+    wrapper = getattr(fsspec.core, "PickleableTextIOWrapper", None)  # undocumented: without it, its own
+    if isinstance(wrapper, type) and not issubclass(wrapper, _Adopting):
+        fsspec.core.PickleableTextIOWrapper = _adopting(wrapper)
 
 
 class _Adopting:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import ConfigurationError, ConnectError, TransportError
+from fsspec_guarded_s3._http import plain
 from fsspec_guarded_s3._http.connect import Proxy, proxy_for
 from fsspec_guarded_s3._work import Work, working_for
 from tests.fake_s3 import FakeS3
@@ -138,6 +139,21 @@ def test_store_is_reached_by_a_proxy(
     if scheme == "https":
         seen = [request.headers for request in server.requests]
         assert not any("proxy-authorization" in headers for headers in seen), "that is for the proxy alone"
+
+
+@pytest.mark.parametrize("credentials", ["", CREDENTIALS])
+def test_store_is_reached_within_the_tls_of_a_proxy_without_the_private_part_of_urllib3(
+    credentials: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain.missing_part.cache_clear()
+    plain.say_once.cache_clear()
+    monkeypatch.setattr("urllib3.util.ssltransport.SSLTransport", type("Another", (), {}))
+    try:
+        test_store_is_reached_by_a_proxy("https", "https", credentials, monkeypatch)
+    finally:
+        plain.missing_part.cache_clear()
+    assert [r.levelname for r in caplog.records if "SSLTransport" in r.message] == ["WARNING"]
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("by", ["http", "https"])
