@@ -12,9 +12,9 @@ import ssl
 import time
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import urllib3
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
 from .._values.bodies import body_chunks, body_size
@@ -141,7 +141,7 @@ class PlainSent:
 class PlainBody(HTTPBody):
     """The body of an answer by urllib3. Its connection is closed at the end."""
 
-    def __init__(self, pool: Any, response: Any, method: str, pace: Pace) -> None:
+    def __init__(self, pool: HTTPConnectionPool, response: BaseHTTPResponse, method: str, pace: Pace) -> None:
         self._pool = pool
         self._response = response
         self._pace = pace
@@ -174,7 +174,7 @@ class PlainBody(HTTPBody):
         return len(data)
 
 
-def _pool(route: Route) -> Any:
+def _pool(route: Route) -> HTTPConnectionPool:
     """A pool that makes one connection by `route`."""
     if route.proxy is not None:
         proxy = urllib3.ProxyManager(
