@@ -1,13 +1,16 @@
 """Threads share a filesystem, on a Python where they take turns at one lock and on one where they do not."""
 
+import re
 import subprocess
 import sys
 import sysconfig
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import fsspec_guarded_s3
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -92,3 +95,17 @@ def test_importing_brings_no_lock_back() -> None:
         pytest.skip("this Python has its lock")
     program = "import sys, fsspec_guarded_s3; sys.exit(sys._is_gil_enabled())"
     assert subprocess.run([sys.executable, "-c", program], timeout=300).returncode == 0
+
+
+def test_all_locks_are_listed() -> None:
+    """A lock that nobody knows of is one that nobody has thought through."""
+    text = (Path(fsspec_guarded_s3.__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", text.partition("## Locks")[2], re.M))
+    making = re.compile(r"\b(threading\.(R?Lock|Condition|Semaphore)|PerProcess\(|Lock\(\)|_locked\(\))")
+    package = Path(fsspec_guarded_s3.__file__).parent
+    having = {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if making.search(path.read_text(encoding="utf-8"))
+    }
+    assert having - {"_work"} == listed  # `_work` is where `Lock` is made
