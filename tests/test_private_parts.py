@@ -181,7 +181,10 @@ def test_all_that_is_replaced_of_other_classes_is_listed() -> None:
                 }
                 if names:
                     found.setdefault(base.__module__, set()).update(names)
-    assert found == REPLACED, "a library has got a private name that ours has, or has lost one"
+    assert {module for module in found} == set(REPLACED)
+    for module, names in found.items():  # older versions of fsspec have fewer
+        assert names <= REPLACED[module], "a library has got a private name that ours has"
+        assert {"_open", "_strip_protocol"} <= names or module != "fsspec.spec", "fsspec calls it otherwise"
 
 
 def test_the_attributes_of_objects_are_what_they_were() -> None:

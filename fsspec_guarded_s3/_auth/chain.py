@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +26,18 @@ from ..options import Options
 from .settings import check_values, say_ignored
 
 _OF_BOTOCORE = re.compile("Missing required key")  # what is said of a program, and is none of its own words
+
+
+# What older versions of botocore do not look for: the name in a profile, the variable, default, conversion.
+_LATER_SETTINGS: dict[str, tuple[str, str, None, Callable[[str], bool] | None]] = {
+    "auth_scheme_preference": ("auth_scheme_preference", "AWS_AUTH_SCHEME_PREFERENCE", None, None),
+    "s3_disable_express_session_auth": (
+        "s3_disable_express_session_auth",
+        "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH",
+        None,
+        lambda text: text.strip().lower() == "true",
+    ),
+}
 
 
 class _Discretion(logging.Filter):
@@ -64,7 +76,11 @@ def load(options: Options) -> Any:
     try:
         # The handlers are for clients, which only the chain of credential sources makes.
         chain = not (options.key or options.anon)
-        session = botocore.session.Session(include_builtin_handlers=chain, profile=options.profile)
+        known = botocore.session.Session.SESSION_VARIABLES
+        later = {name: setting for name, setting in _LATER_SETTINGS.items() if name not in known}
+        session = botocore.session.Session(
+            session_vars=later, include_builtin_handlers=chain, profile=options.profile
+        )
         session.get_scoped_config()  # names a profile that does not exist
         check_values(session)
         say_ignored(session)

@@ -77,6 +77,8 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     with suppress(ValueError):  # an address or a port that is none; what the error says may be a password
         parts = urlsplit(url if "://" in url else f"http://{url.removeprefix('//')}")
         is_whole = "@" not in parts.path + parts.query + parts.fragment  # else what precedes is of a password
+        if "[" in parts.netloc:  # Python before 3.11.4 takes anything between brackets
+            is_whole = is_whole and _is_address((parts.hostname or "").partition("%")[0])
         if parts.hostname and parts.scheme in _PORTS and parts.port != 0 and is_whole:
             port = parts.port or _PORTS[parts.scheme]
             host = parts.hostname.replace("%25", "%")  # the zone of an address (RFC 6874, 1)
