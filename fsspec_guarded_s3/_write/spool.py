@@ -40,7 +40,8 @@ class _TemporaryFile:
             view = view[count:]
 
     def __del__(self) -> None:
-        os.close(self.descriptor)
+        if os is not None:  # at the end of the interpreter
+            os.close(self.descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -360,7 +360,8 @@ class GuardedWriter(BinaryFile):
     def __del__(self) -> None:
         if not self.closed:
             self.drop()
-        elif getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
+        elif os is not None and getattr(self, "_pid", None) == os.getpid() and self._is_undecided:
+            # `os` is None where the interpreter has emptied its modules: `warn_at_exit` came before.
             self._upload.abandon()
             self._warn_dropped("was closed with autocommit=False and never committed")
 
