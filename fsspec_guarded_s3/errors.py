@@ -44,6 +44,7 @@ __all__ = [
     "ServerError",
     "ThrottledError",
     "TooLargeError",
+    "TouchUnsupportedError",
     "TransactionError",
     "TransportError",
     "WriteOutcomeUnknownError",
@@ -251,8 +252,11 @@ class BucketExistsError(ResponseError, FileExistsError):
     default_errno: ClassVar[int] = _errno.EEXIST
 
 
-class DirectoryNotEmptyError(ResponseError):
-    """The bucket still holds objects or versions."""
+class DirectoryNotEmptyError(ResponseError, FileExistsError):
+    """The bucket still holds objects or versions, or the directory has a key beside its marker.
+
+    As POSIX has it, where `rmdir` may answer ENOTEMPTY or EEXIST; its `errno` is ENOTEMPTY.
+    """
 
     default_errno: ClassVar[int] = _errno.ENOTEMPTY
 
@@ -293,6 +297,12 @@ class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
     """
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
+
+
+class TouchUnsupportedError(OperationUnsupportedError, ValueError):
+    """`touch(truncate=False)` of an object that is there: S3 cannot change its time. Nothing was written."""
+
+    default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class EncryptionUnsupportedError(GuardedS3Error):

@@ -7,10 +7,10 @@ class. Verbs for many objects call a subclass's own verb for each: this class ha
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
@@ -30,6 +30,7 @@ from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
 from ._fs.lookups import Lookups
+from ._fs.merging import Merger
 from ._fs.metadata import Metadata
 from ._fs.named_tree import NamedTrees
 from ._fs.object_headers import ObjectHeaders
@@ -38,8 +39,9 @@ from ._fs.path_rules import PathRules
 from ._fs.patterns import Patterns
 from ._fs.recent_rows import RecentRows
 from ._fs.removal import Remover
-from ._fs.rows import Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
+from ._fs.rows import Answer, Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
 from ._fs.s3fs_names import no_attribute
+from ._fs.s3fs_session import Session, given, given_dict
 from ._fs.selection import Selector
 from ._fs.signed_urls import SignedUrls
 from ._fs.stale_uploads import StaleUploads
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
     from .options import OtherOptions
 
 __all__ = [
+    "Answer",
     "AsyncReader",
     "AsyncWriter",
     "CompressedWriter",
@@ -177,6 +180,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     _surroundings = SurroundingsOfNow()
     _extra_tokenize_attributes = ("_this_thread", "_surroundings")
     transaction_type = GuardedTransaction
+    _defaults: ClassVar[Mapping[str, Any]] = {}  # options of a subclass, where they are not passed
 
     __signature__: SignatureOfInit = SignatureOfInit()
 
@@ -241,7 +245,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._made_in = self._surroundings
         # All of the parameters, in the names that were given: two names of one option must not contradict.
         storage_options = self._read_configured(self.storage_options)
-        self._options = Options.parse(storage_options)
+        self._options = Options.parse({**self._defaults, **storage_options})
         known_cache(self._options.cache_type)
         super().__init__(
             use_listings_cache=self._options.use_listings_cache,
@@ -297,6 +301,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._copier = Copier(client, paths, lister, headers)
         self._remover = Remover(client, paths, lister, self._named_trees, selector, self._versions)
         self._many_copier = ManyCopier(client, paths, lister, selector, headers, self._copier, self._remover)
+        self._merger = Merger(client, paths, headers)
         self._object_metadata = Metadata(client, paths, self._trees, headers, self._copier)
 
     @classmethod
@@ -885,13 +890,19 @@ class GuardedS3FileSystem(InheritedVerbs):
         start: int | None = None,
         end: int | None = None,
         version_id: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> bytes:
         """The bytes of one version of `path`, or of its slice [start, end) by Python's rules.
 
-        Raises FileNotFoundError, ObjectChangedError.
+        A large one is read in ranges of `chunksize` bytes, `max_concurrency` of them at a time; None: as the
+        options `range_size` and `max_concurrency` say. Raises FileNotFoundError, ObjectChangedError.
         """
-        return self._reader.cat_file(path, start, end, version_id, **kwargs)
+        return self._reader.cat_file(
+            path, start, end, version_id, chunksize=chunksize, max_concurrency=max_concurrency, **kwargs
+        )
 
     def head(self, path: Path, size: int = 1024) -> bytes:
         """The first `size` bytes."""
@@ -907,6 +918,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         path: Path,
         recursive: Literal[False] = False,
         on_error: Literal["raise", "return", "omit"] = "raise",
+        batch_size: int | None = None,
         **kwargs: Unpack[CatEach],
     ) -> Any: ...
 
@@ -916,6 +928,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         path: Path | Iterable[Path],
         recursive: bool = False,
         on_error: Literal["raise", "omit"] = "raise",
+        batch_size: int | None = None,
         **kwargs: Unpack[CatEach],
     ) -> dict[str, bytes]: ...
 
@@ -926,16 +939,25 @@ class GuardedS3FileSystem(InheritedVerbs):
         recursive: bool = False,
         *,
         on_error: Literal["return"],
+        batch_size: int | None = None,
         **kwargs: Unpack[CatEach],
     ) -> dict[str, bytes | Exception]: ...
 
-    def cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **kwargs: Any) -> Any:
+    def cat(
+        self,
+        path: Any,
+        recursive: bool = False,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
 
         `on_error` is "raise", "return" (the exception stands for the bytes) or "omit", which leaves out
         what is not there; what cannot be read is an error then. A wrong configuration is always raised.
+        `batch_size` bounds how many are read at a time, as `max_concurrency` of the options does.
         """
-        return self._reader.cat(self._own("cat_file"), path, recursive, on_error, **kwargs)
+        return self._reader.cat(self._own("cat_file"), path, recursive, on_error, batch_size, **kwargs)
 
     @overload
     def cat_ranges(
@@ -945,6 +967,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         ends: int | Iterable[int | None] | None,
         max_gap: int | None = None,
         on_error: Literal["return"] = "return",
+        batch_size: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> list[bytes | Exception]: ...
 
@@ -957,6 +980,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_gap: int | None = None,
         *,
         on_error: Literal["raise"],
+        batch_size: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> list[bytes]: ...
 
@@ -967,16 +991,17 @@ class GuardedS3FileSystem(InheritedVerbs):
         ends: Any,
         max_gap: int | None = None,
         on_error: str = "return",
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[Any]:
         """Slices of many objects, side by side and in the order asked for; one HEAD per object pins it.
 
         Ranges of one object that are at most `max_gap` bytes apart (128 KiB if None) are read by one request.
         With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
-        are what a read needs, such as `SSECustomerKey`.
+        are what a read needs, such as `SSECustomerKey`. `batch_size` bounds how many are read at a time.
         """
         return self._reader.cat_ranges(
-            self._own("cat_file"), paths, starts, ends, max_gap, on_error, **kwargs
+            self._own("cat_file"), paths, starts, ends, max_gap, on_error, batch_size, **kwargs
         )
 
     def get_file(
@@ -986,14 +1011,28 @@ class GuardedS3FileSystem(InheritedVerbs):
         callback: Any = DEFAULT_CALLBACK,
         outfile: IO[bytes] | None = None,
         version_id: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> None:
         """Download to a temporary file that is renamed then: `lpath` is old or new, never half.
 
         Of a link, the file behind it is replaced. A pipe, a socket or a device is SpecialFileError, an
         OSError. `outfile` is an open binary file, which is written to instead; `lpath` may be one, too.
+        `chunksize` and `max_concurrency` are those of `cat_file`.
         """
-        self._downloads.get_file(self.cat_file, rpath, lpath, callback, outfile, version_id, **kwargs)
+        self._downloads.get_file(
+            self.cat_file,
+            rpath,
+            lpath,
+            callback,
+            outfile,
+            version_id,
+            chunksize=chunksize,
+            max_concurrency=max_concurrency,
+            **kwargs,
+        )
 
     def get(
         self,
@@ -1002,6 +1041,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Unpack[GetEach],
     ) -> None:
         """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
@@ -1010,7 +1050,9 @@ class GuardedS3FileSystem(InheritedVerbs):
         placed outside of `lpath`, by its name or by a link that is there, or two at the same place;
         SpecialFileError (an OSError) where a pipe, a socket or a device is.
         """
-        self._downloads.get(self._own("get_file"), rpath, lpath, recursive, callback, maxdepth, **kwargs)
+        self._downloads.get(
+            self._own("get_file"), rpath, lpath, recursive, callback, maxdepth, batch_size, **kwargs
+        )
 
     # --- writing -----------------------------------------------------------------------------------------
 
@@ -1020,8 +1062,11 @@ class GuardedS3FileSystem(InheritedVerbs):
         value: Buffer,
         mode: Mode = "overwrite",
         if_match: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Unpack[Writing],
-    ) -> None:
+    ) -> Answer:
         """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag.
 
         PutObject, or a multipart upload from `multipart_threshold` on. Raises ObjectChangedError when
@@ -1029,18 +1074,38 @@ class GuardedS3FileSystem(InheritedVerbs):
         what became of the write. Further keywords are attributes of the object in S3's names: for example
         `ContentType="text/csv"`, `Metadata={"a": "b"}`, `Tagging={"a": "b"}`. In a transaction it is
         published at the end of that.
+
+        With `chunksize`, in bytes, it is multipart from two of them on, `max_concurrency` parts at a time;
+        None: as the options say. Returns `ETag` and `VersionId` of what was written, {} in a transaction.
         """
-        self._writer.pipe_file(self._open_in_transaction, path, value, mode, if_match, **kwargs)
+        return self._writer.pipe_file(
+            self._open_in_transaction,
+            path,
+            value,
+            mode,
+            if_match,
+            chunksize=chunksize,
+            max_concurrency=max_concurrency,
+            **kwargs,
+        )
 
     @overload
-    def pipe(self, path: Path, value: Buffer, **kwargs: Unpack[PipeEach]) -> None: ...
+    def pipe(
+        self, path: Path, value: Buffer, batch_size: int | None = None, **kwargs: Unpack[PipeEach]
+    ) -> None: ...
 
     @overload
-    def pipe(self, path: Mapping[str, Buffer], value: None = None, **kwargs: Unpack[PipeEach]) -> None: ...
+    def pipe(
+        self,
+        path: Mapping[str, Buffer],
+        value: None = None,
+        batch_size: int | None = None,
+        **kwargs: Unpack[PipeEach],
+    ) -> None: ...
 
-    def pipe(self, path: Any, value: Any = None, **kwargs: Any) -> None:
-        """Write bytes to one path, or each value of a dict to its path; side by side."""
-        self._writer.pipe(self.pipe_file, path, value, **kwargs)
+    def pipe(self, path: Any, value: Any = None, batch_size: int | None = None, **kwargs: Any) -> None:
+        """Write bytes to one path, or each value of a dict to its path; `batch_size` of them at a time."""
+        self._writer.pipe(self.pipe_file, path, value, batch_size, **kwargs)
 
     def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
@@ -1062,13 +1127,13 @@ class GuardedS3FileSystem(InheritedVerbs):
         with outside():
             return self._writer.put_if_absent(self.pipe_file, path, data, **kwargs)
 
-    def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> None:
+    def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> Answer:
         """Write an empty object. With truncate=False only when there is none, which is checked by the store.
 
-        NotImplementedError where there is one then: S3 cannot change its time. Further keywords as in
-        `pipe_file`.
+        TouchUnsupportedError, which is a NotImplementedError and a ValueError, where there is one then: S3
+        cannot change its time. Further keywords, and what is returned, as in `pipe_file`.
         """
-        self._writer.touch(self.pipe_file, path, truncate, **kwargs)
+        return self._writer.touch(self.pipe_file, path, truncate, **kwargs)
 
     def put_file(
         self,
@@ -1078,9 +1143,13 @@ class GuardedS3FileSystem(InheritedVerbs):
         mode: Mode = "overwrite",
         if_match: str | None = None,
         resume: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Unpack[Writing],
     ) -> None:
-        """Upload a local file; `mode`, `if_match` and further keywords as in `pipe_file`.
+        """Upload a local file; `mode`, `if_match`, `chunksize`, `max_concurrency` and further keywords as in
+        `pipe_file`.
 
         `resume` is the id of a multipart upload that a killed process left (see `list_uploads`): parts that
         are there are compared with the file and not sent again. ValueError when they differ.
@@ -1089,7 +1158,16 @@ class GuardedS3FileSystem(InheritedVerbs):
         it grows by (a log) is left out. A pipe, a socket or a device is SpecialFileError, an OSError.
         """
         self._uploads.put_file(
-            self._open_in_transaction, lpath, rpath, callback, mode, if_match, resume, **kwargs
+            self._open_in_transaction,
+            lpath,
+            rpath,
+            callback,
+            mode,
+            if_match,
+            resume,
+            chunksize=chunksize,
+            max_concurrency=max_concurrency,
+            **kwargs,
         )
 
     def put(
@@ -1099,14 +1177,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Unpack[PutEach],
     ) -> None:
-        """Upload files, globs or trees; side by side. `callback` counts files, its branches bytes.
+        """Upload files, globs or trees, `batch_size` at a time. `callback` counts files, its branches bytes.
 
         ValueError, before anything is sent, when two files would become the same object; SpecialFileError
         (an OSError) for pipes, sockets and devices.
         """
-        self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, **kwargs)
+        self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, batch_size, **kwargs)
 
     if not TYPE_CHECKING:  # `InheritedVerbs` has its type, with those of fsspec's attributes
 
@@ -1172,13 +1251,16 @@ class GuardedS3FileSystem(InheritedVerbs):
         recursive: bool = False,
         maxdepth: int | None = None,
         on_error: Literal["raise", "ignore"] | None = None,
+        batch_size: int | None = None,
         **kwargs: Unpack[CopyEach],
     ) -> None:
-        """Copy files, globs or trees inside S3; side by side.
+        """Copy files, globs or trees inside S3, `batch_size` at a time.
 
         `on_error` is "raise", or "ignore" for sources that vanished meanwhile (the default of trees).
         """
-        self._many_copier.copy(self._own("cp_file"), path1, path2, recursive, maxdepth, on_error, **kwargs)
+        self._many_copier.copy(
+            self._own("cp_file"), path1, path2, recursive, maxdepth, on_error, batch_size, **kwargs
+        )
 
     def mv(
         self,
@@ -1186,6 +1268,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         path2: Paths,
         recursive: bool = False,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Unpack[CopyEach],
     ) -> None:
         """Copy, then delete the versions that were copied, and nothing newer. A failed copy deletes nothing.
@@ -1195,7 +1278,23 @@ class GuardedS3FileSystem(InheritedVerbs):
         honours one, else by a look right before the delete. IsADirectoryError for a directory without
         `recursive`, ValueError for a pattern in the place of a bucket.
         """
-        self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, **kwargs)
+        self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, batch_size, **kwargs)
+
+    def merge(
+        self,
+        path: Path,
+        filelist: Sequence[Path],
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        **kwargs: Unpack[Copying],
+    ) -> Answer:
+        """Make one object of several, in this order; these stay. Returns what `pipe_file` does.
+
+        Each is of the one version that was looked at first: ObjectChangedError otherwise. UploadPartCopy
+        where each but the last has 5 MiB and the store keeps that pin; else their bytes are read and sent.
+        `mode`, `if_match` and further keywords as in `pipe_file`.
+        """
+        return self._merger.merge(path, filelist, mode, if_match, **kwargs)
 
     # --- removing ----------------------------------------------------------------------------------------
 
@@ -1214,9 +1313,10 @@ class GuardedS3FileSystem(InheritedVerbs):
         recursive: bool = False,
         maxdepth: int | None = None,
         versions: bool = False,
-    ) -> None:
+    ) -> list[str]:
         """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
-        buckets that `path` names. ValueError for a pattern in the place of a bucket.
+        buckets that `path` names. ValueError for a pattern in the place of a bucket. Returns the names of
+        the objects, or versions, that were deleted.
 
         DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
         FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
@@ -1225,7 +1325,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
         delete all versions and delete markers, for good.
         """
-        self._remover.rm(path, recursive, maxdepth, versions)
+        return self._remover.rm(path, recursive, maxdepth, versions)
 
     def rmdir(self, path: Path) -> None:
         """Delete an empty bucket, or the marker of a directory that has no other key.
@@ -1358,6 +1458,25 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         return self._stale_uploads.abort_uploads(path, older_than)
 
+    def list_multipart_uploads(self, bucket: str) -> list[dict[str, Any]]:
+        """Multipart uploads to a bucket that are neither completed nor aborted, in S3's names, as of s3fs.
+
+        Each with Key, UploadId and Initiated. `list_uploads` tells their sizes, and whose they are.
+        ListMultipartUploads.
+        """
+        return self._stale_uploads.of_bucket(bucket)
+
+    def clear_multipart_uploads(self, bucket: str) -> None:
+        """Abort every multipart upload to a bucket, but those that writers of this process hold.
+
+        Other programs that are writing to the bucket fail by it: `abort_uploads` spares those that are young.
+        """
+        self._stale_uploads.abort_uploads(bucket, 0)
+
+    def abort_mpu(self, bucket: str, key: str, mpu: str) -> None:
+        """Abort the multipart upload `mpu`. ValueError for one that a writer of this process holds."""
+        self._stale_uploads.abort_upload(bucket, key, mpu)
+
     def probe(self, path: Path) -> Guards:
         """Find out which guards the store honours, by trying them on temporary keys beside `path`.
 
@@ -1447,6 +1566,10 @@ class GuardedS3FileSystem(InheritedVerbs):
     _make_bucket_versioned = settled_coroutine(make_bucket_versioned)
     _abort_uploads = settled_coroutine(abort_uploads)
     _probe = settled_coroutine(probe)
+    _merge = settled_coroutine(merge)
+    _list_multipart_uploads = coroutine(list_multipart_uploads)
+    _clear_multipart_uploads = settled_coroutine(clear_multipart_uploads)
+    _abort_mpu = settled_coroutine(abort_mpu)
 
     async def _size(self, path: Path) -> int | None:
         """The size in bytes, None of a directory. HeadObject."""
@@ -1458,8 +1581,137 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         return list(await gather(*[self._size(path) for path in paths]))
 
-    async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> None:
-        """Nothing to do, as connections are made when they are needed: for callers of s3fs."""
+    # --- sessions, for callers of s3fs ---------------------------------------------------------------------
+
+    def connect(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:
+        """What `set_session` does, without an event loop."""
+        if refresh:
+            self._client.close()
+        return self.session
+
+    async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:
+        """Nothing but what `refresh` asks for: to read the credentials anew, and to connect anew.
+
+        Connections are made when they are needed, and credentials are renewed before they end. Returns what
+        can be closed by `await session.close()`. `kwargs` has no effect, as in s3fs.
+        """
+        return self.connect(refresh, kwargs)
+
+    async def _connect(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:
+        """`set_session`, by its older name."""
+        return self.connect(refresh, kwargs)
+
+    @staticmethod
+    def close_session(loop: object = None, s3: Session | None = None) -> None:
+        """Close the idle connections of the filesystem whose session is `s3`; `loop` has no effect."""
+        if s3 is not None:
+            s3.close_now()
+
+    def invalidate_region_cache(self) -> None:
+        """Forget which regions buckets are in: the store tells them again."""
+        self._client.store.signer.forget_regions()
+
+    # --- what it was made with, in s3fs's names ------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """What can be closed; nothing else of a botocore session is here."""
+        return Session(self._client)
+
+    @property
+    def key(self) -> str | None:
+        """The access key's id, as far as it was an option."""
+        return self._options.key
+
+    @property
+    def secret(self) -> str | None:
+        """The secret access key, as far as it was an option."""
+        return self._options.secret
+
+    @property
+    def token(self) -> str | None:
+        """The session token, as far as it was an option."""
+        return self._options.token
+
+    @property
+    def anon(self) -> bool:
+        """Whether nothing is signed."""
+        return self._options.anon
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """What s3fs makes its session with: `profile`."""
+        return {"profile": self._options.profile} if self._options.profile else {}
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """Where the store is, None for AWS or what its configuration says."""
+        return self._options.endpoint_url
+
+    @property
+    def use_ssl(self) -> bool:
+        """Whether that is https."""
+        return not (self._options.endpoint_url or "").lower().startswith("http://")
+
+    @property
+    def client_kwargs(self) -> dict[str, Any]:
+        """The option `client_kwargs` as it was passed."""
+        return given_dict(self.storage_options, "client_kwargs")
+
+    @property
+    def config_kwargs(self) -> dict[str, Any]:
+        """The option `config_kwargs` as it was passed."""
+        return given_dict(self.storage_options, "config_kwargs")
+
+    @property
+    def s3_additional_kwargs(self) -> dict[str, Any]:
+        """The option `s3_additional_kwargs` as it was passed."""
+        return given_dict(self.storage_options, "s3_additional_kwargs")
+
+    @property
+    def req_kw(self) -> dict[str, str]:
+        """What is sent with every request, in S3's names."""
+        return {"RequestPayer": "requester"} if self._options.requester_pays else {}
+
+    @property
+    def requester_pays(self) -> bool:
+        """Whether requests to requester-pays buckets are paid for."""
+        return self._options.requester_pays
+
+    @property
+    def version_aware(self) -> bool:
+        """Whether paths may name versions."""
+        return self._options.version_aware
+
+    @property
+    def cache_regions(self) -> bool:
+        """The option of s3fs, True if it was not passed: regions are always kept."""
+        return bool(given(self.storage_options, "cache_regions", True))
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many ranges, parts or objects are moved at a time."""
+        return self._options.max_concurrency
+
+    @property
+    def default_block_size(self) -> int:
+        """How far readers read ahead, in bytes."""
+        return self._options.block_size
+
+    @property
+    def default_cache_type(self) -> str:
+        """The cache of readers."""
+        return self._options.cache_type
+
+    @property
+    def default_fill_cache(self) -> bool:
+        """The option of s3fs, True if it was not passed: `cache_type` decides."""
+        return bool(given(self.storage_options, "default_fill_cache", True))
+
+    @property
+    def fixed_upload_size(self) -> bool:
+        """Whether all parts of an upload have one size."""
+        return self._options.fixed_upload_size
 
 
 mapping.tell_failures(GuardedS3FileSystem)

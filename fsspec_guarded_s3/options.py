@@ -29,6 +29,7 @@ MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * 2**30
 MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * 2**30
+MAX_CONCURRENCY = 256
 ATTEMPTS = 5  # where nobody says otherwise
 
 _CUSTOMER_KEYS = frozenset({"SSECustomerKey", "CopySourceSSECustomerKey"})
@@ -201,7 +202,7 @@ class Options:
         more="all where the store is distant, from 2 upward where it is near; "
         "beyond 64 for `cat` and `cat_ranges` of a distant one; "
         "[fewer](guarantees.md#slow-lines) large bodies on a slow line",
-        check=_between(1, 256, "1 to 256"),
+        check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 
     requester_pays: bool = _option(False, "pay for requests and traffic of a requester-pays bucket")
@@ -325,13 +326,16 @@ class Options:
         del values["secret"], values["token"]
         return repr(values | {"s3_additional_kwargs": self.s3_additional_kwargs.identity()})
 
-    def with_part_size(self, block_size: int) -> Options:
-        """These options for a writer whose parts have `block_size` bytes. Raises TypeError, ValueError."""
-        if not isinstance(block_size, int):
-            raise TypeError(f"block_size must be int, not {type(block_size).__name__}")
-        if not _is_part_size(block_size):
-            raise ValueError(f"block_size of a writer is its part size: 5 MiB to 5 GiB, not {block_size}")
-        return replace(self, part_size=block_size)
+    def with_part_size(self, part_size: int, name: str = "block_size") -> Options:
+        """These options for parts of `part_size` bytes, given as the argument `name`.
+
+        Raises TypeError, ValueError.
+        """
+        if not isinstance(part_size, int):
+            raise TypeError(f"{name} must be int, not {type(part_size).__name__}")
+        if not _is_part_size(part_size):
+            raise ValueError(f"{name} of a write is its part size: 5 MiB to 5 GiB, not {part_size}")
+        return replace(self, part_size=part_size)
 
     @classmethod
     def from_text(cls, name: str, value: Any) -> Any:

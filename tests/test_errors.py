@@ -46,6 +46,7 @@ BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "ServerError": (OSError, errno.EIO),
     "ThrottledError": (OSError, errno.EAGAIN),
     "TooLargeError": (ValueError, errno.EFBIG),
+    "TouchUnsupportedError": (ValueError, errno.EEXIST),
     "TransportError": (OSError, errno.EIO),
     "WriteOutcomeUnknownError": (OSError, errno.EIO),
 }

@@ -17,6 +17,7 @@ ORDER = (
     {"__main__"},
     {"_cli", "integrations"},
     {"__init__"},
+    {"s3fs_alias"},
     {"filesystem"},
     {"_fs"},
     {"_read", "_write"},
@@ -49,6 +50,7 @@ IMPORTERS = {
     },
     "upath": {"integrations.upath"},
     "zarr": {"integrations.zarr"},
+    "pyiceberg": {"integrations.pyiceberg"},
     "click": {"_cli"},
     # The doctor tries the steps before HTTP one by one, with sockets of its own.
     "socket": {"_http", "_cli.reaching"},

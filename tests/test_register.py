@@ -4,11 +4,12 @@ import subprocess
 import sys
 import textwrap
 from importlib import import_module
+from pathlib import Path
 
 import fsspec
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, register
+from fsspec_guarded_s3 import GuardedS3FileSystem, register, s3fs_alias
 from fsspec_guarded_s3._values.paths import PROTOCOLS
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import ScriptedServer
@@ -99,3 +100,81 @@ def test_protocol_that_is_no_name_is_a_value_error(protocol: str) -> None:
         register(protocol)
     assert GuardedS3FileSystem.protocol == before
     assert protocol not in fsspec.registry
+
+
+# --- code that imports s3fs --------------------------------------------------------------------------
+
+AS_S3FS = """
+    import importlib.util, json, pickle, sys
+    import fsspec, fsspec_guarded_s3
+    fsspec_guarded_s3.register("s3", s3fs=True)
+    fsspec_guarded_s3.register("s3", s3fs=True)
+    assert "s3fs" not in sys.modules
+    spec = importlib.util.find_spec("s3fs")
+    assert spec is not None and spec.name == "s3fs" and spec.loader is not None
+    import s3fs
+    from s3fs import S3FileSystem, S3File, S3Map
+    from s3fs.core import S3FileSystem as OfCore
+    from s3fs.mapping import S3Map as OfMapping
+    from s3fs.utils import SSEParams, ignoring
+    assert s3fs.__spec__ is not None and s3fs.core.S3FileSystem is OfCore is S3FileSystem
+    assert importlib.util.find_spec("s3fs").loader is s3fs.__spec__.loader  # as Lightning looks for it
+    assert OfMapping is S3Map and importlib.util.find_spec("s3fs.none") is None
+    assert issubclass(S3FileSystem, fsspec_guarded_s3.GuardedS3FileSystem)
+    options = dict(client_kwargs={"endpoint_url": sys.argv[1]}, key="k", secret="s")
+    fs = fsspec.filesystem("s3", **options)
+    assert type(fs) is S3FileSystem and fs is S3FileSystem(**options)
+    fs.makedirs("new-bucket/a/b")
+    with fs.open("s3://new-bucket/a/b/c", "wb") as writer, fs.open("s3a://bucket/a/key") as reader:
+        writer.write(reader.read())
+        assert isinstance(writer, S3File) and isinstance(reader, S3File) and not isinstance(fs, S3File)
+    assert S3Map("new-bucket/a", s3=fs)["b/c"] == b"content"
+    assert pickle.loads(pickle.dumps(fs)) == fs
+    assert type(fsspec.AbstractFileSystem.from_json(fs.to_json())) is S3FileSystem
+    sse = SSEParams(server_side_encryption="aws:kms", sse_kms_key_id="id")
+    assert sse.to_kwargs() == {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "id"}
+    with ignoring(KeyError):
+        raise KeyError
+    print(s3fs.__version__)
+"""
+
+
+def test_code_that_imports_s3fs_gets_ours() -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a/key", b"content")
+    with ScriptedServer(handler=fake) as server:
+        assert run(AS_S3FS, server.url) == f"{s3fs_alias.VERSION}\n"
+    assert fake.objects["new-bucket", "a/b/c"].body == b"content"
+
+
+def test_a_bucket_is_not_created_where_that_is_switched_off() -> None:
+    with ScriptedServer(handler=FakeS3("bucket")) as server:
+        options = {"endpoint_url": server.url, "key": "k", "secret": "s", "skip_instance_cache": True}
+        s3fs_alias.S3FileSystem(**options, create_buckets=False).makedirs("other/a", exist_ok=True)
+        assert server.requests == []
+        s3fs_alias.S3FileSystem(**options).makedirs("other/a", exist_ok=True)
+        assert [request.method for request in server.requests] == ["HEAD", "PUT"]
+
+
+def test_s3fs_that_is_imported_is_not_taken_over(tmp_path: Path) -> None:
+    """Nothing is registered then."""
+    (tmp_path / "s3fs.py").write_text("class S3FileSystem: pass\n")
+    code = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import s3fs, fsspec_guarded_s3
+        from fsspec.registry import registry
+        try:
+            fsspec_guarded_s3.register("s3", s3fs=True)
+        except RuntimeError as error:
+            known = fsspec_guarded_s3.GuardedS3FileSystem.protocol
+            print(str(error).partition(",")[0], "s3" in registry, known)
+    """
+    assert run(code, str(tmp_path)) == f"s3fs itself is imported already False {PROTOCOLS}\n"
+
+
+def test_only_the_protocols_of_s3fs_go_with_it() -> None:
+    before = list(sys.meta_path)
+    with pytest.raises(ValueError, match="for the protocols s3 and s3a"):
+        register("gs3", s3fs=True)
+    assert sys.meta_path == before

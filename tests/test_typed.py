@@ -99,8 +99,8 @@ def test_every_mistake_is_found(check: Callable[..., Lines], cache: Path) -> Non
 
 
 def test_the_types_are_complete() -> None:
-    """All but the classes that inherit from fsspec's, which say nothing of types."""
-    assert completeness() > 0.95
+    """All but the classes that inherit from fsspec's, which say nothing of types, or pyiceberg's."""
+    assert completeness() > 0.93
 
 
 def test_what_is_written_down_of_untyped_libraries_is_what_they_have(tmp_path: Path) -> None:

@@ -136,6 +136,14 @@ class Endpoints:
         self.settle(bucket, region, False)
         return True
 
+    def forget_regions(self) -> None:
+        """Forget every region that was learned."""
+        with self._session.lock:
+            for bucket in list(self._regions):
+                self._endpoints.pop(bucket, None)
+            self._regions.clear()
+            self._proven.clear()
+
     def _put_back(self, bucket: str, region: str | None) -> None:
         self._regions.pop(bucket, None)
         if region:

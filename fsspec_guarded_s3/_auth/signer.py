@@ -172,6 +172,10 @@ class Signer:
         """Forget the region of `bucket` if it was learned and no request was taken by it; whether it was."""
         return self._endpoints.forget_trial(bucket)
 
+    def forget_regions(self) -> None:
+        """Forget every region that was learned: the store tells them again."""
+        self._endpoints.forget_regions()
+
     @property
     def clock(self) -> timedelta:
         """How far the clock of the store is before that of this machine, as far as is known."""

@@ -50,6 +50,9 @@ class ContentReader:
         start: int | None = None,
         end: int | None = None,
         version_id: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> bytes:
         """The bytes of one version of an object, or of its slice [start, end). GetObject."""
@@ -57,6 +60,7 @@ class ContentReader:
         client = self._client
         if kwargs:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_file))
+        client = client.in_pieces(chunksize, max_concurrency)
         if start in (None, 0) and end is None:
             return read_object(client, location)
         check_slice(start, end)
@@ -69,9 +73,11 @@ class ContentReader:
         path: Any,
         recursive: bool = False,
         on_error: str = "raise",
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
         """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel."""
+        client = self._client.in_batches(batch_size)
         cat_file = own or self.cat_file
         check_names(kwargs, self.cat, cat_file)
         check_choice("on_error", on_error, ("raise", "return", "omit"))
@@ -84,9 +90,9 @@ class ContentReader:
         raising = on_error == "raise"
         if kwargs or own:
             calls = [partial(cat_file, p, **kwargs) for p in paths]
-            found = gather(self._client, calls, raising=raising)
+            found = gather(client, calls, raising=raising)
         else:
-            found = gather_asked(self._client, [partial(self._ask_whole, p) for p in paths], raising=raising)
+            found = gather_asked(client, [partial(self._ask_whole, p) for p in paths], raising=raising)
         rows = dict(zip(paths, found, strict=True))
         for failed in found:
             is_omitted = on_error == "omit" and isinstance(failed, FileNotFoundError)
@@ -108,10 +114,12 @@ class ContentReader:
         ends: Any,
         max_gap: int | None = None,
         on_error: str = "return",
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[Any]:
         """Slices of many objects, in the order asked for; those of one are of one version. GetObject."""
         client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_ranges))
+        client = client.in_batches(batch_size)
         check_choice("on_error", on_error, ("raise", "return"))
         if not isinstance(paths, list):
             raise TypeError("paths must be a list")
@@ -124,7 +132,7 @@ class ContentReader:
         raising = on_error == "raise"
         if own:
             calls = [partial(own, *one, **kwargs) for one in slices]
-            return gather(self._client, calls, raising=raising)
+            return gather(client, calls, raising=raising)
         return self._merged_slices(client, slices, gap, raising)
 
     def slices_of_version(
@@ -145,7 +153,7 @@ class ContentReader:
         for place, (start, end) in enumerate(slices):
             check_slice(start, end)
             found.want(Sliced(start, end, place))
-        self._read([found], results, True)
+        self._read(self._client, [found], results, True)
         assert found.version is not None, "what was read is of some version"
         return found.version, results
 
@@ -169,27 +177,29 @@ class ContentReader:
             found.want(Sliced(start, end, place))
         for one in objects.values():
             one.forget_unseen()
-        self._read(list(objects.values()), results, raising)
+        self._read(client, list(objects.values()), results, raising)
         changed = [one for one in objects.values() if one.is_changed]
         for one in changed:
             self._recent.forget(one.path.bucket, one.path.key)
             one.begin_anew()
-        self._read(changed, results, raising)
+        self._read(client, changed, results, raising)
         return results
 
     def _object_slices(self, client: S3Client, path: str, gap: int, results: list[Any]) -> ObjectSlices:
         location = self._paths.object(path)
         return ObjectSlices(client, location, gap, results, self._recent.pin(location))
 
-    def _read(self, objects: Sequence[ObjectSlices], results: list[Any], raising: bool) -> None:
+    def _read(
+        self, client: S3Client, objects: Sequence[ObjectSlices], results: list[Any], raising: bool
+    ) -> None:
         """First what tells the version of each object, then the rest of it."""
         unknown = [one for one in objects if not one.is_pinned]
-        errors = gather_asked(self._client, [one.ask_first for one in unknown], raising=raising)
+        errors = gather_asked(client, [one.ask_first for one in unknown], raising=raising)
         for one, error in zip(unknown, errors, strict=True):
             if error is not None:
                 one.fail(error)
         rest = [group for one in objects for group in one.ask_rest()]
-        errors = gather_asked(self._client, [ask for _, ask in rest], raising=raising)
+        errors = gather_asked(client, [ask for _, ask in rest], raising=raising)
         for (places, _), error in zip(rest, errors, strict=True):
             for place in places if error is not None else ():
                 results[place] = error

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 from .._read.download import read_range
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
+from .._values.conditions import Condition
 from .._values.keywords import Verb, check_bytes, check_integer, check_type
 from .._values.parameters import Path
+from .._values.paths import S3Path
 from .._write.sources import upload_bytes
 from ..errors import (
     ObjectChangedError,
     ObjectExistsError,
     PreconditionFailedError,
+    TouchUnsupportedError,
     WriteOutcomeUnknownError,
 )
 from .conditions import write_condition
 from .gathering import gather
 from .object_headers import ObjectHeaders
-from .path_rules import PathRules
+from .path_rules import PathRules, refuse_version
+from .rows import Answer
 from .transaction import joined
 
 if TYPE_CHECKING:
@@ -44,31 +48,46 @@ class ContentWriter:
         value: Any,
         mode: str = "overwrite",
         if_match: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Any,
-    ) -> None:
-        """Write bytes under a condition. PutObject, or a multipart upload.
+    ) -> Answer:
+        """Write bytes under a condition; returns what S3 answered. PutObject, or a multipart upload.
 
-        In a transaction by the file that `opening` opens, which is published with the others.
+        In a transaction by the file that `opening` opens, which is published with the others: nothing is
+        answered yet.
         """
         check_bytes("value", value)
+        client = self._client.in_pieces(chunksize, max_concurrency, writing=True)
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, self.pipe_file)
         if opening is not None:
             with opening(path, "xb" if condition.create else "wb", if_match=if_match, **kwargs) as file:
                 file.write(value)
-            return
+            return {}
         location = self._paths.target(path)
-        upload_bytes(self._client, self._headers.new_upload(location, condition, given), value)
+        written = upload_bytes(client, self._headers.new_upload(location, condition, given), value)
+        return {"ETag": written.etag, "VersionId": written.version_id}
 
-    def pipe(self, pipe_file: Verb, /, path: Any, value: Any = None, **kwargs: Any) -> None:
+    def pipe(
+        self,
+        pipe_file: Verb,
+        /,
+        path: Any,
+        value: Any = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Write bytes to one path, or each value of a dict to its path; in parallel."""
+        client = self._client.in_batches(batch_size)
         check_names(kwargs, self.pipe, pipe_file)
         if isinstance(path, str):
             pipe_file(self._paths.name(path), value, **kwargs)
         elif isinstance(path, dict):
             write = joined(pipe_file)
             calls = [partial(write, name, data, **kwargs) for name, data in path.items()]
-            gather(self._client, calls)
+            gather(client, calls)
         else:
             raise ValueError("path must be str or dict")
 
@@ -81,17 +100,37 @@ class ContentWriter:
             return False
         return True
 
-    def touch(self, pipe_file: Verb, /, path: Path, truncate: bool = True, **kwargs: Any) -> None:
-        """Write an empty object; with truncate=False only when there is none, else NotImplementedError."""
-        Attributes.parse(kwargs, self.touch)
+    def touch(self, pipe_file: Verb, /, path: Path, truncate: bool = True, **kwargs: Any) -> Answer:
+        """Write an empty object; with truncate=False only when there is none, else TouchUnsupportedError."""
+        given = Attributes.parse(kwargs, self.touch)
         check_type("truncate", truncate, bool)
+        if self._paths.says_directory(path):
+            return self._mark(path, truncate, given)
         try:
-            pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
+            found: Answer = pipe_file(path, b"", mode="overwrite" if truncate else "create", **kwargs)
         except ObjectExistsError as error:
             _refuse_doubt(error, "the answer to the create was lost and another object is there now")
-            raise NotImplementedError(
-                "S3 cannot change the time of an object: truncate=True replaces it"
+            raise TouchUnsupportedError(
+                "S3 cannot change the time of an object: truncate=True replaces it",
+                bucket=error.bucket,
+                key=error.key,
             ) from None
+        return found
+
+    def _mark(self, path: Path, truncate: bool, given: Attributes) -> Answer:
+        """Write the marker of a directory, which shows that it is there although nothing is in it."""
+        location = self._paths.location(path)[0]
+        if not location.key:
+            raise IsADirectoryError(f"{path!r} names a bucket, which mkdir creates")
+        refuse_version(location)
+        marker = S3Path(location.bucket, location.prefix)
+        condition = Condition(create=not truncate)
+        try:
+            written = upload_bytes(self._client, self._headers.new_upload(marker, condition, given), b"")
+        except ObjectExistsError as error:
+            _refuse_doubt(error, "the answer to the create was lost and another marker is there now")
+            return {}
+        return {"ETag": written.etag, "VersionId": written.version_id}
 
     def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
         """Replace the content by `fn(content)` under If-Match, anew on a conflict; returns the new ETag."""

@@ -50,9 +50,9 @@ def _copy_parts(
     By UploadPartCopy. Where the store has none the bytes are sent, in a new upload: rclone stores an empty
     part instead, which cannot be replaced.
     """
-    ranges = _ranges(info.size, _COPY_PART, part_size)
+    parts = ranges(info.size, _COPY_PART, part_size)
     calls = [
-        partial(upload.copy_part, number, source, part, info.etag) for number, part in enumerate(ranges, 1)
+        partial(upload.copy_part, number, source, part, info.etag) for number, part in enumerate(parts, 1)
     ]
     try:
         client.scheduler.run(calls)
@@ -60,7 +60,7 @@ def _copy_parts(
         logger.info("the store has no UploadPartCopy (%s): the bytes are sent instead", error)
         upload.restart()
         return _send_parts(client, upload, source, info, part_size)
-    return len(ranges)
+    return len(parts)
 
 
 def _send_parts(
@@ -74,13 +74,13 @@ def _send_parts(
             gathered.write(read_range(client, source, info, start, min(start + _SENT_PART, part.stop)))
         upload.send_part(number, gathered.body())
 
-    ranges = _ranges(info.size, _SENT_PART, part_size)
-    calls = [partial(send, number, part) for number, part in enumerate(ranges, 1)]
+    parts = ranges(info.size, _SENT_PART, part_size)
+    calls = [partial(send, number, part) for number, part in enumerate(parts, 1)]
     client.scheduler.run(calls, _PARTS_IN_MEMORY)
-    return len(ranges)
+    return len(parts)
 
 
-def _ranges(size: int, part_size: int, fixed: int | None) -> list[ByteRange]:
+def ranges(size: int, part_size: int, fixed: int | None = None) -> list[ByteRange]:
     """`size` bytes in parts of about `part_size`, or more where they would be too many.
 
     All have one size, except that the last may be smaller. With `fixed` that is their size, and what is left

@@ -87,15 +87,17 @@ class ManyCopier:
         recursive: bool = False,
         maxdepth: int | None = None,
         on_error: str | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Copy files, globs or trees; `on_error` is "raise", or "ignore" for sources that vanished."""
         check_names(kwargs, self.copy, own or self._copier.cp_file)
         on_error = on_error or ("ignore" if recursive else "raise")
         check_choice("on_error", on_error, ("raise", "ignore"))
+        client = self._client.in_batches(batch_size)
         looks = _Looks(self._client, None if own or kwargs else self._lone(path1, recursive))
         files, _ = self._pairs(path1, path2, recursive, maxdepth, looks)
-        self._copy(own, files, on_error, kwargs, looks)
+        self._copy(client, own, files, on_error, kwargs, looks)
 
     def mv(
         self,
@@ -105,10 +107,12 @@ class ManyCopier:
         path2: Any,
         recursive: bool = False,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer."""
         check_names(kwargs, self.mv, own or self._copier.cp_file)
+        client = self._client.in_batches(batch_size)
         path1 = self._selector.in_named_buckets(path1, "mv")
         looks = _Looks(self._client, None if own or kwargs else self._lone(path1, recursive))
         pairs, directories = self._pairs(path1, path2, recursive, maxdepth, looks)
@@ -127,7 +131,7 @@ class ManyCopier:
             refuse_version(place)
         refuse_one_object(self._client, places)
         etags: dict[S3Path, str] = {}
-        for source, info in self._copy(own, moved, "raise", kwargs, looks).items():
+        for source, info in self._copy(client, own, moved, "raise", kwargs, looks).items():
             if info is None:
                 raise IsADirectoryError(errno.EISDIR, "a directory is moved with recursive=True", source)
             etags[self._paths.object(source)] = info.etag
@@ -187,6 +191,7 @@ class ManyCopier:
 
     def _copy(
         self,
+        client: S3Client,
         own: Verb | None,
         pairs: Sequence[tuple[Source, str]],
         on_error: str,
@@ -211,7 +216,7 @@ class ManyCopier:
                 if on_error == "raise":
                     raise
 
-        self._client.scheduler.run(partial(one, source.name, target) for source, target in pairs)
+        client.scheduler.run(partial(one, source.name, target) for source, target in pairs)
         return copied
 
     def _copy_seen(self, source: str, target: str, look: Callable[[], ObjectInfo]) -> ObjectInfo | None:

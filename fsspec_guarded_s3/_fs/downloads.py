@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,16 @@ from .directories import nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
-from .placement import check_paths, local_path, meeting_here, outside, placed, refuse, unnameable
+from .placement import (
+    also_folders,
+    check_paths,
+    local_path,
+    meeting_here,
+    outside,
+    placed,
+    refuse,
+    unnameable,
+)
 from .selection import Selector, is_one
 from .transfer import callback_of, counting, transfer
 
@@ -57,10 +67,15 @@ class Downloads:
         callback: Any = DEFAULT_CALLBACK,
         outfile: Any = None,
         version_id: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Download an object to a file, or by `cat_file` into the open `outfile`; a directory is a folder."""
         callback = callback_of(callback)
+        pieces = {"chunksize": chunksize, "max_concurrency": max_concurrency}
+        kwargs |= {name: value for name, value in pieces.items() if value is not None}
         outfile = lpath if outfile is None and isfilelike(lpath) else outfile
         if outfile is not None:
             data = cat_file(rpath, version_id=version_id, **kwargs)
@@ -77,6 +92,9 @@ class Downloads:
         lpath: Any,
         callback: Any = DEFAULT_CALLBACK,
         version_id: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> bool:
         """Download an object; False when `rpath` is no object, but a directory.
@@ -90,6 +108,7 @@ class Downloads:
         client = self._client
         if kwargs:
             client = self._headers.client_for(Attributes.parse_reading(kwargs, self.get_file))
+        client = client.in_pieces(chunksize, max_concurrency)
 
         def begin(size: int) -> None:
             if os.path.isdir(local):
@@ -123,6 +142,7 @@ class Downloads:
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Download files, globs or trees; in parallel. All places are checked before the first is written.
@@ -130,6 +150,7 @@ class Downloads:
         `own` is the `get_file` of a subclass, which is called for each object.
         """
         check_names(kwargs, self.get, own or self.get_file)
+        client = self._client.in_batches(batch_size)
         callback = callback_of(callback)
         check_paths("lpath", lpath)
         sources = self._selector.sources(rpath, lpath, recursive, maxdepth)
@@ -140,6 +161,10 @@ class Downloads:
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
         refuse(unnameable([(source.name, target) for source, target in pairs], lpath))
         refuse(outside([target for _, target in pairs], lpath))
+        no_file = {target for source, target in pairs if source.kind == "directory"}
+        no_file |= also_folders(target for _, target in pairs)
+        left_out = [source for source, target in files if target in no_file]
+        files = [(source, target) for source, target in files if target not in no_file]
         refuse(meeting_here([target for _, target in files]))
         for _, target in files:
             refuse_stream(target)
@@ -147,7 +172,20 @@ class Downloads:
             if source.kind == "directory":
                 os.makedirs(extended(target), exist_ok=True)
         each = own or (self._get_object if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
-        transfer(self._client, files, each, callback, kwargs)
+        transfer(client, files, each, callback, kwargs)
+        if left_out:
+            _warn_left_out(left_out)
+
+
+def _warn_left_out(names: list[str]) -> None:
+    """Warn of objects that could not be files here, since a directory has the same name."""
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    warnings.warn(
+        f"{names[0]}{others}: not downloaded, since there is a directory of the same name, which became a "
+        "folder; get_file gets it under another name",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _is_local_directory(path: str) -> bool:

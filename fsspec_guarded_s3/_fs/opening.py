@@ -108,6 +108,7 @@ class Opener:
         if_match: str | None = None,
         version_id: str | None = None,
         size: int | None = None,
+        blocksize: int | None = None,
         **kwargs: Any,
     ) -> PinnedReader | GuardedWriter:
         """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
@@ -118,11 +119,15 @@ class Opener:
         """
         if size is not None:
             check_integer("size", size, 0)
+        if blocksize:  # as fsspec's files call it; its GenericFileSystem passes 0 for "any"
+            if block_size not in (None, blocksize):
+                raise ValueError("block_size and blocksize contradict each other: pass one of them")
+            block_size = blocksize
         mode = f"{_purpose(mode)}b"
         if mode != "rb":
             if version_id is not None:
                 raise ValueError("version_id is for reading: versions are never written")
-            return self._open_writer(path, mode, block_size, autocommit, if_match, kwargs)
+            return self._open_writer(owner, path, mode, block_size, autocommit, if_match, kwargs)
         location = self._paths.object(path, version_id)
         given = Attributes.parse_reading(self._parameters(kwargs, writing=False), "open for reading")
         client = self._headers.client_for(given)
@@ -138,6 +143,7 @@ class Opener:
             block_size=block,
             cache_type=cache_type,
             cache_options=cache_options,
+            fill_cache=_flag(kwargs.get("fill_cache"), owner),
         )
         if cache_type != PrefetchCache.name:
             pin, _ = self._pin(client, location, if_match, size, with_bytes=False)
@@ -183,6 +189,7 @@ class Opener:
 
     def _open_writer(
         self,
+        owner: object,
         path: Path,
         mode: str,
         block_size: int | None,
@@ -195,6 +202,7 @@ class Opener:
         writer = partial(
             GuardedWriter,
             options=self._options if block_size is None else self._options.with_part_size(block_size),
+            fs=owner,
             path=str(location),
             mode=mode,
             autocommit=autocommit,
@@ -242,8 +250,6 @@ class Opener:
         found = {name: value for name, value in kwargs.items() if name[:1].isupper()}
         for name in kwargs.keys() - found.keys() - _TOLERATED - _OF_S3FS:
             known = [*PARAMETERS, *keywords_of(self.open, self.open_binary), *_TOLERATED]
-            if name == "blocksize" and kwargs[name] == 0:  # so fsspec's GenericFileSystem of 2024 says "any"
-                continue
             if writing or closest_name(name, known):
                 raise unknown("open", name, known)
         if kwargs.get("acl"):
@@ -260,6 +266,11 @@ def _purpose(mode: Any) -> str:
     if purpose not in ("r", "w", "x", "a"):
         raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
     return purpose
+
+
+def _flag(fill_cache: bool | None, owner: object) -> bool:
+    """What a reader shows as its `fill_cache`: what was passed, else the option `default_fill_cache`."""
+    return bool(getattr(owner, "default_fill_cache", True) if fill_cache is None else fill_cache)
 
 
 def _read_ahead(block_size: Any) -> int:

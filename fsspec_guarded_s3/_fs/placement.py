@@ -196,6 +196,19 @@ def meeting_here(targets: Sequence[str]) -> Misplaced:
             yield from ((name, why) for name in (*places[above], *names))
 
 
+def also_folders(targets: Iterable[str]) -> set[str]:
+    """Those of `targets` that have to be a folder, since others of them are in it: no file can be there."""
+    spellings = Spellings()
+    places = {spellings.of(os.path.normcase(os.path.abspath(target))): target for target in targets}
+    seen: set[str] = set()
+    for place in places:
+        above = os.path.dirname(place)
+        while above not in seen:
+            seen.add(above)
+            above = os.path.dirname(above)
+    return {places[place] for place in seen & places.keys()}
+
+
 def _both_become(target: str, spelt: Sequence[str] = ()) -> str:
     others = sorted({name for name in spelt if os.path.abspath(name) != target})
     also = f", which {', '.join(map(repr, others))} is here too" if others else ""

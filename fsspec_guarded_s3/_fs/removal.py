@@ -126,24 +126,25 @@ class Remover:
 
     def rm(
         self, path: Any, recursive: bool = False, maxdepth: int | None = None, versions: bool = False
-    ) -> None:
-        """Delete objects, what a glob matches, or trees and the buckets that `path` names.
+    ) -> list[str]:
+        """Delete objects, what a glob matches, or trees and the buckets that `path` names; returns the names.
 
         DeleteObjects, 1,000 keys per request; DeleteObjectsError has those that stayed.
         """
         path = self._selector.in_named_buckets(path, "rm")
         recursive = flag("recursive", recursive)
         if versions:
-            self._rm_all_versions(path, recursive, maxdepth)
+            gone = self._rm_all_versions(path, recursive, maxdepth)
         else:
-            self._rm_current(path, recursive, maxdepth)
+            gone = self._rm_current(path, recursive, maxdepth)
         if recursive and maxdepth is None:
             # A pattern such as "bucket/**" matches the bucket, and does not name it.
             for name in dict.fromkeys(map(self._paths.name, path if isinstance(path, list) else [path])):
                 if not MAGIC.search(name) and not self._paths.location(name)[0].key:
                     self.rmdir(name)
+        return [str(location) for location in gone]
 
-    def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
+    def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> list[S3Path]:
         check_depth(maxdepth)
         sources = self._selector.roots(path, recursive)
         calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
@@ -155,6 +156,7 @@ class Remover:
         if not locations and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
         self._delete(keys, self._delete_current)
+        return list(dict.fromkeys(locations))
 
     def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
         location = self._paths.location(source.name)[0]
@@ -202,13 +204,14 @@ class Remover:
         ]
         return [location.child(key) for key in keys]
 
-    def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> None:
+    def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> list[S3Path]:
         """Delete every version and delete marker; with `recursive` of what is below too."""
         if maxdepth is not None:
             raise ValueError("versions and maxdepth exclude each other")
         roots = [self._paths.location(name)[0] for name in self._selector.expand_path(path)]
         found = [version for location in roots for version in self._all_versions(location, recursive)]
         self._delete(found, self._delete_versions)
+        return list(dict.fromkeys(found))
 
     def _all_versions(self, location: S3Path, recursive: bool) -> list[S3Path]:
         if location.version_id is not None:

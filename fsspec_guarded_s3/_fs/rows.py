@@ -78,6 +78,13 @@ class Info(_OfObject):
     metadata: dict[str, str]
 
 
+class Answer(TypedDict, total=False):
+    """What S3 answered to a write, in its names; nothing in a transaction, which writes at its end."""
+
+    ETag: str
+    VersionId: str | None
+
+
 class VersionDetails(TypedDict):
     """What `object_version_info` tells of a version or delete marker, in S3's names."""
 

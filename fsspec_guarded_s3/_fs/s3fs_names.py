@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 INSTEAD: dict[str, str] = {
-    "abort_mpu": "abort_uploads with the path of the object and an age",
     "call_s3": "there is no botocore client inside: use boto3 beside it for operations that no method has",
-    "clear_multipart_uploads": "abort_uploads(bucket, older_than=86_400), "
-    "which spares writers of this process",
-    "close_session": "close, or with fs:",
-    "connect": "nothing to do: connections are made when they are needed, credentials are renewed",
     "connect_timeout": "the option connect_timeout",
-    "default_block_size": "the option block_size",
     "disable_throttling": "the option max_concurrency is the upper bound",
     "get_delegated_s3pars": "ask STS by boto3, and pass key, secret and token",
     "get_s3": "there is no botocore client inside",
-    "invalidate_region_cache": "nothing to do: the region of a bucket is learned anew "
-    "when the store says that it is another",
-    "list_multipart_uploads": "list_uploads, with size and age of each",
-    "merge": "copy the objects one after the other into one open for writing; "
-    'for adding to one object there is mode "ab"',
     "read_timeout": "the option read_timeout",
     "retries": "the option max_attempts",
     "s3": "there is no botocore client inside",

@@ -72,6 +72,17 @@ class StaleUploads:
         found = [upload.details() for upload in list_uploads(self._client, self._paths.place(path))]
         return cast("list[UploadInfo]", found)
 
+    def of_bucket(self, bucket: str) -> list[dict[str, Any]]:
+        """The uploads to a bucket, in S3's names. ListMultipartUploads."""
+        found = _pending(self._client, S3Path(self._paths.bucket(bucket)))
+        return [{"Key": item.key, "UploadId": item.upload_id, "Initiated": item.initiated} for item in found]
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """Abort one upload. ValueError for one that a writer of this process holds. AbortMultipartUpload."""
+        if upload_id in live_upload_ids():
+            raise ValueError(f"{bucket}/{key} is being written by this process: call discard() of its file")
+        self._client.multipart.abort_multipart_upload(S3Path(self._paths.bucket(bucket), key), upload_id)
+
     def abort_uploads(self, path: Path, older_than: float | timedelta) -> list[UploadInfo]:
         """Abort those that are older than `older_than` (seconds, or a timedelta); returns them."""
         if not isinstance(older_than, (int, float, timedelta)):

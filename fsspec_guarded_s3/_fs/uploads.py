@@ -45,6 +45,9 @@ class Uploads:
         mode: str = "overwrite",
         if_match: str | None = None,
         resume: str | None = None,
+        *,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Upload a local file under a condition, or the rest of it to the upload `resume`. A folder: nothing.
@@ -55,6 +58,7 @@ class Uploads:
         check_local_path("lpath", lpath)
         lpath = local_path(lpath)
         condition = write_condition(mode, if_match)
+        client = self._client.in_pieces(chunksize, max_concurrency, writing=True)
         given = Attributes.parse(kwargs, self.put_file)
         if os.path.isdir(lpath):
             return
@@ -71,9 +75,10 @@ class Uploads:
                 return
             upload = self._headers.new_upload(location, condition, given)
             if resume is not None:
-                resume_file(self._headers.client_for(given), upload, location, resume, file, progress)
+                client = self._headers.client_for(given).in_pieces(chunksize, max_concurrency, writing=True)
+                resume_file(client, upload, location, resume, file, progress)
             else:
-                upload_file(self._client, upload, file, progress)
+                upload_file(client, upload, file, progress)
 
     def put(
         self,
@@ -84,6 +89,7 @@ class Uploads:
         recursive: bool = False,
         callback: Any = DEFAULT_CALLBACK,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Upload files, globs or trees by `put_file`; in parallel. All keys are known before any is sent.
@@ -91,6 +97,7 @@ class Uploads:
         ValueError when two files would become the same object.
         """
         check_names(kwargs, self.put, put_file)
+        client = self._client.in_batches(batch_size)
         callback = callback_of(callback)
         check_paths("lpath", lpath)
         check_paths("rpath", rpath)
@@ -106,4 +113,4 @@ class Uploads:
         refuse(meeting([self._paths.name(target) for _, target in files]))
         for source, _ in files:
             refuse_special(source)
-        transfer(self._client, files, joined(put_file), callback, kwargs)
+        transfer(client, files, joined(put_file), callback, kwargs)

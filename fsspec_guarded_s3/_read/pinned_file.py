@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from fsspec.spec import AbstractBufferedFile
 
 from .._forks import PerProcess
+from .._s3.client import S3Client
 from .._s3.pinned import replaced_error
 from .._values.attribute_values import decoded
 from .._values.conditions import same_etag
@@ -79,10 +80,13 @@ class PutOff:
 class PinnedFile(_BufferedFile):
     """What is known of the version that is read. `_put_off` is there where that is what a listing told."""
 
+    _client: S3Client
     _location: S3Path
     _pin: ObjectInfo
     _details: dict[str, Any] | None
     _put_off: PutOff | None = None
+    _rewritten: ObjectInfo | None = None  # what the object has since this file changed its attributes
+    fill_cache = True  # of s3fs, where it has no effect either
 
     def _take(self, pin: ObjectInfo, first: bytes, *, is_other: bool) -> None:
         """Read the version `pin`, whose first bytes are known; `is_other` than that of the listing."""
@@ -117,18 +121,42 @@ class PinnedFile(_BufferedFile):
         assert self._details is not None
         return self._details
 
+    @property
+    def bucket(self) -> str:
+        """The bucket of the object."""
+        return self._location.bucket
+
+    @property
+    def key(self) -> str:
+        """The key of the object."""
+        return self._location.key
+
+    @property
+    def req_kw(self) -> dict[str, str]:
+        """What is sent with every request, in S3's names, as s3fs has it."""
+        return self._client.attributes.payer()
+
     def metadata(self) -> dict[str, str]:
-        """The user metadata of the version that was opened, as `fs.metadata` has it."""
+        """The user metadata of the version that was opened, as `fs.metadata` has it.
+
+        After `setxattr` of this file what that wrote.
+        """
         self._open_now()
-        return {name.replace("_", "-"): decoded(value) for name, value in self._pin.metadata.items()}
+        told = self._rewritten or self._pin
+        return {name.replace("_", "-"): decoded(value) for name, value in told.metadata.items()}
 
     def getxattr(self, attr_name: str) -> str | None:
         """The value of one name of the user metadata, None where there is none."""
         return self.metadata().get(attr_name.replace("_", "-").lower())
 
     def setxattr(self, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None) -> None:
-        """`fs.setxattr`. It writes the object anew: this reader goes on only where versions are kept."""
+        """`fs.setxattr`; `metadata` and `getxattr` tell what it wrote. HeadObject beside its requests.
+
+        It writes the object anew: this reader goes on where that has the same ETag, or versions are kept.
+        """
+        self._open_now()
         self.fs.setxattr(self.path, copy_kwargs, **kw_args)
+        self._rewritten = self._client.reads.head_object(S3Path(self.bucket, self.key))
 
     def url(self, **kwargs: Any) -> str:
         """`fs.url` of the object."""

@@ -56,9 +56,11 @@ class PinnedReader(PinnedFile):
         cache_options: dict[str, Any] | None = None,
         first: bytes = b"",
         put_off: PutOff | None = None,
+        fill_cache: bool = True,
     ) -> None:
         """`first` is what was read of it already. `put_off` is there where nothing but `pin` is known."""
         self._put_off: PutOff | None = None
+        self.fill_cache = fill_cache
         self._client = client
         self._location = location
         self._pin = pin

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from .._threads import MAX_THREADS, Question, ask_all, run_all
+from ..options import Options
 from .store import Store
 
 DISTANT = 0.005  # seconds of a round trip
@@ -25,10 +26,11 @@ def _takes_turns() -> bool:
 
 
 class Scheduler:
-    """Runs calls in parallel, within the option `max_concurrency`. Thread-safe."""
+    """Runs calls in parallel, within `max_concurrency` of the options. Thread-safe."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, options: Options) -> None:
         self._store = store
+        self._options = options
 
     def __repr__(self) -> str:
         return f"<Scheduler {'distant' if self.is_distant() else 'near'}>"
@@ -56,11 +58,11 @@ class Scheduler:
             ask_all(todo, limit, threads, min(_AHEAD, limit // threads))
 
     def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
-        return max(1, min(limit or self._store.options.max_concurrency, len(todo)))
+        return max(1, min(limit or self._options.max_concurrency, len(todo)))
 
     def range_size(self) -> int:
         """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
-        return self._store.lanes.piece(self._store.options.range_size)
+        return self._store.lanes.piece(self._options.range_size)
 
     def worth_of_round_trip(self) -> int:
         """How many bytes take as long as one more request, within bounds: what nobody may want has a cost."""

@@ -167,6 +167,10 @@ class Attributes:
                 found.setdefault(operation, {})[item.header] = item.value
         return found
 
+    def payer(self) -> dict[str, str]:
+        """Who pays, in S3's names; {} where nobody said so."""
+        return {item.parameter: item.value for item in self.items if item.parameter == "RequestPayer"}
+
     def checksum_algorithm(self) -> str:
         """The algorithm of the checksums that are sent with what is written, in lower case."""
         given = (item.value for item in self.items if item.parameter == "ChecksumAlgorithm")

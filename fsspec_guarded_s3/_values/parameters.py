@@ -80,6 +80,8 @@ class CatEach(Reading, total=False):
     start: int | None
     end: int | None
     version_id: str | None
+    chunksize: int | None
+    max_concurrency: int | None
 
 
 class GetEach(Reading, total=False):
@@ -87,6 +89,8 @@ class GetEach(Reading, total=False):
 
     outfile: IO[bytes] | None
     version_id: str | None
+    chunksize: int | None
+    max_concurrency: int | None
 
 
 class PipeEach(Writing, total=False):
@@ -94,6 +98,8 @@ class PipeEach(Writing, total=False):
 
     mode: Mode
     if_match: str | None
+    chunksize: int | None
+    max_concurrency: int | None
 
 
 class PutEach(PipeEach, total=False):

@@ -18,7 +18,8 @@ PROTOCOLS = ("gs3", "guarded-s3")
 # Old us-east-1 buckets may have upper case and underscores and are still reachable by path style.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ARN = re.compile(
-    r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:(?:outpost[/:][^/:]+[/:])?accesspoint[/:][^/]+)(?:/(.*))?",
+    r"(arn:[a-z0-9-]+:s3[a-z0-9-]*:[a-z0-9-]*:\d*:"
+    r"(?:(?:outpost[/:][^/:]+[/:])?accesspoint|outpost[/:][^/:]+[/:]bucket)[/:][^/]+)(?:/(.*))?",
     re.S,
 )
 _VERSION = re.compile(r"(.+)\?versionId=([^/?]+)", re.S)

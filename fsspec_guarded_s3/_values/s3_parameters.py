@@ -135,9 +135,6 @@ INSTEAD: dict[str, str] = {
     "ChecksumCRC32": "leave it out: by ChecksumAlgorithm it is worked out and sent with every write",
     "ChecksumType": "leave it out: checksums are those of the whole object",
     "ChecksumMode": "use the storage option verify_checksums",
-    "batch_size": "leave it out; the storage option max_concurrency is the upper bound",
-    "max_concurrency": "leave it out; it is a storage option",
-    "chunksize": "leave it out; part_size and range_size are storage options",
     "preserve_etag": "leave it out; the ETag of a copy is the store's",
     "data": "an object that has content is written by pipe_file",
 }

@@ -64,6 +64,7 @@ class GuardedWriter(BinaryFile):
         upload: Upload,
         options: Options,
         *,
+        fs: object = None,
         path: str,
         mode: str,
         autocommit: bool = True,
@@ -75,6 +76,8 @@ class GuardedWriter(BinaryFile):
         self.mode = mode
         self.autocommit = autocommit
         self.known_exceptions = being_handled()
+        self.fs = fs
+        self.blocksize = options.part_size  # bytes
         self._upload = upload
         self._parts = PartBuffer(upload, options)
         self._failure: BaseException | None = None
@@ -134,6 +137,17 @@ class GuardedWriter(BinaryFile):
     def tell(self) -> int:
         with self.lock:
             return self._position + self._small.size()
+
+    @property
+    def loc(self) -> int:
+        """Where the next write goes, as fsspec's files have it."""
+        return self._position
+
+    def setxattr(self, copy_kwargs: object = None, **kw_args: object) -> NoReturn:
+        """NotImplementedError: the attributes of what is written are keywords of `open`, or set later."""
+        raise NotImplementedError(
+            f"{self.path} is open for writing: pass Metadata= to open, or call fs.setxattr after close()"
+        )
 
     def write(self, data: Buffer, /) -> int:
         """Take bytes; full parts are sent in the background. Raises the first error of any part.

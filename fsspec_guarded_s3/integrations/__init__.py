@@ -1,7 +1,8 @@
 """Classes for other libraries.
 
-`upath` has the class for universal_pathlib, which finds it by an entry point; `zarr` has a store for zarr 3.
-A module here cannot be imported without its library, so nothing else in this package imports it.
+`upath` has the class for universal_pathlib, which finds it by an entry point; `zarr` has a store for zarr 3,
+`pyiceberg` a FileIO, `duckdb` a filesystem for it.
+Most modules here cannot be imported without their library, so nothing else in this package imports them.
 
 Imported by: those libraries, and their users.
 Imports: `filesystem` and the values below it.

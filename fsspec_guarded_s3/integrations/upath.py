@@ -1,20 +1,29 @@
 """`UPath("gs3://bucket/key")` of universal_pathlib, which finds this module by its entry point.
 
-Its own class for filesystems that it does not know does all that S3 needs, and warns that it is untested.
+It is one of that library's paths for object stores: the bucket is the anchor, may be passed as `bucket=`, and
+`mkdir` of what is there raises. Which protocols have an anchor is a table of the library's, which has no
+other way in.
 """
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import fsspec
-from upath import UPath
+from upath._flavour import WrappedFileSystemFlavour
+from upath.implementations.cloud import CloudPath
 
 from .._values.paths import PROTOCOLS
 
+_TABLES = ("netloc_is_anchor", "supports_empty_parts")
+
 for _protocol in PROTOCOLS:
     fsspec.get_filesystem_class(_protocol)  # UPath takes the rules for paths from fsspec's registry
+    for _table in _TABLES:
+        cast("dict[str, Any]", WrappedFileSystemFlavour.protocol_config)[_table].add(_protocol)
 
 
-class GuardedS3Path(UPath):
+class GuardedS3Path(CloudPath):
     """A path of `GuardedS3FileSystem` with pathlib's verbs; storage options are its keywords."""
 
     __slots__ = ()

@@ -208,9 +208,9 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         "open does not take versionid; did you mean version_id?",
     ),
     "misspelt block_size": (
-        lambda fs, b: fs.open(f"{b}/file", "r", blocksize=2**20),
+        lambda fs, b: fs.open(f"{b}/file", "r", blocksiz=2**20),
         TypeError,
-        "open does not take blocksize; did you mean block_size?",
+        "open does not take blocksiz; did you mean blocksize?",
     ),
     "misspelt encoding": (
         lambda fs, b: fs.read_text(f"{b}/file", encodin="utf-8"),

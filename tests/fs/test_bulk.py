@@ -199,9 +199,9 @@ class HandingOn(GuardedS3FileSystem):
         self.seen.append("get_file")
         super().get_file(rpath, lpath, **kwargs)
 
-    def pipe_file(self, path: str, value: Any, **kwargs: Any) -> None:
+    def pipe_file(self, path: str, value: Any, **kwargs: Any) -> Any:
         self.seen.append("pipe_file")
-        super().pipe_file(path, value, **kwargs)
+        return super().pipe_file(path, value, **kwargs)
 
     def cat_file(self, path: str, *args: Any, **kwargs: Any) -> bytes:
         self.seen.append("cat_file")

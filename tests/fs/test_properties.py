@@ -428,7 +428,7 @@ def test_a_filesystem_without_attributes_sends_none(server: ScriptedServer) -> N
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "pipe_file": (lambda fs: fs.pipe_file("bucket/k", b"", ContentTyp="x"), TypeError, "ContentType?"),
-    "chunksize": (lambda fs: fs.pipe_file("bucket/k", b"", chunksize=1), TypeError, "take chunksize"),
+    "chunksize": (lambda fs: fs.pipe_file("bucket/k", b"", chunksize=1), ValueError, "chunksize of a write"),
     "put_file": (lambda fs: fs.put_file(__file__, "bucket/k", Metdata={}), TypeError, "Metadata?"),
     "cp_file": (lambda fs: fs.cp_file("bucket/k", "bucket/l", Storageclass="x"), TypeError, "StorageClass?"),
     "copy": (lambda fs: fs.copy("bucket/k", "bucket/l", preserve_etag=True), TypeError, "preserve_etag"),

@@ -40,6 +40,7 @@ METHODS = {
     for name, parameters in [signature(shown)]
 }
 ATTRIBUTES = table("attributes")
+MADE_WITH = re.findall(r"`(\w+)`", DOCUMENT.split("by the same names: ")[1].split(". They cannot")[0])
 OPTIONS = table("options")
 MODES = table("modes")
 FILES = {shown.removesuffix("()"): row for shown, row in table("files").items()}
@@ -140,7 +141,7 @@ def test_a_parameter_that_is_refused_raises(name: str, parameter: str, store: St
 def test_the_parameters_that_differ_are_found() -> None:
     """The two tests above would hold for none too."""
     assert len(odd("(?:has|have) no effect")) == 1
-    assert len(odd("(?:is|are) refused")) == 19
+    assert len(odd("(?:is|are) refused")) == 5
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
@@ -153,6 +154,46 @@ def test_an_attribute_is_there_or_not(name: str) -> None:
         assert_refused(name, note)
     if note.endswith("False here"):
         assert getattr(GuardedS3FileSystem, name) is False
+
+
+def test_what_a_filesystem_was_made_with_can_be_read_and_not_set() -> None:
+    given: dict[str, Any] = {
+        "key": "a",
+        "secret": "hush",
+        "token": "c",
+        "client_kwargs": {"endpoint_url": "http://127.0.0.1:9", "region_name": "eu-west-1"},
+        "config_kwargs": {"read_timeout": 1},
+        "s3_additional_kwargs": {"StorageClass": "GLACIER_IR"},
+        "requester_pays": True,
+        "version_aware": True,
+        "cache_regions": False,
+        "max_concurrency": 3,
+        "default_cache_type": "bytes",
+        "default_fill_cache": False,
+        "default_block_size": 2**20,
+        "fixed_upload_size": True,
+    }
+    fs = GuardedS3FileSystem(**given)
+    assert {name: getattr(fs, name) for name in given} == given
+    assert (fs.anon, fs.kwargs, fs.endpoint_url, fs.use_ssl) == (False, {}, "http://127.0.0.1:9", False)
+    assert fs.req_kw == {"RequestPayer": "requester"}
+    assert set(MADE_WITH) == {*given, "anon", "kwargs", "endpoint_url", "use_ssl", "req_kw", "session"} - {
+        "default_block_size"
+    }
+    fs.client_kwargs["endpoint_url"] = "changed"
+    assert fs.client_kwargs == given["client_kwargs"]
+    assert "hush" not in repr(fs) + repr(fs.session)
+    for name in MADE_WITH:
+        with pytest.raises(AttributeError):
+            setattr(fs, name, None)
+
+
+def test_what_was_not_passed_has_the_default() -> None:
+    fs = GuardedS3FileSystem(profile="p", skip_instance_cache=True)
+    assert (fs.key, fs.secret, fs.token, fs.endpoint_url, fs.use_ssl) == (None, None, None, None, True)
+    assert (fs.client_kwargs, fs.config_kwargs, fs.s3_additional_kwargs, fs.req_kw) == ({}, {}, {}, {})
+    assert (fs.kwargs, fs.cache_regions, fs.default_fill_cache) == ({"profile": "p"}, True, True)
+    assert (fs.default_block_size, fs.default_cache_type) == (Options().block_size, Options().cache_type)
 
 
 VALUES: dict[str, Any] = {
@@ -307,15 +348,16 @@ def test_files_tell_of_the_version_that_they_read(store: Store) -> None:
     with store.fs.open(store.path("m")) as file:
         assert (file.metadata(), file.getxattr("a_b"), file.getxattr("none")) == ({"a-b": "c"}, "c", None)
         file.setxattr(copy_kwargs={"ContentType": "text/csv"}, d="e")
-        assert file.metadata() == {"a-b": "c"}
+        assert (file.metadata(), file.getxattr("d")) == ({"a-b": "c", "d": "e"}, "e")
+        assert file.read() == b"1"
         assert file.url(expires=5).startswith(f"{store.options['endpoint_url']}/{store.path('m')}?")
     assert store.fs.metadata(store.path("m")) == {"a-b": "c", "d": "e"}
     assert store.fs.info(store.path("m"))["ContentType"] == "text/csv"
 
 
 def test_a_coroutine_of_a_method_that_is_not_here_is_told_what_to_use(store: Store) -> None:
-    with pytest.raises(AttributeError, match=r"'_list_multipart_uploads': list_uploads, with size"):
-        store.fs._list_multipart_uploads(store.bucket)
+    with pytest.raises(AttributeError, match=r"'_get_delegated_s3pars': ask STS by boto3"):
+        store.fs._get_delegated_s3pars()
     with pytest.raises(AttributeError, match=r"has no attribute 'zzz'$"):
         store.fs.zzz()
 

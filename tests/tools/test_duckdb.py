@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3.integrations.duckdb import DuckDBFileSystem
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import ScriptedServer
 from tests.stores import Store
@@ -32,18 +33,6 @@ def connection() -> Iterator[Any]:
 def db(connection: Any, store: Store) -> Any:
     connection.register_filesystem(store.fs)
     return connection
-
-
-class ForDuckDB(GuardedS3FileSystem):
-    """As in docs/tools.md: DuckDB's `PARTITION_BY` calls `ls(path)` and takes what it gets for dicts.
-
-    It keeps what it reads of names that it takes for remote ones.
-    """
-
-    protocol = ("s3", "gs3")
-
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        return super().ls(path, detail, **kwargs)
 
 
 def failing_copy(db: Any, store: Store, target: str) -> None:
@@ -80,7 +69,7 @@ def test_each_file_of_a_folder_is_one_request(connection: Any) -> None:
 
     with ScriptedServer(handler=fake) as server:
         options = {"key": "k", "secret": "s", "endpoint_url": server.url, "skip_instance_cache": True}
-        connection.register_filesystem(ForDuckDB(**options))
+        connection.register_filesystem(DuckDBFileSystem(**options))
         for first, hours in ((0, 3), (1_000, 2)):
             fill(first, hours)
             seen = len(server.requests)
@@ -123,7 +112,7 @@ def test_a_glob_finds_files_and_their_names(db: Any, store: Store) -> None:
 
 def test_a_hive_dataset_is_written_and_pruned(connection: Any, store: Store) -> None:
     """OVERWRITE_OR_IGNORE is needed for a new one: else DuckDB lists a folder that S3 cannot make empty."""
-    connection.register_filesystem(ForDuckDB(**store.options))
+    connection.register_filesystem(DuckDBFileSystem(**store.options))
     db = connection
     rows = "SELECT range AS n, range % 3 AS kind FROM range(1000)"
     write = f"COPY ({rows}) TO '{store.url('set')}' (FORMAT parquet, PARTITION_BY (kind)"

@@ -52,7 +52,8 @@ def test_names_and_parents_are_those_of_the_url(store: Store) -> None:
     assert (target.name, target.stem, target.suffix) == ("a.tar.gz", "a.tar", ".gz")
     assert str(target.with_suffix(".xz")) == store.url("d/a.tar.xz")
     assert str(target.parent) == store.url("d")
-    assert str(target.parent.parent) == f"gs3://{store.bucket}"
+    assert str(target.parent.parent) == f"gs3://{store.bucket}/"
+    assert (target.drive, target.root, target.anchor) == (store.bucket, "/", f"{store.bucket}/")
     assert target.path == store.path("d/a.tar.gz")
 
 
