@@ -141,7 +141,7 @@ class GuardedWriter(BinaryFile):
     @property
     def loc(self) -> int:
         """Where the next write goes, as fsspec's files have it."""
-        return self._position
+        return self.tell()
 
     def setxattr(self, copy_kwargs: object = None, **kw_args: object) -> NoReturn:
         """NotImplementedError: the attributes of what is written are keywords of `open`, or set later."""
