@@ -88,8 +88,7 @@ class GuardedFileIO(FsspecFileIO):
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         super().__init__(properties=dict(properties))
-        schemes: dict[str, Any] = self._scheme_to_fs  # made anew for each FileIO
-        schemes.update(dict.fromkeys(_SCHEMES, _filesystem))
+        self._scheme_to_fs.update(dict.fromkeys(_SCHEMES, _filesystem))  # each FileIO has its own
 
     def new_output(self, location: str) -> FsspecOutputFile:
         """The file at `location`, to be written."""
