@@ -79,8 +79,8 @@ class GuardedOutputFile(FsspecOutputFile):
         Without `overwrite` by a conditional create: of several programs that create one location at a time,
         one writes it and the others get FileExistsError, here or when they close the stream.
         """
-        found: OutputStream = self._fs.open(self.location, "wb" if overwrite else "xb")
-        return found
+        fs: GuardedS3FileSystem = self._fs
+        return fs.open(self.location, "wb" if overwrite else "xb")
 
 
 class GuardedFileIO(FsspecFileIO):
