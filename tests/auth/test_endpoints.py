@@ -331,3 +331,33 @@ def test_every_name_of_this_machine_is_reached_or_refused_as_a_connection(host: 
             assert fs.cat_file("bucket/key") == b"1"
         except ConnectError:
             assert ":" in host, "the server listens on 127.0.0.1 only"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_aws"),
+    [
+        (None, True),
+        ("https://bucket.vpce-1.s3.us-east-1.vpce.amazonaws.com", True),
+        ("http://127.0.0.1:9000", False),
+        ("http://[::1]:9000", False),
+        ("http://localhost:9000", False),
+        ("https://minio:9000", False),
+    ],
+)
+def test_most_hosts_are_known_as_those_of_aws_or_of_others_without_botocore(
+    url: str | None, is_aws: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "_botocores", lambda: pytest.fail("botocore is loaded"))
+    assert signer(endpoint_url=url, region="us-east-1", allow_http=True).is_aws("bucket") is is_aws
+
+
+@pytest.mark.parametrize(
+    ("url", "is_aws"),
+    [
+        ("https://s3.cn-north-1.amazonaws.com.cn", True),
+        ("https://s3.example.com", False),
+        ("https://amazonaws.com.example.org", False),
+    ],
+)
+def test_other_hosts_are_looked_for_in_the_partitions(url: str, is_aws: bool) -> None:
+    assert signer(endpoint_url=url, region="us-east-1").is_aws("bucket") is is_aws
