@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work
 from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
+from fsspec_guarded_s3._write.upload import State, Upload
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -217,3 +220,72 @@ def test_a_handlers_error_is_not_taken_for_one_of_the_connection(
             signal.setitimer(signal.ITIMER_REAL, 0)
         finally:
             ended.set()
+
+
+# --- uploads in parts, interrupted between two steps ------------------------------------------------
+
+
+def _large(fs: GuardedS3FileSystem) -> None:
+    fs.pipe_file("bucket/a", bytes(6 * MIB))
+
+
+def _written(fs: GuardedS3FileSystem) -> None:
+    file = fs.open("bucket/a", "wb")
+    file.write(bytes(6 * MIB))
+    file.close()
+
+
+def _appended(fs: GuardedS3FileSystem) -> None:
+    with fs.open("bucket/old", "ab") as file:
+        file.write(b"1")
+
+
+LARGE_WRITES = {"bytes": _large, "writer": _written, "append": _appended}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["start", "_publish", "OPEN", "COMPLETING"])
+@pytest.mark.parametrize("write", LARGE_WRITES.values(), ids=LARGE_WRITES)
+def test_an_upload_that_is_interrupted_between_two_steps_is_aborted(
+    write: Callable[[GuardedS3FileSystem], None], step: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing surrounds these places by a `try`: the upload that is dropped has to see to itself."""
+    is_move = step.isupper()
+    name = "_move" if is_move else step
+    real = getattr(Upload, name)
+
+    def interrupted(self: Upload, *args: object) -> object:
+        is_here = not is_move or args == (State[step],)
+        if is_here and when == "before":
+            raise _Interrupt
+        result = real(self, *args)
+        if is_here:
+            raise _Interrupt
+        return result
+
+    fake = FakeS3("bucket")
+    fake.put("bucket", "old", bytes(6 * MIB))
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=5 * MIB)
+        with monkeypatch.context() as patch:
+            patch.setattr(Upload, name, interrupted)
+            with contextlib.suppress(_Interrupt):
+                write(fs)
+        gc.collect()
+        eventually(lambda: not fake.uploads)
+    assert len(fake.objects["bucket", "old"].body) in (6 * MIB, 6 * MIB + 1)
+
+
+def test_a_writer_that_an_interrupt_left_half_made_is_dropped_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise _Interrupt
+
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr("fsspec_guarded_s3._write.writer.Lock", interrupted)
+    with ScriptedServer(handler=FakeS3("bucket")) as server, pytest.raises(_Interrupt):
+        filesystem(server.url).open("bucket/a", "wb")
+    gc.collect()
+    assert not unraisable

@@ -6,7 +6,8 @@ itself may have done (412, NoSuchUpload), the error says `maybe_applied`. Until 
 happened, the object may be there, may still come, or may never come. Proofs, strongest first:
 
 1. *Write token.* Conditional writes and multipart uploads carry a random value as user metadata. An object
-   that HeadObject shows with our token was written by us: APPLIED.
+   that HeadObject shows with our token was written by us: APPLIED. If its size or checksum are others than
+   ours, somebody has replaced it since and kept the metadata: APPLIED, and its ETag is not ours to tell.
 2. *ETag.* A write without a condition has done what it is for once its content is there, whoever wrote it:
    an object with the ETag of our bytes means APPLIED. This proves nothing under a condition, where it matters
    who wrote, nor for content that was there before (a copy of an object onto itself).
@@ -35,8 +36,8 @@ from typing import NamedTuple
 
 from .._s3.client import S3Client
 from .._values.attribute_values import MAX_METADATA
-from .._values.bodies import RequestBody
-from .._values.checksums import body_md5
+from .._values.bodies import RequestBody, body_size
+from .._values.checksums import Crc, body_crc, body_md5, combined_crc
 from .._values.conditions import Condition, same_etag
 from .._values.models import META, WRITE_TOKEN, ObjectInfo, Part, Written
 from .._values.paths import S3Path
@@ -75,19 +76,40 @@ class Settled(NamedTuple):
     maybe_applied: bool = False
 
 
+class Content(NamedTuple):
+    """What is known of the bytes of a write: ETag where ETags are MD5s ("": unknown), size and checksum.
+
+    The `checksum` is (algorithm, base64 text), as in `ObjectInfo`, or None.
+    """
+
+    etag: str
+    size: int
+    checksum: tuple[str, str] | None = None
+
+    def differs_from(self, found: ObjectInfo) -> bool:
+        """Whether `found` certainly has other bytes."""
+        if same_etag(found.etag, self.etag):
+            return False
+        if found.size != self.size:
+            return True
+        if self.checksum is None or found.checksum is None:
+            return False
+        return self.checksum[0] == found.checksum[0] and self.checksum != found.checksum
+
+
 @dataclass(frozen=True, slots=True)
 class PendingWrite:
     """A write that waits for its answer, and by what its object would be recognised.
 
-    `token` is "" where the write carries none; `etag` is that of its content, "" where that cannot be
-    worked out; `etag_proves` says whether an object with that ETag proves the write. `upload_id` is "" for a
-    write by one request; an upload that was `resumed` is never aborted for a proof.
+    `token` is "" where the write carries none; `etag_proves` says whether an object with the ETag of
+    `content` proves the write. `upload_id` is "" for a write by one request; an upload that was `resumed` is
+    never aborted for a proof.
     """
 
     path: S3Path
     condition: Condition
     token: str
-    etag: str
+    content: Content
     etag_proves: bool
     upload_id: str = ""
     resumed: bool = False
@@ -96,7 +118,7 @@ class PendingWrite:
         """Whether `found` proves that this write was applied."""
         if found is None:
             return False
-        return self.has_marked(found) or (self.etag_proves and same_etag(found.etag, self.etag))
+        return self.has_marked(found) or (self.etag_proves and same_etag(found.etag, self.content.etag))
 
     def has_marked(self, found: ObjectInfo) -> bool:
         """Whether `found` carries the token of this write."""
@@ -130,6 +152,8 @@ def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Sett
         if write.upload_id and not write.has_marked(found) and not isinstance(error, ObjectNotFoundError):
             # Equal content may be another writer's, and our upload still open; NoSuchUpload says it is not.
             abort_upload(client, write.path, write.upload_id)
+        if write.content.differs_from(found):  # who replaced ours kept its metadata, and with it the token
+            return Settled(Outcome.APPLIED)
         return Settled(Outcome.APPLIED, Written(found.etag, found.version_id))
     if upload is _Upload.CLOSED:
         is_taken = rival is not None and write.condition.create
@@ -155,6 +179,18 @@ def _look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:
     return found, f"an object with ETag {found.etag} is there, which may be another writer's"
 
 
+def with_etag(client: S3Client, path: S3Path, written: Written, token: str) -> Written:
+    """`written` as Complete answered it, with the ETag of the object where the answer had an empty one.
+
+    Some Ceph releases answer so; HeadObject tells then, unless an object without our `token` is there.
+    """
+    if written.etag:
+        return written
+    found, _ = _look(client, path)
+    is_ours = found is not None and token in ("", found.write_token)
+    return Written(found.etag, found.version_id) if found is not None and is_ours else written
+
+
 def _close_upload(client: S3Client, write: PendingWrite, was_open: bool) -> tuple[_Upload, bool]:
     """Abort the multipart upload, unless it was resumed.
 
@@ -178,7 +214,7 @@ def _defeats(client: S3Client, found: ObjectInfo, write: PendingWrite) -> bool:
     if not write.condition or same_etag(found.etag, write.condition.if_match or ""):
         return False
     if not write.token:
-        return not same_etag(found.etag, write.etag)
+        return not same_etag(found.etag, write.content.etag)
     return bool(found.write_token) or keeps_tokens(client, write.path)
 
 
@@ -249,19 +285,27 @@ def has_room_for_token(headers: Mapping[str, str]) -> bool:
     return sum(map(len, (*metadata, *metadata.values()))) <= MAX_METADATA - len(WRITE_TOKEN) - 32
 
 
-def etag_of(data: RequestBody) -> str:
-    """The ETag of an object of these bytes where ETags are MD5s, "" for a file that has others by now."""
+def content_of(data: RequestBody) -> Content:
+    """What is known of an object of these bytes; nothing but its size of a file that has others by now."""
+    size = body_size(data)
     try:
-        return body_md5(data).hex()
+        return Content(body_md5(data).hex(), size, _told(body_crc(data)))
     except FileChangedError:
-        return ""
+        return Content("", size)
 
 
-def etag_of_parts(parts: Sequence[Part]) -> str:
-    """The ETag of an object of these parts where ETags are MD5s: that of the MD5s, and their count."""
+def content_of_parts(parts: Sequence[Part]) -> Content:
+    """What is known of an object of these parts. Its ETag is that of their MD5s, with their number."""
     ordered = sorted(parts, key=lambda part: part.number)
+    size = sum(part.size for part in ordered)
+    crcs = [(part.crc, part.size) for part in ordered if part.crc is not None]
+    checksum = _told(combined_crc(crcs) if len(crcs) == len(ordered) else None)
     try:
         joined = b"".join(bytes.fromhex(part.etag.strip('"')) for part in ordered)
     except ValueError:
-        return ""
-    return f"{body_md5(joined).hex()}-{len(ordered)}"
+        return Content("", size, checksum)
+    return Content(f"{body_md5(joined).hex()}-{len(ordered)}", size, checksum)
+
+
+def _told(crc: Crc | None) -> tuple[str, str] | None:
+    return (crc.algorithm, crc.text()) if crc is not None else None

@@ -59,16 +59,18 @@ from .beginning import Beginning
 from .dropped import check_kept
 from .guards import require_guard
 from .outcome import (
+    Content,
     Outcome,
     PendingWrite,
-    etag_of,
-    etag_of_parts,
+    content_of,
+    content_of_parts,
     has_room_for_token,
     settle,
     source_changed_error,
     taken_error,
     unknown_error,
     was_replaced,
+    with_etag,
 )
 
 logger = logging.getLogger("fsspec_guarded_s3")
@@ -177,12 +179,10 @@ class Upload:
         """Publish `data` by PutObject."""
         self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
         self._move(State.COMPLETING)
-        written = self._publish(
+        return self._publish(
             lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
-            lambda: etag_of(data),
+            lambda: content_of(data),
         )
-        self._check_kept()
-        return written
 
     def copy_object(self, source: S3Path, info: ObjectInfo) -> Written:
         """Publish the version `info` of `source` by CopyObject.
@@ -196,11 +196,11 @@ class Upload:
         headers = self._headers if not same or info.write_token else undescribed(self._headers)
         replace = headers is self._headers
         try:
-            written = self._publish(
+            return self._publish(
                 lambda: self._client.writes.copy_object(
                     source, self._path, info.etag, self._condition, headers, replace=replace
                 ),
-                lambda: info.etag,
+                lambda: Content(info.etag, info.size, info.checksum),
             )
         except PreconditionFailedError as error:
             if error.maybe_applied:
@@ -209,8 +209,6 @@ class Upload:
             if not self._condition or was_replaced(self._client, source, info.etag):
                 raise source_changed_error(source, error) from error
             raise
-        self._check_kept()
-        return written
 
     # --- in parts ---
 
@@ -288,18 +286,14 @@ class Upload:
             self.abort()
             raise
         self._move(State.COMPLETING)
-        written = self._publish(
-            lambda: self._client.multipart.complete_multipart_upload(
+
+        def complete() -> Written:
+            written = self._client.multipart.complete_multipart_upload(
                 self._path, self._upload_id, self._parts, self._condition
-            ),
-            lambda: etag_of_parts(self._parts),
-        )
-        if not written.etag:  # some Ceph releases answer Complete with an empty ETag
-            with suppress(GuardedS3Error):
-                found = self._client.reads.head_object(self._path)
-                self.written = Written(found.etag, found.version_id)
-        self._check_kept()
-        return self.written
+            )
+            return with_etag(self._client, self._path, written, self._token)
+
+        return self._publish(complete, lambda: content_of_parts(self._parts))
 
     def abort(self) -> None:
         """Publish nothing and leave no upload behind. Never raises; does nothing in a final state.
@@ -323,6 +317,11 @@ class Upload:
         doing = f"abort upload {name} of {self._path}, which abort_uploads removes"
         return in_background(self._remove_upload, doing)
 
+    def __del__(self) -> None:
+        """Abort what an interrupt (Ctrl-C) left: it comes between any two steps, also before a `try`."""
+        if getattr(self, "state", None) in (State.OPEN, State.COMPLETING):
+            self.abandon()
+
     def _drain(self) -> None:
         while self._tasks:
             self._tasks.popleft().end()
@@ -334,18 +333,18 @@ class Upload:
 
     # --- publishing ---
 
-    def _publish(self, call: Callable[[], Written], etag: Callable[[], str]) -> Written:
-        """Make the request that publishes; `etag` works out the ETag of the content where it is needed."""
+    def _publish(self, call: Callable[[], Written], content: Callable[[], Content]) -> Written:
+        """Make the request that publishes; `content` works out what is known of it where that is needed."""
         try:
             written = call()
         except EncryptionUnsupportedError:  # it is there, but not as it was to be
             self._move(State.UNKNOWN)
             raise
         except GuardedS3Error as error:
-            return self._settle(error, etag)
+            return self._settle(error, content)
         except (FileChangedError, OSError) as error:  # of the local file
             if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
-                return self._settle(error.__cause__, etag)
+                return self._settle(error.__cause__, content)
             self.abort()
             raise
         except BaseException:
@@ -353,7 +352,7 @@ class Upload:
             raise
         return self._completed(written)
 
-    def _settle(self, error: GuardedS3Error, etag: Callable[[], str]) -> Written:
+    def _settle(self, error: GuardedS3Error, content: Callable[[], Content]) -> Written:
         """The request that publishes failed: success with proof, a definite error, or UNKNOWN."""
         if not error.maybe_applied:
             raise self._failed(error)
@@ -361,7 +360,7 @@ class Upload:
             self._path,
             self._condition,
             self._token,
-            etag(),
+            content(),
             self._etag_proves,
             self._upload_id,
             self._resumed,
@@ -381,6 +380,7 @@ class Upload:
     def _completed(self, written: Written) -> Written:
         self._move(State.COMPLETED)
         self.written = written
+        check_kept(self._client, self._path, self._headers, written, self._token)
         return written
 
     def _failed(self, error: GuardedS3Error) -> GuardedS3Error:
@@ -394,9 +394,6 @@ class Upload:
             self._resumed &= not isinstance(error, PreconditionFailedError)
             self.abort()
         return error
-
-    def _check_kept(self) -> None:
-        check_kept(self._client, self._path, self._headers, self.written, self._token)
 
 
 @atexit.register

@@ -83,13 +83,13 @@ class GuardedWriter(BinaryFile):
         self._failure: BaseException | None = None
         self._position = position
         self._prepare = prepare
-        self._closed = False
         self._small: SmallWrites[bytes] = SmallWrites()
         self.gathers = True  # whether small writes need no look: the file is open here, and nothing failed
         self.is_dropped = False  # what is written from then on is swallowed
         self._pid = os.getpid()
         self.lock = Lock()  # for writing and publishing alone: giving up waits for nobody
         self._is_writing = False
+        self._closed = False  # last: what an interrupt left half-made is closed to `__del__`
         _open.add(self)
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from fsspec_guarded_s3 import (
     GuardedS3FileSystem,
     WriteOutcomeUnknownError,
 )
-from tests.fake_s3 import FakeS3
+from tests.fake_s3 import FakeS3, crc32
 from tests.faults.inject import called
 from tests.opening import MIB
 from tests.opening import filesystem as any_filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, respond, s3_error
 from tests.single_faults import short_pauses  # noqa: F401
 
 LARGE = bytes(11 * MIB)
@@ -298,3 +299,62 @@ def test_missing_credentials_are_told_when_a_file_is_opened(monkeypatch: pytest.
 
 def _no_credentials(*arguments: Any) -> Any:
     raise CredentialsError("there are none")
+
+
+# --- a rival that keeps the metadata, and with it the write token -----------------------------------
+
+
+def _created(fs: GuardedS3FileSystem) -> str:
+    with fs.open("bucket/new", "xb") as file:
+        file.write(b"mine")
+    return str(file.etag)
+
+
+def _swapped(fs: GuardedS3FileSystem) -> str:
+    with fs.open("bucket/old", "wb", if_match=fs.info("bucket/old")["ETag"]) as file:
+        file.write(b"mine")
+    return str(file.etag)
+
+
+def _streamed(fs: GuardedS3FileSystem) -> str:
+    with fs.open("bucket/new", "wb") as file:
+        file.write(LARGE)
+    return str(file.etag)
+
+
+TOLD: dict[str, Callable[[GuardedS3FileSystem], str]] = {
+    "create": _created,
+    "swap": _swapped,
+    "parts": _streamed,
+    "update": lambda fs: fs.update("bucket/old", lambda old: b"mine"),
+}
+
+
+@pytest.mark.parametrize("replacement", ["longer", "equally long", "the same bytes"])
+@pytest.mark.parametrize("call", TOLD.values(), ids=TOLD)
+def test_the_etag_of_whoever_replaced_ours_and_kept_its_token_is_not_told(
+    call: Callable[[GuardedS3FileSystem], str], replacement: str
+) -> None:
+    """Else a swap with that ETag would overwrite the rival's object."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "old", b"old")
+    fake.opaque_etags = True  # so ETags tell nothing of the bytes
+
+    def rival(request: Request, reply: Reply) -> Answer | None:
+        publishes = request.method == "PUT" and not request.query or request.method == "POST"
+        if reply.status != 200 or not publishes or "uploads" in request.query:
+            return None
+        slot = ("bucket", request.path.rpartition("/")[2])
+        ours = fake.objects[slot]
+        body = {"longer": ours.body + b"!", "equally long": b"!" + ours.body[1:]}.get(replacement, ours.body)
+        theirs = fake.put(*slot, body)
+        fake.objects[slot] = replace(theirs, headers=ours.headers, crc32=crc32(body))
+        return close()
+
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        fake.after = rival
+        etag = call(fs)
+        fake.after = None
+        there = fs.info("bucket/old" if call in (_swapped, TOLD["update"]) else "bucket/new")["ETag"]
+    assert etag == (there if replacement == "the same bytes" else "")
