@@ -33,7 +33,7 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from types import CodeType
@@ -44,6 +44,7 @@ from ._forks import renew_after_fork
 T = TypeVar("T")
 TURN = 0.5  # seconds that a wait may take before it looks whether anybody still wants what it waits for
 _NEVER = float("inf")
+_RECOVERY = 5.0  # seconds until callers wait again for as long as they did
 
 
 class Work:
@@ -178,6 +179,29 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; it 
                 self.release()
             raise
         return True
+
+
+class Patience:
+    """How long callers wait, all together, for what goes on in the background without them.
+
+    What they have waited comes back slowly. So whoever gives up many things at once waits once.
+    """
+
+    def __init__(self) -> None:
+        self._used = 0.0
+        self._known = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<Patience {self._used:.2f} s used>"
+
+    def wait_for(self, has_ended: Callable[[], bool], seconds: float, poll_seconds: float) -> None:
+        """Return when it has ended, or when callers have waited for `seconds`."""
+        began = now = time.monotonic()
+        used = max(0.0, self._used - (began - self._known) * seconds / _RECOVERY)
+        while not has_ended() and used + now - began < seconds:
+            time.sleep(poll_seconds)
+            now = time.monotonic()
+        self._used, self._known = used + now - began, now
 
 
 class Living(Generic[T]):

@@ -5,6 +5,7 @@ The bound separates "ended" from "waited for all time-outs", which take 30 to 15
 """
 
 import ast
+import contextlib
 import gc
 import json
 import os
@@ -22,7 +23,7 @@ from typing import Any
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import AccessDeniedError, _work
+from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, _work
 from fsspec_guarded_s3._forks import PerProcess, importing
 from fsspec_guarded_s3._fs import listing_cache
 from fsspec_guarded_s3._read.arriving import Arriving
@@ -880,3 +881,55 @@ def test_a_thread_that_cannot_be_interrupted_is_not_waited_for() -> None:
         assert seconds(run) < BOUND
     finally:
         free.set()
+
+
+def _piped(fs: GuardedS3FileSystem) -> None:
+    fs.pipe({f"bucket/new/{number}": DATA[: 6 * MIB] for number in range(12)})
+
+
+def _in_a_transaction(fs: GuardedS3FileSystem) -> None:
+    with fs.transaction:
+        _piped(fs)
+        time.sleep(60)
+
+
+def _many_writers(fs: GuardedS3FileSystem) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(12):
+            file = stack.enter_context(fs.open(f"bucket/new/{number}", "wb"))
+            file.write(DATA[: 6 * MIB])
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("call", [_in_a_transaction, _many_writers])
+def test_who_gives_many_uploads_up_waits_once_for_their_aborts(
+    call: Callable[[GuardedS3FileSystem], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock of the waiting: how long a busy machine takes for the rest is another matter."""
+    waited: list[float] = []
+    sleep = time.sleep
+
+    def noted(seconds: float) -> None:
+        if seconds == 60:
+            raise KeyboardInterrupt
+        if threading.current_thread() is threading.main_thread() and seconds == aborting._POLL_SECONDS:
+            waited.append(seconds)
+        sleep(seconds)
+
+    answers = threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> None:
+        if request.method == "DELETE":
+            answers.wait(60)
+
+    fake = FakeS3("bucket", fault=fault)
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, **SLOW, **PARTS)
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", noted)
+            with pytest.raises(KeyboardInterrupt):
+                call(fs)
+        assert len(fake.uploads) == 12
+        answers.set()
+        eventually(lambda: not fake.uploads)
+    assert sum(waited) <= 2 * aborting.PATIENCE

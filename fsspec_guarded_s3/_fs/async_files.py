@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._forks import PerProcess
 from .._read.reader import PinnedReader
+from .._values.bodies import bytes_of
 from .._values.keywords import check_bytes, check_integer
 from .._work import Lock
 from .._write.endings import being_handled, failure
@@ -245,7 +246,7 @@ class AsyncWriter:
         if self.closed or self._writer.failure is not None:
             return self._writer.write(data)  # which says why it takes none
         size = memoryview(data).nbytes
-        self._gathered += memoryview(data).cast("B")
+        self._gathered += bytes_of(data)
         self._position += size
         if len(self._gathered) >= _SMALL:
             self._pass_on()

@@ -25,6 +25,7 @@ from .conditions import write_condition
 from .gathering import gather
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
+from .placement import meeting, refuse
 from .rows import Answer
 from .transaction import joined
 
@@ -79,12 +80,16 @@ class ContentWriter:
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write bytes to one path, or each value of a dict to its path; in parallel."""
+        """Write bytes to one path, or each value of a dict to its path; in parallel.
+
+        ValueError, before anything is written, when two of the names are those of one object.
+        """
         client = self._client.in_batches(batch_size)
         check_names(kwargs, self.pipe, pipe_file)
         if isinstance(path, str):
             pipe_file(self._paths.name(path), value, **kwargs)
         elif isinstance(path, dict):
+            refuse(meeting([self._paths.name(name) for name in path]))
             write = joined(pipe_file)
             calls = [partial(write, name, data, **kwargs) for name, data in path.items()]
             gather(client, calls)

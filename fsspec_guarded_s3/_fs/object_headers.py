@@ -40,6 +40,10 @@ class ObjectHeaders:
             return headers
         return given.applied_to(self._attributes.applied_to(headers))
 
+    def asked(self, given: Attributes) -> dict[str, str]:
+        """What a call or the options name, and nothing that is guessed."""
+        return given.applied_to(self._attributes.applied_to({}))
+
     def kept(self, location: S3Path, info: ObjectInfo, given: Attributes = NONE) -> dict[str, str]:
         """For an object at `location` that follows the version `info`; its tags are not among them.
 

@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
-from .._values.keywords import Verb, check_local_path
+from .._values.keywords import Verb, check_local_path, check_type
 from .._values.parameters import Path
 from .._write.resume import resume_file
 from .._write.source_file import SourceFile, refuse_special
@@ -60,6 +60,10 @@ class Uploads:
         condition = write_condition(mode, if_match)
         client = self._client.in_pieces(chunksize, max_concurrency, writing=True)
         given = Attributes.parse(kwargs, self.put_file)
+        if resume is not None:
+            check_type("resume", resume, str)
+            if not resume:
+                raise ValueError("resume must be the id of an upload, not an empty string")
         if os.path.isdir(lpath):
             return
         location = self._paths.target(rpath)
@@ -76,7 +80,8 @@ class Uploads:
             upload = self._headers.new_upload(location, condition, given)
             if resume is not None:
                 client = self._headers.client_for(given).in_pieces(chunksize, max_concurrency, writing=True)
-                resume_file(client, upload, location, resume, file, progress)
+                asked = self._headers.asked(given)
+                resume_file(client, upload, location, resume, file, progress, asked)
             else:
                 upload_file(client, upload, file, progress)
 

@@ -13,6 +13,7 @@ from .._auth.endpoints import Endpoint
 from .._auth.signer import Signer
 from .._http.transport import shared_transport
 from .._values.dialects import Dialect
+from .._work import Patience
 from ..options import ATTEMPTS, Options
 from .express import Sessions
 from .retry import RetryPolicy
@@ -35,6 +36,7 @@ class Store:
         self.retry = RetryPolicy(partial(_attempts, options, self.signer))
         self.sessions = Sessions()
         self.welcome = False  # whether a request was granted
+        self.patience = Patience()  # with aborts of uploads
 
     def __repr__(self) -> str:
         return f"<Store {self.options.endpoint_url or 'AWS'}>"

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import FileChangedError
 from .local_files import read_at
 
+if TYPE_CHECKING:
+    import typing_extensions
+
 CHUNK = 256 * 1024
 Buffer = bytes | bytearray | memoryview
 CHANGED = "the local file was changed while it was uploaded: upload it again"
+
+
+def bytes_of(data: typing_extensions.Buffer) -> memoryview:
+    """The bytes of `data`, in the order of C; a copy only where they do not lie so in memory."""
+    view = memoryview(data)
+    if not view.nbytes:  # an array with an axis of no length cannot be cast
+        return memoryview(b"")
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Aborting multipart uploads that nobody wants any more: in the background, and soon.
 
-Whoever gives one up waits for at most `PATIENCE`, and a destructor not at all: it starts a thread, takes no
-lock and makes no request. What is left when the program ends has `AT_EXIT` together. What could not be
-aborted is said in a warning: it stays, and is paid for, until `abort_uploads` or a lifecycle rule of the
-bucket removes it.
+Whoever gives some up waits for at most `PATIENCE`, however many they are, and a destructor not at all: it
+starts a thread, takes no lock and makes no request. What is left when the program ends has `AT_EXIT`
+together. What could not be aborted is said in a warning: it stays, and is paid for, until `abort_uploads` or
+a lifecycle rule of the bucket removes it.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def in_background(remove: Callable[[], object], task: str) -> Removal:
     return removal
 
 
-def wait_briefly(removal: Removal) -> None:
-    """Return when `removal` has ended, or when its caller has waited for long enough."""
-    _wait([removal], PATIENCE)
+def wait_briefly(client: S3Client, removal: Removal) -> None:
+    """Return when `removal` has ended, or when callers have waited for the store for long enough."""
+    client.store.patience.wait_for(lambda: removal.ended, PATIENCE, _POLL_SECONDS)
 
 
 def finish(begin_others: Iterable[Callable[[], object]] = ()) -> None:

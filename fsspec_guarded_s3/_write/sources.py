@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._s3.client import S3Client
-from .._values.bodies import Buffer, RequestBody
+from .._values.bodies import Buffer, RequestBody, bytes_of
 from .._values.checksums import Crc, algorithm_of
 from .._values.models import Part, Written
 from ..options import part_size_for
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def upload_bytes(client: S3Client, upload: Upload, data: typing_extensions.Buffer) -> Written:
     """Publish `data`, which is in memory as a whole; parts are slices, not copies."""
-    view = memoryview(data).cast("B")
+    view = bytes_of(data)
     return _upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], no_progress)
 
 

@@ -79,7 +79,7 @@ class Trial:
             self._objects.remove()
         else:  # an interrupt: nobody waits for the store any more
             task = f"remove what a probe made, whose keys begin with {self._objects.key}"
-            wait_briefly(in_background(self._objects.remove, task))
+            wait_briefly(self._client, in_background(self._objects.remove, task))
 
     @property
     def age(self) -> int:

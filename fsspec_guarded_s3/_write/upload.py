@@ -302,7 +302,7 @@ class Upload:
         is left as it is, so that it can be resumed again.
         """
         if (removal := self.abandon()) is not None:
-            wait_briefly(removal)
+            wait_briefly(self._client, removal)
 
     def abandon(self) -> Removal | None:
         """What `abort` does, without waiting at all: for destructors."""

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 
 from .._forks import renew_after_fork
+from .._values.bodies import bytes_of
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
@@ -174,7 +175,7 @@ class GuardedWriter(BinaryFile):
             self._check_open()
             self._take_small()
             if view.nbytes:
-                self._take(lambda: view.cast("B"))
+                self._take(lambda: bytes_of(view))
 
     def _hand_on(self) -> None:
         """Take what small writes left, unless whoever closed the file has done so. Raises as `write` does."""

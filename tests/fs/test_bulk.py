@@ -177,6 +177,15 @@ def test_trees_come_and_go_side_by_side_with_right_totals(tmp_path: Path) -> Non
         assert sum(branch.value for branch in callback.branches) == sum(map(len, bodies.values()))
 
 
+@pytest.mark.parametrize("other", ["gs3://bucket/a", "/bucket/a", "s3://bucket/a"])
+def test_pipe_of_two_names_of_one_object_writes_nothing(other: str) -> None:
+    """Which of the two would be there in the end is chance."""
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server, pytest.raises(ValueError, match="both become 'bucket/a'"):
+        filesystem(server.url).pipe({"bucket/a": b"1", "bucket/b": b"2", other: b"3"})
+    assert not fake.objects
+
+
 def test_pipe_writes_all_of_a_dict() -> None:
     fake = FakeS3("bucket")
     with ScriptedServer(handler=fake) as server:

@@ -1,6 +1,7 @@
 """Uploads that somebody left behind: found, removed, or continued."""
 
 import dataclasses
+import logging
 import os
 import threading
 import uuid
@@ -13,6 +14,7 @@ import pytest
 from fsspec.callbacks import Callback
 
 from fsspec_guarded_s3 import (
+    EncryptionUnsupportedError,
     GuardedS3FileSystem,
     ObjectNotFoundError,
     ProtocolError,
@@ -422,6 +424,53 @@ def test_an_upload_that_was_begun_without_checksums_is_continued_without(local: 
     assert fake.objects["bucket", "key"].body == DATA
     sent = [request for request in server.requests if "partNumber" in request.query]
     assert len(sent) == 2 and all("content-md5" in request.headers for request in sent)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"ContentType": "a/b"}, "content-type"),
+        ({"Metadata": {"owner": "me"}}, "x-amz-meta-owner"),
+        ({"StorageClass": "GLACIER"}, "x-amz-storage-class"),
+        ({"ServerSideEncryption": "AES256"}, "x-amz-server-side-encryption"),
+        ({"CacheControl": "no-store", "ContentLanguage": "de"}, "cache-control, content-language"),
+    ],
+)
+def test_attributes_that_a_resumed_upload_was_not_begun_with_are_named(
+    local: Path, given: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeS3("bucket")
+    left(fake, "one", "key", PIECES[:1])
+    resume(fake, local, **given)
+    (told,) = [record for record in caplog.records if record.name == "fsspec_guarded_s3"]
+    assert f"bucket/key does not show what was asked for ({named})" in told.getMessage()
+    assert told.levelno == logging.WARNING
+
+
+def test_attributes_that_a_resumed_upload_was_begun_with_are_no_matter(
+    local: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeS3("bucket")
+    left(fake, "one", "key", PIECES[:1])
+    fake.uploads["one"].headers = {"content-type": "a/b", "x-amz-meta-owner": "me"}
+    resume(fake, local, ContentType="a/b", Metadata={"owner": "me"}, StorageClass="STANDARD")
+    assert not [record for record in caplog.records if "asked for" in record.getMessage()]
+
+
+def test_a_kms_that_a_resumed_upload_was_not_begun_with_is_an_error(local: Path) -> None:
+    fake = FakeS3("bucket")
+    left(fake, "one", "key", PIECES[:1])
+    with pytest.raises(EncryptionUnsupportedError, match="begun without the KMS") as caught:
+        resume(fake, local, ServerSideEncryption="aws:kms")
+    assert caught.value.maybe_applied and fake.objects["bucket", "key"].body == DATA
+
+
+@pytest.mark.parametrize(("upload_id", "error"), [("", ValueError), (7, TypeError)])
+def test_what_is_no_id_of_an_upload_is_refused(local: Path, upload_id: Any, error: type[Exception]) -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server, pytest.raises(error, match="resume must be"):
+        filesystem(server.url).put_file(local, PATH, resume=upload_id)
+    assert not server.requests
 
 
 @pytest.mark.parametrize("at", [0, 5 * MIB - 1, 7 * MIB])

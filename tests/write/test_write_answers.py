@@ -341,7 +341,7 @@ def test_the_etag_of_whoever_replaced_ours_and_kept_its_token_is_not_told(
     fake.opaque_etags = True  # so ETags tell nothing of the bytes
 
     def rival(request: Request, reply: Reply) -> Answer | None:
-        publishes = request.method == "PUT" and not request.query or request.method == "POST"
+        publishes = (request.method == "PUT" and not request.query) or request.method == "POST"
         if reply.status != 200 or not publishes or "uploads" in request.query:
             return None
         slot = ("bucket", request.path.rpartition("/")[2])

@@ -362,3 +362,39 @@ def test_a_writer_is_neither_copied_nor_pickled(
             take(file)
         file.write(SMALL)
     assert store.fs.cat_file(PATH) == LARGE + SMALL or options
+
+
+ARRAYS = {
+    "every second": memoryview(bytes(range(200)))[::2],
+    "every second of many": memoryview(bytes(range(256)) * 40_000)[::2],
+    "two axes": memoryview(bytes(range(12))).cast("B", (3, 4)),
+    "numbers": memoryview(bytes(16)).cast("d"),
+}
+
+
+@pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize("by", ["write", "pipe_file", "put_if_absent"])
+def test_arrays_are_written_in_the_order_of_c_wherever_they_lie_in_memory(by: str, array: memoryview) -> None:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        if by == "write":
+            with fs.open("bucket/a", "wb") as file:
+                assert file.write(array) == array.nbytes
+        else:
+            getattr(fs, by)("bucket/a", array)
+    assert fake.objects["bucket", "a"].body == array.tobytes()
+
+
+@pytest.mark.parametrize("by", ["write", "pipe_file"])
+def test_an_array_with_an_axis_of_no_length_is_no_bytes(by: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        if by == "write":
+            with fs.open("bucket/a", "wb") as file:
+                file.write(numpy.zeros((0, 5)))
+        else:
+            fs.pipe_file("bucket/a", numpy.zeros((0, 5)))
+    assert fake.objects["bucket", "a"].body == b""
