@@ -177,7 +177,7 @@ def test_trees_come_and_go_side_by_side_with_right_totals(tmp_path: Path) -> Non
         assert sum(branch.value for branch in callback.branches) == sum(map(len, bodies.values()))
 
 
-@pytest.mark.parametrize("other", ["gs3://bucket/a", "/bucket/a", "s3://bucket/a"])
+@pytest.mark.parametrize("other", ["gs3://bucket/a", "/bucket/a", "guarded-s3://bucket/a"])
 def test_pipe_of_two_names_of_one_object_writes_nothing(other: str) -> None:
     """Which of the two would be there in the end is chance."""
     fake = FakeS3("bucket")
