@@ -103,7 +103,9 @@ def test_who_loses_bytes_is_told_once(script: str, request: pytest.FixtureReques
     assert not fake.uploads
     assert said.count("bucket/key") == 1, said
     assert NOTHING in said
-    assert "Traceback" not in said
+    # gzip itself, of Python 3.14 or without its lock, complains when the interpreter has emptied its modules.
+    ours = said.partition("Exception ignored")[0] if "gzip" in name else said
+    assert "Traceback" not in ours
     assert "with fs.open(...)" in said or "commit()" in said
 
 
