@@ -27,7 +27,9 @@ def content_headers(place: Place) -> None:
 
     def look(name: str, where: str) -> None:
         head = spot.client.head_object(**spot.named(name))
-        lost.extend(f"{key} by {where}" for key, value in HEADERS.items() if head.get(key) != value)
+        for key, value in HEADERS.items():
+            if _plain(head.get(key, "")) != _plain(value):
+                lost.append(f"{key} by {where}")
 
     fs.pipe_file(path, b"x", **HEADERS)
     look("a", "PUT")
@@ -41,6 +43,11 @@ def content_headers(place: Place) -> None:
     look("parts", "parts")
     if lost:
         raise No(f"lost: {', '.join(dict.fromkeys(lost))}")
+
+
+def _plain(value: str) -> str:
+    """A header without what may be written in two ways: blanks, and the case of a charset."""
+    return value.replace(" ", "").lower()
 
 
 @check("metadata: `setxattr`, `getxattr`, `metadata`", quick=True)

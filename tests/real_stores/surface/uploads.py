@@ -37,8 +37,10 @@ def left(place: Place) -> None:
 @check("1,100 uploads, beyond one page")
 def pages(place: Place) -> None:
     spot = place.fresh()
-    began = {name: _begin(spot, name) for name in (f"u{number:04}" for number in range(1100))}
+    began: dict[str, str] = {}
     try:
+        for number in range(1100):
+            began[f"u{number:04}"] = _begin(spot, f"u{number:04}")
         found = len(spot.uploads())
         if found != 1100:
             raise No(f"{found} are listed")
