@@ -211,12 +211,19 @@ def _copy(spot: Spot, source: str, target: str, condition: Mapping[str, str], **
 
 @guard
 def copy_source(spot: Spot) -> bool:
+    return any(_pins(spot, f"copied-{number}", name) for number, name in enumerate(PINS))
+
+
+# S3's name, and that of Ceph RGW.
+PINS = ("x-amz-copy-source-if-match", "x-amz-copy-if-match")
+
+
+def _pins(spot: Spot, target: str, name: str) -> bool:
     etag = spot.put("source", b"one")
-    pinned = refuses(lambda: _copy(spot, "source", "copied", {}, CopySourceIfMatch=NO_SUCH))
-    if not pinned or _is_there(spot, "copied"):
+    pinned = refuses(lambda: _copy(spot, "source", target, {name: NO_SUCH}))
+    if not pinned or _is_there(spot, target):
         return False
-    _copy(spot, "source", "copied", {}, CopySourceIfMatch=etag)
-    return spot.body("copied") == b"one"
+    return not refuses(lambda: _copy(spot, "source", target, {name: etag})) and spot.body(target) == b"one"
 
 
 @guard

@@ -17,7 +17,8 @@ GROUPS = {
     "surface": "What the filesystem does there",
 }
 WORDS = """*yes*: done as promised. *no*: the store does not do it, and the filesystem says so or has another
-way. **WRONG**: a promise did not hold there. A star has a reason below."""
+way. **WRONG**: a promise did not hold there; that a store tells two writers that both won is the store's
+doing, and nothing that a client can mend. A star has a reason below."""
 
 
 @dataclass(frozen=True)

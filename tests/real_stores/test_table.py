@@ -24,6 +24,13 @@ def test_the_document_is_up_to_date() -> None:
     assert document([result for result in found if result is not None], before) == before
 
 
+def test_every_store_was_tried_or_is_named_with_the_reason() -> None:
+    for program in PROGRAMS:
+        result = read(program.name)
+        assert result is not None, f"make stores STORE={program.name}"
+        assert result.missing or (result.outcomes["guards"] and result.outcomes["surface"])
+
+
 def test_every_guard_is_held_against_requests_of_boto3() -> None:
     from fsspec_guarded_s3._write.guards import GUARDS as PROBED
 
