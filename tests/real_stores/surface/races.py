@@ -199,8 +199,9 @@ def swap_against_delete(place: Place) -> None:
         swapped, deleted = _together(
             [partial(fs.pipe_file, path, b"new", if_match=etag), partial(fs.rm_file, path, if_match=etag)]
         )
-        for found in (swapped, deleted):
-            if found is not None and not isinstance(found, (ObjectChangedError, FileNotFoundError)):
-                raise found
-        both += swapped is None and deleted is None
+        refused = [found for found in (swapped, deleted) if isinstance(found, Exception)]
+        for error in refused:
+            if not isinstance(error, (ObjectChangedError, FileNotFoundError)):
+                raise error
+        both += not refused
     assert not both, f"the store is not atomic: in {both} of 300 races both were acknowledged"
