@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import urllib.request
 from collections.abc import Sequence
+
+from botocore.exceptions import ClientError
 
 from fsspec_guarded_s3 import GuardedS3Error
 from tests.real_stores.checking import No, check
@@ -34,20 +37,28 @@ def control_characters(place: Place) -> None:
 @check("a name of 1,024 bytes", quick=True)
 def longest_name(place: Place) -> None:
     spot = place.fresh()
-    _try(spot, "y" * (1024 - len(spot.prefix)))
+    _try_and_remove(spot, "y" * (1024 - len(spot.prefix)))
 
 
 def _try_all(place: Place, names: Sequence[str]) -> None:
     spot, refused = place.fresh(), []
     for name in names:
         try:
-            _try(spot, name)
+            _try_and_remove(spot, name)
         except (No, GuardedS3Error, OSError) as error:
             words = str(error) if isinstance(error, No) else type(error).__name__
             refused.append(f"{name[:20]!r} {words}")
             spot = place.fresh()
     if refused:
         raise No(f"{len(refused)} of {len(names)}: {'; '.join(refused)}")
+
+
+def _try_and_remove(spot: Spot, name: str) -> None:
+    try:
+        _try(spot, name)
+    finally:  # by its name: what is listed in another way could not be removed afterwards
+        with contextlib.suppress(ClientError):
+            spot.client.delete_object(**spot.named(name))
 
 
 def _try(spot: Spot, name: str) -> None:
