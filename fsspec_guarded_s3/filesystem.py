@@ -255,6 +255,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         )
         self.blocksize = self._options.block_size
         self._client = S3Client(Store(self._options, listing_cache.forget))
+        self._session = Session(self._client)
         self._listings = ListingCache(self.dircache)
         self._paths = PathRules(type(self)._protocols, version_aware=self._options.version_aware)
         self._make_finders()
@@ -1616,7 +1617,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     @property
     def session(self) -> Session:
         """What can be closed; nothing else of a botocore session is here."""
-        return Session(self._client)
+        return self._session
 
     @property
     def key(self) -> str | None:

@@ -53,7 +53,7 @@ class Lister:
             return known
         if not location.key:
             self._client.buckets.head_bucket(location.bucket)
-            return directory_row(location.bucket) | {"StorageClass": "BUCKET", "VersionId": None}
+            return directory_row(location.bucket) | {"VersionId": None}
         missing = nothing_at(location)
         if not only_directory:
             try:

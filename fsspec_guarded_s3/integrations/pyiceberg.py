@@ -37,7 +37,7 @@ _PROPERTIES = {
     "s3.request-timeout": "read_timeout",
     "s3.anonymous": "anon",
 }
-_ADDITIONAL = {"s3.sse.type": "ServerSideEncryption", "s3.sse.key": "SSEKMSKeyId"}
+_ADDITIONAL = {"s3.server-side-encryption": "ServerSideEncryption", "s3.sse-kms-key-id": "SSEKMSKeyId"}
 _REFUSED = {
     "s3.signer": "requests are signed here, by credentials: leave it out",
     "s3.proxy-uri": "set HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment",

@@ -157,7 +157,7 @@ def test_rm_tells_what_it_deleted(store: Store) -> None:
 
 def test_a_bucket_has_the_keys_that_s3fs_shows(store: Store) -> None:
     info = store.fs.info(store.bucket)
-    assert (info["type"], info["StorageClass"], info["VersionId"]) == ("directory", "BUCKET", None)
+    assert (info["type"], info["StorageClass"], info["VersionId"]) == ("directory", "DIRECTORY", None)
 
 
 # --- the classes of errors -------------------------------------------------------------------------
@@ -230,6 +230,7 @@ def test_sessions_can_be_opened_renewed_and_closed(store: Store) -> None:
         return data
 
     assert asyncio.run(program()) == b"1"
+    assert fs.session is fs.connect()
     fs.close_session(None, fs.session)
     fs.invalidate_region_cache()
     assert fs.cat_file(store.path("a")) == b"1"

@@ -101,9 +101,41 @@ DUCKDB = """
     assert db.execute(f"SELECT count(*) FROM 's3://{bucket}/*.parquet'").fetchall() == [(100,)]
 """
 
+# As the documents say. Where this fails, pandas asks fsspec first, and they can say so.
+PANDAS_WITHOUT_OPTIONS = """
+    import os
+    os.environ["AWS_ENDPOINT_URL"] = options["client_kwargs"]["endpoint_url"]
+    os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = options["key"], options["secret"]
+    os.environ["AWS_REGION"] = "us-east-1"
+    import pandas as pd, pyarrow.fs
+    asked = []
+
+    real = pyarrow.fs.FileSystem
+
+    class AsReal(type):
+        def __instancecheck__(cls, item):
+            return isinstance(item, real)
+
+    class NotOurs(metaclass=AsReal):  # pyarrow's own client, asked, says that it does not know the URL
+        @staticmethod
+        def from_uri(url):
+            asked.append(url)
+            raise TypeError(url)
+
+    pyarrow.fs.FileSystem = NotOurs
+    frame, url = pd.DataFrame({"n": range(3)}), f"s3://{bucket}/a.parquet"
+    frame.to_parquet(url, storage_options={})
+    assert pd.read_parquet(url, storage_options={}).equals(frame)
+    assert asked == [], asked
+    assert pd.read_parquet(url).equals(frame)
+    frame.to_parquet(url)
+    assert asked == [url, url], asked
+"""
+
 SCRIPTS = {
     "fsspec": FSSPEC,
     "pandas": PANDAS,
+    "pandas without storage_options": PANDAS_WITHOUT_OPTIONS,
     "dask": DASK,
     "pyarrow": PYARROW,
     "xarray": ZARR_AND_XARRAY,

@@ -123,3 +123,21 @@ def test_a_pickled_path_is_equal_and_works(store: Store) -> None:
         clone = pickle.loads(pickle.dumps(path(store, "a")))
     assert clone == path(store, "a")
     assert clone.read_bytes() == b"1"
+
+
+def test_a_path_has_its_bucket_as_the_anchor(store: Store) -> None:
+    """As with `s3://`."""
+    assert str(UPath("gs3://", bucket=store.bucket, **store.options)) == f"gs3://{store.bucket}/"
+    assert str(path(store, "d/a").joinpath("/x")) == f"gs3://{store.bucket}/d/a//x"
+    assert str(UPath(f"s3://{store.bucket}/d/a").joinpath("/x")) == f"s3://{store.bucket}/d/a//x"
+    assert path(store, "d/a").parts == (f"{store.bucket}/", "d", "a")
+    assert path(store).anchor == f"{store.bucket}/"
+
+
+def test_mkdir_of_what_is_there_raises(store: Store) -> None:
+    store.fs.pipe_file(store.path("d/a"), b"1")
+    for key in ("d", "d/a"):
+        with pytest.raises(FileExistsError):
+            path(store, key).mkdir()
+    path(store, "d").mkdir(exist_ok=True)
+    path(store, "new").mkdir()
