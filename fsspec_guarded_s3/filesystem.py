@@ -1612,6 +1612,8 @@ class GuardedS3FileSystem(InheritedVerbs):
         """Forget which regions buckets are in: the store tells them again."""
         self._client.store.signer.forget_regions()
 
+    _invalidate_region_cache = coroutine(invalidate_region_cache)
+
     # --- what it was made with, in s3fs's names ------------------------------------------------------------
 
     @property

@@ -78,6 +78,7 @@ CALLS: list[Call] = [
     ("clear_multipart_uploads", ["bucket"], {}),
     ("abort_mpu", ["bucket", "a", "none"], {}),
     ("merge", ["bucket/new", ["bucket/a", "bucket/a"]], {}),
+    ("invalidate_region_cache", [], {}),
     ("probe", ["bucket/a"], {}),
     ("sign", ["bucket/a"], {}),
     ("url", ["bucket/a"], {"client_method": "put_object"}),
@@ -125,7 +126,7 @@ def test_each_verb_has_one() -> None:
     """But for what asks no store; and `open` has `open_async`, `walk` an asynchronous generator."""
     own = {name for name, verb in vars(GuardedS3FileSystem).items() if callable(verb) and name[0] != "_"}
     local = {"close", "invalidate_cache", "split_path", "start_transaction", "end_transaction"}
-    local |= {"to_dict", "to_json", "connect", "close_session", "invalidate_region_cache"}
+    local |= {"to_dict", "to_json", "connect", "close_session"}
     assert own - coroutines() == local | {"open", "walk", "open_async", "set_session", "transaction_type"}
 
 
