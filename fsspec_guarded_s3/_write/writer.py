@@ -85,7 +85,9 @@ class GuardedWriter(BinaryFile):
         self._position = position
         self._prepare = prepare
         self._small: SmallWrites[bytes] = SmallWrites()
-        self.gathers = True  # whether small writes need no look: the file is open here, and nothing failed
+        # Whether small writes need no look: the file is open here, nothing failed, and what is to be there
+        # before them is there, so that a first write raises what keeps it from that.
+        self.gathers = prepare is None
         self.is_dropped = False  # what is written from then on is swallowed
         self._pid = os.getpid()
         self.lock = Lock()  # for writing and publishing alone: giving up waits for nobody
@@ -155,14 +157,14 @@ class GuardedWriter(BinaryFile):
 
         Threads take turns. RuntimeError in a child of the process that opened the file.
         """
-        if self.gathers and type(data) is bytes and len(data) < SMALL:
+        if self.gathers and type(data) is bytes and 0 < len(data) < SMALL:
             small = self._small
             small.append(data)
             if len(small) >= MANY or not self.gathers:
                 self._hand_on()
             return len(data)
         view = memoryview(data)
-        if self.gathers and view.nbytes < SMALL:
+        if self.gathers and 0 < view.nbytes < SMALL:
             return self.write(view.tobytes())
         if not self.is_dropped:
             self._write(view)
@@ -197,6 +199,7 @@ class GuardedWriter(BinaryFile):
             if self._prepare is not None:
                 prepare, self._prepare = self._prepare, None
                 prepare(self._parts)
+                self._gather()
             self._parts.write(view)
         except BaseException as error:
             self._fail(error)
@@ -205,6 +208,12 @@ class GuardedWriter(BinaryFile):
         finally:
             self._is_writing = False
         self._position += view.nbytes
+
+    def _gather(self) -> None:
+        """Gather small writes from now on. Who gives up waits for no lock, so that is looked at last."""
+        self.gathers = True
+        if self._closed or self.is_dropped or self._failure is not None:
+            self.gathers = False
 
     def _fail(self, error: BaseException) -> None:
         self._failure = self._failure or error

@@ -84,7 +84,7 @@ def test_mkdir_refuses_what_it_cannot_do(options: dict[str, Any], error: type[Ex
 
 @pytest.mark.parametrize("answer", [respond(200), s3_error(403, "AccessDenied")])
 def test_mkdir_of_a_bucket_that_is_there_is_an_error(answer: Reply) -> None:
-    """Ours is not touched; whether another's is there CreateBucket tells."""
+    """Ours is not touched; of another's CreateBucket tells, and a listing why HEAD was refused."""
 
     def handler(request: Any) -> Reply:
         return answer if request.method == "HEAD" else s3_error(409, "BucketAlreadyExists")
@@ -93,7 +93,7 @@ def test_mkdir_of_a_bucket_that_is_there_is_an_error(answer: Reply) -> None:
         with pytest.raises(BucketExistsError):
             filesystem(server.url).mkdir("bucket")
         methods = [request.method for request in server.requests]
-    assert methods == (["HEAD"] if answer.status == 200 else ["HEAD", "PUT"])
+    assert methods == (["HEAD"] if answer.status == 200 else ["HEAD", "GET", "PUT"])
 
 
 def writes(fs: Any, bucket: str, local: Path) -> dict[str, Callable[[], object]]:
