@@ -50,13 +50,14 @@ _RECOVERY = 5.0  # seconds until callers wait again for as long as they did
 class Work:
     """Something that is being done. It is over when it, or any work around it, was ended or is too late."""
 
-    __slots__ = ("_around", "_ended", "_until")
+    __slots__ = ("_around", "_ended", "_until", "is_last_attempt")
 
     def __init__(self, *around: Work | None, limit: float = _NEVER) -> None:
         """`around` is what it is part of; after `limit` seconds it is over."""
         self._around = [work for work in around if work is not None]
         self._until = time.monotonic() + limit
         self._ended = False
+        self.is_last_attempt = False  # whether a request that is on its way is not made again
 
     def __repr__(self) -> str:
         return f"<Work {'over' if self.is_over else 'wanted'}>"

@@ -4,6 +4,7 @@ And what a fork renews.
 The bound separates "ended" from "waited for all time-outs", which take 30 to 150 s here.
 """
 
+import _thread
 import ast
 import contextlib
 import gc
@@ -933,3 +934,32 @@ def test_who_gives_many_uploads_up_waits_once_for_their_aborts(
         answers.set()
         eventually(lambda: not fake.uploads)
     assert sum(waited) <= 2 * aborting.PATIENCE
+
+
+def test_an_upload_that_is_given_up_while_it_begins_is_not_begun_again() -> None:
+    """Each attempt may make another upload, and nobody wants any."""
+    asked, go_on = threading.Event(), threading.Event()
+    begun: list[Request] = []
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if "uploads" not in request.query or request.method != "POST":
+            return None
+        begun.append(request)
+        asked.set()
+        go_on.wait(60)
+        return s3_error(503, "SlowDown")
+
+    def interrupt() -> None:
+        asked.wait(60)
+        _thread.interrupt_main()
+
+    with ScriptedServer(handler=FakeS3("bucket", fault=fault)) as server:
+        fs = filesystem(server.url, **SLOW, **PARTS)
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            fs.pipe_file("bucket/new", DATA[: 6 * MIB])
+        interrupter.join()
+        go_on.set()
+        eventually(lambda: not aborting._under_way)
+    assert len(begun) == 1

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .._forks import PerProcess, importing
 from .._values.deadline import Deadline
-from .._work import pause
+from .._work import current, pause
 from ..errors import (
     ChecksumMismatchError,
     ConflictError,
@@ -136,7 +136,8 @@ class RetryPolicy:
         self, error: GuardedS3Error, made: int, deadline: Deadline, retry_on_conflict: bool
     ) -> float | None:
         """Seconds to wait after the attempt number `made`, which failed by `error`; None to give up."""
-        if not _may_pass(error, retry_on_conflict):
+        work = current()
+        if not _may_pass(error, retry_on_conflict) or (work is not None and work.is_last_attempt):
             return None
         seconds = _pause(error, made)
         if made >= self._max_attempts() or deadline.left() <= seconds or not self._budget.take():

@@ -71,9 +71,11 @@ class Beginning:
     def settle(self) -> str:
         """The id of the upload that is to be aborted, "" where none was made.
 
-        Raises the error of a request that may have made one, and CancelledError when the time of this
-        thread's work is over: then the request is over, too.
+        A request on its way is waited for, and not made again: each attempt may make another upload. Raises
+        the error of one that may have made one, and CancelledError when the time of this thread's work is
+        over: then the request is over, too.
         """
+        self._work.is_last_attempt = True
         try:
             return self.wait()
         except CancelledError:
