@@ -457,6 +457,18 @@ def test_attributes_that_a_resumed_upload_was_begun_with_are_no_matter(
     assert not [record for record in caplog.records if "asked for" in record.getMessage()]
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_tags_of_a_resumed_upload_are_given_and_not_warned_of(
+    local: Path, counted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeS3("bucket")
+    fake.counts_tags = counted
+    left(fake, "one", "key", PIECES[:1])
+    resume(fake, local, Tagging={"team": "x"})
+    assert fake.objects["bucket", "key"].tags == {"team": "x"}
+    assert not [record for record in caplog.records if "asked for" in record.getMessage()]
+
+
 def test_a_kms_that_a_resumed_upload_was_not_begun_with_is_an_error(local: Path) -> None:
     fake = FakeS3("bucket")
     left(fake, "one", "key", PIECES[:1])
