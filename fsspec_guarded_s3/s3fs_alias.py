@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 from .filesystem import GuardedS3FileSystem, GuardedWriter, PinnedReader
 
+__all__ = ["S3File", "S3FileSystem", "S3Map", "SSEParams", "install"]
+
 VERSION = "2026.9.0"  # of s3fs, whose names and parameters these are
 
 

@@ -13,7 +13,7 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3 import errors
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
-PUBLIC = ("errors", "filesystem", "options")
+PUBLIC = ("errors", "filesystem", "options", "s3fs_alias")
 MODULES = ["fsspec_guarded_s3", *(f"fsspec_guarded_s3.{name}" for name in PUBLIC)]
 
 
@@ -24,7 +24,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 def test_no_other_module_is_public() -> None:
     """But those that libraries find by their entry points."""
     found = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith((".", "_"))}
-    assert found == {"errors", "filesystem", "integrations", "options", "py"}
+    assert found == {"errors", "filesystem", "integrations", "options", "py", "s3fs_alias"}
 
 
 @pytest.mark.parametrize("module", MODULES)
