@@ -14,6 +14,7 @@ from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write import guards
 from ..errors import (
+    AccessDeniedError,
     DeleteObjectsError,
     DirectoryNotEmptyError,
     GuardedS3Error,
@@ -275,12 +276,19 @@ class Remover:
         if location.key:
             self._rm_marker(location)
             return
+        self._refuse_full(location)
         try:
             self._client.buckets.delete_bucket(location.bucket)
         except DirectoryNotEmptyError as error:
             if not self._versions.are_all_that_is_left(location.bucket):
                 raise
             raise DirectoryNotEmptyError(_VERSIONS_LEFT, bucket=location.bucket, status=409) from error
+
+    def _refuse_full(self, bucket: S3Path) -> None:
+        """s3s-fs deletes a bucket with all that is in it. Who may not list relies on the store."""
+        with suppress(AccessDeniedError):
+            if has_children(self._client, bucket):
+                raise DirectoryNotEmptyError("the bucket is not empty", bucket=bucket.bucket)
 
     def _rm_marker(self, location: S3Path) -> None:
         page = next(self._client.listings.list_objects(location.bucket, location.prefix, max_keys=2))

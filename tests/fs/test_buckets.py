@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from fsspec_guarded_s3 import BucketExistsError, ObjectNotFoundError
+from fsspec_guarded_s3 import BucketExistsError, DirectoryNotEmptyError, ObjectNotFoundError
 from tests.opening import filesystem
 from tests.scripted_server import Reply, ScriptedServer, Step, expects, respond, s3_error
 from tests.servers import MotoServer
@@ -184,6 +184,32 @@ def test_the_region_of_a_bucket_is_found_wherever_it_is(moto: MotoServer) -> Non
         fs.bucket_region(fresh())
     with pytest.raises(ValueError, match="name of a bucket"):
         fs.bucket_region(f"{bucket}/key")
+
+
+def test_rmdir_looks_where_the_store_would_delete_a_bucket_with_all_that_is_in_it() -> None:
+    """s3s-fs does so. Who may not list is not kept from removing a bucket."""
+    asked: list[str] = []
+    keys, allowed = ["key"], [True]
+
+    def handler(request: Any) -> Reply:
+        asked.append(request.method)
+        if request.method == "DELETE":
+            return respond(204)
+        found = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in keys)
+        page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
+        return respond(200, page.encode()) if allowed[0] else s3_error(403, "AccessDenied")
+
+    with ScriptedServer(handler=handler) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(DirectoryNotEmptyError, match="the bucket is not empty"):
+            fs.rmdir("bucket")
+        assert asked == ["GET"]
+        allowed[0] = False
+        fs.rmdir("bucket")
+        keys.clear()
+        allowed[0] = True
+        fs.rmdir("bucket")
+    assert asked[1:] == ["GET", "DELETE", "GET", "DELETE"]
 
 
 def test_rmdir_removes_an_empty_bucket_only(moto: MotoServer) -> None:
