@@ -104,11 +104,14 @@ class GuardedS3Error(OSError):
         return f"{self.message} ({said})" if said else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, dict(self.__dict__))
+        return _rebuild, (type(self), self.message, dict(self.__dict__), self.errno)
 
 
-def _rebuild(cls: type[GuardedS3Error], message: str, state: dict[str, Any]) -> GuardedS3Error:
+def _rebuild(
+    cls: type[GuardedS3Error], message: str, state: dict[str, Any], number: int | None
+) -> GuardedS3Error:
     error = cls(message)
+    error.errno = number
     error.__dict__.update(state)
     return error
 
@@ -135,7 +138,10 @@ class TransportError(GuardedS3Error):
 
 
 class ConnectError(TransportError, ConnectionError):
-    """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent."""
+    """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent.
+
+    `errno` is EMFILE or ENFILE where this process had no file descriptor left for it.
+    """
 
     default_errno: ClassVar[int] = _errno.ECONNREFUSED
     request_sent = False

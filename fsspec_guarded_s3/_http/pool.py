@@ -9,20 +9,25 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from .._work import Living
 from .connect import Route
 from .incoming import Incoming
 from .timed_socket import Channel
+
+_connections: Living[Connection] = Living()
+_pools: Living[Pool] = Living()
 
 
 class Connection:
     """A connection to speak HTTP on. Once closed it is of no use any more."""
 
-    __slots__ = ("channel", "idle_since", "incoming")
+    __slots__ = ("__weakref__", "channel", "idle_since", "incoming")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.incoming = Incoming(channel)
         self.idle_since = 0.0
+        _connections.add(self)
 
     def __repr__(self) -> str:
         return f"<Connection {self.channel.sock!r}>"
@@ -46,6 +51,7 @@ class Pool:
         self._idle_timeout = idle_timeout
         self._size = size
         self._idle: list[Connection] = []
+        _pools.add(self)
 
     def __repr__(self) -> str:
         return f"<Pool {self.route} idle={len(self._idle)}>"
@@ -74,6 +80,15 @@ class Pool:
         else:
             conn.close()
 
+    def close_outdated(self) -> None:
+        """Close those that were idle for too long to be handed out."""
+        oldest = time.monotonic() - self._idle_timeout
+        while any(conn.idle_since < oldest for conn in self._idle[:1]):
+            try:
+                self._idle.pop(0).close()
+            except IndexError:  # another thread was faster
+                return
+
     def close_idle(self) -> None:
         """Close those that nobody uses; the pool goes on, since another thread may have it."""
         while self._idle:
@@ -86,3 +101,22 @@ class Pool:
         idle: Any = getattr(self, "_idle", ())
         for conn in idle:
             conn.close()
+
+
+def close_all_outdated() -> None:
+    """Close what was idle for too long, of all pools: of filesystems that nobody asks any more too."""
+    for pool in _pools:
+        pool.close_outdated()
+
+
+def close_all_idle() -> bool:
+    """Close all that is idle, of all pools, for the descriptors. Returns whether there was anything."""
+    found = [pool for pool in _pools if pool.idle()]
+    for pool in found:
+        pool.close_idle()
+    return bool(found)
+
+
+def is_any_open() -> bool:
+    """Whether any connection of this process is open: where all that was idle is closed, it is in use."""
+    return any(conn.channel.sock.fileno() != -1 for conn in _connections)

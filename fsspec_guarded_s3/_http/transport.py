@@ -15,6 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import atexit
+import errno
 import http.client
 import ssl
 import threading
@@ -29,7 +30,7 @@ from .._forks import PerProcess, importing, renew_after_fork
 from .._values.bodies import wire_bytes
 from .._values.deadline import Deadline
 from .._values.models import WireRequest
-from .._work import is_of_a_handler
+from .._work import is_of_a_handler, pause
 from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ..options import Options
 from .connect import (
@@ -41,8 +42,9 @@ from .connect import (
     socket_options_of,
     speaks_tls,
 )
+from .descriptors import are_none_left, within_limit
 from .lanes import Lanes
-from .pool import Connection, Pool
+from .pool import Connection, Pool, close_all_idle, close_all_outdated, is_any_open
 from .response import HTTPBody
 from .sending import Sender
 from .timed_socket import Pace
@@ -52,6 +54,8 @@ from .unreachable import PLAIN_TO_TLS, no_answer, no_connection
 # By several reports AWS closes idle connections after 5 to 20 s: what must not be replayed takes a
 # connection that is surely younger.
 FRESH_SECONDS = 4.0
+_POLL_SECONDS = 0.05
+_FEW_SECONDS = 1.0  # that descriptors are taken to be few for, when there was none
 
 
 class Sent:
@@ -172,6 +176,7 @@ class Transport:
         self._renew()
         renew_after_fork(self._renew)
         self.lanes = Lanes()
+        self._few_until = 0.0
         self.round_trip = float("inf")  # seconds, as the last answers tell
 
     def _renew(self) -> None:
@@ -191,15 +196,22 @@ class Transport:
         """
         return self.send(wire, deadline).answer(deadline)
 
-    def send(self, wire: WireRequest, deadline: Deadline) -> OnItsWay:
-        """The first half of `exchange`: the answer is taken from what this returns, or given up with it."""
+    def send(self, wire: WireRequest, deadline: Deadline, *, early: bool = False) -> OnItsWay:
+        """The first half of `exchange`: the answer is taken from what this returns, or given up with it.
+
+        An `early` request waits for nobody to give a descriptor back, and where they are few it is not sent,
+        but a ConnectError: its own thread may have them all.
+        """
         pool = self._pool(wire.scheme, wire.host, wire.port)
         if pool.missing:
             return _by_urllib3(self._current(pool), self.options, wire)
-        conn = pool.take(FRESH_SECONDS if wire.fresh_connection else None)
+        if early and time.monotonic() < self._few_until:
+            raise no_connection(pool.route, self.options, OSError(errno.EMFILE, ""))
+        youngest = FRESH_SECONDS if wire.fresh_connection else None
+        conn = pool.take(youngest)
         if conn is None:
             pool = self._current(pool)
-            conn = self._connect(pool.route, deadline)
+            conn = self._connect(pool, youngest, deadline, 0.0 if early else self.options.read_timeout)
         sent = Sent(self, pool, conn, wire)
         try:
             sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
@@ -238,9 +250,8 @@ class Transport:
 
     def _new_pool(self, scheme: str, host: str, port: int) -> Pool:
         route = self._route(scheme, host, port)
-        return Pool(
-            route, self.options.idle_timeout, max(32, self.options.max_concurrency * 4), _missing_for(route)
-        )
+        size = within_limit(max(32, self.options.max_concurrency * 4))
+        return Pool(route, self.options.idle_timeout, size, _missing_for(route))
 
     def _route(self, scheme: str, host: str, port: int) -> Route:
         """The way to a store, as environment and files have it now. Raises ConfigurationError."""
@@ -271,15 +282,27 @@ class Transport:
         """What decides which certificates are trusted. ConfigurationError for files that cannot be loaded."""
         return self._trust.context()
 
-    def _connect(self, route: Route, deadline: Deadline) -> Connection:
-        failure: Exception | None = None
-        try:
-            return Connection(connected(route, self.options, self.socket_options, deadline))
-        except (OSError, http.client.HTTPException) as error:
-            if is_of_a_handler(error):
-                raise
-            failure = error
-        raise no_connection(route, self.options, failure) from failure
+    def _connect(self, pool: Pool, youngest: float | None, deadline: Deadline, patience: float) -> Connection:
+        """A new connection, or where this process may have none, one that is given back within `patience`."""
+        close_all_outdated()
+        until = time.monotonic() + min(patience, deadline.left())
+        while True:
+            failure: Exception | None = None
+            try:
+                return Connection(connected(pool.route, self.options, self.socket_options, deadline))
+            except (OSError, http.client.HTTPException) as error:
+                if is_of_a_handler(error):
+                    raise
+                failure = error
+            is_worth_it = False
+            if are_none_left(failure):
+                self._few_until = time.monotonic() + _FEW_SECONDS
+                is_worth_it = close_all_idle() or _is_any_in_use(until)
+            if not is_worth_it:
+                raise no_connection(pool.route, self.options, failure) from failure
+            conn = pool.take(youngest)
+            if conn is not None:
+                return conn
 
     # --- one exchange ---
 
@@ -311,6 +334,14 @@ class Transport:
         data = wire_bytes(text)
         pace = Pace(self.options, self.options.send_timeout, deadline, wire.slow_answer)
         return Sender(conn.channel, conn.incoming, pace).send(data, wire)
+
+
+def _is_any_in_use(until: float) -> bool:
+    """Wait a moment for a descriptor; False where nobody of this package would give one back `until` then."""
+    if time.monotonic() >= until or not is_any_open():
+        return False
+    pause(_POLL_SECONDS)
+    return True
 
 
 def _release(pool: Pool, conn: Connection, wire: WireRequest, clean: bool, status: int) -> None:

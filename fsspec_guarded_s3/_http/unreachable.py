@@ -6,12 +6,14 @@ request. What no further attempt would mend is not tried again.
 
 from __future__ import annotations
 
+import errno
 import re
 import ssl
 
 from ..errors import ConnectError, IncompleteBodyError, TransportError
 from ..options import Options
 from .connect import ProxyRefusedError, Route
+from .descriptors import are_none_left, none_left
 from .response import translated
 
 # Alerts by which a handshake is refused (RFC 8446, 6.2), in OpenSSL's names; with TLS 1.3 they come in place
@@ -28,6 +30,8 @@ PLAIN_TO_TLS = "TLS is spoken at this port: use https:// in endpoint_url"
 
 def no_connection(route: Route, options: Options, error: Exception) -> ConnectError:
     """The error for a connection that could not be made because of `error`."""
+    if are_none_left(error):  # that was waited for already
+        return ConnectError(f"no connection to {route}: {none_left()}", given_up=True, errno=errno.EMFILE)
     refusal = _refusal(error, options) or _no_tls(route, error)
     hopeless = bool(refusal) or isinstance(error, ssl.SSLCertVerificationError)
     if isinstance(error, ProxyRefusedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -27,13 +28,18 @@ class Early:
         except (OSError, CancelledError) as error:  # others are of a signal's handler: raised at once
             if is_of_a_handler(error):
                 raise
-            self._failed = error
+            if not (isinstance(error, OSError) and error.errno == errno.EMFILE):  # else it has its turn later
+                self._failed = error
 
     def __repr__(self) -> str:
         return f"<Early {self.request.operation}{'' if self._sent else ' taken or failed'}>"
 
     def take(self) -> OnItsWay | None:
-        """What was sent, the first time; None when nobody asked for so long that the store hung up."""
+        """What was sent, the first time.
+
+        None when it was not sent, for want of a file descriptor, and when nobody asked for so long that the
+        store hung up.
+        """
         sent, failed = self._sent, self._failed
         self._sent = self._failed = None
         if failed is not None:

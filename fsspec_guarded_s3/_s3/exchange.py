@@ -100,7 +100,7 @@ class Exchange:
         """Send `request` now; an attempt takes its answer later."""
         deadline = Deadline(self._store.options.request_deadline)
         self._leave_out_refused(request)
-        return Early(request, lambda: self._store.transport.send(self._wire(request), deadline))
+        return Early(request, lambda: self._store.transport.send(self._wire(request), deadline, early=True))
 
     def presign(self, request: Request, expires: int) -> str:
         """A URL that carries the signature of `request` in its query, valid for `expires` seconds."""

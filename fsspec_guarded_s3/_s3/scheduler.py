@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
+from .._http.descriptors import within_limit
 from .._threads import MAX_THREADS, Question, ask_all, run_all
 from ..options import Options
 from .store import Store
@@ -58,7 +59,7 @@ class Scheduler:
             ask_all(todo, limit, threads, min(_AHEAD, limit // threads))
 
     def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
-        return max(1, min(limit or self._options.max_concurrency, len(todo)))
+        return within_limit(max(1, min(limit or self._options.max_concurrency, len(todo))))
 
     def range_size(self) -> int:
         """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
