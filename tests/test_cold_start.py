@@ -235,9 +235,9 @@ def test_the_parser_of_listings_is_loaded_while_the_first_answer_is_on_its_way(t
             order = []
             load, send = xml.load, Transport.send
             xml.load = lambda: (order.append("load"), load())
-            def sending(self, wire, deadline):
+            def sending(self, wire, deadline, **how):
                 order.append("send")
-                return send(self, wire, deadline)
+                return send(self, wire, deadline, **how)
             Transport.send = sending
             for _ in range(2):
                 assert fs.ls("bucket/folder", detail=False) == ["bucket/folder/key"]

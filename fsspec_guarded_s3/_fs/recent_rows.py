@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 
 from .._forks import renew_after_fork
-from .._values.conditions import quoted, same_etag
+from .._values.conditions import is_weak, quoted, same_etag
 from .._values.models import ListedObject, ListPage, ObjectInfo
 from .._values.paths import S3Path
 from .directories import directories_of
@@ -97,7 +97,8 @@ class _Listing:
             return None
         _, size, etag, modified, storage = page.object(at)
         modified = modified and modified.replace(microsecond=0)  # as HeadObject has it
-        return ListedObject(key, size, quoted(etag), modified, storage)
+        etag = etag if is_weak(etag) else quoted(etag)
+        return ListedObject(key, size, etag, modified, storage)
 
     def has_directory(self, prefix: str) -> bool:
         """Whether it shows that there are keys that begin with `prefix`, which ends with a slash."""

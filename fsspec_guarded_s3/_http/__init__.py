@@ -5,7 +5,8 @@
 that needs a part of urllib3 that is not what it was. `readiness` waits for a socket. `trust` says which
 certificates are accepted. `unreachable` says which exception a failed connection becomes. `sending`
 and `response` are the two halves of an exchange. `incoming` is the buffer of a connection. `timed_socket`
-ends each wait in time. `lanes` limits how many large bodies are under way.
+ends each wait in time. `lanes` limits how many large bodies are under way, `descriptors` how many calls where
+a process may have few file descriptors.
 
 Imported by: `_s3`, and the doctor.
 Imports: `options` and the values below it.

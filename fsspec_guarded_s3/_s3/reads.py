@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from .._http.response import HTTPBody
-from .._values.conditions import quoted, same_etag
+from .._values.conditions import is_weak, quoted, same_etag
 from .._values.deadline import Deadline
 from .._values.models import Body, ObjectInfo, Request, Response, range_header
 from .._values.paths import S3Path
@@ -322,6 +322,6 @@ def _drain_to_end(body: Body, cursor: Cursor, drain: Drain) -> None:
 def _range_request(path: S3Path, start: int, stop: int, pin: ObjectInfo | None = None) -> Request:
     """GetObject of the bytes [start, stop). The answer tells which bytes it has, and of which version."""
     headers = {"range": range_header(start, stop)}
-    if pin is not None:
+    if pin is not None and not is_weak(pin.etag):  # which never holds; the answer's ETag is compared
         headers["if-match"] = quoted(pin.etag)
     return Request("GetObject", "GET", path.bucket, path.key, path.version_query, unsigned=headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from .._values.conditions import strong
 from .._values.models import Part
 
 
@@ -24,7 +25,7 @@ def complete_body(parts: Sequence[Part]) -> bytes:
     """
     all_have_one = all(part.crc is not None for part in parts)
     rows = "".join(
-        f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>"
+        f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(strong(part.etag))}</ETag>"
         + (
             _element(f"Checksum{part.crc.algorithm.upper()}", part.crc.text())
             if part.crc and all_have_one
@@ -49,7 +50,7 @@ def delete_body(etags: Mapping[str, str | None]) -> bytes:
     """The request body of DeleteObjects, which then reports only what failed; an ETag is a condition."""
     rows = "".join(
         f"<Object><Key>{escape(key)}</Key>"
-        + (f"<ETag>{escape(etag)}</ETag>" if etag is not None else "")
+        + (f"<ETag>{escape(strong(etag))}</ETag>" if etag is not None else "")
         + "</Object>"
         for key, etag in etags.items()
     )

@@ -42,7 +42,7 @@ class Condition:
             return {"if-none-match": "*"}
         if self.if_match is None:
             return {}
-        return {"if-match": self.if_match.strip('"') if self.unquoted else quoted(self.if_match)}
+        return {"if-match": _bare(self.if_match) if self.unquoted else quoted(self.if_match)}
 
     @property
     def failure(self) -> type[PreconditionFailedError]:
@@ -51,14 +51,36 @@ class Condition:
 
 
 UNCONDITIONAL = Condition()
+_WEAK = "W/"
 
 
 def quoted(etag: str | None) -> str:
-    """An ETag as RFC 9110, 8.8.3 writes it; some stores leave the quotes out."""
-    text = etag or ""
-    return text if text.startswith(('"', "W/")) else f'"{text}"'
+    """An ETag as RFC 9110, 8.8.3 writes it, and strong; some stores leave the quotes out."""
+    text = strong(etag or "")
+    return text if text.startswith('"') else f'"{text}"'
+
+
+def strong(etag: str) -> str:
+    """The ETag that a store compares. S3 has strong ones alone.
+
+    A front end that might change bytes makes a weak one of it, by which no If-Match holds (RFC 9110, 13.1.1).
+    """
+    return etag.removeprefix(_WEAK)
+
+
+def is_weak(etag: str) -> bool:
+    """Whether somebody on the way, or a store that is none of S3's kind, calls the ETag a weak one."""
+    return etag.startswith(_WEAK)
 
 
 def same_etag(one: str, other: str) -> bool:
-    """Whether two ETags name the same version, with or without their quotes."""
-    return bool(one) and one.strip('"') == other.strip('"')
+    """Whether two ETags name the same version, with or without their quotes, and weak or not.
+
+    That is the weak comparison of RFC 9110, 8.8.3.2: one answer of a store may pass a front end that makes
+    its ETag a weak one, and the next not. Sizes and ranges are compared beside.
+    """
+    return bool(one) and _bare(one) == _bare(other)
+
+
+def _bare(etag: str) -> str:
+    return strong(etag).strip('"')
