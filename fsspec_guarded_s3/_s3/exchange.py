@@ -156,11 +156,13 @@ class Exchange:
                 return result
 
     def doubt(self, error: ObjectNotFoundError) -> None:
-        """Look into a 404 without a code, until a request was granted: raises what else it may have meant.
+        """Look into a 404 without a code: raises what else it may have meant.
 
-        versitygw says so to an access key that it does not know, gateways to a path that they do not.
+        versitygw says so to an access key that it does not know, gateways to a path that they do not. An
+        answer to a HEAD is believed once a request was granted, one to a GET where it has a header of S3 too.
         """
-        if not error.code and not self._store.welcome:
+        is_told = self._store.welcome and (error.operation != "GetObject" or error.request_id)
+        if not error.code and not is_told:
             self.check_store(error.bucket)
 
     def check_store(self, bucket: str, deadline: Deadline | None = None) -> bool:

@@ -17,7 +17,7 @@ from ..errors import (
 )
 from . import xml
 from .error_codes import error_class, error_message, missing_permission
-from .headers import seconds
+from .headers import is_named, seconds
 
 _LONGEST = 2**20  # bytes of a document that is read
 _REDIRECTIONS = (301, 302, 303, 307, 308)
@@ -36,11 +36,13 @@ def refusal(request: Request, body: HTTPBody) -> ResponseError:
     """The exception for an answer with a status of 300 and above.
 
     A 404 with a page or a text is of whoever answers in place of the store: it says nothing of the object.
-    So it is without a body, where S3 has one that names the bucket.
+    So it is without a body, where S3 has one that names the bucket: to a write, and to what is of the bucket.
     """
     data = b"" if request.method == "HEAD" else body.read(_LONGEST)
     fields = xml.parse_error(data)
-    if body.status == 404 and not fields and (data.strip() or not (request.key or request.method == "HEAD")):
+    is_of_others = bool(data.strip()) or not (request.key or request.method == "HEAD")
+    is_of_others |= request.method == "PUT" and not is_named(body.headers)
+    if body.status == 404 and not fields and is_of_others:
         return ResponseError(
             "not found, says an answer that is not S3's: look at endpoint_url, and at gateways on the way",
             bucket=request.bucket,
