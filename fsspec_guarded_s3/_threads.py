@@ -92,8 +92,8 @@ class _Job(Generic[T]):
                 raise self._error
             return self._result  # type: ignore[return-value]
         except CancelledError:
-            if not _ends_the_program() and any(map(self.work.is_part_of, _program_ends)):
-                raise SystemExit("the program ends, and with it this thread") from None
+            if any(map(self.work.is_part_of, _program_ends)):
+                _end_a_daemon()
             raise
         finally:
             del self  # the frame is in the error's traceback: a cycle otherwise
@@ -245,7 +245,7 @@ class _Pool:
     def __init__(self) -> None:
         self._todo: deque[_Job[object]] = deque()
         self._lock = threading.Lock()
-        self._serving: set[int] = set()
+        self._serving: dict[int, _Job[object] | None] = {}  # threads, and what each is at
         self._sleeping: deque[threading.Lock] = deque()  # each wakes its thread when it is released
 
     def __repr__(self) -> str:
@@ -272,8 +272,8 @@ class _Pool:
         return True
 
     def _serve(self) -> None:
-        self._serving.add(threading.get_ident())
-        lock = _locked()
+        this, lock = threading.get_ident(), _locked()
+        self._serving[this] = None
         while True:
             with self._lock:
                 job = self._todo.popleft() if self._todo else None
@@ -282,12 +282,19 @@ class _Pool:
             if job is None:
                 lock.acquire()
                 continue
+            self._serving[this] = job
             job.run()
+            self._serving[this] = None
             del job  # its result may be large, and the next may be long in coming
 
     def is_crowded(self) -> bool:
         """Whether jobs wait for a thread, and there will be none before another job is done."""
         return len(self._serving) >= MAX_THREADS and bool(self._todo)
+
+    def works(self) -> list[Work]:
+        """Those that are not over, of all that threads are at, or will be."""
+        jobs = [job for job in list(self._serving.values()) if job is not None]
+        return [job.work for job in (*jobs, *self._todo.copy()) if not job.work.is_over]
 
     def is_idle(self) -> bool:
         """Whether no thread is at anything."""
@@ -308,6 +315,12 @@ def _ends_the_program() -> bool:
     return this_thread.worker is not None or threading.get_ident() == _ending_thread
 
 
+def _end_a_daemon() -> None:
+    """Raises SystemExit in a thread of the user, which is a daemon where the program has ended without it."""
+    if _program_ends and not _ends_the_program():
+        raise SystemExit("the program ends, and with it this thread") from None
+
+
 def _renew_pool() -> None:
     global _pool
     _pool = _Pool()
@@ -322,9 +335,11 @@ def end_background() -> None:
     global _background, _ending_thread
     ended, _background = _background, Work()
     _ending_thread = threading.get_ident()
-    _program_ends.append(ended)
-    ended.end()
-    latest = time.monotonic() + _EXIT_SECONDS
+    works = _pool.works()  # those of daemons of the user too: their calls end with them
+    _program_ends.extend([ended, *works])
+    for work in (ended, *works):
+        work.end()
+    latest = time.monotonic() + (_EXIT_SECONDS if works else 0.0)
     while not _pool.is_idle() and time.monotonic() < latest:
         time.sleep(_POLL_SECONDS)
 
@@ -386,6 +401,8 @@ class _Run:
             if not isinstance(error, CancelledError):
                 raise
         if self._failed:
+            if isinstance(self._failed[0], CancelledError):
+                _end_a_daemon()
             raise self._failed[0]
         if self._forks != forks():
             raise RuntimeError("the process was forked within this call: other threads have parts of it")

@@ -963,3 +963,36 @@ def test_an_upload_that_is_given_up_while_it_begins_is_not_begun_again() -> None
         go_on.set()
         eventually(lambda: not aborting._under_way)
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_the_end_does_not_wait_for_calls_of_daemons(threads: int) -> None:
+    """Their threads of the pool are told to stop, and the daemon ends without a word."""
+    code = """
+        import json, sys, threading
+        from fsspec_guarded_s3 import _threads, _work
+
+        (threads,) = json.loads(sys.argv[1])
+        _threads._EXIT_SECONDS = 100
+        begun = threading.Semaphore(0)
+
+        def call():
+            begun.release()
+            _work.pause(1000)
+
+        daemon = threading.Thread(target=_threads.run_all, args=([call] * 20, threads, threads), daemon=True)
+        daemon.start()
+        for _ in range(threads):
+            begun.acquire()
+        print("end", flush=True)
+    """
+    with child(code, threads) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "end\n"
+            began = time.monotonic()
+            _, errors = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert time.monotonic() - began < BOUND
+    assert (process.returncode, errors) == (0, "")
