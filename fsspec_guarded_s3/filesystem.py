@@ -7,6 +7,7 @@ class. Verbs for many objects call a subclass's own verb for each: this class ha
 from __future__ import annotations
 
 import io
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -53,6 +54,7 @@ from ._read.reader import PinnedReader
 from ._s3.client import S3Client
 from ._s3.store import Store
 from ._values import paths as _paths
+from ._values.annotations import Buffer, Unpack
 from ._values.keywords import SignatureOfInit, Verb, check_integer, keeping_what_is_given
 from ._values.parameters import (
     BucketAcl,
@@ -80,14 +82,7 @@ from ._write.compressed_writer import CompressedWriter
 from ._write.guards import Guards, probe
 from ._write.text_writer import TextWriter
 from ._write.writer import GuardedWriter
-from .options import FSSPEC_OPTIONS, MIB, Options, keys_as_text, without_secrets
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
-    from typing_extensions import Buffer, Unpack
-
-    from .options import OtherOptions
+from .options import FSSPEC_OPTIONS, MIB, Options, OtherOptions, keys_as_text, without_secrets
 
 __all__ = [
     "Answer",

@@ -6,11 +6,12 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import errors
+from fsspec_guarded_s3 import errors, filesystem
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 PUBLIC = ("errors", "filesystem", "options", "s3fs_alias")
@@ -57,3 +58,16 @@ def test_what_type_checkers_need_is_not_needed_at_run_time() -> None:
     """typing_extensions is no dependency; type checkers bring it."""
     code = "import sys; sys.modules['typing_extensions'] = None; import fsspec_guarded_s3"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
+
+
+def test_the_types_of_signatures_can_be_read_at_run_time() -> None:
+    """As those do who make command lines and checks of them: typer, pydantic, Sphinx."""
+    public = vars(filesystem)
+    read = 0
+    for name in filesystem.__all__:
+        for _, member in inspect.getmembers(public[name], inspect.isfunction):
+            if member.__module__.startswith(fsspec_guarded_s3.__name__):
+                get_type_hints(member)
+                read += 1
+    assert read > 200
+    assert get_type_hints(filesystem.GuardedS3FileSystem.__init__)["max_concurrency"] is int

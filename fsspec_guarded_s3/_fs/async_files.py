@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import CancelledError
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .._forks import PerProcess
 from .._read.reader import PinnedReader
+from .._values.annotations import Buffer, Self
 from .._values.bodies import bytes_of
 from .._values.keywords import check_bytes, check_integer
 from .._work import Lock
@@ -24,9 +25,6 @@ from .._write.endings import being_handled, failure
 from .._write.writer import GuardedWriter
 from ..options import MIB
 from .awaiting import AwaitedCalls
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
 
 _SMALL = 256 * 1024  # bytes of small writes that go to a thread together
 

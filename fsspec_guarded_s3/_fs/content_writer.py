@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._read.download import read_range
 from .._s3.client import S3Client
+from .._values.annotations import Buffer
 from .._values.attributes import Attributes, check_names
 from .._values.conditions import Condition
 from .._values.keywords import Verb, check_bytes, check_integer, check_type
@@ -28,9 +29,6 @@ from .path_rules import PathRules, refuse_version
 from .placement import meeting, refuse
 from .rows import Answer
 from .transaction import joined
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 
 class ContentWriter:

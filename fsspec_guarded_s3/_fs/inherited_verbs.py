@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 
+from .._values.annotations import Buffer, Self, Unpack
 from .._values.parameters import (
     BucketAcl,
     CopyEach,
@@ -28,7 +29,6 @@ from .transaction import GuardedTransaction
 
 if TYPE_CHECKING:
     from fsspec import FSMap
-    from typing_extensions import Buffer, Self, Unpack
 
     class InheritedVerbs(AbstractFileSystem):
         """What the filesystem has of fsspec's."""

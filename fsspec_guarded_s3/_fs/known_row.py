@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._values.annotations import Self
 from .rows import Row
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class KnownRow(dict[str, Any]):

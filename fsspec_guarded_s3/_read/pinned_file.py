@@ -17,6 +17,7 @@ from fsspec.spec import AbstractBufferedFile
 from .._forks import PerProcess
 from .._s3.client import S3Client
 from .._s3.pinned import replaced_error
+from .._values.annotations import Buffer, Self
 from .._values.attribute_values import decoded
 from .._values.conditions import same_etag
 from .._values.models import ObjectInfo
@@ -28,7 +29,6 @@ from .read_ahead import MIN_REQUEST
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
 
     class _BufferedFile(AbstractBufferedFile, BinaryIO):
         """What fsspec's class has, which says nothing of types; a `BinaryIO` as Python's own files are."""

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from fsspec.caching import MMapCache
 
 from .._s3.client import S3Client
+from .._values.annotations import Buffer
 from .._values.attributes import Attributes
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
@@ -26,10 +27,6 @@ from .read_ahead import MIN_REQUEST, PrefetchCache
 
 T = TypeVar("T")
 _PEEK_SIZE = 8192  # bytes, as of a buffered file of Python
-
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 
 class PinnedReader(PinnedFile):

@@ -4,10 +4,10 @@
 read, written and named in the way of each system, `local_names` says which keys can be such files.
 `dialects` has what Cloudflare R2 and Google Cloud Storage call otherwise.
 The attributes of an object are in `attributes`, with `attribute_values`, `s3_parameters` and
-`answer_fields`. `parameters` has the keywords of the verbs for type checkers, `keywords` refuses wrong
-ones, `s3fs_options` has s3fs's names of options, `guessed_options` those of other libraries.
-`surroundings` is another value when AWS's settings have changed. A value is frozen, or can be read again
-from its start.
+`answer_fields`. `parameters` has the keywords of the verbs for type checkers, `annotations` names that old
+Pythons do not have. `keywords` refuses wrong keywords, `s3fs_options` has s3fs's names of options,
+`guessed_options` those of other libraries. `surroundings` is another value when AWS's settings have changed.
+A value is frozen, or can be read again from its start.
 Nothing here waits for a network.
 
 Imported by: every folder, and `options`.

@@ -12,16 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from typing import Any, NoReturn, SupportsIndex
 
 from fsspec.compression import compr
 
+from .._values.annotations import Buffer
 from .endings import judged
 from .small_writes import MANY, SMALL, SmallWrites
 from .writer import BinaryFile, GuardedWriter, refuse_copy
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 
 def adopt_compressors() -> None:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 
 from .._forks import renew_after_fork
+from .._values.annotations import Buffer
 from .._values.bodies import bytes_of
 from .._work import Living, Lock
 from ..options import Options
@@ -28,7 +29,6 @@ from .small_writes import MANY, SMALL, SmallWrites
 from .upload import State, Upload
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
     class BinaryFile(io.BufferedIOBase, BinaryIO):
         """A `BinaryIO` for type checkers, as every binary file of Python's own is."""
