@@ -50,6 +50,7 @@ class Pool:
         self.answered = False
         self._idle_timeout = idle_timeout
         self._size = size
+        self._trusted_since = 0.0
         self._idle: list[Connection] = []
         _pools.add(self)
 
@@ -61,16 +62,27 @@ class Pool:
         return self._idle.copy()
 
     def take(self, youngest: float | None = None) -> Connection | None:
-        """A connection that was idle for no longer than `idle_timeout`, and `youngest` seconds; else None."""
+        """A connection that was idle for no longer than `idle_timeout`, and `youngest` seconds; else None.
+
+        None too for those that idled when another that had idled turned out to be dead.
+        """
         try:
             conn = self._idle.pop()
         except IndexError:
             return None
         seconds = self._idle_timeout if youngest is None else min(youngest, self._idle_timeout)
-        if conn.channel.is_quiet() and time.monotonic() - conn.idle_since <= seconds:
+        is_young = time.monotonic() - conn.idle_since <= seconds and conn.idle_since > self._trusted_since
+        if is_young and conn.channel.is_quiet():
             return conn
         conn.close()
         return None
+
+    def distrust(self) -> None:
+        """Hand out none of those that idle now: the store, or who is on the way, has given one of them up.
+
+        A load balancer that starts anew gives up all of them, and so does a gateway that forgets its table.
+        """
+        self._trusted_since = time.monotonic()
 
     def give_back(self, conn: Connection) -> None:
         """Keep `conn`, by which the last answer was read to its end."""

@@ -61,13 +61,16 @@ _FEW_SECONDS = 1.0  # that descriptors are taken to be few for, when there was n
 class Sent:
     """A request on its way, on a connection of its own. Take its answer, or close it."""
 
-    __slots__ = ("_conn", "_pool", "_transport", "_wire", "broken", "since")
+    __slots__ = ("_conn", "_is_reused", "_pool", "_transport", "_wire", "broken", "since")
 
-    def __init__(self, transport: Transport, pool: Pool, conn: Connection, wire: WireRequest) -> None:
+    def __init__(
+        self, transport: Transport, pool: Pool, conn: Connection, wire: WireRequest, is_reused: bool
+    ) -> None:
         self._transport = transport
         self._pool = pool
         self._conn = conn
         self._wire = wire
+        self._is_reused = is_reused
         self.since = 0.0  # when it was sent
         self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
 
@@ -85,6 +88,8 @@ class Sent:
             self.close()
             if not isinstance(error, (OSError, http.client.HTTPException, ValueError)):
                 raise
+            if self._is_reused:  # the next attempt goes through a new one
+                self._pool.distrust()
             self._refuse_plain_to_tls(error, deadline)
             raise no_answer(self._pool.route, options, error, self.broken) from self.broken or error
         self._pool.answered = True
@@ -209,10 +214,11 @@ class Transport:
             raise no_connection(pool.route, self.options, OSError(errno.EMFILE, ""))
         youngest = FRESH_SECONDS if wire.fresh_connection else None
         conn = pool.take(youngest)
+        is_reused = conn is not None
         if conn is None:
             pool = self._current(pool)
             conn = self._connect(pool, youngest, deadline, 0.0 if early else self.options.read_timeout)
-        sent = Sent(self, pool, conn, wire)
+        sent = Sent(self, pool, conn, wire, is_reused)
         try:
             sent.broken = self._send(conn, pool.route.proxy, wire, deadline)
             sent.since = time.monotonic()

@@ -27,6 +27,7 @@ from tests.scripted_server import (
     Answer,
     Request,
     ScriptedServer,
+    close,
     cut,
     delay,
     early,
@@ -34,6 +35,7 @@ from tests.scripted_server import (
     raw,
     respond,
     s3_error,
+    stall,
     trickle,
 )
 
@@ -123,6 +125,32 @@ def test_conditional_put_takes_a_fresh_connection() -> None:
         age(fs._client.store.transport, FRESH_SECONDS + 0.5)
         fs.pipe_file("bucket/three", b"", mode="create")
         assert server.connections == 2
+
+
+@pytest.mark.parametrize("dead", [close(), stall(None)], ids=["closed", "silent"])
+@pytest.mark.parametrize("call", ["read", "write", "list"])
+def test_one_dead_connection_is_enough_to_distrust_all_that_idled_then(call: str, dead: Answer) -> None:
+    """A load balancer that starts anew, or a gateway that forgets, has given up all of them at once."""
+    fake = FakeS3("bucket")
+    for number in range(8):
+        fake.put("bucket", f"key/{number}", b"data")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=2, read_timeout=0.5, recent_listings=0)
+        used = fs._client.store.transport
+        opened = [used.send(get(server), Deadline(30)) for _ in range(8)]
+        for sent in opened:
+            with sent.answer(Deadline(30)) as body:
+                body.read()
+        assert len(idle_connections(used)) == 8
+        known = server.connections
+        fake.fault = lambda request, fake: dead if request.connection < known else None
+        calls = {
+            "read": lambda: fs.cat_file("bucket/key/0"),
+            "write": lambda: fs.pipe_file("bucket/key/0", b"new"),
+            "list": lambda: fs.ls("bucket/key"),
+        }
+        calls[call]()
+        assert server.connections == known + 1
 
 
 def test_idle_connection_that_the_server_closed_is_no_error() -> None:
