@@ -76,7 +76,7 @@ VERBS = """
         "get": lambda: fs.get("bucket/many/", folder + "/got/", recursive=True),
         "put": lambda: fs.put(folder + "/", "bucket/put/", recursive=True),
         "copy": lambda: fs.copy("bucket/many/", "bucket/copy/", recursive=True),
-        "rm": lambda: fs.rm("bucket/many", recursive=True),
+        "rm": lambda: fs.rm("bucket/many", recursive=True) and None,
         "upload": lambda: fs.pipe_file("bucket/large", bytes(100 * MIB)) and None,
         "threads": in_threads,
     }
