@@ -517,11 +517,13 @@ def test_file_that_grew_after_whole_parts_is_published_as_it_is_now(local: Path)
     assert fake.objects["bucket", "key"].body == DATA + b"more"
 
 
-@pytest.mark.parametrize("upload_id", ["unknown", ""])
-def test_unknown_id_is_file_not_found_and_publishes_nothing(local: Path, upload_id: str) -> None:
+@pytest.mark.parametrize(("upload_id", "error"), [("unknown", FileNotFoundError), ("", ValueError)])
+def test_unknown_id_is_an_error_and_publishes_nothing(
+    local: Path, upload_id: str, error: type[Exception]
+) -> None:
     fake = FakeS3("bucket")
     left(fake, "one", "key", PIECES)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(error):
         resume(fake, local, upload_id)
     assert set(fake.uploads) == {"one"}
     assert not fake.objects
