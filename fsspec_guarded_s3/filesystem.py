@@ -140,7 +140,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     - min_rate_window, in seconds: see `min_rate`
     - idle_timeout, in seconds: an idle connection older than that is replaced
     - max_attempts: attempts per request (default: AWS_MAX_ATTEMPTS, else 5)
-    - max_concurrency: ranges, parts or objects side by side
+    - max_concurrency: how many ranges, parts or objects are requested in parallel
     - requester_pays: pay for requests and traffic of a requester-pays bucket
     - s3_additional_kwargs: attributes of everything that is written or read, in S3's names
     - block_size, in bytes: read-ahead of open files
@@ -947,7 +947,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """One object's bytes, or {path: bytes} for a list, a glob or a tree; side by side.
+        """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel.
 
         `on_error` is "raise", "return" (the exception stands for the bytes) or "omit", which leaves out
         what is not there; what cannot be read is an error then. A wrong configuration is always raised.
@@ -990,7 +990,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[Any]:
-        """Slices of many objects, side by side and in the order asked for; one HEAD per object pins it.
+        """Slices of many objects, read in parallel, in the order asked for; each object's are of one version.
 
         Ranges of one object that are at most `max_gap` bytes apart (128 KiB if None) are read by one request.
         With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
@@ -1040,7 +1040,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[GetEach],
     ) -> None:
-        """Download files, globs or trees; side by side. `callback` counts files, its branches bytes.
+        """Download files, globs or trees; in parallel. `callback` counts files, its branches bytes.
 
         Folders are made as they are needed. ValueError, before anything is written, when a key would be
         placed outside of `lpath`, by its name or by a link that is there, or two at the same place;

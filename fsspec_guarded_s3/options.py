@@ -197,11 +197,10 @@ class Options:
     )
     max_concurrency: int = _option(
         64,
-        "ranges, parts or objects side by side",
+        "how many ranges, parts or objects are requested in parallel",
         "requests",
-        more="all where the store is distant, from 2 upward where it is near; "
-        "beyond 64 for `cat` and `cat_ranges` of a distant one; "
-        "[fewer](guarantees.md#slow-lines) large bodies on a slow line",
+        more="with a near store it begins with 2; values above 64 count for `cat` and `cat_ranges` of a distant "
+        "store; a slow line gets [fewer](guarantees.md#slow-lines) large bodies",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 
