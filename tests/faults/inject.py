@@ -128,10 +128,13 @@ def _skewed() -> Reply:
     return s3_error(403, "RequestTimeTooSkewed", headers={"Date": format_datetime(theirs, usegmt=True)})
 
 
+ANOTHER_ETAG = f'"{"0123456789abcdef" * 2}"'
+
+
 def _wrong_etag(request: Request, reply: Reply) -> Reply:
     """Another ETag in the head, or in the document."""
-    other = "0123456789abcdef" * 2
-    headers = {name: f'"{other}"' if name == "ETag" else text for name, text in reply.headers.items()}
+    other = ANOTHER_ETAG.strip('"')
+    headers = {name: ANOTHER_ETAG if name == "ETag" else text for name, text in reply.headers.items()}
     before, tag, rest = reply.body.partition(b"<ETag>")
     if request.method == "GET" or not tag:
         return replace(reply, headers=headers)
