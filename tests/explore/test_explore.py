@@ -70,6 +70,8 @@ class Explorer:
         # A pause drawn by lot would be another state each time.
         monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: 0.0))
         monkeypatch.setattr(_upload, "secrets", self.tokens)
+        # A run is stopped at a request, which is no interrupt: what it leaves must not ask in the next run.
+        monkeypatch.delattr(_upload.Upload, "__del__")
         monkeypatch.setattr(options, "MIN_PART_SIZE", 1)
         monkeypatch.setattr(options, "MIB", 1)
         monkeypatch.setattr(copy_in_parts, "_COPY_PART", PART)
@@ -148,6 +150,7 @@ def explorer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Explor
     yield Explorer(monkeypatch, str(local))
     for upload in _upload._live:  # runs were stopped half-way; no exit handler has to care
         _upload._live.discard(upload)
+        upload.state = _upload.State.ABORTED  # nor a destructor
 
 
 Record = Callable[[str, object], None]
@@ -275,7 +278,7 @@ def _trust_412(self: _upload.Upload, error: GuardedS3Error, etag: Callable[[], s
 
 
 def _trust_content(self: outcome.PendingWrite, found: Any) -> bool:
-    return found is not None and same_etag(found.etag, self.etag)
+    return found is not None and same_etag(found.etag, self.content.etag)
 
 
 def _no_abort(self: _upload.Upload) -> None:
