@@ -199,8 +199,8 @@ class Options:
         64,
         "how many ranges, parts or objects are requested in parallel",
         "requests",
-        more="with a near store it begins with 2; values above 64 count for `cat` and `cat_ranges` of a distant "
-        "store; a slow line gets [fewer](guarantees.md#slow-lines) large bodies",
+        more="with a near store it begins with 2; values above 64 count for `cat` and `cat_ranges` of a "
+        "distant store; a slow line gets [fewer](guarantees.md#slow-lines) large bodies",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 
