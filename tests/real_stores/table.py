@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ GROUPS = {
 WORDS = """*yes*: done as promised. *no*: the store does not do it, and the filesystem says so or has another
 way. **WRONG**: a promise did not hold there; that a store tells two writers that both won is the store's
 doing, and nothing that a client can mend. A star has a reason below."""
+_REFUSED = "ConnectionRefusedError"
+_NONE_PASSED = re.compile("0 of [0-9]+ pass")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def read(name: str) -> Result | None:
 
 def text(results: Sequence[Result]) -> str:
     """Markdown: a table of guards, a table of the surface, and the reasons."""
-    ran = [result for result in results if not result.missing]
+    ran = [_until_it_ended(result) for result in results if not result.missing]
     parts = [WORDS]
     for group, title in GROUPS.items():
         parts += [f"### {title}", "\n".join(_table(ran, group))]
@@ -73,6 +76,20 @@ def text(results: Sequence[Result]) -> str:
         f"**{result.heading}** was not tried: {result.missing}." for result in results if result.missing
     ]
     return "\n\n".join(parts)
+
+
+def _until_it_ended(result: Result) -> Result:
+    """Without what was asked of a store whose process had ended: that says nothing of what it does."""
+    outcomes: dict[str, list[Outcome]] = {}
+    for group, rows in result.outcomes.items():
+        ended = [row for row in rows if _REFUSED in row.reason or _NONE_PASSED.match(row.reason)]
+        if not any(_REFUSED in row.reason for row in ended):
+            ended = []
+        outcomes[group] = [row for row in rows if row not in ended]
+        if ended:
+            why = f"the store's process had ended, as it had for {len(ended) - 1} more rows, which show -"
+            outcomes[group].append(Outcome(ended[0].title, "no", why))
+    return replace(result, outcomes=outcomes)
 
 
 def _table(results: Sequence[Result], group: str) -> Iterator[str]:
