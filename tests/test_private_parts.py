@@ -59,9 +59,11 @@ UNDERSCORES = {
     "_cached": "fsspec's metaclass sets it on a filesystem that was made before",
     "_check_writable": "zarr's stores have it",
     "_ensure_open": "zarr's stores have it",
+    "_fs": "pyiceberg's files have it",
     "_getframe": "of sys: documented, and not promised by each Python",
     "_refresh_lock": "botocore's credentials that end have it; without it nothing is renewed after a fork",
     "_replace": "documented for named tuples",
+    "_scheme_to_fs": "pyiceberg's FileIO looks up a filesystem in it",
     "_server": "moto's, in the demo",
     "_socket": "without it `Channel` waits by Python's documented calls alone",
     "_thread": "documented",
@@ -71,7 +73,7 @@ REPLACED = {
     "fsspec.caching": {"_fetch"},
     "fsspec.spec": {
         *("_cache", "_extra_tokenize_attributes", "_fs_token", "_get_kwargs_from_urls"),
-        *("_instantiation_lock", "_open", "_parent", "_pid", "_rm", "_strip_protocol"),
+        *("_instantiation_lock", "_latest", "_open", "_parent", "_pid", "_rm", "_strip_protocol"),
     },
 }
 

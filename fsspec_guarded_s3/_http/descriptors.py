@@ -25,8 +25,11 @@ def limit() -> int | None:
     """How many descriptors this process may have; None where there is no such limit, or nobody tells."""
     if sys.platform == "win32":
         return None
-    with importing():
-        import resource
+    try:
+        with importing():
+            import resource
+    except ImportError:  # some builds of Python lack it
+        return None
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return None if soft == resource.RLIM_INFINITY else soft
 

@@ -114,7 +114,10 @@ def test_swap_lost_and_a_rival_there_is_object_changed_or_unknown() -> None:
             Step(s3_error(404, "NoSuchKey"), expects("HEAD")),
             Step(s3_error(403, "AccessDenied"), expects("GET")),
         ],
-        [Step(s3_error(403, "AccessDenied"), expects("HEAD"))],
+        [
+            Step(s3_error(403, "AccessDenied"), expects("HEAD")),
+            Step(s3_error(403, "AccessDenied"), expects("GET")),
+        ],
         [Step(s3_error(500, "InternalError"), expects("HEAD"))],
     ],
     ids=["404", "403", "500"],

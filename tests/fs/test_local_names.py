@@ -22,7 +22,6 @@ MEETING = [
     ("Folder/x", "folder/x"),
     (f"caf{ACCENT[0]}", f"caf{ACCENT[1]}"),
     ("stra\u00dfe", "STRASSE"),
-    ("a", "A/b"),
 ]
 ON_WINDOWS = [
     *("a:b", "C:x", "a*", "what?", 'a"b', "a<b", "a>b", "a|b", "a\\b", "..\\x", "a\x01b", "a\nb"),
@@ -112,6 +111,30 @@ def test_keys_that_one_file_would_have_are_refused(
     FoldingFolder(target, monkeypatch)
     with pytest.raises(ValueError, match=r"would both become|a file and a folder"):
         get(fs, list(names), target)
+    assert_nothing_moved(server, target)
+
+
+@pytest.mark.parametrize("get", [get_tree, get_glob, get_lists])
+@pytest.mark.skipif(os.name == "nt", reason="has such folders of its own")
+def test_an_object_that_would_be_a_folder_is_named_and_the_rest_is_got(
+    fake: FakeS3, server: ScriptedServer, target: Path, get: Getting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(fake, "a", "A/b", "another")
+    fs = filesystem(server.url)
+    FoldingFolder(target, monkeypatch)
+    with pytest.warns(UserWarning, match="bucket/tree/a: not downloaded"):
+        get(fs, ["a", "A/b", "another"], target)
+    assert contents(target) == {"A/b": b"A/b", "another": b"another"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has such folders of its own")
+def test_the_command_line_refuses_an_object_that_would_be_a_folder(
+    fake: FakeS3, server: ScriptedServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(fake, "a", "A/b", "another")
+    FoldingFolder(target, monkeypatch)
+    with pytest.raises(ValueError, match="a file and a folder"):
+        command_line(filesystem(server.url), ["a", "A/b"], target)
     assert_nothing_moved(server, target)
 
 

@@ -80,13 +80,13 @@ def test_what_is_not_there_is_not_found(
         call(filesystem(server.url), tmp_path)
 
 
-def test_get_of_a_name_that_is_an_object_and_a_directory_is_refused(tmp_path: Path) -> None:
+def test_get_of_a_name_that_is_an_object_and_a_directory_gets_the_directory_and_warns(tmp_path: Path) -> None:
     """No folder can be a file too; nothing may be left out in silence."""
-    with (
-        ScriptedServer(handler=filled("a", "a/1")) as server,
-        pytest.raises(ValueError, match="a file and a"),
-    ):
-        filesystem(server.url).get("bucket/a", str(tmp_path / "new"), recursive=True)
+    with ScriptedServer(handler=filled("a", "a/1")) as server:
+        fs = filesystem(server.url)
+        with pytest.warns(UserWarning, match="bucket/a: not downloaded"):
+            fs.get("bucket/a", str(tmp_path / "new"), recursive=True)
+    assert [path.name for path in (tmp_path / "new").rglob("*") if path.is_file()] == ["1"]
 
 
 def denied_above(request: Request, _: object) -> Answer | None:

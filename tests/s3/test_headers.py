@@ -142,5 +142,5 @@ def test_retry_after_is_seconds_or_nothing(text: str, expected: float) -> None:
 
 
 def test_written_takes_the_version_where_there_is_one() -> None:
-    assert written({"x-amz-version-id": "v"}, '"e"') == ('"e"', "v")
-    assert written({}, '"e"') == ('"e"', None)
+    assert written({"x-amz-version-id": "v"}, '"e"') == ('"e"', "v", "")
+    assert written({}, '"e"') == ('"e"', None, "")
