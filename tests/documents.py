@@ -23,6 +23,15 @@ def python_blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", text, re.S | re.M)
 
 
+def between(text: str, begin: str, end: str, new: str) -> str:
+    """`text` with what is between two marks, each on a line of its own, replaced. ValueError without them."""
+    before, found, rest = text.partition(begin)
+    _, closed, behind = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"there is no {begin} and {end}")
+    return f"{before}{begin}\n{new}\n{end}{behind}"
+
+
 def run(text: str, store: Store) -> dict[str, Any]:
     """Run all blocks in order in one namespace; only the endpoint and the bucket are the test's."""
     space: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.documents import between
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import Request, ScriptedServer
 
@@ -177,11 +178,7 @@ def table() -> Iterator[str]:
 
 def document() -> str:
     """The document as it should be."""
-    text = DOCUMENT.read_text()
-    before, begin, rest = text.partition("<!-- table:begin -->\n")
-    _, end, after = rest.partition("<!-- table:end -->")
-    assert begin and end
-    return before + begin + "\n".join(table()) + "\n" + end + after
+    return between(DOCUMENT.read_text(), "<!-- table:begin -->", "<!-- table:end -->", "\n".join(table()))
 
 
 def count(opened: Callable[[str], Any], row: Row, folder: Path) -> Counter[str]:

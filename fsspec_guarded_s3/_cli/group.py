@@ -65,14 +65,19 @@ def expanded(fs: GuardedS3FileSystem, urls: Iterable[S3Url]) -> list[S3Url]:
     """
     found: list[S3Url] = []
     for url in urls:
-        if not has_magic(url.path) or ("/" in url.path and fs.exists(url.path)):
-            found.append(url)
-            continue
-        names = fs.glob(url.path)
-        if not names:
-            raise FileNotFoundError(f"nothing matches {url}")
-        found += [S3Url(url.scheme, name) for name in names]
+        rows = matched(fs, url)
+        found += [url] if rows is None else [S3Url(url.scheme, name) for name in rows]
     return found
+
+
+def matched(fs: GuardedS3FileSystem, url: S3Url) -> Mapping[str, Mapping[str, Any]] | None:
+    """The rows of what the pattern `url` matches, by name; None where it is none. Raises as `expanded`."""
+    if not has_magic(url.path) or ("/" in url.path and fs.exists(url.path)):
+        return None
+    rows: Mapping[str, Mapping[str, Any]] = fs.glob(url.path, detail=True)
+    if not rows:
+        raise FileNotFoundError(f"nothing matches {url}")
+    return rows
 
 
 def entry(scheme: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import click
 from ..filesystem import GuardedS3FileSystem
 from .arguments import Age, Pair, Url, as_json_option, connecting, recursive_option
 from .failures import print_json, shown, time_text
-from .group import cli, entry, expanded, open_filesystem, size_text
+from .group import cli, entry, expanded, matched, open_filesystem, size_text
 from .transfers import S3Url
 
 _Method = Literal["GET", "HEAD", "PUT", "DELETE"]
@@ -46,18 +46,14 @@ def ls(
 def _listed(fs: GuardedS3FileSystem, url: S3Url | None, recursive: bool) -> list[dict[str, Any]]:
     if url is None:
         return [entry("s3", row) for row in fs.ls("", detail=True)]
-    places = expanded(fs, [url])
-    if places != [url]:  # what a pattern matches is shown itself, and not what is in it
-        rows = [row for row in fs.glob(url.path, detail=True).values()]
-        if not recursive:
-            return [entry(url.scheme, row) for row in rows]
-    found = [
-        entry(place.scheme, row)
-        for place in places
-        for row in (
-            fs.find(place.path, detail=True).values() if recursive else fs.ls(place.path, detail=True)
-        )
-    ]
+    rows = matched(fs, url)
+    if rows is not None and not recursive:  # what a pattern matches is shown itself, and not what is in it
+        return [entry(url.scheme, row) for row in rows.values()]
+    if recursive:
+        names = [url.path] if rows is None else list(rows)
+        found = [entry(url.scheme, row) for name in names for row in fs.find(name, detail=True).values()]
+    else:
+        found = [entry(url.scheme, row) for row in fs.ls(url.path, detail=True)]
     if "/" in url.path and not found:
         raise FileNotFoundError(f"there is nothing at {url}")
     return found

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.documents import between
 from tests.guards.peers import OURS, PEERS
 from tests.guards.run import SCENARIOS, Outcome, run
 from tests.guards.scenario import Scenario
@@ -56,11 +57,7 @@ def broken(scenarios: Sequence[Scenario], outcomes: Outcomes) -> list[str]:
 
 def write_table(path: Path, text: str) -> None:
     """Replace what is between the marks. Raises ValueError when they are not there."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, behind = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no {BEGIN} and {END}")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{behind}")
+    path.write_text(between(path.read_text(), BEGIN, END, text))
 
 
 def main() -> int:

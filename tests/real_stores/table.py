@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.documents import between
 from tests.real_stores.checking import Outcome
 
 RESULTS = Path(__file__).parent / "results"
@@ -132,8 +133,4 @@ def _escaped(reason: str) -> str:
 
 def document(results: Sequence[Result], before: str) -> str:
     """`before` with what is between the marks replaced. Raises ValueError when they are not there."""
-    head, begin, rest = before.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{DOCUMENT} has no {BEGIN} and {END}")
-    return f"{head}{begin}\n{text(results)}\n{end}{tail}"
+    return between(before, BEGIN, END, text(results))
