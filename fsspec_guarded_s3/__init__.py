@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import fsspec
 
 # First, because they load botocore and urllib3: at the end of a long chain of imports CPython 3.11 maps and
 # unmaps a piece of its stack for every call that crosses its border, thousands of times, a fifth of all.
 from ._auth import session as _session  # noqa: F401
 from ._http import transport as _transport  # noqa: F401
+from ._s3.events import Event, Listening
+from ._s3.events import listen as _listen
+from ._s3.trace import Trace, TraceRow
 from .errors import (
     AccessDeniedError,
     BucketExistsError,
@@ -44,8 +50,12 @@ from .errors import (
 )
 from .filesystem import GuardedS3FileSystem
 
+if TYPE_CHECKING:
+    from ._s3.watched import AttemptEvent, OperationEvent
+
 __all__ = [
     "AccessDeniedError",
+    "AttemptEvent",
     "BucketExistsError",
     "ChecksumMismatchError",
     "ConfigurationError",
@@ -55,14 +65,17 @@ __all__ = [
     "DeleteObjectsError",
     "DirectoryNotEmptyError",
     "EncryptionUnsupportedError",
+    "Event",
     "FileChangedError",
     "GuardedS3Error",
     "GuardedS3FileSystem",
     "IncompleteBodyError",
     "InvalidRequestError",
+    "Listening",
     "ObjectChangedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
+    "OperationEvent",
     "OperationUnsupportedError",
     "PreconditionFailedError",
     "PreconditionUnsupportedError",
@@ -75,11 +88,15 @@ __all__ = [
     "ThrottledError",
     "TooLargeError",
     "TouchUnsupportedError",
+    "Trace",
+    "TraceRow",
     "TransactionError",
     "TransportError",
     "WriteOutcomeUnknownError",
     "__version__",
+    "events",
     "register",
+    "trace",
 ]
 
 __version__ = "0.1.0"
@@ -114,3 +131,29 @@ def register(protocol: str, *, s3fs: bool = False) -> None:
     GuardedS3FileSystem.protocol = (*protocols, *(name for name in taken if name not in protocols))
     for name in taken:
         fsspec.register_implementation(name, kind, clobber=True)
+
+
+def events(callback: Callable[[Event], None], *, hash_keys: bool = False) -> Listening:
+    """Have `callback` called with what becomes of each request of all filesystems of this process.
+
+    Otherwise like `GuardedS3FileSystem.events`. It is for programs that leave it to a library to make the
+    filesystem: pandas, dask, zarr. TypeError for a `callback` that cannot be called.
+    """
+    return _listen(callback, None, hash_keys=hash_keys)
+
+
+def trace() -> Trace:
+    """Count the requests of all filesystems of this process: `with fsspec_guarded_s3.trace() as trace: ...`.
+
+    Otherwise like `GuardedS3FileSystem.trace`.
+    """
+    return Trace(None)
+
+
+def __getattr__(name: str) -> Any:
+    """The events: few programs name them, and to make their classes takes milliseconds."""
+    if name not in ("AttemptEvent", "OperationEvent"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._s3 import watched
+
+    return getattr(watched, name)

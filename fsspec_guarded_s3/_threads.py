@@ -43,7 +43,7 @@ from operator import methodcaller
 from typing import Generic, TypeVar
 
 from ._forks import PerProcess, forks, renew_after_fork
-from ._work import TURN, Work, Worker, check, current, this_thread
+from ._work import TURN, Work, Worker, check, current, origin, this_thread
 
 T = TypeVar("T")
 MAX_THREADS = 64
@@ -68,6 +68,7 @@ class _Job(Generic[T]):
         self._call: Callable[[], T] | None = call
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._origin = origin()
         self._forks = forks()
         self._claim = threading.Lock()  # never waited for
         self._running = _locked()  # until it has ended
@@ -125,16 +126,17 @@ class _Job(Generic[T]):
             raise
 
     def _make(self, work: Work, worker: Worker | None) -> None:
-        before = this_thread.work, this_thread.worker
+        before = this_thread.work, this_thread.worker, this_thread.origin
         try:
             this_thread.work, this_thread.worker = work, worker or this_thread.worker
+            this_thread.origin = self._origin
             check()
             assert self._call is not None, "a call is made once"
             self._result = self._call()
         except BaseException as error:
             self._error = error
         finally:
-            this_thread.work, this_thread.worker = before
+            this_thread.work, this_thread.worker, this_thread.origin = before
             self.finished = True
             self._call = None  # with all that it holds
             if self._running.locked():
@@ -232,7 +234,12 @@ def start_thread(call: Callable[[], None]) -> None:
 
     RuntimeError where the interpreter is going down, or the system has no more threads.
     """
-    _thread.start_new_thread(call, ())
+    _thread.start_new_thread(_make_for, (origin(), call))
+
+
+def _make_for(kept: object, call: Callable[[], None]) -> None:
+    this_thread.origin = kept
+    call()
 
 
 class _Pool:

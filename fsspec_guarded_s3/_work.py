@@ -95,15 +95,39 @@ class Worker:
 
 
 class _ThisThread(threading.local):
-    """What a thread works for, and as which worker; None where nobody but its own caller waits."""
+    """What a thread works for, and as which worker; None where nobody but its own caller waits.
+
+    `origin` is what `carry` keeps of the thread that began the work.
+    """
 
     work: Work | None = None
     worker: Worker | None = None
+    origin: object = None
 
 
 # In the main thread an exception of a signal's handler may come at the beginning of any function, also of
 # `__exit__`: there `finally` has to set the old values itself.
 this_thread = _ThisThread()
+
+
+_kept: Callable[[], object] | None = None
+
+
+def carry(kept: Callable[[], object] | None) -> None:
+    """From now on work in other threads has what `kept` returned in the thread that began it; None: nothing.
+
+    For the context of a trace, of which this package knows nothing. Where `kept` returns something that is
+    false, as an empty context is, what the thread was given stands.
+    """
+    global _kept
+    _kept = kept
+
+
+def origin() -> object:
+    """What is kept of the thread that began what this one does; None where nothing is."""
+    if _kept is None:
+        return None
+    return _kept() or this_thread.origin
 
 
 def current() -> Work | None:

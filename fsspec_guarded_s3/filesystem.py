@@ -52,7 +52,9 @@ from ._fs.uploads import Uploads
 from ._fs.versions import Versions
 from ._read.reader import PinnedReader
 from ._s3.client import S3Client
+from ._s3.events import Event, Listening, listen
 from ._s3.store import Store
+from ._s3.trace import Trace
 from ._values import paths as _paths
 from ._values.annotations import Buffer, Unpack
 from ._values.keywords import SignatureOfInit, Verb, check_integer, keeping_what_is_given
@@ -386,6 +388,33 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._client.close()
         self._listings.clear()
         self._recent.clear()
+
+    def events(self, callback: Callable[[Event], None], *, hash_keys: bool = False) -> Listening:
+        """Have `callback` called with what becomes of each request that this filesystem makes from now on.
+
+        It gets an `AttemptEvent` at the end of each attempt, when the body of the answer was read, and an
+        `OperationEvent` at the end of each operation, all attempts together. Events hold no credentials, no
+        headers and no texts of errors. With `hash_keys` they have the first 16 hexadecimal digits of the
+        key's SHA-256 in the place of the key.
+
+        The callback is called in the thread that made the request, several threads at a time: it should be
+        quick, and must not use this filesystem. An exception of it is logged, once; the request goes on.
+
+        Returns a `Listening`: call its `close()`, or use it in a `with`. Copies of the filesystem (pickled,
+        or of another thread or process) are not listened to: `fsspec_guarded_s3.events` is for all
+        filesystems of the process. TypeError for a `callback` that cannot be called.
+        """
+        return listen(callback, self._client.store.listeners.own, hash_keys=hash_keys)
+
+    def trace(self) -> Trace:
+        """Count the requests that this filesystem makes from now on: `with fs.trace() as trace: ...`.
+
+        Returns a `Trace`: requests, repetitions, errors, bytes, seconds and an estimate of what the requests
+        cost, for each operation of S3. `print(trace)` shows a table, so does the last line of a notebook's
+        cell. It counts until its `close()`, or the end of the `with`. It counts what all threads do by
+        this filesystem; `fsspec_guarded_s3.trace` counts for all filesystems of the process.
+        """
+        return Trace(self._client.store.listeners.own)
 
     def __enter__(self) -> GuardedS3FileSystem:
         return self

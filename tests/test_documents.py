@@ -69,6 +69,8 @@ def test_the_recipes_do_what_they_say(store: Store, caplog: pytest.LogCaptureFix
     assert store.fs.glob(store.path("jobs/*")) == store.fs.glob(store.path("copy/*")) == []
     assert not store.fs.exists(store.path("state.json"))
     assert (space["left"], space["removed"], space["outcome"]) == ([], [], "not written")
+    assert (space["trace"].requests, space["trace"].received) == (1, 8)
+    space["instrumentation"].close()
 
 
 def test_troubleshooting_has_every_error_with_the_builtin_that_it_is() -> None:

@@ -86,6 +86,9 @@ class HTTPBody:
     the connection is clean, and the status.
     """
 
+    is_reused: bool | None = None  # whether the connection had served before, where that is known
+    _heard: Callable[[BaseException | None], None] | None = None
+
     def __init__(self, incoming: Incoming, method: str, release: Callable[[bool, int], None]) -> None:
         self._incoming = incoming
         self._release = release
@@ -106,6 +109,7 @@ class HTTPBody:
         else:
             self.will_close = self.will_close or self.length is None
         self._remaining = self.length
+        self._unsized = 0  # bytes of a body whose length nobody told
         incoming.body_begins()
         self._must_check_end = False
 
@@ -116,6 +120,24 @@ class HTTPBody:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._release((kind is None or issubclass(kind, ResponseError)) and self._at_end(), self.status)
+        if self._heard is not None:
+            self._heard(error)
+
+    def when_ended(self, call: Callable[[BaseException | None], None]) -> None:
+        """Have `call` made when nothing of this is read any more, with the error by which it ended."""
+        self._heard = call
+
+    @property
+    def failed(self) -> TransportError | None:
+        """What broke the body off; None while it has not."""
+        return self._failed
+
+    @property
+    def received(self) -> int:
+        """The bytes of the body that have been read."""
+        if self.length is None or self._remaining is None:
+            return self._unsized
+        return self.length - self._remaining
 
     def _at_end(self) -> bool:
         """Whether the body was read to its end, nothing came after it, and nobody wants to close."""
@@ -168,6 +190,8 @@ class HTTPBody:
                 done += count
                 if self._remaining is not None:
                     self._remaining -= count
+                else:
+                    self._unsized += count
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._failed = translated(error)
             self._failed.__cause__ = error if error is not self._failed else None

@@ -93,6 +93,7 @@ class Sent:
             self._refuse_plain_to_tls(error, deadline)
             raise no_answer(self._pool.route, options, error, self.broken) from self.broken or error
         self._pool.answered = True
+        body.is_reused = self._is_reused
         now = time.monotonic()
         self._transport.learn_round_trip(now - began, now - self.since)
         if body.status == 407:

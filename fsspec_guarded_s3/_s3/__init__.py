@@ -7,7 +7,8 @@ which exception an answer becomes. `pinned`, `checks` and `encryption` say what 
 `headers` translate: `xml_listings` and `pages` for listings, `xml_answers`, `xml_bodies`,
 `optional_headers`. `generations` says which generation of an object a condition means. `store` is what all
 clients of a filesystem share, with `store_facts` and the sessions of `express`. `scheduler` makes many calls
-in parallel, `early` sends one before its turn.
+in parallel, `early` sends one before its turn. Of each request `listeners` tell (`events`, `watched`), and a
+`trace` sums that up.
 
 Imported by: `_fs`, `_read`, `_write`; their modules see the client and its models.
 Imports: `_auth` to sign, `_http` to send, and the values below them.

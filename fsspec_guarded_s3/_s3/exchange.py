@@ -21,6 +21,8 @@ answer came, or one that a proxy may have given (5xx, 429). Every error of the s
 nothing, never have it. This module does not find out what happened: `Upload` asks the store
 (`_write.outcome`).
 
+Whoever listens (`listeners`) is told of each attempt and each operation from here.
+
 After a request that may have changed something, also after one that failed, `Store.changed` is called, which
 drops kept listings.
 """
@@ -30,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .._http.response import HTTPBody
 from .._values.attributes import Attributes
@@ -58,6 +60,9 @@ from .optional_headers import leave_out
 from .refusals import refusal, refusal_of
 from .store import Store
 from .store_facts import is_any_refusing
+
+if TYPE_CHECKING:
+    from .watched import WatchedAttempt
 
 T = TypeVar("T")
 MAX_SESSION = 300  # seconds that a session of a directory bucket lives
@@ -121,8 +126,13 @@ class Exchange:
 
         `deadline` is that of something that this is a part of.
         """
+        watched = self._store.listeners.operation(request)
+        deadline = deadline or Deadline(self._store.options.request_deadline)
         try:
-            return self._repeat(request, attempt, deadline or Deadline(self._store.options.request_deadline))
+            if watched is None:
+                return self._repeat(request, attempt, deadline)
+            with watched:
+                return self._repeat(request, attempt, deadline)
         finally:
             if self._store.changed is not None and request.method not in ("GET", "HEAD"):
                 self._store.changed(request.bucket, request.key)  # after an error it may have been applied
@@ -220,9 +230,29 @@ class Exchange:
     def attempt(self, request: Request, deadline: Deadline, early: Early | None = None) -> HTTPBody:
         """One attempt, up to the head of the answer. Every request of this package passes here."""
         check()
+        watched = self._store.listeners.attempt(request)
+        if watched is None:
+            return self._attempt(request, deadline, early)
+        try:
+            return self._attempt(request, deadline, early, watched)
+        except BaseException as error:
+            watched.failed(error)
+            raise
+
+    def _attempt(
+        self,
+        request: Request,
+        deadline: Deadline,
+        early: Early | None,
+        watched: WatchedAttempt | None = None,
+    ) -> HTTPBody:
         store = self._store
         sent = early.take() if early is not None else None
+        if watched is not None and sent is not None:
+            watched.sent_before(sent.since)
         body = sent.answer(deadline) if sent else store.transport.exchange(self._wire(request), deadline)
+        if watched is not None:
+            watched.answered(body)
         if body.status >= 300:
             with body:
                 raise refusal(request, body)

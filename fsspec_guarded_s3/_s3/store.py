@@ -16,6 +16,7 @@ from .._values.dialects import Dialect
 from .._work import Patience
 from ..options import ATTEMPTS, Options
 from .express import Sessions
+from .listeners import Listeners
 from .retry import RetryPolicy
 from .store_facts import StoreFacts, facts_of
 
@@ -35,6 +36,7 @@ class Store:
         # Not a method of ours: the cycle would keep the connections of a filesystem that is gone.
         self.retry = RetryPolicy(partial(_attempts, options, self.signer))
         self.sessions = Sessions()
+        self.listeners = Listeners(self.signer.endpoint)
         self.welcome = False  # whether a request was granted
         self.patience = Patience()  # with aborts of uploads
 
