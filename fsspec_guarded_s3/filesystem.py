@@ -38,11 +38,12 @@ from ._fs.object_headers import ObjectHeaders
 from ._fs.opening import Opener, known_cache
 from ._fs.path_rules import PathRules
 from ._fs.patterns import Patterns
+from ._fs.recent_directories import RecentDirectories
 from ._fs.recent_rows import RecentRows
 from ._fs.removal import Remover
 from ._fs.rows import Answer, Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
 from ._fs.s3fs_names import no_attribute
-from ._fs.s3fs_session import Session, given, given_dict
+from ._fs.s3fs_session import Session, delegated_options, given, given_dict
 from ._fs.selection import Selector
 from ._fs.signed_urls import SignedUrls
 from ._fs.stale_uploads import StaleUploads
@@ -279,6 +280,8 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._recent = recent = RecentRows(self._options.recent_listings)
         self._lister = Lister(client, paths, listings, recent, self._versions)
         self._lookups = Lookups(paths, self._lister, recent)
+        if not listings.enabled:
+            self.dircache = RecentDirectories(recent)
         self._named_trees = NamedTrees(client, recent)
         self._trees = Trees(client, paths, listings, recent, self._lister, self._named_trees)
         self._patterns = Patterns(paths, self._lister, self._trees)
@@ -1081,6 +1084,7 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     # --- writing -----------------------------------------------------------------------------------------
 
+    @overload
     def pipe_file(
         self,
         path: Path,
@@ -1091,6 +1095,32 @@ class GuardedS3FileSystem(InheritedVerbs):
         chunksize: int | None = None,
         max_concurrency: int | None = None,
         **kwargs: Unpack[Writing],
+    ) -> Answer: ...
+
+    @overload
+    def pipe_file(
+        self,
+        path: Path,
+        *,
+        data: Buffer,
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
+        **kwargs: Unpack[Writing],
+    ) -> Answer: ...
+
+    def pipe_file(
+        self,
+        path: Path,
+        value: Buffer | None = None,
+        mode: Mode = "overwrite",
+        if_match: str | None = None,
+        *,
+        data: Buffer | None = None,
+        chunksize: int | None = None,
+        max_concurrency: int | None = None,
+        **kwargs: Any,
     ) -> Answer:
         """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag.
 
@@ -1102,6 +1132,7 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         With `chunksize`, in bytes, it is multipart from two of them on, `max_concurrency` parts at a time;
         None: as the options say. Returns `ETag` and `VersionId` of what was written, {} in a transaction.
+        `data` is s3fs's name of `value`.
         """
         return self._writer.pipe_file(
             self._open_in_transaction,
@@ -1109,6 +1140,7 @@ class GuardedS3FileSystem(InheritedVerbs):
             value,
             mode,
             if_match,
+            data=data,
             chunksize=chunksize,
             max_concurrency=max_concurrency,
             **kwargs,
@@ -1207,10 +1239,14 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None:
         """Upload files, globs or trees, `batch_size` at a time. `callback` counts files, its branches bytes.
 
+        With the option `create_buckets` a tree creates the bucket that it goes to, where that is missing.
         ValueError, before anything is sent, when two files would become the same object; SpecialFileError
         (an OSError) for pipes, sockets and devices.
         """
-        self._uploads.put(self.put_file, lpath, rpath, recursive, callback, maxdepth, batch_size, **kwargs)
+        makedirs = self.makedirs if self._options.create_buckets else None
+        self._uploads.put(
+            self.put_file, makedirs, lpath, rpath, recursive, callback, maxdepth, batch_size, **kwargs
+        )
 
     if not TYPE_CHECKING:  # `InheritedVerbs` has its type, with those of fsspec's attributes
 
@@ -1637,6 +1673,17 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._client.store.signer.forget_regions()
 
     _invalidate_region_cache = coroutine(invalidate_region_cache)
+
+    def get_delegated_s3pars(self, exp: int = 3600) -> dict[str, Any]:
+        """Options for workers, as of s3fs: a key for `exp` seconds in place of the one that was passed.
+
+        GetSessionToken of STS, 900 seconds at least; where the store is not AWS, of the STS that
+        AWS_ENDPOINT_URL_STS names (ConfigurationError without it). A key with a `token` is returned as it is.
+        Without a key workers find credentials themselves: {"anon": False}.
+        """
+        return delegated_options(self._client, self._options, exp)
+
+    _get_delegated_s3pars = coroutine(get_delegated_s3pars)
 
     # --- what it was made with, in s3fs's names ------------------------------------------------------------
 

@@ -179,7 +179,7 @@ def _words(hint: Any) -> list[str]:
 def test_a_verb_for_many_hands_on_what_the_verb_for_one_takes(each: Any, verb: Callable[..., Any]) -> None:
     known = list(inspect.signature(verb).parameters)
     own = {name for name in each.__annotations__ if name[:1].islower()}
-    paths = {"self", "path", "path1", "path2", "rpath", "lpath", "value", "callback", "kwargs"}
+    paths = {"self", "path", "path1", "path2", "rpath", "lpath", "value", "data", "callback", "kwargs"}
     assert own == set(known) - paths
 
 

@@ -65,6 +65,7 @@ class _Discretion(logging.Filter):
 
 
 _discretion = _Discretion()
+fetching = _discretion.fetching  # while it lasts, this thread's clients log nothing that is secret
 
 
 def load(options: Options) -> Any:
@@ -103,14 +104,14 @@ def find(session: Any) -> Any:
     """The credentials of the first source that has any. Raises CredentialsError."""
     failure: Exception | None = None
     try:
-        with uninterruptible(), _discretion.fetching():
+        with uninterruptible(), fetching():
             found = session.get_credentials()
     except CancelledError:
         raise
     except Exception as error:  # a token file that is missing must not look like an object that is
         failure = error
     if failure is not None:
-        raise _failed("loaded", failure)
+        raise failed("loaded", failure)
     if found is None:
         raise CredentialsError(
             "no credentials found: pass key and secret, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
@@ -127,17 +128,17 @@ def is_static(credentials: Any) -> bool:
 def frozen(credentials: Any) -> Any:
     """Their values at this moment. Raises CredentialsError."""
     try:
-        with uninterruptible(), _discretion.fetching():
+        with uninterruptible(), fetching():
             return credentials.get_frozen_credentials()
     except CancelledError:
         raise
     except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
         failure = error
-    raise _failed("refreshed", failure)
+    raise failed("refreshed", failure)
 
 
-def _failed(what: str, error: Exception) -> CredentialsError:
-    """The error for credentials that could not be loaded or refreshed.
+def failed(what: str, error: Exception) -> CredentialsError:
+    """The error for credentials that could not be loaded, refreshed or delegated.
 
     It has no cause: a JSONDecodeError holds the text that could not be read, botocore's errors the output of
     programs. Call it when `error` is handled no longer, so that it does not become the context either.

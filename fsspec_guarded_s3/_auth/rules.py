@@ -43,8 +43,8 @@ class Rules:
             raise ConfigurationError(f"no endpoint for bucket {bucket!r}: {error}") from error
 
 
-def configured_endpoint(session: Any) -> str | None:
-    """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients read them.
+def configured_endpoint(session: Any, service: str = "s3") -> str | None:
+    """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, as botocore's clients of a service read them.
 
     Raises ConfigurationError.
     """
@@ -53,7 +53,7 @@ def configured_endpoint(session: Any) -> str | None:
     provider = botocore.configprovider.ConfiguredEndpointProvider(
         full_config=session.full_config,
         scoped_config=session.get_scoped_config(),
-        client_name="s3",
+        client_name=service,
     )
     try:
         url: str | None = provider.provide()

@@ -33,6 +33,7 @@ from .session import Session, shared_session
 from .settings import attempts, is_when_required, variable
 from .sigv4 import AWS4, EMPTY, GOOG4, SESSION_TOKEN, Scheme, SymmetricAuth, timestamp_of
 from .sigv4a import AsymmetricAuth
+from .unconfigured import Keys
 
 logger = logging.getLogger("fsspec_guarded_s3")
 
@@ -138,6 +139,11 @@ class Signer:
     def request_of(self, method: str, path: S3Path, parameters: Mapping[str, Any]) -> Request:
         """An operation by its name and parameters in botocore; see `operations`."""
         return request_of(self._session, method, path, parameters)
+
+    def delegated(self, seconds: int) -> Keys:
+        """The key of the options as credentials that end after `seconds`. GetSessionToken of STS."""
+        endpoint = self._endpoints.of("")
+        return self._session.delegated(seconds, endpoint.region, is_aws=self.is_aws(""))
 
     def needs_session(self, bucket: str) -> bool:
         """Whether requests to `bucket` are signed with a session, which CreateSession gives."""

@@ -44,20 +44,23 @@ class ContentWriter:
         opening: Verb | None,
         /,
         path: Path,
-        value: Any,
+        value: Any = None,
         mode: str = "overwrite",
         if_match: str | None = None,
         *,
+        data: Any = None,
         chunksize: int | None = None,
         max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> Answer:
         """Write bytes under a condition; returns what S3 answered. PutObject, or a multipart upload.
 
+        `data` is s3fs's name of `value`.
+
         In a transaction by the file that `opening` opens, which is published with the others: nothing is
         answered yet.
         """
-        check_bytes("value", value)
+        value = _one_of(value, data)
         client = self._client.in_pieces(chunksize, max_concurrency, writing=True)
         condition = write_condition(mode, if_match)
         given = Attributes.parse(kwargs, self.pipe_file)
@@ -162,6 +165,16 @@ class ContentWriter:
             return isinstance(error, ObjectChangedError) and error is not failed.get("fn")
 
         return self._client.store.retry.repeat_while(conflict, once, max_attempts)
+
+
+def _one_of(value: Any, data: Any) -> Any:
+    """The bytes to write, which `pipe_file` was given by one of its two names."""
+    if data is not None:
+        if value is not None:
+            raise TypeError("pipe_file takes the bytes once: as value, or as data, as s3fs calls it")
+        value = data
+    check_bytes("value", value)
+    return value
 
 
 def _refuse_doubt(error: PreconditionFailedError, said: str) -> None:

@@ -100,6 +100,19 @@ class _Listing:
         etag = etag if is_weak(etag) else quoted(etag)
         return ListedObject(key, size, etag, modified, storage)
 
+    def directories(self) -> set[str]:
+        """The prefixes of the directories that it shows all of; "" for the bucket."""
+        own = {self.place[1]} if not self.place[1] or self.place[1][-1] == "/" else set()
+        return own | self._directories if self._flat else own
+
+    def directory(self, prefix: str) -> tuple[list[ListedObject], list[str]]:
+        """The objects and the prefixes that are directly in one of these."""
+        base = len(prefix)
+        keys = [key for key in self._places if key.startswith(prefix) and "/" not in key[base:]]
+        below = (name for name in self._directories if name.startswith(prefix) and name != prefix)
+        found = map(self.object, keys)
+        return [item for item in found if item], [name for name in below if "/" not in name[base:-1]]
+
     def has_directory(self, prefix: str) -> bool:
         """Whether it shows that there are keys that begin with `prefix`, which ends with a slash."""
         return prefix in self._directories or (prefix == self.place[1] and (not prefix or self.rows > 0))
@@ -261,6 +274,20 @@ class RecentRows:
         if listing.has_directory(location.prefix):
             return True
         return False if location.key and listing.has_version(location.key) else None
+
+    def directory(self, location: S3Path) -> tuple[list[ListedObject], list[str]] | None:
+        """What is directly in a directory, by the listing that came last of those that show all of it."""
+        recent = [one for one in list(self._listings.values()) if self._is_recent(one.told)]
+        for listing in reversed(recent):
+            if listing.place[0] == location.bucket and location.prefix in listing.directories():
+                return listing.directory(location.prefix)
+        return None
+
+    def directories(self) -> list[str]:
+        """The names of the directories of which `directory` tells."""
+        recent = [one for one in list(self._listings.values()) if self._is_recent(one.told)]
+        found = {f"{one.place[0]}/{prefix}".rstrip("/") for one in recent for prefix in one.directories()}
+        return sorted(found)
 
     def _look(self, location: S3Path) -> bool | None:
         """Whether `info` found a directory under this name; None where that is not known."""

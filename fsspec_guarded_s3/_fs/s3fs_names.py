@@ -6,7 +6,6 @@ INSTEAD: dict[str, str] = {
     "call_s3": "there is no botocore client inside: use boto3 beside it for operations that no method has",
     "connect_timeout": "the option connect_timeout",
     "disable_throttling": "the option max_concurrency is the upper bound",
-    "get_delegated_s3pars": "ask STS by boto3, and pass key, secret and token",
     "get_s3": "there is no botocore client inside",
     "read_timeout": "the option read_timeout",
     "retries": "the option max_attempts",

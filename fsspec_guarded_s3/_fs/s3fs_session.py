@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._s3.client import S3Client
+from .._values.keywords import check_integer
+from ..options import Options
 
 
 class Session:
@@ -24,6 +26,17 @@ class Session:
     async def close(self) -> None:
         """What `close_now` does, for callers that await it."""
         self.close_now()
+
+
+def delegated_options(client: S3Client, options: Options, seconds: int) -> dict[str, Any]:
+    """Options by which a worker has, for `seconds`, the rights of the key in `options`."""
+    check_integer("exp", seconds, 900)
+    if options.anon or not options.key:
+        return {"anon": options.anon}
+    if options.token:
+        return {"key": options.key, "secret": options.secret, "token": options.token, "anon": False}
+    keys = client.store.signer.delegated(seconds)
+    return {"key": keys.access_key, "secret": keys.secret_key, "token": keys.token, "anon": False}
 
 
 def given(storage_options: Mapping[str, Any], name: str, default: object) -> object:

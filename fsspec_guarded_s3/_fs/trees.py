@@ -78,7 +78,9 @@ class Trees:
         else:
             below = self.below(location, maxdepth, withdirs, prefix, refresh)
             rows = by_name(below or ())
-            if withdirs and not prefix and below is not None and (below or location.key):
+            if (
+                withdirs and not prefix and below is not None and location.key
+            ):  # a bucket is no directory in it
                 rows = {str(location): directory_row(str(location)), **rows}
             if detail and rows:
                 return rows

@@ -88,6 +88,7 @@ class Uploads:
     def put(
         self,
         put_file: Verb,
+        makedirs: Verb | None,
         /,
         lpath: Any,
         rpath: Any,
@@ -99,7 +100,8 @@ class Uploads:
     ) -> None:
         """Upload files, globs or trees by `put_file`; in parallel. All keys are known before any is sent.
 
-        ValueError when two files would become the same object.
+        `makedirs` is called for the buckets that folders go to, where it is given. ValueError when two files
+        would become the same object.
         """
         check_names(kwargs, self.put, put_file)
         client = self._client.in_batches(batch_size)
@@ -118,4 +120,8 @@ class Uploads:
         refuse(meeting([self._paths.name(target) for _, target in files]))
         for source, _ in files:
             refuse_special(source)
+        if makedirs is not None:
+            folders = [target for source, target in pairs if source.kind == "directory"]
+            for bucket in {self._paths.location(target)[0].bucket for target in folders}:
+                makedirs(bucket, exist_ok=True)
         transfer(client, files, joined(put_file), callback, kwargs)

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import (
+    ConfigurationError,
+    CredentialsError,
     GuardedS3FileSystem,
     ObjectChangedError,
     ObjectExistsError,
     TouchUnsupportedError,
 )
+from fsspec_guarded_s3._fs import recent_rows
 from tests.fake_s3 import FakeS3
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import ScriptedServer, respond
 from tests.servers import MotoServer
 from tests.stores import MIB, Store, new_store
 
@@ -30,6 +33,136 @@ def filesystem(url: str, **options: Any) -> GuardedS3FileSystem:
 @pytest.fixture
 def store(moto: MotoServer) -> Store:
     return new_store(moto)
+
+
+# --- names and answers ---------------------------------------------------------------------------
+
+
+def test_the_bytes_of_pipe_file_go_by_either_name(store: Store) -> None:
+    path = store.path("k")
+    store.fs.pipe_file(path, data=b"1")
+    assert store.fs.cat_file(path) == b"1"
+    store.fs.pipe_file(path, value=b"2")
+    assert asyncio.run(_piped(store.fs, path)) == b"3"
+    with pytest.raises(TypeError, match="takes the bytes once"):
+        store.fs.pipe_file(path, b"1", data=b"2")
+    with pytest.raises(TypeError, match="value must be bytes-like, not NoneType"):
+        store.fs.pipe_file(path)  # type: ignore[call-overload]
+    assert store.fs.cat_file(path) == b"3"
+
+
+async def _piped(fs: GuardedS3FileSystem, path: str) -> bytes:
+    await fs._pipe_file(path, data=b"3")
+    return await fs._cat_file(path)
+
+
+def test_find_with_directories_leaves_the_bucket_out(store: Store) -> None:
+    """Of a bucket, however deep; a directory that was asked for is one of its directories."""
+    for key in ("d/x", "d/e/y"):
+        store.fs.pipe_file(store.path(key), b"1")
+    below = [store.path(name) for name in ("d", "d/e", "d/e/y", "d/x")]
+    cached = GuardedS3FileSystem(**store.options, use_listings_cache=True, skip_instance_cache=True)
+    for fs in (store.fs, cached, cached):
+        assert sorted(fs.find(store.bucket, withdirs=True)) == below
+        assert sorted(fs.find(store.bucket, withdirs=True, detail=True)) == below
+        assert fs.find(store.bucket, withdirs=True, maxdepth=1) == [store.path("d")]
+        assert sorted(fs.find(store.bucket, withdirs=True, maxdepth=2)) == [*below[:2], below[3]]
+        assert sorted(fs.find(store.path("d"), withdirs=True)) == below
+        assert sorted(fs.find(store.path("d"), withdirs=True, maxdepth=1)) == [*below[:2], below[3]]
+
+
+def test_a_tree_creates_its_bucket_where_that_is_asked_for(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    (tmp_path / "tree" / "in" / "f").write_bytes(b"f")
+    with pytest.raises(FileNotFoundError):
+        store.fs.put(str(tmp_path / "tree"), f"{store.bucket}-new", recursive=True)
+    fs = GuardedS3FileSystem(**store.options, create_buckets=True, skip_instance_cache=True)
+    with pytest.raises(FileNotFoundError):  # a file needs no folder, so it makes none, as with s3fs
+        fs.put(str(tmp_path / "tree" / "in" / "f"), f"{store.bucket}-new/f")
+    for _ in range(2):
+        fs.put(str(tmp_path / "tree"), f"{store.bucket}-new", recursive=True)
+    assert fs.find(f"{store.bucket}-new")[0] == f"{store.bucket}-new/in/f"
+
+
+def test_dircache_shows_what_was_just_listed(store: Store) -> None:
+    """Without a listing cache; what is in the parent and in every directory of a tree. Writes drop it."""
+    fs, path = store.fs, store.path
+    fs.pipe({path("a"): b"1", path("d/x"): b"22", path("d/e/y"): b"1", path("dd/z"): b"1"})
+    assert not fs.dircache and path("d") not in fs.dircache
+    listed = fs.ls(path("d"), detail=True)
+    assert list(fs.dircache) == [path("d")] and fs.dircache[path("d")] == listed
+    assert [row["name"] for row in fs.dircache[path("d")]] == [path("d/e"), path("d/x")]
+    assert store.bucket not in fs.dircache and path("dd") not in fs.dircache and "" not in fs.dircache
+    fs.dircache[path("d")][0]["name"] = "changed"
+    fs.dircache[path("new")] = []
+    assert fs.dircache[path("d")] == listed and len(fs.dircache) == 1
+    fs.find(store.bucket)
+    assert list(fs.dircache) == [store.bucket, *(path(name) for name in ("d", "d/e", "dd"))]
+    assert {row["name"]: row["type"] for row in fs.dircache[store.bucket]} == {
+        path("a"): "file",
+        path("d"): "directory",
+        path("dd"): "directory",
+    }
+    assert [row["name"] for row in fs.dircache[path("dd")]] == [path("dd/z")]
+    fs.pipe_file(path("d/new"), b"1")
+    assert path("d") not in fs.dircache
+    with pytest.raises(KeyError):
+        fs.dircache[path("d")]
+    fs.ls(path("d"))
+    assert fs.dircache.pop(path("d")) and not fs.dircache
+    fs.ls(path("d"))
+    fs.dircache.clear()
+    assert path("d") not in fs.dircache
+
+
+def test_dircache_of_old_listings_is_empty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.fs.pipe_file(store.path("d/x"), b"1")
+    store.fs.ls(store.path("d"))
+    assert store.path("d") in store.fs.dircache
+    late = recent_rows.clock() + 6
+    monkeypatch.setattr(recent_rows, "clock", lambda: late)
+    assert store.path("d") not in store.fs.dircache and len(store.fs.dircache) == 0
+
+
+# --- credentials for workers ---------------------------------------------------------------------
+
+
+def test_workers_get_what_they_need(moto: MotoServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key with its token as it is, a key alone as one of STS that ends, and nothing where there is none."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto.url)
+    key = {"key": "AKIAQ", "secret": "hush"}
+    assert filesystem(moto.url, key=None, secret=None).get_delegated_s3pars() == {"anon": False}
+    assert GuardedS3FileSystem(anon=True).get_delegated_s3pars() == {"anon": True}
+    assert filesystem(moto.url, **key, token="t").get_delegated_s3pars() == {
+        **key,
+        "token": "t",
+        "anon": False,
+    }
+    fs = filesystem(moto.url, **key)
+    for given in (fs.get_delegated_s3pars(exp=900), asyncio.run(fs._get_delegated_s3pars())):
+        assert given.keys() == {"key", "secret", "token", "anon"}
+        assert given["key"] != "AKIAQ" and given["secret"] != "hush" and given["token"]
+        filesystem(moto.url, **given).ls("")
+    with pytest.raises(ValueError, match="exp must be at least 900"):
+        fs.get_delegated_s3pars(exp=1)
+
+
+def test_the_keys_of_another_store_are_not_shown_to_aws(moto: MotoServer) -> None:
+    with pytest.raises(ConfigurationError, match="AWS_ENDPOINT_URL_STS"):
+        filesystem(moto.url).get_delegated_s3pars()
+
+
+def test_a_refusal_of_sts_is_an_error_about_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(request: Any) -> Any:
+        return respond(
+            403, b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code></Error></ErrorResponse>"
+        )
+
+    with ScriptedServer(handler=refuse) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
+        with pytest.raises(CredentialsError, match=r"could not be delegated.*InvalidClientTokenId") as caught:
+            filesystem(server.url, secret="hush").get_delegated_s3pars()
+    assert "hush" not in str(caught.value) and caught.value.__cause__ is None
 
 
 # --- the pieces of one call ----------------------------------------------------------------------

@@ -80,7 +80,7 @@ def test_it_is_off_unless_asked_for(place: Place) -> None:
     for _ in range(2):
         fs.ls("bucket/d")
     assert place.asked() == ["LIST", "LIST"]
-    assert len(fs.dircache) == 0
+    assert not fs.dircache.use_listings_cache
 
 
 def test_answers_are_copies(place: Place) -> None:

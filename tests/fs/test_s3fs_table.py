@@ -356,8 +356,8 @@ def test_files_tell_of_the_version_that_they_read(store: Store) -> None:
 
 
 def test_a_coroutine_of_a_method_that_is_not_here_is_told_what_to_use(store: Store) -> None:
-    with pytest.raises(AttributeError, match=r"'_get_delegated_s3pars': ask STS by boto3"):
-        store.fs._get_delegated_s3pars()
+    with pytest.raises(AttributeError, match=r"'_get_s3': there is no botocore client"):
+        store.fs._get_s3()
     with pytest.raises(AttributeError, match=r"has no attribute 'zzz'$"):
         store.fs.zzz()
 
