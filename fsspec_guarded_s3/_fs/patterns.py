@@ -37,10 +37,13 @@ class Patterns:
         refresh: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """The names that match, in order; with `detail` {name: row}."""
+        """The names that match, in order; with `detail` {name: row}. "bucket/**" is what is in the bucket."""
         refuse(self.glob, kwargs)
         check_depth(maxdepth)
         rows = by_name(self.matching(path, maxdepth, refresh))
+        bucket, _, pattern = self._paths.name(path).partition("/")
+        if pattern and not MAGIC.search(bucket):
+            rows.pop(bucket, None)
         return rows if detail else list(rows)
 
     def matching(self, path: Path, maxdepth: int | None, refresh: bool = False) -> list[Row]:
