@@ -24,7 +24,7 @@ from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
 RUN_HERE = {"coroutines.md", "guarantees.md", "howto.md", "index.md", "s3fs.md"}
-RUN_ELSEWHERE = {"tools.md"}  # tests/tools/test_document.py
+RUN_ELSEWHERE = {"tools.md", "store-setup.md"}  # tests/tools/test_document.py, tests/test_store_setup.py
 
 
 @pytest.fixture

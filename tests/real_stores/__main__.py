@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 
-from tests.real_stores import table
+from tests.real_stores import honours, table
 from tests.real_stores.building import NotBuilt
 from tests.real_stores.cache import cache_folder
 from tests.real_stores.catalogue import BY_NAME, PROGRAMS, Program
@@ -74,11 +74,13 @@ def try_all(programs: list[Program], only: str, is_asked: bool, is_kept: bool) -
 
 
 def write() -> None:
-    """Make the part of docs/stores.md from what was kept."""
+    """Make the part of docs/stores.md, and the tables of docs/store-setup.md, from what was kept."""
     found = [table.read(program.name) for program in PROGRAMS]
     before = table.DOCUMENT.read_text(encoding="utf-8")
     text = table.document([result for result in found if result is not None], before)
     table.DOCUMENT.write_text(text, encoding="utf-8")
+    setup = honours.document(honours.DOCUMENT.read_text(encoding="utf-8"))
+    honours.DOCUMENT.write_text(setup, encoding="utf-8")
 
 
 def main() -> int:
@@ -88,7 +90,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="part of the titles of checks; nothing is kept then")
     parser.add_argument("--keep", action="store_true", help="keep these rows nevertheless")
     parser.add_argument("--fetch", action="store_true", help="build, and try nothing")
-    parser.add_argument("--write", action="store_true", help="write docs/stores.md from what was kept")
+    parser.add_argument("--write", action="store_true", help="write both documents from what was kept")
     given = parser.parse_args()
     programs = [BY_NAME[name] for name in given.store] or list(PROGRAMS)
     if given.fetch:
