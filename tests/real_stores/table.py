@@ -18,9 +18,9 @@ GROUPS = {
     "guards": "What `fs.probe` finds, each held against requests of boto3",
     "surface": "What the filesystem does there",
 }
-WORDS = """*yes*: it works as promised. *no*: the store does not do it, and the filesystem says so or does it in
-another way. **WRONG**: a promise did not hold there. If a store tells two writers that both of them won, no client can
-mend that. A star means that the reason stands below."""
+WORDS = """*yes*: it works as promised. *no*: the store does not do it, and the filesystem says so or has
+another way. **WRONG**: a promise did not hold there. If a store tells two writers that both of them won,
+no client can mend that. A star means that the reason stands below."""
 _REFUSED = "ConnectionRefusedError"
 _NONE_PASSED = re.compile("0 of [0-9]+ pass")
 
