@@ -225,7 +225,7 @@ class ObjectChangedError(PreconditionFailedError):
 
 
 class RangeNotSatisfiableError(ResponseError, ValueError):
-    """416: the range lies outside of the object."""
+    """416: the range lies outside of the object; also a `seek` to a place before its beginning."""
 
     default_errno: ClassVar[int] = _errno.EINVAL
 

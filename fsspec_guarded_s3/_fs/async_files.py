@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from .._forks import PerProcess
+from .._read.pinned_file import before_beginning
 from .._read.reader import PinnedReader
 from .._values.annotations import Buffer, Self
 from .._values.bodies import bytes_of
@@ -121,7 +122,7 @@ class AsyncReader:
                 raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
             place = bases[whence] + offset
             if place < 0:
-                raise ValueError(f"offset: {place} is before the beginning of {self.path}")
+                raise before_beginning(self._reader.bucket, self._reader.key)
             self._position = place
         return place
 

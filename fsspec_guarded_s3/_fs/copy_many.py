@@ -22,7 +22,7 @@ from .lookalikes import refuse_one_object
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .patterns import MAGIC
-from .placement import check_paths, meeting, overwriting, placed, refuse
+from .placement import check_paths, meeting, overwriting, placed, refuse, say_passed_over
 from .removal import Remover
 from .selection import Selector, Source, is_one
 
@@ -97,7 +97,9 @@ class ManyCopier:
         client = self._client.in_batches(batch_size)
         looks = _Looks(self._client, None if own or kwargs else self._lone(path1, recursive))
         files, _ = self._pairs(path1, path2, recursive, maxdepth, looks)
-        self._copy(client, own, files, on_error, kwargs, looks)
+        copied = self._copy(client, own, files, on_error, kwargs, looks)
+        if is_one(path1) and not recursive and (copied or not files) and not any(copied.values()):
+            say_passed_over(path1)
 
     def mv(
         self,

@@ -33,6 +33,7 @@ from .placement import (
     outside,
     placed,
     refuse,
+    say_passed_over,
     unnameable,
 )
 from .selection import Selector, is_one
@@ -85,6 +86,11 @@ class Downloads:
             return
         if not self._get_object(rpath, lpath, callback, version_id, **kwargs):
             os.makedirs(extended(local_path(lpath)), exist_ok=True)
+
+    def _get_named(self, rpath: Path, *args: Any, **kwargs: Any) -> None:
+        """Download the object that a path names, or that was listed."""
+        if not self._get_object(rpath, *args, **kwargs):
+            say_passed_over(rpath)
 
     def _get_object(
         self,
@@ -154,6 +160,8 @@ class Downloads:
         callback = callback_of(callback)
         check_paths("lpath", lpath)
         sources = self._selector.sources(rpath, lpath, recursive, maxdepth)
+        if not (sources or recursive or not is_one(rpath)):
+            say_passed_over(rpath)
         if is_one(lpath):
             lpath = make_path_posix(local_path(lpath))
         into = partial(_is_local_directory, lpath)
@@ -171,7 +179,7 @@ class Downloads:
         for source, target in pairs:
             if source.kind == "directory":
                 os.makedirs(extended(target), exist_ok=True)
-        each = own or (self._get_object if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
+        each = own or (self._get_named if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
         transfer(client, files, each, callback, kwargs)
         if left_out:
             _warn_left_out(left_out)

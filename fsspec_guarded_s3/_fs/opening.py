@@ -263,6 +263,11 @@ def _purpose(mode: Any) -> str:
     """The r, w, x or a of a mode, which may have one b or t behind or before it, as in Python's `open`."""
     check_type("mode", mode, str)
     purpose: str = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
+    if "+" in mode:
+        raise ValueError(
+            f"mode {mode!r} is not supported: S3 cannot change an object in place; write to a local file "
+            "and put that"
+        )
     if purpose not in ("r", "w", "x", "a"):
         raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
     return purpose

@@ -67,6 +67,11 @@ def _say_left_out(sources: list[Source]) -> None:
         logger.warning("%s%s: links to folders are not followed, and left out of the tree", links[0], others)
 
 
+def say_passed_over(path: Any) -> None:
+    """Log that a path is that of a directory, which fsspec's rule passes over without `recursive`."""
+    logger.warning("nothing was copied: %s is a directory, and recursive=True was not passed", path)
+
+
 def placed(
     path: Any, strip: Callable[[Any], Any], sources: list[Source], target: Any, into: Callable[[], bool]
 ) -> Pairs:

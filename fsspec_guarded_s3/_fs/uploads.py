@@ -20,7 +20,7 @@ from .conditions import write_condition
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
-from .placement import check_paths, local_path, local_sources, meeting, placed, refuse
+from .placement import check_paths, local_path, local_sources, meeting, placed, refuse, say_passed_over
 from .selection import Source, is_one, without_directories
 from .transaction import joined
 from .transfer import callback_of, counting, transfer
@@ -113,6 +113,8 @@ class Uploads:
         else:
             found = local_sources(lpath, recursive, maxdepth)
             sources = without_directories(lpath, found, recursive and maxdepth is None)
+            if not (sources or recursive or not is_one(lpath)):
+                say_passed_over(lpath)
         into = partial(self._lister.is_directory, rpath)
         stripped = self._paths.name(rpath) if is_one(rpath) else rpath
         pairs = placed(lpath, LocalFileSystem._strip_protocol, sources, stripped, into)

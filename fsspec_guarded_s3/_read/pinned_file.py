@@ -23,7 +23,7 @@ from .._values.conditions import same_etag
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from .._work import Lock
-from ..errors import ObjectChangedError, ObjectNotFoundError
+from ..errors import ObjectChangedError, ObjectNotFoundError, RangeNotSatisfiableError
 from .read_ahead import MIN_REQUEST
 
 T = TypeVar("T")
@@ -75,6 +75,11 @@ class PutOff:
 
     def __repr__(self) -> str:
         return f"<PutOff {'opened' if self.is_opened else 'checked' if self.is_checked else 'unread'}>"
+
+
+def before_beginning(bucket: str, key: str) -> RangeNotSatisfiableError:
+    """What a seek to a place before the first byte raises; zipfile and others expect an OSError there."""
+    return RangeNotSatisfiableError("seek to a place before the beginning", bucket=bucket, key=key)
 
 
 class PinnedFile(_BufferedFile):

@@ -22,7 +22,7 @@ from .._values.paths import S3Path
 from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
-from .pinned_file import PinnedFile, PutOff
+from .pinned_file import PinnedFile, PutOff, before_beginning
 from .read_ahead import MIN_REQUEST, PrefetchCache
 
 T = TypeVar("T")
@@ -90,14 +90,28 @@ class PinnedReader(PinnedFile):
     def __repr__(self) -> str:
         return f"<PinnedReader {self.path} etag={self._pin.etag} size={self._pin.size}>"
 
+    __str__ = __repr__  # fsspec's files have one of their own, which tells less
+
     # --- reading; fsspec's own methods for lines ask for a whole block per line ---
 
     def seek(self, loc: int, whence: int = 0) -> int:
-        """Go to `loc`, counted from the beginning, from here (1) or the end (2); returns where that is."""
+        """Go to `loc`, counted from the beginning, from here (1) or the end (2); returns where that is.
+
+        Before the beginning it is an error that is an OSError, as of local files, and a ValueError.
+        """
         before = self.loc
-        place: int = super().seek(loc, whence)
+        if whence == 0:
+            place = int(loc)
+        elif whence == 1:
+            place = before + int(loc)
+        elif whence == 2:
+            place = self.size + int(loc)
+        else:
+            raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
+        if place < 0:
+            raise before_beginning(self.bucket, self.key)
         if place != before:
-            self._began = place
+            self._began = self.loc = place
         return place
 
     def read(self, length: int | None = -1) -> bytes:

@@ -129,7 +129,18 @@ def check_bytes(name: str, value: Any) -> None:
     try:
         memoryview(value)
     except TypeError:
-        raise TypeError(f"{name} must be bytes-like, not {type(value).__name__}") from None
+        hint = ": encode it" if isinstance(value, str) else ""
+        raise TypeError(f"{name} must be bytes-like, not {type(value).__name__}{hint}") from None
+
+
+def view_to_write(data: Any, path: str) -> memoryview:
+    """What a binary file is given, as bytes. TypeError, which names the file, for what has none."""
+    try:
+        return memoryview(data)
+    except TypeError:
+        hint = ', or open it as text, with mode "w"' if isinstance(data, str) else ""
+        kind = type(data).__name__
+        raise TypeError(f"{path} is open for bytes: write bytes-like data, not {kind}{hint}") from None
 
 
 def check_depth(maxdepth: int | None) -> None:

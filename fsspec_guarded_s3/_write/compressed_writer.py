@@ -17,6 +17,7 @@ from typing import Any, NoReturn, SupportsIndex
 from fsspec.compression import compr
 
 from .._values.annotations import Buffer
+from .._values.keywords import view_to_write
 from .endings import judged
 from .small_writes import MANY, SMALL, SmallWrites
 from .writer import BinaryFile, GuardedWriter, refuse_copy
@@ -118,11 +119,12 @@ class CompressedWriter(BinaryFile):
             if len(small) >= MANY or not file.gathers:
                 self._hand_on()
             return len(data)
+        view = view_to_write(data, file.path)
         with self.lock:
             self._check_reentry()
             self._hand_on()
             self._compress(data)
-        return memoryview(data).nbytes
+        return view.nbytes
 
     def _hand_on(self) -> None:
         """Compress what small writes left. Nothing is published where some of it is lost."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 from .._forks import renew_after_fork
 from .._values.annotations import Buffer
 from .._values.bodies import bytes_of
+from .._values.keywords import view_to_write
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
@@ -163,7 +164,7 @@ class GuardedWriter(BinaryFile):
             if len(small) >= MANY or not self.gathers:
                 self._hand_on()
             return len(data)
-        view = memoryview(data)
+        view = view_to_write(data, self.path)
         if self.gathers and 0 < view.nbytes < SMALL:
             return self.write(view.tobytes())
         if not self.is_dropped:

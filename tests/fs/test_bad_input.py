@@ -99,7 +99,12 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "mode a+b": (lambda fs, b: fs.open(f"{b}/file", "a+b"), ValueError, "mode 'a+b' is not supported"),
     "mode wbt": (lambda fs, b: fs.open(f"{b}/file", "wbt"), ValueError, "mode 'wbt' is not supported"),
     "mode rbb": (lambda fs, b: fs.open(f"{b}/file", "rbb"), ValueError, "mode 'rbb' is not supported"),
-    "mode r+b": (lambda fs, b: fs.open(f"{b}/file", "r+b"), ValueError, "mode 'r+b' is not supported"),
+    "mode r+b": (
+        lambda fs, b: fs.open(f"{b}/file", "r+b"),
+        ValueError,
+        "mode 'r+b' is not supported: S3 cannot change an object in place",
+    ),
+    "mode w+": (lambda fs, b: fs.open(f"{b}/file", "w+"), ValueError, "cannot change an object in place"),
     "read dir": (lambda fs, b: fs.open(f"{b}/dir"), IsADirectoryError, "is a directory and cannot be read"),
     "read bucket": (lambda fs, b: fs.open(b), IsADirectoryError, "names a bucket"),
     "write bucket": (lambda fs, b: fs.open(b, "wb"), IsADirectoryError, "an object needs bucket/key"),
@@ -355,7 +360,22 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "max_gap": (lambda fs, b: fs.cat_ranges([b], 0, 1, max_gap=-1), ValueError, "max_gap must be at least 0"),
     "lengths": (lambda fs, b: fs.cat_ranges([f"{b}/file"], [0, 1], [1]), ValueError, "the same length"),
     "a path, not a list": (lambda fs, b: fs.cat_ranges(b, 0, 1), TypeError, "paths must be a list"),
-    "text to a binary file": (lambda fs, b: fs.open(f"{b}/new", "wb").write("x"), TypeError, "bytes-like"),
+    "text to a binary file": (
+        lambda fs, b: fs.open(f"{b}/new", "wb").write("x"),
+        TypeError,
+        "/new is open for bytes: write bytes-like data, not str, or open it as text, with mode",
+    ),
+    "text to a compressed file": (
+        lambda fs, b: fs.open(f"{b}/new", "wb", compression="gzip").write("x"),
+        TypeError,
+        "/new is open for bytes: write bytes-like data, not str, or open it as text, with mode",
+    ),
+    "a number to a binary file": (
+        lambda fs, b: fs.open(f"{b}/new", "xb").write(7),
+        TypeError,
+        "/new is open for bytes: write bytes-like data, not int",
+    ),
+    "text for bytes": (lambda fs, b: fs.pipe_file(f"{b}/new", "x"), TypeError, "not str: encode it"),
     "modified of a dir": (lambda fs, b: fs.modified(f"{b}/dir"), IsADirectoryError, "has no time"),
     "rmdir of a full bucket": (lambda fs, b: fs.rmdir(b), OSError, "empty"),
     "a number for a path": (

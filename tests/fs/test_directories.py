@@ -464,3 +464,29 @@ def test_directories_without_recursive_are_left_alone_as_in_fsspec(place: Place,
     place.fs.cp("bucket/d", "bucket/copy")
     assert list(tmp_path.iterdir()) == []
     assert place.left() == {"d/file", "e/x"}
+
+
+@pytest.mark.parametrize("verb", ["get", "put", "copy"])
+def test_a_directory_that_is_passed_over_is_named_in_the_log(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture, verb: str
+) -> None:
+    """fsspec's rule: without `recursive` nothing is transferred, and it is no error."""
+    place.fill("d/a", "d/e/b")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_bytes(b"1")
+    source, target = {
+        "get": ("bucket/d", str(tmp_path / "got")),
+        "put": (str(tmp_path / "tree"), "bucket/new"),
+        "copy": ("bucket/d", "bucket/new"),
+    }[verb]
+    transfer = getattr(place.fs, verb)
+    transfer(source, target)
+    assert place.left() == {"d/a", "d/e/b"}
+    assert not (tmp_path / "got").exists()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"nothing was copied: {source} is a directory, and recursive=True was not passed"
+    ]
+    caplog.clear()
+    transfer(source, target, recursive=True)
+    transfer(source + "/a", target)
+    assert not caplog.records

@@ -175,3 +175,38 @@ def test_hdf5_cannot_be_written_in_place(store: Store) -> None:
     ):
         pass
     store.assert_nothing_left("a.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"n\n1\n", bytes(21), bytes(300)])
+def test_what_looks_from_the_end_takes_a_short_object_for_no_zip_as_a_local_file(
+    store: Store, content: bytes
+) -> None:
+    """zipfile seeks 22 bytes back from the end, and takes an OSError for "too short"."""
+    path = store.path("small")
+    store.fs.pipe_file(path, content)
+    with store.fs.open(path) as file:
+        assert not zipfile.is_zipfile(file)
+    with pytest.raises(zipfile.BadZipFile), store.fs.open(path, compression="zip") as file:
+        file.read()
+
+
+def test_a_seek_before_the_beginning_is_both_errors_and_goes_nowhere(store: Store) -> None:
+    """A local file raises OSError there, `io.BytesIO` and fsspec's files ValueError."""
+    path = store.path("small")
+    store.fs.pipe_file(path, b"0123")
+    with store.fs.open(path) as file:
+        file.seek(2)
+        for loc, whence in ((-1, 0), (-3, 1), (-5, 2)):
+            for kind in (OSError, ValueError):
+                with pytest.raises(kind, match="before the beginning"):
+                    file.seek(loc, whence)
+        with pytest.raises(ValueError, match="whence must be 0, 1 or 2, not 3"):
+            file.seek(0, 3)
+        assert file.read() == b"23"
+
+
+def test_a_reader_is_one_text_in_a_cell_and_in_print(store: Store) -> None:
+    path = store.path("small")
+    store.fs.pipe_file(path, b"0123")
+    with store.fs.open(path) as file:
+        assert str(file) == repr(file) == f"<PinnedReader {file.path} etag={file.etag} size=4>"
