@@ -137,8 +137,8 @@ class GuardedS3FileSystem(InheritedVerbs):
     - connect_timeout, in seconds: TCP, for each address of the host, and TLS
     - send_timeout, in seconds: every single send
     - read_timeout, in seconds: every single receive
-    - request_deadline, in seconds: one S3 request with its retries, without the time in which a body moves at
-      `min_rate`
+    - request_deadline, in seconds: how long one S3 request may take with its retries; time in which a body
+      moves at `min_rate` is free
     - min_rate, in bytes per second: least rate over `min_rate_window`, both ways; 0 switches it off
     - min_rate_window, in seconds: see `min_rate`
     - idle_timeout, in seconds: an idle connection older than that is replaced

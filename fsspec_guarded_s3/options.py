@@ -174,7 +174,7 @@ class Options:
     read_timeout: float = _option(30.0, "every single receive", "s", check=_SOME_TIME)
     request_deadline: float = _option(
         900.0,
-        "one S3 request with its retries, without the time in which a body moves at `min_rate`",
+        "how long one S3 request may take with its retries; time in which a body moves at `min_rate` is free",
         "s",
         check=_SOME_TIME,
     )
@@ -199,8 +199,9 @@ class Options:
         64,
         "how many ranges, parts or objects are requested in parallel",
         "requests",
-        more="with a near store it begins with 2; values above 64 count for `cat` and `cat_ranges` of a "
-        "distant store; a slow line gets [fewer](guarantees.md#slow-lines) large bodies",
+        more="pass less to use fewer connections. These are the most: with a store that answers within "
+        "milliseconds it begins with 2, a slow line gets [fewer](guarantees.md#slow-lines) large bodies, and more "
+        "than 64 are used by `cat` and `cat_ranges` of a distant store only",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 

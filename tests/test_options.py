@@ -2,10 +2,16 @@
 
 import dataclasses
 import inspect
+import os
 import pydoc
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from fsspec_guarded_s3._values.s3fs_options import OPTIONS
@@ -212,3 +218,20 @@ def test_an_endpoint_without_a_host_is_told_when_the_filesystem_is_made(url: str
 def test_a_scheme_may_be_written_in_any_case(url: str) -> None:
     assert Options.parse({"endpoint_url": url}).endpoint_url == url
     assert Options.parse({"endpoint_url": "HTTP://store.test", "use_ssl": False}).allow_http
+
+
+def test_the_file_of_the_document_is_read(tmp_path: Path) -> None:
+    """fsspec's files hold text: numbers, switches and JSON are read as what they stand for."""
+    page = (Path(__file__).parent.parent / "docs" / "options.md").read_text()
+    (block,) = re.findall(r"^```ini\n(.*?)^```$", page, re.S | re.M)
+    (tmp_path / "authority.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    (tmp_path / "gs3.ini").write_text(block.replace("/etc/ssl/our-ca.pem", str(tmp_path / "authority.pem")))
+    code = """
+import fsspec
+
+options = fsspec.filesystem("gs3", anon=True)._options
+print(options.endpoint_url, options.read_timeout, options.fsync, options.s3_additional_kwargs.names)
+"""
+    given = {**os.environ, "FSSPEC_CONFIG_DIR": str(tmp_path), "FSSPEC_GS3_READ_TIMEOUT": "61"}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "https://s3.example.com 61 True frozenset({'StorageClass'})\n", done.stderr
