@@ -233,5 +233,7 @@ options = fsspec.filesystem("gs3", anon=True)._options
 print(options.endpoint_url, options.read_timeout, options.fsync, options.s3_additional_kwargs.names)
 """
     given = {**os.environ, "FSSPEC_CONFIG_DIR": str(tmp_path), "FSSPEC_GS3_READ_TIMEOUT": "61"}
-    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=300
+    )
     assert done.stdout == "https://s3.example.com 61 True frozenset({'StorageClass'})\n", done.stderr

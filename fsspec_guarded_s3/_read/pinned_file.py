@@ -82,6 +82,19 @@ def before_beginning(bucket: str, key: str) -> RangeNotSatisfiableError:
     return RangeNotSatisfiableError("seek to a place before the beginning", bucket=bucket, key=key)
 
 
+def _since_listed(error: ObjectChangedError) -> ObjectChangedError:
+    """`error`, met by the first read of a file: nobody was reading when the object was replaced."""
+    return ObjectChangedError(
+        "the object was replaced after it was listed, which told its size or ETag: open it again",
+        bucket=error.bucket,
+        key=error.key,
+        operation=error.operation,
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+    )
+
+
 class PinnedFile(_BufferedFile):
     """What is known of the version that is read. `_put_off` is there where that is what a listing told."""
 
@@ -185,7 +198,7 @@ class PinnedFile(_BufferedFile):
             if is_other:
                 put_off.forget()
                 if put_off.is_told:
-                    raise replaced_error(self._location, self._pin.etag, pin.etag, 200)
+                    raise _since_listed(replaced_error(self._location, self._pin.etag, pin.etag, 200))
             self._details = details
             self._take(pin, first, is_other=is_other)
             put_off.is_opened = put_off.is_checked = put_off.is_told = True
@@ -197,9 +210,9 @@ class PinnedFile(_BufferedFile):
                 self._open_now()
             try:
                 found = read()
-            except ObjectChangedError:
+            except ObjectChangedError as error:
                 if put_off.is_told:
-                    raise
+                    raise _since_listed(error) from error
                 self._open_now()
                 found = read()
             put_off.is_checked = put_off.is_told = True
