@@ -83,6 +83,7 @@ from ._values.parameters import (
 from ._values.surroundings import SurroundingsOfNow, is_recent, remember
 from ._write.compressed_writer import CompressedWriter
 from ._write.guards import Guards, probe
+from ._write.seekable import GuardedFile
 from ._write.text_writer import TextWriter
 from ._write.writer import GuardedWriter
 from .options import FSSPEC_OPTIONS, MIB, Options, OtherOptions, keys_as_text, without_secrets
@@ -92,6 +93,7 @@ __all__ = [
     "AsyncReader",
     "AsyncWriter",
     "CompressedWriter",
+    "GuardedFile",
     "GuardedS3FileSystem",
     "GuardedTransaction",
     "GuardedWriter",
@@ -773,6 +775,17 @@ class GuardedS3FileSystem(InheritedVerbs):
     def open(
         self,
         path: Path,
+        mode: Literal["r+b", "rb+", "w+b", "wb+", "x+b", "xb+", "a+b", "ab+"],
+        block_size: int | None = None,
+        cache_options: dict[str, Any] | None = None,
+        compression: None = None,
+        **kwargs: Unpack[OpenWriting],
+    ) -> GuardedFile: ...
+
+    @overload
+    def open(
+        self,
+        path: Path,
         mode: Literal["r", "rt"],
         block_size: int | None = None,
         cache_options: dict[str, Any] | None = None,
@@ -784,7 +797,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     def open(
         self,
         path: Path,
-        mode: Literal["w", "wt", "x", "xt", "a", "at"],
+        mode: Literal["w", "wt", "x", "xt", "a", "at", "r+", "w+", "x+", "a+"],
         block_size: int | None = None,
         cache_options: dict[str, Any] | None = None,
         compression: str | None = None,
@@ -837,6 +850,9 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> Any:
         """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
 
+        With "+" it reads, writes and seeks in a local temporary file, which is published whole: "r+" begins
+        with the object, and replaces that version or raises ObjectChangedError.
+
         `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
         Further keywords are attributes in S3's names: of the object that is written, such as
         `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
@@ -880,8 +896,10 @@ class GuardedS3FileSystem(InheritedVerbs):
         What `open` takes, but for text and compression (ValueError). A reader is pinned. A writer publishes
         only what is closed cleanly: not after an exception, nor when its task is cancelled.
         """
-        if "b" not in mode or kwargs.get("compression"):
-            raise ValueError("open_async opens binary files without compression: use open for others")
+        if "b" not in mode or "+" in mode or kwargs.get("compression"):
+            raise ValueError(
+                "open_async opens binary files without compression or a plus in the mode: use open for others"
+            )
         file: Any = await self._awaited.make(partial(opened, partial(self.open, path, mode, **kwargs)))
         return AsyncReader(self._awaited, file) if "r" in mode else AsyncWriter(self._awaited, file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
@@ -72,6 +74,8 @@ def test_the_recipes_do_what_they_say(store: Store, caplog: pytest.LogCaptureFix
     assert store.fs.glob(store.path("jobs/*")) == store.fs.glob(store.path("copy/*")) == []
     assert not store.fs.exists(store.path("state.json"))
     assert (space["left"], space["removed"], space["outcome"]) == ([], [], "not written")
+    with zipfile.ZipFile(io.BytesIO(store.fs.cat_file(store.path("archive.zip")))) as archive:
+        assert archive.namelist() == ["one.txt", "two.txt"]
     assert (space["trace"].requests, space["trace"].received) == (1, 8)
     space["instrumentation"].close()
 

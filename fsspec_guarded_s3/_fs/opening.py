@@ -9,6 +9,7 @@ from typing import Any
 from fsspec.caching import caches
 from fsspec.core import get_compression
 
+from .._read.download import download_into
 from .._read.pinned_file import Opened, PutOff
 from .._read.read_ahead import MIN_REQUEST, PrefetchCache
 from .._read.reader import PinnedReader
@@ -22,7 +23,10 @@ from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._values.s3_parameters import PARAMETERS
 from .._write.compressed_writer import adopt_compressors
+from .._write.guards import require_guard
 from .._write.parts import PartBuffer
+from .._write.seekable import GuardedFile, LocalContents
+from .._write.spool import TemporaryFile
 from .._write.text_writer import TextWriter, adopt_text
 from .._write.writer import GuardedWriter
 from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
@@ -89,10 +93,15 @@ class Opener:
         if transaction is not None:
             transaction.refuse_child()
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
-        get_compression(self._paths.name(path), compression)  # ValueError for one that is not known
+        # ValueError for one that is not known
+        compressed = get_compression(self._paths.name(path), compression)
+        if compressed is not None and "+" in plain:
+            raise ValueError(f"compression must be None with mode {mode!r}: what is compressed cannot seek")
         adopt_compressors()
         adopt_text()
         file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
+        if transaction is not None and "r" in plain:  # fsspec takes it for a reader
+            transaction.files.append(file)
         return file if "b" in mode else TextWriter(file, **text, mode=mode)
 
     def open_binary(
@@ -199,20 +208,21 @@ class Opener:
     ) -> GuardedWriter:
         location = self._paths.target(path)
         given = Attributes.parse(self._parameters(kwargs, writing=True), "open")
-        writer = partial(
-            GuardedWriter,
-            options=self._options if block_size is None else self._options.with_part_size(block_size),
-            fs=owner,
-            path=str(location),
-            mode=mode,
-            autocommit=autocommit,
-        )
+        about: dict[str, Any] = {
+            "options": self._options if block_size is None else self._options.with_part_size(block_size),
+            "fs": owner,
+            "path": str(location),
+            "mode": mode,
+            "autocommit": autocommit,
+        }
+        if "+" in mode:
+            return self._open_seekable(location, mode, if_match, given, about)
         if mode == "ab":
-            return self._appending(location, if_match, given, writer)
+            return self._appending(location, if_match, given, about)
         condition = Condition(create=mode == "xb", if_match=if_match)
         if condition.create and self._looks_taken(location):
             raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
-        return writer(self._headers.new_upload(location, condition, given))
+        return GuardedWriter(self._headers.new_upload(location, condition, given), **about)
 
     def _looks_taken(self, location: S3Path) -> bool:
         """An early look, which decides nothing: the condition of the write does."""
@@ -226,7 +236,7 @@ class Opener:
         location: S3Path,
         if_match: str | None,
         given: Attributes,
-        writer: Callable[..., GuardedWriter],
+        about: dict[str, Any],
     ) -> GuardedWriter:
         check_if_match(if_match)
         client = self._headers.client_for(given)
@@ -235,11 +245,62 @@ class Opener:
         except ObjectNotFoundError:
             if if_match is not None:
                 raise
-            return writer(self._headers.new_upload(location, Condition(create=True), given))
+            return GuardedWriter(self._headers.new_upload(location, Condition(create=True), given), **about)
         check_version(location, info, if_match)
         upload = self._headers.next_upload(location, info, given)
         prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
-        return writer(upload, position=info.size, prepare=prepare)
+        return GuardedWriter(upload, position=info.size, prepare=prepare, **about)
+
+    def _open_seekable(
+        self,
+        location: S3Path,
+        mode: str,
+        if_match: str | None,
+        given: Attributes,
+        about: dict[str, Any],
+    ) -> GuardedFile:
+        """A file that is a local temporary file until it is closed.
+
+        A condition that the store does not honour is told of now, and not when all is written.
+        """
+        check_if_match(if_match)
+        client, file = self._headers.client_for(given), TemporaryFile()
+        info: ObjectInfo | None = None
+        if mode[0] in "ra":
+            info = self._load(client, location, if_match, file, must_exist=mode[0] == "r" or bool(if_match))
+        if info is not None:
+            upload = self._headers.next_upload(location, info, given)
+            condition = Condition(if_match=info.etag)
+        else:
+            condition = Condition(create=mode[0] in "xa", if_match=if_match)
+            if mode[0] == "x" and self._looks_taken(location):
+                raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
+            upload = self._headers.new_upload(location, condition, given)
+        require_guard(client, location, condition, multipart=False)
+        contents = LocalContents(client, upload, file, appends=mode[0] == "a", is_changed=info is None)
+        return GuardedFile(upload, contents=contents, **about)
+
+    def _load(
+        self,
+        client: S3Client,
+        location: S3Path,
+        if_match: str | None,
+        file: TemporaryFile,
+        *,
+        must_exist: bool,
+    ) -> ObjectInfo | None:
+        """Bring the object into `file`; None where there is none, and there need not be one."""
+        try:
+            info = download_into(client, location, file.descriptor)
+        except ObjectNotFoundError:
+            if not must_exist:
+                return None
+            if self._lister.isdir(str(location)):
+                raise IsADirectoryError(f"{location} is a directory and cannot be opened") from None
+            raise
+        check_version(location, info, if_match)
+        file.size = info.size
+        return info
 
     def _parameters(self, kwargs: dict[str, Any], *, writing: bool) -> dict[str, Any]:
         """The parameters of S3 among the keywords of `open`.
@@ -260,17 +321,19 @@ class Opener:
 
 
 def _purpose(mode: Any) -> str:
-    """The r, w, x or a of a mode, which may have one b or t behind or before it, as in Python's `open`."""
+    """The r, w, x or a of a mode, with "+" behind it where that is in the mode.
+
+    One b or t, and the "+", may stand anywhere, as in Python's `open`.
+    """
     check_type("mode", mode, str)
     purpose: str = mode.replace("b", "", 1) if "b" in mode else mode.replace("t", "", 1)
-    if "+" in mode:
-        raise ValueError(
-            f"mode {mode!r} is not supported: S3 cannot change an object in place; write to a local file "
-            "and put that"
-        )
+    plus = "+" if "+" in purpose else ""
+    purpose = purpose.replace("+", "", 1)
     if purpose not in ("r", "w", "x", "a"):
-        raise ValueError(f"mode {mode!r} is not supported: use r, w, x or a, with b or t")
-    return purpose
+        raise ValueError(
+            f"mode {mode!r} is not supported: use r, w, x or a, with b or t, and + to seek in it"
+        )
+    return purpose + plus
 
 
 def _flag(fill_cache: bool | None, owner: object) -> bool:

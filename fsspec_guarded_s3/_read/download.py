@@ -282,6 +282,24 @@ def download(
         client.reads.get_object(path, receive)
 
 
+def download_into(client: S3Client, path: S3Path, descriptor: int) -> ObjectInfo:
+    """Write the object to an open file that is empty; returns the version that it is of.
+
+    Otherwise as `download`.
+    """
+
+    def receive(body: Body, deadline: Deadline) -> ObjectInfo:
+        info = client.reads.version_of(body)
+        os.ftruncate(descriptor, 0)
+        _fill_file(client, path, body, info, descriptor, _no_progress, deadline)
+        return info
+
+    try:
+        return client.reads.get_object(path, receive)
+    except (ObjectChangedError, ChecksumMismatchError):
+        return client.reads.get_object(path, receive)
+
+
 def _fill_file(
     client: S3Client,
     path: S3Path,

@@ -2,8 +2,9 @@
 
 `upload` is the state machine of one write, and sends its parts; `beginning` starts it. `outcome` finds
 out whether a request was applied when its answer was lost. `sources` and `source_file`, `parts` and
-`spool`, and `resume` feed an upload. `writer` is the file object, with `text_writer` and
-`compressed_writer` around it and `small_writes` in it; `endings` says what an exception means for it.
+`spool`, and `resume` feed an upload. `writer` is the file object, `seekable` one that seeks in a local file,
+with `text_writer` and `compressed_writer` around and `small_writes` in it; `endings` says what an exception
+means for it.
 `guards` and `trials` find out which conditions a store honours, on `temporary_objects`, and `races` whether
 they hold between writers that come at once. `setting` changes tags, ACLs and versioning; `dropped` finds out
 what the store dropped. `aborting` ends unwanted uploads.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Protocol
 
 from .._s3.client import S3Client
 from .._values.bodies import FileSlice, RequestBody, body_chunks
@@ -88,6 +89,16 @@ def send_slices(
         progress(stop - start)
 
     client.scheduler.run(partial(send, number) for number in numbers)
+
+
+class Parts(Protocol):
+    """What takes the bytes of a writer, and publishes them."""
+
+    def write(self, data: memoryview, /) -> None:
+        """Take bytes."""
+
+    def finish(self) -> object:
+        """Publish what was taken."""
 
 
 class PartBuffer:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def upload_bytes(client: S3Client, upload: Upload, data: typing_extensions.Buffer) -> Written:
     """Publish `data`, which is in memory as a whole; parts are slices, not copies."""
     view = bytes_of(data)
-    return _upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], no_progress)
+    return upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], no_progress)
 
 
 def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Progress) -> Written:
@@ -44,7 +44,7 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
             written = upload.put_object(file.watched_body())
             progress(file.size)
             return written
-        return _upload_slices(
+        return upload_slices(
             client, upload, file.size, file.piece, progress, lambda: check_unchanged(file, upload.parts)
         )
 
@@ -74,7 +74,7 @@ def copy_file(file: SourceFile, write: Callable[[Buffer], int], progress: Progre
     check_unchanged(file, [Part(1, "", file.size, Crc("crc32", crc))])
 
 
-def _upload_slices(
+def upload_slices(
     client: S3Client,
     upload: Upload,
     size: int,
@@ -82,7 +82,10 @@ def _upload_slices(
     progress: Progress,
     check: Callable[[], None] = lambda: None,
 ) -> Written:
-    """Publish `size` bytes, of which `piece(start, stop)` gives some; `check` may refuse before Complete."""
+    """Publish `size` bytes, of which `piece(start, stop)` gives some; `check` may refuse before Complete.
+
+    They can be read again: a 409 on Complete starts the upload again.
+    """
     options = client.options
     if size < options.multipart_threshold:
         written = upload.put_object(piece(0, size))

@@ -11,12 +11,13 @@ import tempfile
 from dataclasses import dataclass
 
 from .._values.bodies import Buffer, FileSlice, RequestBody
+from .._values.local_files import read_at, write_at
 from ..options import MIB
 
 IN_MEMORY = 64 * MIB
 
 
-class _TemporaryFile:
+class TemporaryFile:
     """An open file that ends with this object."""
 
     def __init__(self) -> None:
@@ -25,19 +26,36 @@ class _TemporaryFile:
         self.size = 0
         self._pid = os.getpid()
 
-    def write(self, data: Buffer) -> None:
-        """Append. Raises OSError when the disk is full."""
+    def write(self, data: Buffer, position: int | None = None) -> None:
+        """Write at `position`, by default the end. Raises OSError when the disk is full."""
         if os.getpid() != self._pid:  # the bytes are those of both
             raise ValueError("a writer of a large stream belongs to the process that began it")
-        view = memoryview(data)
+        view, position = memoryview(data), self.size if position is None else position
         while view.nbytes:
             try:
-                count = os.write(self.descriptor, view)
+                count = write_at(self.descriptor, view, position)
             except OSError as error:
-                message = f"{error.strerror}: the parts of a large stream are kept there until they are sent"
+                message = f"{error.strerror}: what is written is kept there until it is sent"
                 raise OSError(error.errno, message, tempfile.gettempdir()) from error
-            self.size += count
+            position += count
+            self.size = max(self.size, position)
             view = view[count:]
+
+    def readinto(self, view: memoryview, position: int) -> int:
+        """Fill `view` from `position` on; returns the bytes read, fewer only at the end."""
+        done = 0
+        while done < view.nbytes and (count := read_at(self.descriptor, view[done:], position + done)):
+            done += count
+        return done
+
+    def truncate(self, size: int) -> None:
+        """Have it be `size` bytes long; what is added is zeros. Raises OSError."""
+        os.ftruncate(self.descriptor, size)
+        self.size = size
+
+    def slice(self, start: int, stop: int) -> FileSlice:
+        """The bytes [start, stop), not copied. Nothing may be written there after that."""
+        return _SpooledSlice(self.descriptor, start, stop, self)
 
     def __del__(self) -> None:
         if os is not None:  # at the end of the interpreter
@@ -48,7 +66,7 @@ class _TemporaryFile:
 class _SpooledSlice(FileSlice):
     """Bytes of a temporary file, which lives as long as this does."""
 
-    file: _TemporaryFile
+    file: TemporaryFile
 
 
 class Gathered:
@@ -56,7 +74,7 @@ class Gathered:
 
     def __init__(self) -> None:
         self._memory = bytearray()
-        self._file: _TemporaryFile | None = None
+        self._file: TemporaryFile | None = None
 
     @property
     def size(self) -> int:
@@ -66,7 +84,7 @@ class Gathered:
     def write(self, data: Buffer) -> None:
         """Append. Raises OSError when there is no room for a temporary file."""
         if self._file is None and len(self._memory) + len(data) > IN_MEMORY:
-            self._file, memory = _TemporaryFile(), self._memory
+            self._file, memory = TemporaryFile(), self._memory
             self._memory = bytearray()
             self._file.write(memory)
         if self._file is None:
@@ -78,5 +96,5 @@ class Gathered:
         """The bytes [start, stop), not copied. Nothing may be written after that."""
         stop = self.size if stop is None else stop
         if self._file is not None:
-            return _SpooledSlice(self._file.descriptor, start, stop, self._file)
+            return self._file.slice(start, stop)
         return memoryview(self._memory)[start:stop]

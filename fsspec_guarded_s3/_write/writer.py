@@ -15,6 +15,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, SupportsIndex
 
@@ -25,7 +26,7 @@ from .._values.keywords import view_to_write
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
-from .parts import PartBuffer
+from .parts import PartBuffer, Parts
 from .small_writes import MANY, SMALL, SmallWrites
 from .upload import State, Upload
 
@@ -72,6 +73,7 @@ class GuardedWriter(BinaryFile):
         autocommit: bool = True,
         position: int = 0,
         prepare: Callable[[PartBuffer], None] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         super().__init__()
         self.path = path
@@ -81,10 +83,11 @@ class GuardedWriter(BinaryFile):
         self.fs = fs
         self.blocksize = options.part_size  # bytes
         self._upload = upload
-        self._parts = PartBuffer(upload, options)
+        buffer = PartBuffer(upload, options)
+        self._parts: Parts = buffer if parts is None else parts
         self._failure: BaseException | None = None
         self._position = position
-        self._prepare = prepare
+        self._prepare = None if prepare is None else partial(prepare, buffer)
         self._small: SmallWrites[bytes] = SmallWrites()
         # Whether small writes need no look: the file is open here, nothing failed, and what is to be there
         # before them is there, so that a first write raises what keeps it from that.
@@ -137,6 +140,13 @@ class GuardedWriter(BinaryFile):
 
     def seekable(self) -> bool:
         return False
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """io.UnsupportedOperation: what is written may have been sent. A mode with "+" seeks."""
+        raise io.UnsupportedOperation(
+            f"{self.path} is sent while it is written, so it cannot seek: open it with mode "
+            f"{self.mode.replace('b', '+b')!r} to keep it in a local temporary file until it is closed"
+        )
 
     def tell(self) -> int:
         with self.lock:
@@ -199,7 +209,7 @@ class GuardedWriter(BinaryFile):
             view = data()
             if self._prepare is not None:
                 prepare, self._prepare = self._prepare, None
-                prepare(self._parts)
+                prepare()
                 self._gather()
             self._parts.write(view)
         except BaseException as error:

@@ -66,11 +66,22 @@ def test_a_binary_mode_for_writing(
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
-@pytest.mark.parametrize("mode", ["", "b", "r+b", "rb+", "br+", "rbt", "bb", "rw", "U", "rU"])
+@pytest.mark.parametrize("mode", ["", "b", "+", "r++", "r+b+", "rbt+", "rbt", "bb", "rw", "U", "rU"])
 def test_any_other_mode_is_refused(fake: FakeS3, fs: GuardedS3FileSystem, opening: str, mode: str) -> None:
     with pytest.raises(ValueError, match=r"is not supported: (use r, w, x or a|S3 cannot change)"):
         OPENINGS[opening](fs, mode)
     assert fake.objects["bucket", "key"].body == b"data"
+
+
+@pytest.mark.parametrize("opening", ["open", "_open"])
+@pytest.mark.parametrize("mode", ["r+b", "rb+", "br+", "+br", "b+r"])
+def test_a_mode_that_changes_what_is_there(
+    fake: FakeS3, fs: GuardedS3FileSystem, opening: str, mode: str
+) -> None:
+    with OPENINGS[opening](fs, mode) as file:
+        assert file.read(1) == b"d"
+        file.write(b"+")
+    assert fake.objects["bucket", "key"].body == b"d+ta"
 
 
 def test_a_file_of_an_event_loop_is_read_in_either_order(fake: FakeS3, fs: GuardedS3FileSystem) -> None:

@@ -289,11 +289,12 @@ def test_a_mode_does_what_it_says(call: str, store: Store, tmp_path: Path) -> No
         "reads": b"old",
         "overwrites": b"new",
         "appends": b"oldnew",
+        "changes": b"new",  # all three bytes
         "replaces": {"b": "2"},
         "merges": {"a": "1", "b": "2"},
         "creates": FileExistsError,
         "`ValueError`": ValueError,
-    }[re.split("[,:]", here)[0]]
+    }[re.split("[,:;]", here)[0]]
     if isinstance(expected, type):
         with pytest.raises(expected):
             does[verb]()
