@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, cast, overload
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
-from fsspec.utils import tokenize
 
 from ._fs import listing_cache, mapping
 from ._fs.async_files import AsyncReader, AsyncWriter, opened
@@ -58,6 +57,7 @@ from ._s3.store import Store
 from ._s3.trace import Trace
 from ._values import paths as _paths
 from ._values.annotations import Buffer, Unpack
+from ._values.fsspec_rules import token_of
 from ._values.keywords import SignatureOfInit, Verb, check_integer, keeping_what_is_given
 from ._values.parameters import (
     BucketAcl,
@@ -340,7 +340,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     @property
     def _fs_token(self) -> str:
         # fsspec's own holds pid and thread id, so dask's tokens would differ between processes.
-        return str(tokenize(type(self).__name__, self._options.identity()))
+        return token_of(type(self).__name__, self._options.identity())
 
     @property
     def asynchronous(self) -> bool | EitherWay:
@@ -358,9 +358,9 @@ class GuardedS3FileSystem(InheritedVerbs):
         this on: nothing here needs it.
         """
         if self._loop is None and not self.storage_options.get("asynchronous"):
-            from fsspec.asyn import get_loop
+            from fsspec.asyn import AsyncFileSystem
 
-            return cast("AbstractEventLoop", get_loop())
+            return cast("AbstractEventLoop", AsyncFileSystem(skip_instance_cache=True).loop)
         return cast("AbstractEventLoop | None", self._loop)
 
     def __repr__(self) -> str:

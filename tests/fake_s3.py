@@ -36,6 +36,9 @@ KEPT = (
     "content-disposition",
     "content-encoding",
     "content-language",
+    "expires",
+    "x-amz-storage-class",
+    "x-amz-website-redirect-location",
     "x-amz-server-side-encryption",
 )
 LOCKS = {  # header, root and field of what tells it, by the name in the query
@@ -181,6 +184,7 @@ class FakeS3:
         # Of objects: "" for none, "shown" by a HEAD too, "told" by GetObjectRetention and GetObjectLegalHold
         # alone, or "partly": shown, and dropped where the object is uploaded in parts, as moto and ministack.
         self.locks = ""
+        self.drops: Collection[str] = ()  # headers that describe an object, as gofakes3
         self.another_etag = False  # of an object in parts than Complete told, as rclone
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.two_steps = 0.0  # seconds between the comparison of a PUT's condition and the write, as S3Mock
@@ -482,6 +486,13 @@ class FakeS3:
                 return _xml(root, [(item, stored.lock[header])])
         raise S3Error(501, "NotImplemented")
 
+    def _kept(self, headers: Headers) -> dict[str, str]:
+        kept = {
+            name: text for name, text in headers.items() if name in KEPT or name.startswith("x-amz-meta-")
+        }
+        kept = {name: text for name, text in kept.items() if name not in self.drops}
+        return {"content-type": "binary/octet-stream", **kept}
+
     def _get_object(self, request: Request, bucket: str, key: str) -> Reply:
         stored = self._stored(bucket, key)
         if "pinned_get" not in self.ignored:
@@ -519,7 +530,7 @@ class FakeS3:
         stored = StoredObject(
             request.body,
             self._etag_of(request.body),
-            _kept(request.headers),
+            self._kept(request.headers),
             sent,
             **_beside(request.headers),
         )
@@ -530,7 +541,7 @@ class FakeS3:
         source = self._copy_source(request, "copy_source")
         self._check_write(request.headers, bucket, key, "copy_create", "copy_swap")
         replaced = request.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
-        headers = _kept(request.headers) if replaced else source.headers
+        headers = self._kept(request.headers) if replaced else source.headers
         beside = _beside(request.headers)
         if request.headers.get("x-amz-tagging-directive", "COPY") == "COPY":
             beside["tags"] = source.tags
@@ -560,7 +571,7 @@ class FakeS3:
             headers.get("x-amz-checksum-type", "COMPOSITE") == "COMPOSITE"
         )
         upload_id = f"upload-{next(self._upload_numbers)}"
-        self.uploads[upload_id] = Upload(bucket, key, _kept(headers), composite, **_beside(headers))
+        self.uploads[upload_id] = Upload(bucket, key, self._kept(headers), composite, **_beside(headers))
         fields = [("Bucket", bucket), ("Key", key), ("UploadId", upload_id)]
         reply = _xml("InitiateMultipartUploadResult", fields)
         told = {name: headers[name] for name in CHECKED if name in headers and self.tells_checksums}
@@ -713,11 +724,6 @@ def _encryption(request: Request) -> dict[str, str]:
     names = ("", "-customer-algorithm", "-customer-key-md5")
     found = {f"x-amz-server-side-encryption{name}" for name in names}
     return {name: text for name, text in request.headers.items() if name in found}
-
-
-def _kept(headers: Headers) -> dict[str, str]:
-    kept = {name: text for name, text in headers.items() if name in KEPT or name.startswith("x-amz-meta-")}
-    return {"content-type": "binary/octet-stream", **kept}
 
 
 def _beside(headers: Headers) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import importlib
 import inspect
 import pkgutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,31 +28,22 @@ LIBRARIES = {"fsspec", "botocore", "urllib3", "tenacity", "http", "ssl"}
 # What these libraries document, or import in their own examples, and what Python itself documents.
 DOCUMENTED = {
     *("fsspec", "fsspec.AbstractFileSystem", "fsspec.FSMap", "fsspec.mapping.FSMap", "fsspec.config.conf"),
+    *("fsspec.available_compressions", "fsspec.asyn.AsyncFileSystem"),
     *("fsspec.callbacks.Callback", "fsspec.callbacks.DEFAULT_CALLBACK", "fsspec.callbacks.TqdmCallback"),
     *("fsspec.caching.BaseCache", "fsspec.caching.MMapCache", "fsspec.spec.AbstractBufferedFile"),
     *("fsspec.dircache.DirCache", "fsspec.transaction.Transaction"),
     *("fsspec.implementations.local.LocalFileSystem",),
-    *("botocore.credentials", "botocore.exceptions", "botocore.session"),
+    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.session"),
     *("tenacity", "http.client", "ssl", "urllib3"),
     *(f"urllib3.exceptions.{name}" for name in ("ConnectTimeoutError", "NewConnectionError", "ProxyError")),
     "urllib3.exceptions.HTTPError",
 }
-# Nothing promises these: what of their parameters is used, None for what is no function.
+# Nothing promises these: what of their parameters is used, None for what is no function. What is done without
+# each is below, in WITHOUT.
 UNDOCUMENTED: dict[str, tuple[str, ...] | None] = {
-    "botocore.configprovider.ConfiguredEndpointProvider": ("full_config", "scoped_config", "client_name"),
     "botocore.endpoint_provider.EndpointProvider": ("ruleset_data", "partition_data"),
-    "botocore.httpsession.get_cert_path": ("verify",),
-    "fsspec.asyn.get_loop": (),
-    "fsspec.caching.caches": None,
-    "fsspec.caching.register_cache": ("cls",),
     "fsspec.compression.compr": None,
-    "fsspec.core.get_compression": ("urlpath", "compression"),
     "fsspec.core.PickleableTextIOWrapper": ("buffer",),  # without it text files of fsspec's are not ours
-    "fsspec.implementations.local.make_path_posix": ("path",),
-    "fsspec.utils.glob_translate": ("pat",),
-    "fsspec.utils.isfilelike": ("f",),
-    "fsspec.utils.stringify_path": ("filepath",),
-    "fsspec.utils.tokenize": ("args", "kwargs"),
     # Without it, or where it is another one: `_http.plain`, urllib3's own exchange.
     "urllib3.util.ssltransport.SSLTransport": ("socket", "ssl_context", "server_hostname"),
 }
@@ -61,7 +54,7 @@ UNDERSCORES = {
     "_ensure_open": "zarr's stores have it",
     "_fs": "pyiceberg's files have it",
     "_getframe": "of sys: documented, and not promised by each Python",
-    "_refresh_lock": "botocore's credentials that end have it; without it nothing is renewed after a fork",
+    "_refresh_lock": "botocore's credentials that end have it; without it a child reads them anew",
     "_replace": "documented for named tuples",
     "_scheme_to_fs": "pyiceberg's FileIO looks up a filesystem in it",
     "_server": "moto's, in the demo",
@@ -100,7 +93,7 @@ def imported() -> set[str]:
                 found.add(ast.unparse(node))
     found = {name for name in found if name.partition(".")[0] in LIBRARIES and is_imported_name(name)}
     modules = {name for name in found if any(other.startswith(f"{name}.") for other in found)}
-    return found - modules | (modules & {"fsspec", "botocore.session"})
+    return found - modules | (modules & {"fsspec", "botocore.config", "botocore.session"})
 
 
 def is_imported_name(name: str) -> bool:
@@ -198,6 +191,99 @@ def test_the_attributes_of_objects_are_what_they_were() -> None:
 
 
 # --- without them ---
+
+# Stands before the programs below: to the package the library has no such name, to itself it has.
+HIDDEN = """
+import builtins, importlib, io, logging, sys
+logging.basicConfig(format="said: %(message)s")
+HIDDEN = sys.argv[1].rpartition(".")
+
+def hiding(name, globals=None, locals=None, fromlist=(), level=0, real=builtins.__import__):
+    asking = str((globals or {}).get("__name__", ""))
+    if asking.startswith("fsspec_guarded_s3") and name == HIDDEN[0] and HIDDEN[2] in (fromlist or ()):
+        raise ImportError(f"{name} has no {HIDDEN[2]}")
+    return real(name, globals, locals, fromlist, level)
+
+builtins.__import__ = hiding
+if HIDDEN[0] == "fsspec.core":
+    setattr(
+        importlib.import_module(HIDDEN[0]), HIDDEN[2], lambda *args, **named: io.TextIOWrapper(*args, **named)
+    )
+import fsspec, fsspec_guarded_s3
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3.options import Options
+from tests.fake_s3 import FakeS3
+from tests.opening import filesystem
+from tests.scripted_server import ScriptedServer
+"""
+EVERYDAY = """
+with ScriptedServer(handler=FakeS3("bucket")) as server:
+    fs = filesystem(server.url)
+    with fs.open("bucket/d/a", "wb") as file:
+        file.write(b"one" * 1000)
+    assert fs.put_if_absent("bucket/d/a", b"two") is False
+    with fs.open("bucket/d/t", "w") as text:
+        text.write("three")
+    assert fs.cat("bucket/d/*") == {"bucket/d/a": b"one" * 1000, "bucket/d/t": b"three"}
+    with fs.open("bucket/d/a") as file:
+        assert file.read(3) == b"one"
+"""
+ENDPOINTS = """
+from tests.auth.test_endpoints import CASES, ours, scheme_of, theirs
+for name, (bucket, options, config) in CASES.items():
+    url, headers = ours(bucket, **options)
+    their_url, their_headers = theirs(bucket, options.get("region", "us-east-1"), **config)
+    assert (url, scheme_of(headers)) == (their_url, scheme_of(their_headers)), name
+"""
+COMPRESSION = """
+import gzip
+with ScriptedServer(handler=FakeS3("bucket")) as server:
+    fs = filesystem(server.url)
+    try:
+        fs.open("bucket/a.gz", "wb", compression="gzip")
+    except NotImplementedError as error:
+        assert "gzip.open" in str(error)
+    else:
+        raise SystemExit("it was opened")
+    with fs.open("bucket/a.gz", "wb") as file, gzip.open(file, "wb") as packed:
+        packed.write(b"one")
+    with fs.open("bucket/a.gz", compression="gzip") as file:
+        assert file.read() == b"one"
+"""
+TEXT = """
+with ScriptedServer(handler=FakeS3("bucket")) as server:
+    given = {"endpoint_url": server.url, "key": "k", "secret": "s"}
+    with fsspec.open("gs3://bucket/t", "w", **given) as text:
+        text.write("three")
+    with fsspec.open("gs3://bucket/t", "r", **given) as text:
+        assert text.read() == "three"
+"""
+# What is tried without each, and whether the log says so.
+WITHOUT = {
+    "botocore.endpoint_provider.EndpointProvider": (ENDPOINTS, True),
+    "fsspec.compression.compr": (COMPRESSION, True),
+    "fsspec.core.PickleableTextIOWrapper": (TEXT, False),
+    "urllib3.util.ssltransport.SSLTransport": ("", False),  # test_proxies.py has what needs it
+}
+
+
+def test_each_part_is_tried_without() -> None:
+    assert set(WITHOUT) == set(UNDOCUMENTED)
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT))
+def test_what_needs_a_part_works_without_it(name: str) -> None:
+    """Or raises an error that says what to do. Why is said once."""
+    program, is_said = WITHOUT[name]
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN + EVERYDAY + program, name],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"{name.rpartition('.')[2]} is not as this version knows it") == is_said
 
 
 def test_sockets_are_waited_for_without_the_private_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def load(options: Options) -> Any:
     try:
         # The handlers are for clients, which only the chain of credential sources makes.
         chain = not (options.key or options.anon)
-        known = botocore.session.Session.SESSION_VARIABLES
+        known = getattr(botocore.session.Session, "SESSION_VARIABLES", ())  # theirs, where there are any
         later = {name: setting for name, setting in _LATER_SETTINGS.items() if name not in known}
         session = botocore.session.Session(
             session_vars=later, include_builtin_handlers=chain, profile=options.profile

@@ -86,9 +86,7 @@ class Endpoints:
             return False
         if host.endswith(".amazonaws.com"):  # which is told without loading botocore
             return True
-        outputs = [partition["outputs"] for partition in self._provider().partitions()]
-        suffixes = [output[name] for output in outputs for name in ("dnsSuffix", "dualStackDnsSuffix")]
-        return host.endswith(tuple(f".{suffix}" for suffix in suffixes))
+        return host.endswith(tuple(f".{domain}" for domain in self._provider().domains()))
 
     def learn(self, bucket: str, region: str) -> bool:
         """Remember that `bucket` is in `region`, on trial. Returns whether a retry makes sense."""

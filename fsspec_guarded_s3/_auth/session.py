@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from .._forks import PerProcess, importing, renew_after_fork
+from .._values.private_parts import say_once
 from .._values.surroundings import surroundings
 from .._work import Lock
 from ..errors import CredentialsError
@@ -80,8 +81,14 @@ class Session:
     def _renew(self) -> None:
         self.lock = threading.RLock()  # of the configuration
         self._chain = Lock()  # of the credentials, which may take long
-        if hasattr(self._credentials, "_refresh_lock"):  # of botocore, for credentials that end
-            self._credentials._refresh_lock = threading.Lock()
+        found = self._credentials
+        if hasattr(found, "_refresh_lock"):  # of botocore, for credentials that end
+            found._refresh_lock = threading.Lock()
+        elif not (found is None or isinstance(found, Keys) or _chain().is_static(found)):
+            lock = "RefreshableCredentials._refresh_lock of botocore"
+            say_once(lock, "credentials that end are read anew in each process that was forked")
+            self._credentials = self._session = None
+            self.reading += 1
 
     def botocore(self) -> Any:
         """botocore's session. ConfigurationError for an unknown profile or a broken file."""

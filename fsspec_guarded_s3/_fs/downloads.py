@@ -9,13 +9,12 @@ from functools import partial
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.implementations.local import make_path_posix
-from fsspec.utils import isfilelike
 
 from .._read.download import download
 from .._read.target_file import refuse_stream, write_all
 from .._s3.client import S3Client
 from .._values.attributes import Attributes, check_names
+from .._values.fsspec_rules import absolute, is_file_like
 from .._values.keywords import Verb, check_local_path
 from .._values.local_files import extended
 from .._values.parameters import Path
@@ -77,7 +76,7 @@ class Downloads:
         callback = callback_of(callback)
         pieces = {"chunksize": chunksize, "max_concurrency": max_concurrency}
         kwargs |= {name: value for name, value in pieces.items() if value is not None}
-        outfile = lpath if outfile is None and isfilelike(lpath) else outfile
+        outfile = lpath if outfile is None and is_file_like(lpath) else outfile
         if outfile is not None:
             data = cat_file(rpath, version_id=version_id, **kwargs)
             callback.set_size(len(data))
@@ -163,7 +162,7 @@ class Downloads:
         if not (sources or recursive or not is_one(rpath)):
             say_passed_over(rpath)
         if is_one(lpath):
-            lpath = make_path_posix(local_path(lpath))
+            lpath = absolute(local_path(lpath))
         into = partial(_is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
         files = [(source.name, target) for source, target in pairs if source.kind != "directory"]

@@ -10,8 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from fsspec.utils import tokenize
-
+from .._values.fsspec_rules import token_of
 from .._values.keywords import refuse
 from .._values.parameters import Path
 from .._values.paths import S3Path
@@ -98,9 +97,9 @@ class Lookups:
         location = None if refresh else self._location(path)
         listed = None if location is None else self._recent.listed(location)
         if location is not None and listed is not None:
-            return str(tokenize(str(location), listed.etag, listed.size))
+            return token_of(str(location), listed.etag, listed.size)
         info = self._asked(path, None, refresh=True)
-        return str(tokenize(info["name"], info.get("ETag"), info["size"]))
+        return token_of(info["name"], info.get("ETag"), info["size"])
 
     def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
         """When a version was written, in UTC; IsADirectoryError for a directory."""

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from fsspec.caching import caches
-from fsspec.core import get_compression
+from fsspec import available_compressions
 
 from .._read.download import download_into
 from .._read.pinned_file import Opened, PutOff
-from .._read.read_ahead import MIN_REQUEST, PrefetchCache
+from .._read.read_ahead import MIN_REQUEST, PrefetchCache, caches
 from .._read.reader import PinnedReader
 from .._s3.client import S3Client
 from .._s3.pinned import check_etag
@@ -93,11 +92,9 @@ class Opener:
         if transaction is not None:
             transaction.refuse_child()
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
-        # ValueError for one that is not known
-        compressed = get_compression(self._paths.name(path), compression)
-        if compressed is not None and "+" in plain:
+        _check_compression(compression, adopt_compressors())
+        if compression is not None and "+" in plain:
             raise ValueError(f"compression must be None with mode {mode!r}: what is compressed cannot seek")
-        adopt_compressors()
         adopt_text()
         file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
         if transaction is not None and "r" in plain:  # fsspec takes it for a reader
@@ -351,7 +348,17 @@ def _read_ahead(block_size: Any) -> int:
 
 def known_cache(cache_type: str) -> str:
     """`cache_type`, which must be one of fsspec's, or "prefetch". ValueError otherwise."""
-    if cache_type not in caches:
-        names = ", ".join(sorted(name for name in caches if name))
-        raise ValueError(f"cache_type must be one of {names}, not {cache_type!r}")
+    if cache_type != PrefetchCache.name and cache_type not in (known := caches()):
+        raise ValueError(f"cache_type must be one of {', '.join(sorted(known))}, not {cache_type!r}")
     return cache_type
+
+
+def _check_compression(compression: str | None, is_guarded: bool) -> None:
+    """Raise ValueError for one that is not known, NotImplementedError where none could be published whole."""
+    if compression not in (None, "infer", *available_compressions()):
+        raise ValueError(f"compression must be one that fsspec knows, not {compression!r}")
+    if compression is not None and not is_guarded:
+        raise NotImplementedError(
+            "this version of fsspec keeps its compressors elsewhere than those before, and would not publish "
+            "the file: write by `with fs.open(path, 'wb') as file, gzip.open(file, 'wb') as packed:`"
+        )

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fsspec.utils import stringify_path
-
 from .._values import paths
+from .._values.fsspec_rules import text_of
 from .._values.keywords import check_type
 from .._values.paths import S3Path
 
@@ -38,7 +37,7 @@ class PathRules:
 
         TypeError for what is neither text nor an os.PathLike.
         """
-        return paths.strip_protocol(stringify_path(path), self._protocols())
+        return paths.strip_protocol(text_of(path), self._protocols())
 
     def name(self, path: Any) -> str:
         """The path as listings show it: without protocol, and without the one slash that says "directory"."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fsspec.utils import glob_translate
-
 from .._values import paths as _paths
+from .._values.fsspec_rules import pattern_of
 from .._values.keywords import check_depth, refuse
 from .._values.parameters import Path
 from .listing import Lister
@@ -56,7 +55,7 @@ class Patterns:
             except FileNotFoundError:
                 return []
         only_directories = self._paths.says_directory(path)
-        pattern = re.compile(glob_translate(name + "/" if only_directories else name))
+        pattern = pattern_of(name + "/" if only_directories else name)
         if "/" not in name[: first.start()]:
             return self._of_buckets(name, pattern, maxdepth, refresh)
         start = name.rindex("/", 0, first.start()) + 1
@@ -76,7 +75,7 @@ class Patterns:
         every = "**" in head
         rows: list[Row] = []
         deeper = maxdepth - 1 if every and maxdepth is not None else maxdepth
-        matching = re.compile(glob_translate("*" if every else head))
+        matching = pattern_of("*" if every else head)
         for row in self._lister.buckets():
             if pattern.match(row["name"]) or pattern.match(row["name"] + "/"):
                 rows.append(row)

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem, make_path_posix
-from fsspec.utils import stringify_path
+from fsspec.implementations.local import LocalFileSystem
 
+from .._values.fsspec_rules import absolute, text_of
 from .._values.keywords import flag
 from .._values.local_names import Spellings, refusal_of_key, refusal_of_path
 from .patterns import MAGIC
@@ -38,7 +38,7 @@ def local_path(path: Any) -> Any:
     """The path of a local file in a call of one: `~` and `file://` mean what they do in those of many."""
     path = os.fspath(path)
     if isinstance(path, str) and path.startswith(("~", "file://", "local://")):
-        return make_path_posix(path.removeprefix("file://").removeprefix("local://"))
+        return absolute(path.removeprefix("file://").removeprefix("local://"))
     return path
 
 
@@ -48,7 +48,7 @@ def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Sour
     A path that is there is no pattern. FileNotFoundError when nothing matches.
     """
     recursive = flag("recursive", recursive)
-    paths = [stringify_path(p) for p in ([path] if is_one(path) else path)]
+    paths = [text_of(p) for p in ([path] if is_one(path) else path)]
     patterns = [glob.escape(p) if MAGIC.search(p) and os.path.lexists(p) else p for p in paths]
     names = LocalFileSystem().expand_path(patterns, recursive=recursive, maxdepth=maxdepth)
     sources = [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
@@ -95,7 +95,7 @@ def placed(
     if MAGIC.search(strip(path)) and strip(path) not in names:  # it was taken as a pattern
         within = len(set(names)) == 1
     else:
-        within = not stringify_path(path).endswith("/") and into()
+        within = not text_of(path).endswith("/") and into()
     if within:
         common = common.rpartition("/")[0]
     return [(source, _join(target, source.name[len(common) :].removeprefix("/"))) for source in sources]

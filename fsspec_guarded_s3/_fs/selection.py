@@ -28,10 +28,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from fsspec.utils import stringify_path
-
 from .._s3.client import S3Client
 from .._values import paths as _paths
+from .._values.fsspec_rules import text_of
 from .._values.keywords import check_depth, flag, refuse
 from .._values.paths import S3Path, without_slash
 from . import recent_rows
@@ -149,7 +148,7 @@ class Selector:
             raise TypeError(f"path must be a str, os.PathLike or a list of them, not {type(path).__name__}")
         found: dict[tuple[str, str], Source] = {}
         calls = []
-        for text in map(stringify_path, [path] if alone else path):
+        for text in map(text_of, [path] if alone else path):
             stripped = self._paths.without_protocol(text)
             name = without_slash(stripped)
             if recursive or MAGIC.search(name) or stripped.endswith("/"):

@@ -7,7 +7,6 @@ whether anybody still waits is looked at when something has moved, or a time-out
 from __future__ import annotations
 
 import http.client
-import logging
 import ssl
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from .._values.bodies import body_chunks, body_size
 from .._values.deadline import Deadline
 from .._values.models import WireRequest
+from .._values.private_parts import say_once
 from .._work import check
 from ..errors import IncompleteBodyError
 from ..options import Options
@@ -28,7 +28,6 @@ from .response import HTTPBody, length_of, translated
 from .timed_socket import Pace
 from .unreachable import no_connection
 
-logger = logging.getLogger("fsspec_guarded_s3")
 _PIECE = 65536  # bytes that are read at once
 # Of SSLTransport: what `nested_tls` and `timed_socket` use.
 METHODS = ("send", "recv_into", "settimeout", "gettimeout", "fileno", "close")
@@ -49,14 +48,9 @@ def missing_part() -> str:
     return f"SSLTransport.{parts[0]} of urllib3" if parts else ""
 
 
-@cache
-def say_once(missing: str) -> None:
+def say_why(missing: str) -> None:
     """Log why requests go this way, once per process."""
-    logger.warning(
-        "%s is not as this version knows it: requests that need it are made by urllib3's own exchange, which "
-        "is slower. Please report it, with the versions of urllib3 and Python",
-        missing,
-    )
+    say_once(missing, "requests that need it are made by urllib3's own exchange, which is slower")
 
 
 class PlainSent:

@@ -160,8 +160,8 @@ def _missing_for(route: Route) -> str:
 
 def _by_urllib3(pool: Pool, options: Options, wire: WireRequest) -> OnItsWay:
     with importing():
-        from .plain import PlainSent, say_once
-    say_once(pool.missing)
+        from .plain import PlainSent, say_why
+    say_why(pool.missing)
     return PlainSent(pool.route, options, wire)
 
 

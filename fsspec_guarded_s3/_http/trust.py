@@ -9,6 +9,7 @@ environment and files say now.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import ssl
 import stat
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from .._forks import importing
 from ..errors import ConfigurationError
 from ..options import Options
 
@@ -79,9 +79,7 @@ def ssl_context(options: Options, of_profile: Callable[[], str | None]) -> ssl.S
     if not bundle:
         _check_system(context)
         if _trusts_nobody(context):
-            with importing():
-                from botocore.httpsession import get_cert_path
-            context.load_verify_locations(cafile=get_cert_path(True))
+            context.load_verify_locations(cafile=_bundle_of_a_library())
     context.set_alpn_protocols(["http/1.1"])
     if options.client_cert:
         with _naming("storage option client_cert", options.client_cert):
@@ -122,6 +120,20 @@ def _trusts_nobody(context: ssl.SSLContext) -> bool:
         if folder and os.listdir(folder):
             return False
     return not context.cert_store_stats()["x509_ca"]
+
+
+def _bundle_of_a_library() -> str:
+    """certifi's, else botocore's. Raises ConfigurationError where neither is there."""
+    for library in ("certifi", "botocore"):
+        found = importlib.util.find_spec(library)
+        for folder in (found and found.submodule_search_locations) or ():
+            bundle = os.path.join(folder, "cacert.pem")
+            if os.path.isfile(bundle):
+                return bundle
+    raise ConfigurationError(
+        "this system has no store of trusted certificates, and neither certifi nor botocore has a bundle of "
+        "them: install certifi, or pass the storage option ca_bundle"
+    )
 
 
 def _no_password() -> str:

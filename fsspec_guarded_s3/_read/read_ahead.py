@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from fsspec.caching import BaseCache, register_cache
+from fsspec.caching import BaseCache
 
 from .._forks import PerProcess
 from .._s3.pinned import SMALL_OBJECT
@@ -198,4 +198,11 @@ def _at_once(fetcher: Callable[[int, int], bytes], start: int, stop: int, take: 
     take(fetcher(start, stop))
 
 
-register_cache(PrefetchCache, clobber=True)
+def caches() -> dict[str, type[BaseCache]]:
+    """fsspec's read caches, those of programs, and ours, by the name that each has as a `cache_type`."""
+    found, left = {}, [BaseCache]
+    for kind in left:
+        left += kind.__subclasses__()
+        if vars(kind).get("name"):
+            found[kind.name] = kind
+    return found

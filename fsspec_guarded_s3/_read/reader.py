@@ -23,7 +23,7 @@ from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
 from .pinned_file import PinnedFile, PutOff, before_beginning
-from .read_ahead import MIN_REQUEST, PrefetchCache
+from .read_ahead import MIN_REQUEST, PrefetchCache, caches
 
 T = TypeVar("T")
 _PEEK_SIZE = 8192  # bytes, as of a buffered file of Python
@@ -70,10 +70,12 @@ class PinnedReader(PinnedFile):
             path,
             "rb",
             block_size,
-            cache_type=cache_type,
-            cache_options=deepcopy(cache_options),  # the cache "parts" empties it
+            cache_type="none",  # fsspec looks up others in a registry that nobody promises
             size=pin.size,
         )
+        kind = PrefetchCache if cache_type == PrefetchCache.name else caches()[cache_type]
+        options = deepcopy(cache_options) or {}  # the cache "parts" empties it
+        self.cache = kind(self.blocksize, self._fetch_range, pin.size, **options)
         if isinstance(self.cache, PrefetchCache):
             self.cache.keep(first)
         self._put_off = put_off

@@ -25,8 +25,9 @@ class StoreFacts:
 
     `guards` are the answers of trials, `unquoted` the guards that hold for an ETag without quotes only,
     `running` the trials under way. `pins_as_rgw` says that CopyObject is pinned by a header of Ceph RGW's.
-    `refused` names, by operation, optional headers that are not implemented. `listed` is when a listing
-    proved that a store answers there, by `time.monotonic()`: looked for where other answers do not tell.
+    `refused` names, by operation, optional headers that are not implemented, `looked_for` those of which was
+    looked whether the store keeps them. `listed` is when a listing proved that a store answers there, by
+    `time.monotonic()`: looked for where other answers do not tell.
     `age` grows when the bucket changes.
     """
 
@@ -35,6 +36,7 @@ class StoreFacts:
     running: dict[str, tuple[object, Future[bool]]] = field(default_factory=dict)
     pins_as_rgw: bool = False
     refused: dict[str, frozenset[str]] = field(default_factory=dict)
+    looked_for: set[tuple[str, str]] = field(default_factory=set)
     has_versions: bool = False
     listed: float = float("-inf")
     age: int = 0

@@ -14,20 +14,25 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, SupportsIndex
 
-from fsspec.compression import compr
-
 from .._values.annotations import Buffer
 from .._values.keywords import view_to_write
+from .._values.private_parts import say_once
 from .endings import judged
 from .small_writes import MANY, SMALL, SmallWrites
 from .writer import BinaryFile, GuardedWriter, refuse_copy
 
 
-def adopt_compressors() -> None:
-    """Let every compressor that is registered with fsspec know guarded writers."""
+def adopt_compressors() -> bool:
+    """Let every compressor that is registered with fsspec know guarded writers; False where none is found."""
+    try:
+        from fsspec.compression import compr
+    except ImportError:
+        say_once("fsspec.compression.compr", "compressed files can be read, and are not written")
+        return False
     for name, compress in list(compr.items()):
         if name is not None and not isinstance(compress, _Compressor):
             compr[name] = _Compressor(compress)
+    return True
 
 
 class _Compressor:

@@ -1,5 +1,6 @@
-"""What a store dropped of a new object, although it answered 200: tags are put again, a lock is an error.
+"""What a store dropped of a new object, although it answered 200.
 
+Tags are put again, a lock is an error, and of what else describes an object the log tells.
 Some stores drop the x-amz-tagging header of CreateMultipartUpload, and that of a CopyObject with other
 metadata; some do so with those of Object Lock. S3 has no condition for PutObjectTagging, so it names the
 version where there is one.
@@ -26,20 +27,41 @@ _LOCKS = {
 }
 
 
-def check_kept(
-    client: S3Client, path: S3Path, headers: Mapping[str, str], written: Written, token: str
-) -> None:
-    """Look whether an object that was `written` has the tags and the lock that `headers` of its write name.
+# What describes an object, by its header: its name in S3's API. Not the content type, which may be guessed, nor
+# metadata: `fs.probe` tells whether a store keeps it.
+_DESCRIPTIONS = {
+    "x-amz-storage-class": "StorageClass",
+    "expires": "Expires",
+    "content-language": "ContentLanguage",
+    "content-encoding": "ContentEncoding",
+    "content-disposition": "ContentDisposition",
+    "cache-control": "CacheControl",
+    "x-amz-website-redirect-location": "WebsiteRedirectLocation",
+}
 
-    No request where they name none, and to AWS. Tags that are not there are put again. `token` is the write
-    token, "" without. A look that fails is logged. Raises the error of PutObjectTagging, and
-    OperationUnsupportedError for a lock that is not there; both say that the object was written.
+
+def check_kept(
+    client: S3Client, path: S3Path, way: str, headers: Mapping[str, str], written: Written, token: str
+) -> None:
+    """Look whether an object that was `written` has what `headers` of its write say of it.
+
+    `way` is the operation that published it, `token` the write token, "" without. No request to AWS, and none
+    where the headers name neither tags, nor a lock, nor what nobody has looked for there yet. Tags that are
+    not there are put again; other descriptions that are missing are logged, as is a look that fails. Raises
+    the error of PutObjectTagging, and OperationUnsupportedError for a lock that is not there; both say that
+    the object was written.
     """
     tagging = headers.get("x-amz-tagging")
     tags = dict(parse_qsl(tagging, keep_blank_values=True)) if tagging else {}
     locks = {name: headers[name] for name in _LOCKS if headers.get(name, "OFF") != "OFF"}
-    if not (tags or locks) or client.store.is_aws(path.bucket):
+    named = _DESCRIPTIONS.keys() & headers.keys()
+    if not (tags or locks or named) or client.store.is_aws(path.bucket):
         return
+    looked_for = client.store.facts(path.bucket).looked_for
+    new = [name for name in _DESCRIPTIONS if name in named and (way, name) not in looked_for]
+    if not (tags or locks or new):
+        return
+    looked_for.update((way, name) for name in new)
     try:
         found = client.reads.head_object(path)
     except GuardedS3Error as error:
@@ -51,9 +73,26 @@ def check_kept(
     if not is_ours:
         logger.info("%s was replaced before anybody could look at its tags and locks", path)
         return
+    _tell_missing(path, way, {name: headers[name] for name in new}, found)
     _check_locks(client, S3Path(path.bucket, path.key, written.version_id), locks, found)
     if found.tag_count < len(tags):
         _put_tags_again(client, path, tags, written, found)
+
+
+def _tell_missing(path: S3Path, way: str, asked: Mapping[str, str], found: ObjectInfo) -> None:
+    """Log which descriptions the object has not, once for each way of writing to its bucket."""
+    told = {"x-amz-storage-class": found.storage_class, **found.headers}
+    missing = [_DESCRIPTIONS[name] for name in asked if not told.get(name)]
+    if asked.get("x-amz-storage-class", found.storage_class).upper() != found.storage_class.upper():
+        missing.append("StorageClass")
+    if missing:
+        logger.warning(
+            "%s was written without its %s, which the store dropped; it may do so with each %s to bucket %s",
+            path,
+            " and ".join(missing),
+            way,
+            path.bucket,
+        )
 
 
 def _check_locks(client: S3Client, path: S3Path, locks: Mapping[str, str], found: ObjectInfo) -> None:

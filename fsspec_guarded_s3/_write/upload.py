@@ -132,6 +132,7 @@ class Upload:
         if not self._etag_proves:
             self._add_token()
         self._upload_id = ""
+        self._way = "PutObject"
         self._beginning: Beginning | None = None
         self._resumed = False
         self._tasks: deque[Task[None]] = deque()
@@ -191,6 +192,7 @@ class Upload:
         source's.
         """
         self._condition = require_guard(self._client, self._path, self._condition, multipart=False, copy=True)
+        self._way = "CopyObject"
         self._move(State.COMPLETING)
         same = described(self._headers) == described(info.write_headers())
         headers = self._headers if not same or info.write_token else undescribed(self._headers)
@@ -380,7 +382,8 @@ class Upload:
     def _completed(self, written: Written) -> Written:
         self._move(State.COMPLETED)
         self.written = written
-        check_kept(self._client, self._path, self._headers, written, self._token)
+        way = "CompleteMultipartUpload" if self._upload_id else self._way
+        check_kept(self._client, self._path, way, self._headers, written, self._token)
         return written
 
     def _failed(self, error: GuardedS3Error) -> GuardedS3Error:

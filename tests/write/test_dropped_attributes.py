@@ -1,4 +1,4 @@
-"""Tags and locks that a store drops, although it answers 200, are given again, or are an error."""
+"""What a store drops, though it answers 200: tags are given again, locks an error, the log tells the rest."""
 
 import logging
 from collections.abc import Callable
@@ -124,3 +124,72 @@ def test_a_rivals_object_is_not_given_tags() -> None:
     fake.after = after
     write(fake, UPLOADS["bytes in parts"], Tagging=TAGS)
     assert fake.objects["bucket", "a"].tags == {}
+
+
+DESCRIPTIONS = {
+    "StorageClass": ("STANDARD_IA", "x-amz-storage-class"),
+    "Expires": ("Thu, 01 Jan 2040 00:00:00 GMT", "expires"),
+    "ContentLanguage": ("de", "content-language"),
+    "ContentEncoding": ("gzip", "content-encoding"),
+    "ContentDisposition": ("inline", "content-disposition"),
+    "CacheControl": ("no-cache", "cache-control"),
+    "WebsiteRedirectLocation": ("/b", "x-amz-website-redirect-location"),
+}
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The warnings."""
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+@pytest.mark.parametrize("call", (WRITES | UPLOADS).values(), ids=WRITES | UPLOADS)
+def test_what_the_store_drops_of_a_description_is_told(
+    call: Write, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    value, header = DESCRIPTIONS[name]
+    fake = FakeS3("bucket")
+    fake.drops = {header}
+    with caplog.at_level(logging.WARNING, "fsspec_guarded_s3"):
+        write(fake, call, **{name: value})
+    (message,) = told(caplog)
+    assert f"bucket/a was written without its {name}, which the store dropped" in message
+
+
+@pytest.mark.parametrize("call", (WRITES | UPLOADS).values(), ids=WRITES | UPLOADS)
+def test_what_the_store_keeps_of_a_description_is_not_told(
+    call: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "fsspec_guarded_s3"):
+        write(FakeS3("bucket"), call, **{name: value for name, (value, _) in DESCRIPTIONS.items()})
+    assert told(caplog) == []
+
+
+@pytest.mark.parametrize("drops", [(), ("expires", "content-language")], ids=["kept", "dropped"])
+def test_descriptions_are_looked_for_once_for_each_way_of_writing(
+    drops: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """So no write but the first pays a request for it, and the log is not filled."""
+    fake = FakeS3("bucket")
+    fake.drops = drops
+    given = {"Expires": DESCRIPTIONS["Expires"][0], "ContentLanguage": "de"}
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=5 * MIB)
+        for _ in range(3):
+            fs.pipe_file("bucket/a", b"1", **given)
+            fs.pipe_file("bucket/a", LARGE, **given)
+        fs.pipe_file("bucket/a", b"1", **given, CacheControl="no-cache")
+        heads = [request for request in server.requests if request.method == "HEAD"]
+    assert len(heads) == 3, "a PUT, an upload in parts, and a PUT with something else"
+    assert len(told(caplog)) == (2 if drops else 0)
+
+
+def test_who_may_not_look_for_descriptions_pays_for_it_once() -> None:
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        return s3_error(403, "AccessDenied") if request.method == "HEAD" else None
+
+    with ScriptedServer(handler=FakeS3("bucket", fault=fault)) as server:
+        fs = filesystem(server.url)
+        for _ in range(3):
+            fs.pipe_file("bucket/a", b"1", CacheControl="no-cache")
+        assert [request.method for request in server.requests].count("HEAD") == 1
