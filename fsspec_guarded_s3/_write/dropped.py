@@ -27,7 +27,7 @@ _LOCKS = {
 }
 
 
-# What describes an object, by its header: its name in S3's API. Not the content type, which may be guessed, nor
+# What describes an object, by its header: its name in S3's API. Not the content type, which is guessed, nor
 # metadata: `fs.probe` tells whether a store keeps it.
 _DESCRIPTIONS = {
     "x-amz-storage-class": "StorageClass",
