@@ -94,7 +94,7 @@ class _Job(Generic[T]):
             return self._result  # type: ignore[return-value]
         except CancelledError:
             if any(map(self.work.is_part_of, _program_ends)):
-                _end_a_daemon()
+                end_a_daemon()
             raise
         finally:
             del self  # the frame is in the error's traceback: a cycle otherwise
@@ -322,7 +322,7 @@ def _ends_the_program() -> bool:
     return this_thread.worker is not None or threading.get_ident() == _ending_thread
 
 
-def _end_a_daemon() -> None:
+def end_a_daemon() -> None:
     """Raises SystemExit in a thread of the user, which is a daemon where the program has ended without it."""
     if _program_ends and not _ends_the_program():
         raise SystemExit("the program ends, and with it this thread") from None
@@ -409,7 +409,7 @@ class _Run:
                 raise
         if self._failed:
             if isinstance(self._failed[0], CancelledError):
-                _end_a_daemon()
+                end_a_daemon()
             raise self._failed[0]
         if self._forks != forks():
             raise RuntimeError("the process was forked within this call: other threads have parts of it")

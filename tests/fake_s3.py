@@ -552,7 +552,11 @@ class FakeS3:
         return _xml("CopyObjectResult", [("LastModified", stored.modified), ("ETag", stored.etag)])
 
     def _copy_source(self, request: Request, guard: str) -> StoredObject:
-        bucket, _, key = unquote(request.headers["x-amz-copy-source"]).removeprefix("/").partition("/")
+        bucket, _, key = (
+            unquote(request.headers["x-amz-copy-source"], errors="surrogateescape")
+            .removeprefix("/")
+            .partition("/")
+        )
         key = self.same_key(key)
         self._need_bucket(bucket)
         stored = self._stored(bucket, key)
@@ -806,7 +810,7 @@ def _named_parts(request: Request) -> list[tuple[int, str]]:
 
 def quote_keys(text: str) -> str:
     """Encode as listings do under encoding-type=url: a space is a plus sign, a slash stays."""
-    return quote_plus(text, safe="/*")
+    return quote_plus(text, safe="/*", errors="surrogateescape")
 
 
 def _xml(name: str, fields: Fields) -> Reply:

@@ -453,8 +453,17 @@ class Link:
         fields = [line.decode("latin-1").partition(":") for line in lines[1:]]
         headers = Headers([(name.strip(), value.strip(" \t\r\n")) for name, _, value in fields])
         path, _, query = target.partition("?")
-        pairs = dict(parse_qsl(query, keep_blank_values=True))
-        return Request(-1, self.number, method, target, unquote(path), pairs, headers, complete=False)
+        pairs = dict(parse_qsl(query, keep_blank_values=True, errors="surrogateescape"))
+        return Request(
+            -1,
+            self.number,
+            method,
+            target,
+            unquote(path, errors="surrogateescape"),
+            pairs,
+            headers,
+            complete=False,
+        )
 
     def read_body(self, headers: Headers) -> tuple[bytes, bool]:
         """Read a body, and return it with whether all of it came."""

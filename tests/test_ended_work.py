@@ -469,6 +469,10 @@ def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServ
         ("cat_file", "drip object"),
         ("cat", "stall"),
         ("write", "stall"),
+        ("coroutine", "stall"),
+        ("coroutine", "drip object"),
+        ("coroutines", "stall"),
+        ("coroutine's write", "stall"),
     ],
 )
 def test_a_program_that_ends_beside_a_daemon_thread_prints_nothing_of_it(
@@ -476,10 +480,12 @@ def test_a_program_that_ends_beside_a_daemon_thread_prints_nothing_of_it(
 ) -> None:
     """Python stops such a thread where it is; what it waits for ends too, and is none of its errors."""
     code = """
-    import json, sys, threading
+    import asyncio, json, sys, threading
     from tests.opening import MIB, filesystem
     url, act, options = json.loads(sys.argv[1])
     fs = filesystem(url, **options)
+    async def both():
+        await asyncio.gather(fs._cat_file("bucket/key"), fs._cat_file("bucket/key"))
     def write():
         with fs.open("bucket/new", "wb") as file:
             for _ in range(60):
@@ -491,6 +497,9 @@ def test_a_program_that_ends_beside_a_daemon_thread_prints_nothing_of_it(
         "cat_file": lambda: fs.cat_file("bucket/key"),
         "cat": lambda: fs.cat(["bucket/many/1", "bucket/many/2", "bucket/key"]),
         "write": write,
+        "coroutine": lambda: asyncio.run(fs._cat_file("bucket/key")),
+        "coroutines": lambda: asyncio.run(both()),
+        "coroutine's write": lambda: asyncio.run(fs._pipe_file("bucket/new", bytes(60 * MIB))),
     }
     threading.Thread(target=acts[act], daemon=True).start()
     sys.stdin.readline()

@@ -24,7 +24,7 @@ from .._values.bodies import body_chunks, body_size
 from .._values.dialects import S3, is_in_own_words
 from .._values.keywords import check_integer
 from .._values.models import Request, SessionCredentials, WireRequest, s3_time
-from .._values.paths import S3Path
+from .._values.paths import NOT_TEXT, S3Path
 from ..errors import OperationUnsupportedError
 from ..options import Options
 from .endpoints import Endpoint, Endpoints
@@ -269,11 +269,14 @@ class Signer:
 
     def _target(self, endpoint: Endpoint, request: Request) -> str:
         path = endpoint.base_path
-        path += "/" + quote(request.key, safe="/~") if request.key else "" if path else "/"
+        path += "/" + quote(request.key, safe="/~", errors=NOT_TEXT) if request.key else "" if path else "/"
         if not request.query:
             return path
         # Sorted by what is sent, as SigV4 has it: "%5B" comes before "0", which "[" does not.
-        pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in request.query)
+        pairs = sorted(
+            (quote(name, safe="-_.~"), quote(value, safe="-_.~", errors=NOT_TEXT))
+            for name, value in request.query
+        )
         return f"{path}?{'&'.join(f'{name}={value}' for name, value in pairs)}"
 
     def _payload(self, request: Request) -> str:

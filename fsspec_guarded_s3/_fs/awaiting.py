@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._forks import renew_after_fork
-from .._threads import background, others_wait, run_in_pool
+from .._threads import background, end_a_daemon, others_wait, run_in_pool
 from .._work import Work, Worker, check, current, working_for
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class _Call(Generic[T]):
             if self._error is None:
                 return self._result  # type: ignore[return-value]
             if isinstance(self._error, CancelledError) and self.work.is_over:
+                end_a_daemon()
                 from asyncio import CancelledError as Cancelled
 
                 raise Cancelled(*self._error.args) from self._error

@@ -18,7 +18,7 @@ from .._write.upload import Upload
 from ..errors import ObjectNotFoundError
 from .conditions import check_version, write_condition
 from .copy_version import condition_onto_itself, copy_version, is_single, store_can_copy
-from .directories import nothing_at
+from .directories import has_children, look_at, nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
@@ -57,13 +57,13 @@ class Copier:
         try:
             return look()
         except ObjectNotFoundError:
-            if source.version_id is None and self._lister.isdir(str(source)):
+            if source.version_id is None and has_children(self._client, source):
                 return None
             raise
 
     def look_and_copy(self, source: S3Path, target: S3Path) -> ObjectInfo:
         """Copy what is there now; returns which version that was. FileNotFoundError where nothing is."""
-        return self.copy_known(source, target, self._client.reads.head_object(source))
+        return self.copy_known(source, target, look_at(self._client, source))
 
     def copy_known(
         self,
@@ -118,7 +118,7 @@ class Copier:
         if location.version_id is None:
             raise ValueError("restore_version needs version_id, or a path that names a version")
         condition = Condition(if_match=if_match)
-        info = self._client.reads.head_object(location)
+        info = look_at(self._client, location)
         target = S3Path(location.bucket, location.key)
         current = self._current(target)
         check_version(target, current, if_match)

@@ -11,6 +11,7 @@ name is the file's, with a slash behind it the directory's. 403 never means "abs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from .._s3.client import S3Client
 from .._values.models import ObjectInfo
@@ -33,14 +34,29 @@ def has_children(client: S3Client, location: S3Path) -> bool:
     return any(page.keys or page.prefixes for page in pages)
 
 
-def look_before_write(client: S3Client, location: S3Path) -> ObjectInfo | None:
-    """What is there before a write that does not depend on it; None where it is not shown. HeadObject.
+def look_at(client: S3Client, location: S3Path) -> ObjectInfo:
+    """What is there, where something must be. HeadObject.
 
-    Credentials that may write need not be allowed to look, and an object with a customer's key is shown
-    to nobody without it (400). Raises ObjectNotFoundError.
+    Raises ObjectNotFoundError, which a listing tells apart: an answer to HEAD does not say that it is the
+    bucket that is missing.
     """
     try:
         return client.reads.head_object(location)
+    except ObjectNotFoundError as error:
+        if not error.code:
+            with suppress(AccessDeniedError):
+                has_children(client, location)
+        raise
+
+
+def look_before_write(client: S3Client, location: S3Path, *, is_needed: bool = False) -> ObjectInfo | None:
+    """What is there before a write that does not depend on it; None where it is not shown. HeadObject.
+
+    Credentials that may write need not be allowed to look, and an object with a customer's key is shown
+    to nobody without it (400). Raises ObjectNotFoundError; that of `look_at` where an object `is_needed`.
+    """
+    try:
+        return look_at(client, location) if is_needed else client.reads.head_object(location)
     except CredentialsError:
         raise
     except (AccessDeniedError, InvalidRequestError):

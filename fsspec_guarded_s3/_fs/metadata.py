@@ -15,6 +15,7 @@ from .._values.models import META
 from .._values.parameters import Path
 from .._write.setting import put_bucket_acl, put_object_acls, put_tags
 from .copy_object import Copier
+from .directories import look_at
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .trees import Trees
@@ -37,7 +38,7 @@ class Metadata:
     def metadata(self, path: Path, refresh: bool = False, **kwargs: Any) -> dict[str, str]:
         """The user metadata of an object, by name in lower case with hyphens. HeadObject."""
         given = Attributes.parse(kwargs, self.metadata)
-        info = self._headers.client_for(given).reads.head_object(self._paths.object(path))
+        info = look_at(self._headers.client_for(given), self._paths.object(path))
         return {name.replace("_", "-"): values.decoded(value) for name, value in info.metadata.items()}
 
     def getxattr(self, path: Path, attr_name: str, **kwargs: Any) -> str | None:
@@ -54,7 +55,7 @@ class Metadata:
         if "Metadata" in given.names:
             raise TypeError("setxattr takes names of the metadata as keywords, not in copy_kwargs")
         location = self._paths.target(path)
-        info = self._headers.client_for(given.of_source()).reads.head_object(location)
+        info = look_at(self._headers.client_for(given.of_source()), location)
         headers = self._headers.kept(location, info, given)
         before = {name: value for name, value in headers.items() if not name.startswith(META)}
         headers = before | {META + name: text for name, text in _changed(info.metadata, changes).items()}

@@ -16,6 +16,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from .._values.descriptors import NONE_LEFT, refuse_none_left
 from .._values.fsspec_rules import absolute, text_of
 from .._values.keywords import flag
 from .._values.local_names import Spellings, refusal_of_key, refusal_of_path
@@ -50,11 +51,22 @@ def local_sources(path: Any, recursive: bool, maxdepth: int | None) -> list[Sour
     recursive = flag("recursive", recursive)
     paths = [text_of(p) for p in ([path] if is_one(path) else path)]
     patterns = [glob.escape(p) if MAGIC.search(p) and os.path.lexists(p) else p for p in paths]
-    names = LocalFileSystem().expand_path(patterns, recursive=recursive, maxdepth=maxdepth)
+    names = LocalFileSystem().expand_path(
+        patterns, recursive=recursive, maxdepth=maxdepth, on_error=_tell_left_out
+    )
     sources = [Source(name, "directory" if os.path.isdir(name) else "file") for name in names]
     if recursive and maxdepth is None:
         _say_left_out(sources)
     return sources
+
+
+def _tell_left_out(error: OSError) -> None:
+    """Log which folder cannot be read, which fsspec leaves out. ConnectError where no descriptor is left."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):  # a file, as fsspec finds out so
+        return
+    if error.errno in NONE_LEFT:
+        refuse_none_left(error)
+    logger.warning("%s: the folder cannot be read, and is left out of the tree", error)
 
 
 def _say_left_out(sources: list[Source]) -> None:

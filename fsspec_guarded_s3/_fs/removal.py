@@ -71,7 +71,7 @@ class Remover:
                 raise ValueError("if_match is for the current version: a version is named by its id alone")
             self._rm_version(location)
         elif if_match is None:
-            look_before_write(self._client, location)
+            look_before_write(self._client, location, is_needed=True)
             self._client.deletions.delete_object(location)
         else:
             self._rm_matching(location, if_match)

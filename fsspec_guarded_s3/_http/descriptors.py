@@ -6,32 +6,14 @@ share of what the process may have, and a connection that finds none left waits 
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
-import sys
 from collections.abc import Iterator
 
-from .._forks import importing
+from .._values.descriptors import NONE_LEFT, limit
 
-_NONE_LEFT = frozenset(
-    {errno.EMFILE, errno.ENFILE, getattr(errno, "WSAEMFILE", errno.EMFILE)}  # of Windows
-)
 _OTHERS = 8  # descriptors of standard streams and of what a program has open beside
 _EACH = 4  # that a call takes at most: a connection, a local file, its folder, a copy
-
-
-def limit() -> int | None:
-    """How many descriptors this process may have; None where there is no such limit, or nobody tells."""
-    if sys.platform == "win32":
-        return None
-    try:
-        with importing():
-            import resource
-    except ImportError:  # some builds of Python lack it
-        return None
-    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def within_limit(calls: int) -> int:
@@ -45,21 +27,11 @@ def within_limit(calls: int) -> int:
 def are_none_left(error: BaseException | None) -> bool:
     """Whether `error`, or what it came of, is that there was no descriptor for it."""
     for cause in _causes(error):
-        if isinstance(cause, OSError) and cause.errno in _NONE_LEFT:
+        if isinstance(cause, OSError) and cause.errno in NONE_LEFT:
             return True
         if isinstance(cause, socket.gaierror) and not _is_one_left():  # the resolver does not say why
             return True
     return False
-
-
-def none_left() -> str:
-    """What to tell the user."""
-    most = limit()
-    allowed = "" if most is None else f", of which it may have {most}"
-    return (
-        f"no file descriptor is left to this process{allowed}: raise the limit (ulimit -n), or lower "
-        "max_concurrency"
-    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

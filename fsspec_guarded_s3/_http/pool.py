@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from .._values.descriptors import givers
 from .._work import Living
 from .connect import Route
 from .incoming import Incoming
@@ -127,6 +128,14 @@ def close_all_idle() -> bool:
     for pool in found:
         pool.close_idle()
     return bool(found)
+
+
+def give_back() -> bool:
+    """Close all that is idle. Returns whether a descriptor was given back, or may be by and by."""
+    return close_all_idle() or is_any_open()
+
+
+givers.append(give_back)
 
 
 def is_any_open() -> bool:

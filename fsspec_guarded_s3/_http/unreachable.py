@@ -10,10 +10,11 @@ import errno
 import re
 import ssl
 
+from .._values.descriptors import none_left
 from ..errors import ConnectError, IncompleteBodyError, TransportError
 from ..options import Options
 from .connect import ProxyRefusedError, Route
-from .descriptors import are_none_left, none_left
+from .descriptors import are_none_left
 from .response import translated
 
 # Alerts by which a handshake is refused (RFC 8446, 6.2), in OpenSSL's names; with TLS 1.3 they come in place

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from .._values.bodies import Buffer
+from .._values.descriptors import opened
 from .._values.local_files import BINARY, WINDOWS, extended, is_special, real_path, replace
 
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
@@ -81,7 +82,7 @@ class TargetFile:
         path = self._new_name()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | BINARY
         # Where the mode is not known, the system makes it what a plain `open` would, umask and all.
-        self.descriptor = os.open(path, flags, 0o666 if self._mode is None else 0o600)
+        self.descriptor = opened(lambda: os.open(path, flags, 0o666 if self._mode is None else 0o600))
         self._temporary = path
 
     def _new_name(self) -> str:
@@ -157,7 +158,7 @@ def _mode_of_new_files() -> int | None:
 def _sync_folder(folder: str) -> None:
     """Make the rename durable; Windows cannot open folders and needs none of it."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = opened(lambda: os.open(folder, os.O_RDONLY))
         try:
             os.fsync(descriptor)
         finally:

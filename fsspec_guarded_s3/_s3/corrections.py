@@ -26,7 +26,8 @@ from .store import Store
 logger = logging.getLogger("fsspec_guarded_s3")
 
 _REFUSED = (400, 401, 403)
-CORRECTABLE = (301, 307, *_REFUSED)  # statuses of answers that may teach something
+_ELSEWHERE = (301, 307)
+CORRECTABLE = (*_ELSEWHERE, *_REFUSED)  # statuses of answers that may teach something
 _SUSPICIOUS = 4 * MINUTE  # stores take requests that are off by up to 15 minutes, some by up to 5
 _SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
 _EXPIRED = frozenset(
@@ -199,7 +200,7 @@ class Corrections:
 
     def _learn_region(self, error: ResponseError) -> bool:
         bucket, region = self._request.bucket, error.region
-        if not region and error.status == 400 and self._is_unexplained(error):
+        if not region and error.status in (400, *_ELSEWHERE) and self._is_unexplained(error):
             found = self._find_reason(error)  # AWS tells it with a HEAD too, others do not
             region = found.region if found is not None else ""
         if not region or not self._signer.learn_region(bucket, region):
@@ -228,7 +229,7 @@ class Corrections:
         return reason is not None and reason.code in _EXPIRED
 
     def _is_unexplained(self, error: ResponseError) -> bool:
-        return self._request.method == "HEAD" and not error.code and error.status in _REFUSED
+        return self._request.method == "HEAD" and not error.code and error.status in CORRECTABLE
 
     def _find_reason(self, error: ResponseError) -> ResponseError | None:
         """Why the HEAD that ended with `error` was refused; asked once."""

@@ -166,7 +166,13 @@ _PERMISSIONS: dict[str, str] = {
     "UploadPartCopy": "s3:PutObject on the target and s3:GetObject on the source",
 }
 # Answers to HEAD have no body that could say more.
-_WORDS: dict[int, str] = {403: "access denied", 404: "not found", 412: "a condition does not hold"}
+_WORDS: dict[int, str] = {
+    301: f"redirected: {_REGION}, and look at endpoint_url",
+    307: f"redirected: {_REGION}, and look at endpoint_url",
+    403: "access denied",
+    404: "not found",
+    412: "a condition does not hold",
+}
 _NOT_AUTHORIZED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z*]+)")
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from .._values.conditions import quoted
 from .._values.dialects import GENERATION, in_words_of_s3
 from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written
-from .._values.paths import S3Path
+from .._values.paths import NOT_TEXT, S3Path
 from ..errors import ProtocolError
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -20,7 +20,7 @@ def copy_source(source: S3Path, etag: str, *, as_rgw: bool = False) -> dict[str,
     """The headers of a copy from the version `etag` of `source`, with that of Ceph RGW `as_rgw`."""
     version = f"?versionId={quote(source.version_id)}" if source.version_id else ""
     bucket = f"{source.bucket}/object" if source.bucket.startswith("arn:") else f"/{source.bucket}"
-    where = f"{quote(bucket, safe='/:')}/{quote(source.key, safe='/~')}{version}"
+    where = f"{quote(bucket, safe='/:')}/{quote(source.key, safe='/~', errors=NOT_TEXT)}{version}"
     pin = {"x-amz-copy-source-if-match": quoted(etag)}
     if as_rgw:  # as found with release 16.2, which ignores the other one
         pin["x-amz-copy-if-match"] = quoted(etag)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from urllib.parse import unquote_plus
 
 from .._values.bodies import RequestBody, body_size
 from .._values.checksums import combined_crc
@@ -25,6 +24,7 @@ from .exchange import Exchange
 from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
 from .pages import Markers
+from .xml_listings import decoded_key
 
 
 class Multipart:
@@ -179,8 +179,8 @@ class Multipart:
         request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
         (page, following, are_decoded), now = self._exchange.ask(request, _parse_uploads)
         if not are_decoded and self._are_encoded(bucket, page):
-            page = [upload._replace(key=unquote_plus(upload.key)) for upload in page]
-            following = (unquote_plus(following[0]), following[1]) if following else None
+            page = [upload._replace(key=decoded_key(upload.key)) for upload in page]
+            following = (decoded_key(following[0]), following[1]) if following else None
         if following is not None and not following[0]:
             raise ProtocolError("the list of uploads is truncated and its marker leads nowhere")
         return [upload._replace(listed=now) for upload in page], following
@@ -199,7 +199,7 @@ class Multipart:
         Asked by the key as it stands first: moto finds uploads by their ids, whatever the key.
         """
         for upload in page:
-            decoded = unquote_plus(upload.key)
+            decoded = decoded_key(upload.key)
             for key in (upload.key, decoded) if decoded != upload.key else ():
                 try:
                     self.list_parts(S3Path(bucket, key), upload.upload_id)

@@ -36,12 +36,14 @@ def refusal(request: Request, body: HTTPBody) -> ResponseError:
     """The exception for an answer with a status of 300 and above.
 
     A 404 with a page or a text is of whoever answers in place of the store: it says nothing of the object.
-    So it is without a body, where S3 has one that names the bucket: to a write, and to what is of the bucket.
+    So it is without a body, where S3 has one that says what is missing: to all but HEAD, and to GetObject,
+    into which `Exchange.doubt` looks.
     """
     data = b"" if request.method == "HEAD" else body.read(_LONGEST)
     fields = xml.parse_error(data)
     is_of_others = bool(data.strip()) or not (request.key or request.method == "HEAD")
-    is_of_others |= request.method == "PUT" and not is_named(body.headers)
+    has_words = request.method != "HEAD" and request.operation != "GetObject"
+    is_of_others |= has_words and not is_named(body.headers)
     if body.status == 404 and not fields and is_of_others:
         return ResponseError(
             "not found, says an answer that is not S3's: look at endpoint_url, and at gateways on the way",

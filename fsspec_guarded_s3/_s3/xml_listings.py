@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from .._values.models import (
     ListPage,
@@ -44,6 +44,15 @@ def next_token(body: bytes) -> str | None:
     return unescaped(found[1].decode("utf-8", "replace")) if found else None
 
 
+def decoded_key(text: str) -> str:
+    """The key that `encoding-type=url` wrote as `text`.
+
+    Bytes that are no UTF-8 stand in it as Python's names of files have them (PEP 383), and are sent again as
+    they were: no two keys become one.
+    """
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "surrogateescape")
+
+
 def parse_list(body: bytes) -> ListPage:
     """A page of ListObjectsV2 that was asked for with `encoding-type=url`."""
     text = decoded(body)
@@ -61,9 +70,9 @@ def parse_list(body: bytes) -> ListPage:
     encoded = text_of(root, "EncodingType") == "url"
     keys, modified, etags, sizes, storage = columns
     if encoded:
-        keys = [unquote_plus(key) if "%" in key or "+" in key else key for key in keys]
+        keys = [decoded_key(key) if "%" in key or "+" in key else key for key in keys]
     found = [prefix.text or "" for item in root.iterfind("CommonPrefixes") for prefix in item.iter("Prefix")]
-    prefixes = tuple(unquote_plus(prefix) if encoded else prefix for prefix in found)
+    prefixes = tuple(decoded_key(prefix) if encoded else prefix for prefix in found)
     token = text_of(root, "NextContinuationToken") or None
     truncated = _is_truncated(root, token)
     if truncated and token is None:
@@ -100,7 +109,7 @@ def _escaped(column: list[str]) -> bool:
 def parse_versions(body: bytes) -> VersionPage:
     """A page of ListObjectVersions: versions and delete markers of each key, the newest first."""
     root = _versions_root(body)
-    decode = unquote_plus if text_of(root, "EncodingType") == "url" else str
+    decode = decoded_key if text_of(root, "EncodingType") == "url" else str
     rows = [_version(item, decode) for item in root if item.tag in ("Version", "DeleteMarker")]
     prefixes = tuple(decode(text_of(item, "Prefix")) for item in root.findall("CommonPrefixes"))
     if not _is_truncated(root):
@@ -175,7 +184,7 @@ def parse_uploads(body: bytes) -> UploadPage:
     """
     root = result(body, "ListMultipartUploads")
     is_encoded = text_of(root, "EncodingType") == "url"
-    decode = unquote_plus if is_encoded else str
+    decode = decoded_key if is_encoded else str
     uploads = [
         PendingUpload(
             decode(text_of(item, "Key")), text_of(item, "UploadId"), s3_time(text_of(item, "Initiated"))

@@ -1,7 +1,8 @@
 """Values that every folder may use, and checks of values.
 
 `paths`, `models` (requests and answers), `conditions`, `bodies`, `checksums`, `deadline`. `local_files` are
-read, written and named in the way of each system, `local_names` says which keys can be such files.
+read, written and named in the way of each system, `local_names` says which keys can be such files,
+`descriptors` what happens where no more can be opened.
 `dialects` has what Cloudflare R2 and Google Cloud Storage call otherwise.
 The attributes of an object are in `attributes`, with `attribute_values`, `s3_parameters` and
 `answer_fields`. `parameters` has the keywords of the verbs for type checkers, `annotations` names that old

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+# How bytes of a key that are no UTF-8 stand in a str: PEP 383, as in names of local files.
+NOT_TEXT = "surrogateescape"
 PROTOCOLS = ("gs3", "guarded-s3")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -172,15 +174,18 @@ def _is_ip_address(bucket: str) -> bool:
 
 
 def check_key(key: str) -> None:
-    """Raise ValueError when `key` is longer than 1,024 bytes of UTF-8 or is not valid Unicode."""
+    """Raise ValueError when `key` is longer than 1,024 bytes of UTF-8 or is not valid Unicode.
+
+    It may have bytes that are no UTF-8, as listings show them (`NOT_TEXT`): some stores hold such keys.
+    """
     if len(key) * 4 <= MAX_KEY_BYTES:
         try:
-            key.encode()
+            key.encode("utf-8", NOT_TEXT)
         except UnicodeEncodeError as error:
             raise ValueError(f"key {key!r} is not valid Unicode and cannot be sent to S3") from error
         return
     try:
-        size = len(key.encode())
+        size = len(key.encode("utf-8", NOT_TEXT))
     except UnicodeEncodeError as error:
         raise ValueError(f"key {key[:80]!r}... is not valid Unicode and cannot be sent to S3") from error
     if size > MAX_KEY_BYTES:

@@ -125,6 +125,7 @@ class CompressedWriter(BinaryFile):
                 self._hand_on()
             return len(data)
         view = view_to_write(data, file.path)
+        file.check_process()  # here: what the compressor gathers first is not seen below
         with self.lock:
             self._check_reentry()
             self._hand_on()

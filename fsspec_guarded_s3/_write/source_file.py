@@ -19,6 +19,7 @@ from types import TracebackType
 from .._s3.error_codes import OTHER_BYTES
 from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
 from .._values.checksums import body_crc, body_md5, is_at_hand
+from .._values.descriptors import opened
 from .._values.local_files import BINARY, extended, is_special, read_at
 from .._values.models import Part
 from .._values.parameters import Path
@@ -40,7 +41,7 @@ class SourceFile:
 
     def __init__(self, path: Path) -> None:
         refuse_special(path)  # before it is opened: a pipe would wait for somebody who writes
-        self._descriptor = os.open(extended(path), os.O_RDONLY | BINARY)
+        self._descriptor = opened(lambda: os.open(extended(path), os.O_RDONLY | BINARY))
         self._before = os.fstat(self._descriptor)
 
     def __enter__(self) -> SourceFile:

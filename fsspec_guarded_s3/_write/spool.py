@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 
 from .._values.bodies import Buffer, FileSlice, RequestBody
+from .._values.descriptors import opened
 from .._values.local_files import read_at, write_at
 from ..options import MIB
 
@@ -21,8 +22,7 @@ class TemporaryFile:
     """An open file that ends with this object."""
 
     def __init__(self) -> None:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            self.descriptor = os.dup(file.fileno())
+        self.descriptor = opened(_nameless)
         self.size = 0
         self._pid = os.getpid()
 
@@ -58,8 +58,13 @@ class TemporaryFile:
         return _SpooledSlice(self.descriptor, start, stop, self)
 
     def __del__(self) -> None:
-        if os is not None:  # at the end of the interpreter
+        if os is not None and hasattr(self, "descriptor"):  # not at the end of the interpreter
             os.close(self.descriptor)
+
+
+def _nameless() -> int:
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class TextWriter(io.TextIOWrapper):
             if len(small) >= MANY or not guarded.gathers:
                 self._hand_on()
             return len(text)
+        guarded.check_process()  # here: what Python's own class gathers first is not seen below
         with self._lock:
             if self._is_writing:
                 raise RuntimeError(

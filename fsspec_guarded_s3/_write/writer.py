@@ -182,7 +182,7 @@ class GuardedWriter(BinaryFile):
         return view.nbytes
 
     def _write(self, view: memoryview) -> None:
-        self._check_process()
+        self.check_process()
         with self.lock:
             self._check_reentry()
             self._check_open()
@@ -192,7 +192,7 @@ class GuardedWriter(BinaryFile):
 
     def _hand_on(self) -> None:
         """Take what small writes left, unless whoever closed the file has done so. Raises as `write` does."""
-        self._check_process()
+        self.check_process()
         with self.lock:
             if self._small and not self._is_writing and not self.is_dropped:
                 self._check_open()
@@ -240,7 +240,8 @@ class GuardedWriter(BinaryFile):
     def _is_inherited(self) -> bool:
         return self._pid != os.getpid()
 
-    def _check_process(self) -> None:
+    def check_process(self) -> None:
+        """Raise RuntimeError in a child of the process that opened the file."""
         if self._is_inherited:
             raise RuntimeError(
                 f"{self.path} belongs to process {self._pid}, which opened it: a child of that can neither "
@@ -270,7 +271,7 @@ class GuardedWriter(BinaryFile):
         """
         if self._upload.state is State.COMPLETED:
             return
-        self._check_process()
+        self.check_process()
         with self.lock:
             self._check_reentry()
             self._publish()
@@ -322,7 +323,7 @@ class GuardedWriter(BinaryFile):
         if self.autocommit:
             self.commit()
             return
-        self._check_process()
+        self.check_process()
         with self.lock:
             self._check_reentry()
             self._mark_closed()

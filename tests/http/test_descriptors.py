@@ -117,7 +117,17 @@ def test_none_left_is_said_with_the_limit(fake: FakeS3) -> None:
             pass
         errors = []
         one = names[0]
-        for call in (lambda: fs.cat_file(one), lambda: fs.cat(names), lambda: fs.pipe_file(one, b"")):
+        here = folder + "/here"
+        calls = [
+            lambda: fs.cat_file(one),
+            lambda: fs.cat(names),
+            lambda: fs.pipe_file(one, b""),
+            lambda: fs.get_file(one, here),
+            lambda: fs.get(names[:2], folder + "/there/"),
+            lambda: fs.put_file(folder + "/1", one),
+            lambda: fs.put(folder + "/", "bucket/put/", recursive=True),
+        ]
+        for call in calls:
             try:
                 call()
             except OSError as error:
@@ -129,7 +139,8 @@ def test_none_left_is_said_with_the_limit(fake: FakeS3) -> None:
     with ScriptedServer(handler=fake) as server:
         errors, size = said(code, server.url, "", 64)
     assert size == 1000
-    assert len(errors) == 3
+    assert len(errors) == 7
+    assert not [key for _, key in fake.objects if key.startswith("put")]
     for name, number, text, maybe_applied in errors:
         assert (name, number, maybe_applied) == ("ConnectError", errno.EMFILE, False)
         assert "which it may have 64" in text

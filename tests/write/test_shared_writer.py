@@ -346,3 +346,23 @@ def test_a_child_neither_writes_nor_publishes_what_its_parent_opened(
     with fs.open(PATH, "r" if opened == "text" else "rb", **options) as reader:
         assert reader.read() == expected
     assert not fake.uploads
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "later"])
+@pytest.mark.parametrize("opened", OPENED)
+def test_the_first_write_in_a_child_is_refused_however_small(
+    opened: str, before: int, fs: GuardedS3FileSystem, fake: FakeS3
+) -> None:
+    """Also where something between would have gathered it, and `close` alone would have said so."""
+    options = dict(OPENED[opened])
+    file = fs.open(PATH, options.pop("mode"), **options)
+    data: Any = "1" if opened == "text" else b"1"
+    for _ in range(before):
+        file.write(data)
+    assert in_child(lambda: file.write(data)) == 1
+    file.write(data)
+    file.close()
+    with fs.open(PATH, "rb", compression=options.get("compression")) as reader:
+        assert reader.read() == b"1" * (before + 1)
