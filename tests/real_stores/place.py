@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -23,6 +24,7 @@ from tests.real_stores.starting import Server
 
 MIB = 2**20
 NO_SUCH = '"00000000000000000000000000000000"'  # an ETag that no object has
+ABORT_SECONDS = 60  # that an abort may take in the background
 IN_PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 
 
@@ -125,9 +127,11 @@ class Spot:
         return [upload["name"].removeprefix(self.path("")) for upload in self.fs.list_uploads(self.root)]
 
     def assert_no_uploads(self) -> None:
-        """Nothing is left half-way, as far as the store can list that."""
+        """Nothing is left half-way, as far as the store can list that; an abort may still be under way."""
         try:
-            left = self.uploads()
+            until = time.monotonic() + ABORT_SECONDS
+            while (left := self.uploads()) and time.monotonic() < until:
+                time.sleep(0.5)
         except InvalidRequestError as error:
             if error.status != 501:
                 raise

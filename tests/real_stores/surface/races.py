@@ -117,7 +117,7 @@ def updates_race(place: Place) -> None:
 
     def count() -> None:
         for _ in range(TIMES):
-            spot.fs.update(path, lambda old: b"%d" % (int(old) + 1))
+            spot.fs.update(path, lambda old: b"%d" % (int(old) + 1), max_attempts=100)
 
     found = _together([count] * THREADS)
     lost = THREADS * TIMES - int(spot.body("counter"))
