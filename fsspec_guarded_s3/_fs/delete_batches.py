@@ -1,7 +1,8 @@
 """Which deletes go together into one request.
 
 DeleteObjects takes 1,000 keys of one bucket. It names them in XML 1.0, which has no control characters and
-rewrites line ends: a key with one of those is deleted by a request of its own.
+rewrites line ends: a key with one of those is deleted by a request of its own. So is one with U+FFFD,
+by which some stores show what they cannot write in a listing: it may be no key at all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from .._values.paths import S3Path
 
 BATCH = 1000  # keys, or versions, of one DeleteObjects
+REPLACEMENT = "\ufffd"  # Unicode 3.9, U+FFFD Substitution
 
 
 class Batches(NamedTuple):
@@ -26,7 +28,7 @@ def batched(paths: Iterable[S3Path]) -> Batches:
     buckets: dict[str, list[S3Path]] = {}
     alone: list[S3Path] = []
     for path in paths:
-        if path.key.isprintable():
+        if path.key.isprintable() and REPLACEMENT not in path.key:
             buckets.setdefault(path.bucket, []).append(path)
         else:
             alone.append(path)

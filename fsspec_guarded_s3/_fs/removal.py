@@ -22,7 +22,7 @@ from ..errors import (
     WriteOutcomeUnknownError,
 )
 from .conditions import check_if_match
-from .delete_batches import batched
+from .delete_batches import REPLACEMENT, batched
 from .directories import has_children, is_object, look_before_write, nothing_at
 from .exact_delete import Failed, delete_versions, is_missing
 from .gathering import gather
@@ -242,6 +242,9 @@ class Remover:
 
         def one(path: S3Path) -> None:
             try:
+                if REPLACEMENT in path.key and not path.version_id and not is_object(self._client, path):
+                    failed[path] = _shown_otherwise(path)
+                    return
                 self._client.deletions.delete_object(path)
             except GuardedS3Error as error:
                 if not is_missing(error):
@@ -317,3 +320,13 @@ def _raise_failed(failed: Mapping[S3Path, GuardedS3Error], count: int) -> None:
         code=first.code,
         errors={str(location): error for location, error in failed.items()},
     ) from first
+
+
+def _shown_otherwise(path: S3Path) -> ObjectNotFoundError:
+    """The error for a key that a listing shows and the store has not: a delete would say that it was done."""
+    return ObjectNotFoundError(
+        "a listing shows the name with U+FFFD, in the place of something that the store does not show: "
+        "remove it by the name that it was written by",
+        bucket=path.bucket,
+        key=path.key,
+    )

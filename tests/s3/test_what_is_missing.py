@@ -1,6 +1,7 @@
 """What is missing is named, the bucket or the object; what is answered by no store counts for nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,23 @@ def test_keys_that_are_not_utf_8_or_no_xml_are_what_they_are(tmp_path: Path) -> 
         assert (tmp_path / "d" / "\udcfe").read_bytes() == b"1"
         fs.rm(["bucket/d", "bucket/\udcfc"], recursive=True)
         assert {key for _, key in fake.objects} == {f"copy/{number}" for number in range(len(ODD))}
+
+
+def test_a_key_that_the_store_shows_otherwise_is_not_said_to_be_removed() -> None:
+    """As moto and versitygw show bytes that are no UTF-8. One that has U+FFFD itself is removed."""
+    shown = b"%EF%BF%BD"
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if "list-type" not in request.query:
+            return None
+        return replace(reply, body=reply.body.replace(b"%FF", shown))
+
+    fake = FakeS3("bucket", after=after)
+    for key in ("d/plain", "d/\udcff", "d/own\ufffd"):
+        fake.put("bucket", key, b"1")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        assert fs.find("bucket") == ["bucket/d/own\ufffd", "bucket/d/plain", "bucket/d/\ufffd"]
+        with pytest.raises(FileNotFoundError, match="U\\+FFFD"):
+            fs.rm("bucket/d", recursive=True)
+    assert set(fake.objects) == {("bucket", "d/\udcff")}
