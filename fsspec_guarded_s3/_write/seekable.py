@@ -187,7 +187,7 @@ class GuardedFile(GuardedWriter):
         return self._contents.size if size is None or size < 0 else size
 
     def _check_use(self) -> None:
-        self._check_process()
+        self.check_process()
         self._check_open()
 
     def _publish(self) -> None:
