@@ -158,6 +158,7 @@ def test_a_mistake_is_told_at_once_and_in_words(mistake: Mistake, tmp_path: Path
         ("verify_ssl", "ca_bundle"),
         ("no-sign-request", "anon"),
         ("bucket", "bucket/key"),
+        ("storage_options", "**storage_options"),
     ],
 )
 def test_names_of_other_libraries_are_answered_with_ours(name: str, instead: str) -> None:
@@ -201,6 +202,37 @@ def test_https_to_a_port_of_http_says_which_scheme(verb: str, plain_port: int) -
     fs = filesystem(f"https://127.0.0.1:{plain_port}")
     with pytest.raises(ConnectionError, match="no TLS is spoken at this port: use http://"):
         getattr(fs, verb)(A, *([b"1"] if verb == "pipe_file" else []))
+
+
+BUCKET_IN_THE_ADDRESS = {
+    "https://account.r2.cloudflarestorage.com/bucket": True,
+    "https://account.r2.cloudflarestorage.com/bucket/": True,
+    "https://bucket.s3.amazonaws.com": True,
+    "https://bucket.s3.eu-west-1.amazonaws.com": True,
+    "https://bucket.s3-accelerate.amazonaws.com": True,
+    "https://bucket.account.r2.cloudflarestorage.com": True,
+    "https://bucket.storage.googleapis.com": True,
+    "https://bucket.fra1.digitaloceanspaces.com": True,
+    "https://bucket.s3.example.com:9000": True,
+    "https://bucket.example.com": False,  # a machine of that name
+    "https://s3.example.com/storage/bucket-2": False,
+    "https://s3.example.com/bucket/v1": False,
+    "https://buckets.s3.example.com": False,
+}
+
+
+@pytest.mark.parametrize("url", BUCKET_IN_THE_ADDRESS)
+def test_the_bucket_in_the_address_of_the_store_is_noticed(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Consoles show it like that. What is written would have the bucket in its key, and listings fail."""
+    fs = GuardedS3FileSystem(endpoint_url=url, key="k", secret="s", skip_instance_cache=True)
+    for _ in range(2):
+        fs.sign("bucket/key")
+        fs.sign("other/key")
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == BUCKET_IN_THE_ADDRESS[url]
+    assert all("endpoint_url has the bucket bucket in it" in message for message in told)
 
 
 def test_nobody_at_the_port_is_told_by_host_and_port() -> None:

@@ -33,6 +33,9 @@ _LEARNABLE = re.compile(r"(?!aws-)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _SCOPE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.,*-]*")  # what fits into the scope of a signature
 _REGION = re.compile(r"(?!aws-)[a-z0-9-]+")
 _REGION_OF_AWS = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-\d+")  # of the partition "aws"
+_HOST_OF_S3 = re.compile(
+    r"^s3[.-]|\.r2\.cloudflarestorage\.com$|^storage\.googleapis\.com$|\.digitaloceanspaces\.com$"
+)
 _NO_DOMAIN = re.compile(r"[\d.]+|.*:.*|[^.]*")  # addresses, and names of a local network
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -150,6 +153,12 @@ class Endpoints:
     def _resolve(self, bucket: str) -> Endpoint:
         options, session = self._options, self._session.configuration()
         custom, prefix = _checked_url(options.endpoint_url or self._configured_endpoint())
+        if custom and _has_bucket(custom, prefix, bucket):
+            logger.warning(
+                "endpoint_url has the bucket %s in it, and requests name it once more: what is written gets "
+                "keys that begin with it, and listings fail; leave the bucket out of endpoint_url",
+                bucket,
+            )
         dialect = dialect_of(self._dialect, urlsplit(custom).hostname or "")
         if dialect is not S3 and not custom:
             raise ConfigurationError(f"dialect={dialect.name!r} needs endpoint_url: where is the store?")
@@ -276,6 +285,15 @@ def _checked_url(url: str | None) -> tuple[str, str]:
         raise ConfigurationError(f"endpoint_url {fault}")
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+
+
+def _has_bucket(custom: str, prefix: str, bucket: str) -> bool:
+    """Whether a configured endpoint names `bucket`, as consoles and documents of stores show its address."""
+    if not bucket:
+        return False
+    host, label = urlsplit(custom).hostname or "", f"{bucket}."
+    is_of_bucket = host.startswith(label) and bool(_HOST_OF_S3.search(host.removeprefix(label)))
+    return is_of_bucket or prefix.endswith(f"/{bucket}")
 
 
 def _authority(parts: SplitResult) -> tuple[str, str]:

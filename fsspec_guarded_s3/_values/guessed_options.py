@@ -83,6 +83,8 @@ INSTEAD = {
     "proxy_options": _PROXY,
     "bucket": "name the bucket in the path: bucket/key",
     "bucket_name": "name the bucket in the path: bucket/key",
+    "storage_options": "write ** before it: **storage_options",
+    "options": "write ** before it: **options",
     "role_arn": "name the role in a profile of the AWS configuration, and pass profile",
     "assume_role": "name the role in a profile of the AWS configuration, and pass profile",
 }
