@@ -409,11 +409,20 @@ class _Kind(NamedTuple):
         accepted = (int, float) if self.type is float else self.type
         if not isinstance(value, accepted) or (isinstance(value, bool) and self.type is not bool):
             wanted = "a dict of S3 parameters" if self.type is Attributes else self.type.__name__
-            raise TypeError(f"storage option {name} must be {wanted}, not {type(value).__name__}")
+            hint = _HINTS.get(self.type, "") if isinstance(value, str) else ""
+            raise TypeError(f"storage option {name} must be {wanted}, not {type(value).__name__}{hint}")
         if self.choices:
             several = f"one of {', '.join(self.choices)}"
             words = several if len(self.choices) > 2 else " or ".join(self.choices)
             _require(value in self.choices, name, f"must be {words}")
+
+
+# Of text where none is wanted, as a configuration or a command line has it.
+_HINTS = {
+    int: ": a number, without a unit",
+    float: ": a number, without a unit",
+    bool: ": true or false in files and variables",
+}
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from ..options import Options, without_secrets
 from .transfers import S3Url
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kKMGT])(i?))?(B?)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -50,6 +52,22 @@ class Age(click.ParamType):
         if age < timedelta(0):
             self.fail(f"{value!r} is no age, like 90s, 30m, 12h, 1d or 2w", param, ctx)
         return age
+
+
+class Size(click.ParamType):
+    """A number of bytes, or one with a unit, as `ls -h` shows it (MiB) or of thousands (MB)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(value.strip())
+        if found is None:
+            self.fail(f"{value!r} is no size, like 5000, 10MB or 64MiB", param, ctx)
+        number, unit, binary, byte = found.groups()
+        base = 1000 if byte and not binary else 1024
+        return int(float(number) * base ** ("KMGT".index(unit.upper()) + 1 if unit else 0))
 
 
 class Pair(click.ParamType):

@@ -235,7 +235,7 @@ def rm(
     if if_match is not None and (recursive or len(urls) > 1):
         raise click.UsageError("--if-match is about one object")
     if any("/" not in url.path.rstrip("/") for url in urls):
-        raise click.UsageError("a whole bucket is not removed: name what is in it")
+        raise click.UsageError("a whole bucket is not removed: with -r, 's3://bucket/*' is all that is in it")
     fs = open_filesystem(options)
     for url in expanded(fs, urls):
         if recursive:

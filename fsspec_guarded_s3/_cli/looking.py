@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import click
 
 from ..filesystem import GuardedS3FileSystem
-from .arguments import Age, Pair, Url, as_json_option, connecting, recursive_option
+from .arguments import Age, Pair, Size, Url, as_json_option, connecting, recursive_option
 from .failures import print_json, shown, time_text
 from .group import cli, entry, expanded, matched, open_filesystem, size_text
 from .transfers import S3Url
@@ -76,14 +76,16 @@ def stat(urls: tuple[S3Url, ...], as_json: bool, options: dict[str, Any]) -> Non
     Does not read the object. Exit code 3 when nothing is there.
     """
     fs = open_filesystem(options)
-    rows = [_facts(fs, url) for url in expanded(fs, urls)]
+    rows = (_facts(fs, url) for url in expanded(fs, urls))
     if as_json:
-        print_json({"ok": True, "objects": rows})
+        print_json({"ok": True, "objects": list(rows)})
         return
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows):  # each as soon as it is there: an error of another hides none
         if number:
             click.echo()
         for name, value in row.items():
+            if name == "mtime":  # LastModified is the same time
+                continue
             click.echo(f"{name:22}  {shown(time_text(value) if name == 'LastModified' else value)}")
 
 
@@ -101,7 +103,7 @@ def _facts(fs: GuardedS3FileSystem, url: S3Url) -> dict[str, Any]:
 @cli.command()
 @click.argument("url", type=Url())
 @click.option("--name", metavar="PATTERN", help="Only objects whose last part matches, such as '*.csv'.")
-@click.option("--larger", type=int, metavar="BYTES", help="Only objects of more bytes.")
+@click.option("--larger", type=Size(), help="Only objects of more bytes: 5000, 10MB, 64MiB.")
 @click.option("--older-than", type=Age(), help="Only objects older than that: 90s, 12h, 7d.")
 @as_json_option
 @connecting

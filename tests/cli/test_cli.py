@@ -142,7 +142,7 @@ def test_rm_of_what_it_should_not(store: Store) -> None:
     store.fake.put("bucket", "folder/a", b"")
     assert "-r" in store.fails(1, "rm", "s3://bucket/folder")
     assert "not found" in store.fails(3, "rm", "s3://bucket/nothing")
-    assert "a whole bucket" in store.fails(2, "rm", "-r", "s3://bucket/")
+    assert "with -r, 's3://bucket/*' is all that is in it" in store.fails(2, "rm", "-r", "s3://bucket/")
     assert "another version" in store.fails(4, "rm", "s3://bucket/folder/a", "--if-match", "other")
     assert set(store.bodies()) == {"folder/a"}
 
@@ -423,7 +423,7 @@ def test_no_credentials(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["-o", "key=AKIA"], "not taken from the command line"),
         (["-o", f"secret={SECRET}"], "not taken from the command line"),
-        (["-o", "part_size=many"], "part_size must be int, not str"),
+        (["-o", "part_size=many"], "part_size must be int, not str: a number, without a unit"),
         (["-o", "part_size=1"], "part_size must be 5 MiB"),
         (["-o", "part_syze=1"], "did you mean 'part_size'"),
         (["-o", "fsync"], "name=value"),
@@ -582,7 +582,16 @@ def test_stat_shows_what_head_tells(store: Store) -> None:
     (row,) = json.loads(store.ok("stat", "s3://bucket/a", "--json"))["objects"]
     assert (row["url"], row["size"], row["ContentType"]) == ("s3://bucket/a", 3, "text/x")
     assert row["metadata made-by"] == "me"
-    assert "made-by" in store.ok("stat", "s3://bucket/a")
+    told = store.ok("stat", "s3://bucket/a")
+    assert "made-by" in told and "LastModified" in told and "mtime" not in told
+
+
+def test_stat_shows_what_there_is_before_what_there_is_not(store: Store) -> None:
+    store.ok("cp", "-", "s3://bucket/a", data=b"xyz")
+    result = store.run("stat", "s3://bucket/a", "s3://bucket/none")
+    assert result.exit_code == 3
+    assert "s3://bucket/a\n" in result.stdout and "bucket/none" in result.stderr
+    assert not json.loads(store.run("stat", "s3://bucket/a", "s3://bucket/none", "--json").stdout)["ok"]
 
 
 def test_find_filters(store: Store) -> None:
@@ -593,6 +602,31 @@ def test_find_filters(store: Store) -> None:
     ]
     assert store.ok("find", "s3://bucket", "--larger", "10").split() == ["s3://bucket/deep/long-name.csv"]
     assert store.ok("find", "s3://bucket", "--older-than", "1h") == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "bytes_"),
+    [
+        ("2000", 2_000),
+        ("2kB", 2_000),
+        ("2KB", 2_000),
+        ("2K", 2_048),
+        ("2KiB", 2_048),
+        ("2 KiB", 2_048),
+        ("1.5MB", 1_500_000),
+        ("1MiB", 2**20),
+        ("10B", 10),
+    ],
+)
+def test_a_size_may_have_a_unit(store: Store, size: str, bytes_: int) -> None:
+    store.fake.put("bucket", "same", bytes(bytes_))
+    store.fake.put("bucket", "larger", bytes(bytes_ + 1))
+    assert store.ok("find", "s3://bucket", "--larger", size).split() == ["s3://bucket/larger"]
+
+
+@pytest.mark.parametrize("size", ["", "-1", "many", "1XB", "1 0", "1iB", "1e3", "MB"])
+def test_what_is_no_size_is_refused(store: Store, size: str) -> None:
+    assert "is no size, like 5000, 10MB or 64MiB" in store.fails(2, "find", "s3://bucket", "--larger", size)
 
 
 def test_du_adds_up_and_tree_draws(store: Store) -> None:
