@@ -173,20 +173,29 @@ def _is_ip_address(bucket: str) -> bool:
     return True
 
 
+def check_new_key(key: str) -> None:
+    """Raise ValueError when `key` has bytes that are no UTF-8: S3's keys are UTF-8.
+
+    What another tool wrote is read and removed; a store on a file system may not list what has such a name.
+    """
+    if not key.isascii():
+        _check_text(key, "strict")
+
+
+def _check_text(key: str, errors: str) -> int:
+    """The bytes that `key` has in UTF-8. ValueError where it is not valid Unicode."""
+    try:
+        return len(key.encode("utf-8", errors))
+    except UnicodeEncodeError as error:
+        shown = repr(key) if len(key) <= 80 else f"{key[:80]!r}..."
+        raise ValueError(f"key {shown} is not valid Unicode and cannot be sent to S3") from error
+
+
 def check_key(key: str) -> None:
     """Raise ValueError when `key` is longer than 1,024 bytes of UTF-8 or is not valid Unicode.
 
     It may have bytes that are no UTF-8, as listings show them (`NOT_TEXT`): some stores hold such keys.
     """
-    if len(key) * 4 <= MAX_KEY_BYTES:
-        try:
-            key.encode("utf-8", NOT_TEXT)
-        except UnicodeEncodeError as error:
-            raise ValueError(f"key {key!r} is not valid Unicode and cannot be sent to S3") from error
-        return
-    try:
-        size = len(key.encode("utf-8", NOT_TEXT))
-    except UnicodeEncodeError as error:
-        raise ValueError(f"key {key[:80]!r}... is not valid Unicode and cannot be sent to S3") from error
+    size = _check_text(key, NOT_TEXT)
     if size > MAX_KEY_BYTES:
         raise ValueError(f"key {key[:80]!r}... has {size} bytes of UTF-8; S3 holds at most {MAX_KEY_BYTES}")

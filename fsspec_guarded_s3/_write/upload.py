@@ -45,7 +45,7 @@ from .._values.answer_fields import described, undescribed
 from .._values.bodies import RequestBody
 from .._values.conditions import Condition
 from .._values.models import META, WRITE_TOKEN, ByteRange, ObjectInfo, Part, Written
-from .._values.paths import S3Path
+from .._values.paths import S3Path, check_new_key
 from .._work import Living
 from ..errors import (
     ConflictError,
@@ -121,7 +121,11 @@ class Upload:
         *,
         same_content: bool = False,
     ) -> None:
-        """`headers` are those of the object. `same_content` says that its bytes are there already."""
+        """`headers` are those of the object. `same_content` says that its bytes are there already.
+
+        ValueError for a key that is none of S3's.
+        """
+        check_new_key(path.key)
         self._client = client
         self.dialect = partial(client.store.dialect, path.bucket)
         self._path = path

@@ -166,14 +166,20 @@ def clean(bucket: Bucket) -> int:
     client = bucket.place().boto(retries={"total_max_attempts": 5})
     left = 0
     for where in bucket.written():
-        for _ in range(
-            1_000
-        ):  # each round asks for the first page anew: nothing depends on a store's markers
-            gone = _abort_some(client, where) + _delete_some(client, where)
-            if not gone:
-                break
-        left += len(_page(client, where)) + len(_uploads(client, where))
+        try:
+            left += _clean_below(client, where)
+        except ClientError as error:  # one place that cannot be listed keeps nobody from the others
+            say(f"not removed: what is below s3://{where['Bucket']}/{where['Prefix']}: {error}")
+            left += 1
     return left
+
+
+def _clean_below(client: Any, where: dict[str, str]) -> int:
+    for _ in range(1_000):  # each round asks for the first page anew: nothing depends on a store's markers
+        gone = _abort_some(client, where) + _delete_some(client, where)
+        if not gone:
+            break
+    return len(_page(client, where)) + len(_uploads(client, where))
 
 
 def _abort_some(client: Any, where: dict[str, str]) -> int:

@@ -108,9 +108,9 @@ def install() -> None:
     _installed = True
     send, answer = Transport.send, Sent.answer
 
-    def counted_send(self: Transport, wire: Any, deadline: Any) -> Sent:
+    def counted_send(self: Transport, wire: Any, deadline: Any, **more: Any) -> Any:
         _count(wire.method, wire.target, body_size(wire.body))
-        return send(self, wire, deadline)
+        return send(self, wire, deadline, **more)
 
     def counted_answer(self: Sent, deadline: Any) -> Any:
         body = answer(self, deadline)

@@ -84,6 +84,13 @@ def account(moto: MotoServer, tmp_path: Path) -> Account:
     return Account(moto, tmp_path)
 
 
+def test_what_is_sent_ahead_is_counted_and_works(account: Account) -> None:
+    """Many small reads of a near store are asked for before their turn, by another way to send."""
+    code, printed = account.run(*account.buckets()[:2], "--yes", "--only", "slices, `cat_ranges`")
+    assert code == 0, printed
+    account.assert_untouched()
+
+
 def test_the_checks_run_on_both_and_leave_nothing(account: Account) -> None:
     code, printed = account.run(*account.buckets(), "--yes", "--only", "versions")
     assert code == 0, printed

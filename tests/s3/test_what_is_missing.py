@@ -154,3 +154,27 @@ def test_a_key_that_the_store_shows_otherwise_is_not_said_to_be_removed() -> Non
         with pytest.raises(FileNotFoundError, match="U\\+FFFD"):
             fs.rm("bucket/d", recursive=True)
     assert set(fake.objects) == {("bucket", "d/\udcff")}
+
+
+WRITES: dict[str, Call] = {
+    "pipe_file": lambda fs: fs.pipe_file("bucket/a\udcff", b"1"),
+    "put_if_absent": lambda fs: fs.put_if_absent("bucket/\udcff/a", b"1"),
+    "open": lambda fs: fs.open("bucket/a\udcff", "wb"),
+    "cp_file": lambda fs: fs.cp_file("bucket/a", "bucket/a\udcff"),
+    "put_file": lambda fs: fs.put_file(__file__, "bucket/a\udcff"),
+    "put": lambda fs: fs.put(__file__, "bucket/a\udcff"),
+    "touch": lambda fs: fs.touch("bucket/a\udcff"),
+}
+
+
+@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES)
+def test_no_key_is_written_that_is_not_utf_8(call: Call) -> None:
+    """S3's keys are UTF-8, and versitygw lists no bucket any more that has a folder of such a name."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"1")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(ValueError, match="not valid Unicode"):
+            call(fs)
+        assert {request.method for request in server.requests} <= {"HEAD", "GET"}
+    assert set(fake.objects) == {("bucket", "a")}

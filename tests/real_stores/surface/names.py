@@ -14,7 +14,6 @@ PLAIN = ["a b", "a+b", "100%", "%2F", "h#t", "q?x=1", "q?versionId=1", "Ã¼", "æ—
 PLAIN += ["a=b", "a:b", "a;b", "a,b", "a@b", "a*b", "[x]", "{y}", "~t", "$v", "^", "`", "(p)", "!", ".hidden"]
 PLAIN += [" lead", "trail ", "trail.", "e\u0301", "\u2028ls", "con", "x" * 255, "d/" * 100 + "z"]
 SLASHES = ["a//b", "//lead", "a/./b", "a/../b", "back\\slash"]
-NO_TEXT = ["byte\udcffx", "d\udcfe/x", "\udce4 + %"]
 CONTROL = ["tab\tx", "nl\nx", "cr\rx", "ctl\x01x", "del\x7fx"]
 
 
@@ -31,11 +30,6 @@ def odd_slashes(place: Place) -> None:
 @check("names with control characters", quick=True)
 def control_characters(place: Place) -> None:
     _try_all(place, CONTROL)
-
-
-@check("names with bytes that are no UTF-8", quick=True)
-def no_text(place: Place) -> None:
-    _try_all(place, NO_TEXT)
 
 
 @check("a name of 1,024 bytes", quick=True)
@@ -66,7 +60,7 @@ def _try_and_remove(spot: Spot, name: str) -> None:
 
 
 def _try(spot: Spot, name: str) -> None:
-    fs, path, data = spot.fs, spot.path(name), name.encode("utf-8", "surrogateescape")
+    fs, path, data = spot.fs, spot.path(name), name.encode()
     fs.pipe_file(path, data)
     if not fs.exists(path):
         raise No("is written and not there")
