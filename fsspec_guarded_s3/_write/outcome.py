@@ -19,6 +19,10 @@ happened, the object may be there, may still come, or may never come. Proofs, st
    its way can succeed: TAKEN. Ours may have been there in between, so the error still says `maybe_applied`.
    An object without a token proves that another writer made it only where the store keeps user metadata.
 
+A refusal of the only attempt is looked into as well where it is of the kind that a write causes itself: a front
+end may send a request twice, and the answer to the second is the one that comes back (`echoed`). Our token
+is the proof then, and without it the refusal counts.
+
 Without any of these the outcome stays UNKNOWN, and nothing is guessed or repeated. `settle` asks the store.
 It changes nothing, except that it aborts a multipart upload. By the outcome `upload` returns or raises.
 
@@ -30,7 +34,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -163,6 +167,25 @@ def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Sett
     if upload is _Upload.KEPT:
         evidence += "; the upload is still open: resume it again"
     return Settled(Outcome.UNKNOWN, evidence=evidence)
+
+
+def echoed(
+    client: S3Client, path: S3Path, token: str, error: GuardedS3Error, content: Callable[[], Content]
+) -> Written | None:
+    """What a write with `token` has made although its one attempt was refused; None without proof of that.
+
+    A front end between here and the store may have sent it twice: the second finds the object of the first
+    (412), or its upload gone (NoSuchUpload). There is none before AWS, so a 412 of AWS is believed.
+    """
+    is_refused = isinstance(error, PreconditionFailedError) and not client.store.is_aws(path.bucket)
+    is_gone = isinstance(error, ObjectNotFoundError) and error.code == "NoSuchUpload"
+    if not token or not (is_refused or is_gone):
+        return None
+    found, _ = _look(client, path)
+    if found is None or found.write_token != token:
+        return None
+    logger.info("%s was refused, and the object is ours: it was sent twice on its way", error.operation)
+    return Written("") if content().differs_from(found) else Written(found.etag, found.version_id)
 
 
 def _look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:

@@ -77,7 +77,8 @@ class TemporaryObjects:
         data: bytes = DATA,
     ) -> Written:
         """PutObject."""
-        return self._write(key, lambda: self._client.writes.put_object(key, data, condition, headers or {}))
+        put = self._client.writes.put_object
+        return self._write(key, lambda: put(key, data, condition, headers or {}), condition)
 
     def copy(
         self,
@@ -90,14 +91,14 @@ class TemporaryObjects:
         """CopyObject. Raises PreconditionUnsupportedError where it is answered with nothing."""
         with _SilenceMeansNo("CopyObject"):
             copy = self._client.writes.copy_object
-            self._write(target, lambda: copy(source, target, etag, condition, as_rgw=as_rgw))
+            self._write(target, lambda: copy(source, target, etag, condition, as_rgw=as_rgw), condition)
 
     def complete(self, key: S3Path, condition: Condition) -> None:
         """An upload of one part, up to CompleteMultipartUpload under `condition`."""
         upload_id = self.start(key)
         part = self._client.multipart.upload_part(key, upload_id, 1, DATA)
         complete = self._client.multipart.complete_multipart_upload
-        self._write(key, lambda: complete(key, upload_id, [part], condition))
+        self._write(key, lambda: complete(key, upload_id, [part], condition), condition)
         del self._uploads[upload_id]
 
     def start(self, key: S3Path) -> str:
@@ -169,13 +170,16 @@ class TemporaryObjects:
                 raise PreconditionUnsupportedError("If-Match was ignored by a GET") from error
             raise
 
-    def _write(self, key: S3Path, call: Callable[[], Written]) -> Written:
+    def _write(self, key: S3Path, call: Callable[[], Written], condition: Condition) -> Written:
         """Make a request that writes, and note what it left at `key`."""
         try:
             written = call()
         except BaseException as error:
             refused = isinstance(error, GuardedS3Error) and not error.maybe_applied
-            if not refused or isinstance(error, ProtocolError):
+            # A fresh key that is taken, an upload that is gone: a front end may have sent the request twice.
+            taken = condition.create and isinstance(error, PreconditionFailedError)
+            echo = (taken or isinstance(error, ObjectNotFoundError)) and key not in self._made
+            if not refused or echo or isinstance(error, ProtocolError):
                 self._made.setdefault(key, _Remains()).unsure = True
             raise
         remains = self._made.setdefault(key, _Remains())

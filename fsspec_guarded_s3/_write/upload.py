@@ -64,6 +64,7 @@ from .outcome import (
     PendingWrite,
     content_of,
     content_of_parts,
+    echoed,
     has_room_for_token,
     settle,
     source_changed_error,
@@ -361,7 +362,10 @@ class Upload:
     def _settle(self, error: GuardedS3Error, content: Callable[[], Content]) -> Written:
         """The request that publishes failed: success with proof, a definite error, or UNKNOWN."""
         if not error.maybe_applied:
-            raise self._failed(error)
+            written = echoed(self._client, self._path, self._token, error, content)
+            if written is None:
+                raise self._failed(error)
+            return self._completed(written)
         write = PendingWrite(
             self._path,
             self._condition,
