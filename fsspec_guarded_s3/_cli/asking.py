@@ -67,7 +67,7 @@ def clock(patient: Patient) -> Seen:
     ahead = (datetime.now(timezone.utc) - aware).total_seconds()
     if abs(ahead) <= _MINUTE:
         return ok("within a minute of the store's")
-    remedy = "set this machine's clock, best by NTP"
+    remedy = _SET_CLOCK
     seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the store"
     if patient.code == "RequestTimeTooSkewed":
         return failed(seen, remedy)
@@ -87,14 +87,20 @@ def region(patient: Patient) -> Seen:
 def accepted(patient: Patient) -> Seen:
     if patient.options.anon:
         return skipped("requests are not signed")
-    code = patient.code
+    code, refusal = patient.code, patient.refusal
     if code in _NOT_ACCEPTED:
         seen, remedy = _NOT_ACCEPTED[code]
         return failed(f"{seen} ({code})", remedy)
+    if patient.is_denied_without_reason():
+        return skipped("the store does not tell: it may deny a key that it does not know in the same words")
+    if refusal and refusal.status in _REFUSALS and code not in ("AccessDenied", "NoSuchBucket"):
+        return failed(refusal, "are key, secret and token those of this store? Else its logs may say more")
     return ok("the store knows the key and the signature is right")
 
 
+_REFUSALS = (401, 403, 404)  # some stores have words of their own for a key that they do not know
 _EXPIRED = "the session token has expired or is not valid"
+_SET_CLOCK = "set this machine's clock, best by NTP"
 _SIGN_IN = "sign in again (aws sso login), or renew AWS_SESSION_TOKEN and the keys with it"
 _NOT_ACCEPTED = {
     "InvalidAccessKeyId": (
@@ -109,6 +115,7 @@ _NOT_ACCEPTED = {
     "ExpiredTokenException": (_EXPIRED, _SIGN_IN),
     "InvalidToken": (_EXPIRED, _SIGN_IN),
     "TokenRefreshRequired": (_EXPIRED, _SIGN_IN),
+    "RequestTimeTooSkewed": ("the clocks of this machine and of the store differ too much", _SET_CLOCK),
 }
 
 
@@ -127,6 +134,8 @@ def bucket(patient: Patient) -> Seen:
         return failed(f"there is no bucket {name}", "correct the name, or create the bucket first")
     if refusal and not isinstance(refusal, AccessDeniedError):
         return failed(refusal, "the store's own words; its logs may say more")
+    if patient.is_denied_without_reason():
+        return skipped(f"the store does not tell whether {name} is there")
     return ok(f"{name} is there")
 
 

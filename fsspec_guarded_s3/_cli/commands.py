@@ -22,7 +22,15 @@ from . import copying, looking  # noqa: F401  they have commands
 from .arguments import Age, Url, as_json_option, connecting
 from .demo import DemoFailedError, demo, embedded_demo
 from .doctor import examine
-from .failures import FAILED, INTERRUPTED, print_json, shown, time_text
+from .failures import (
+    FAILED,
+    INTERRUPTED,
+    print_json,
+    print_usage_json,
+    shown,
+    time_text,
+    wants_json,
+)
 from .findings import FAILED as FAILED_CHECK
 from .findings import Finding
 from .group import cli, expanded, open_filesystem
@@ -31,10 +39,13 @@ from .transfers import S3Url, read_to
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = cli.main(arguments, prog_name="guarded-s3", standalone_mode=False)
+        result = cli.main(words, prog_name="guarded-s3", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
+    except click.ClickException as error:  # wrong usage: no command has seen its options yet
+        if wants_json(words):
+            print_usage_json(error)
         error.show()
         return error.exit_code
     except click.Abort:  # Ctrl-C before a command had begun

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +95,17 @@ def _message(error: Exception) -> str:
     if isinstance(error, ObjectChangedError) and error.code == "PreconditionFailed":
         return f"s3://{error.bucket}/{error.key} is another version by now: its ETag is a different one"
     return str(error)
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether the `words` of a command line, which could not be understood, ask for JSON."""
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
+
+
+def print_usage_json(error: click.ClickException) -> None:
+    """The object of a command that was called in a wrong way."""
+    told = {"type": type(error).__name__, "message": error.format_message(), "exit_code": error.exit_code}
+    print_json({"ok": False, "error": told})
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -87,3 +87,11 @@ class Patient:
     def code(self) -> str:
         """The code with which the store refused the first request, "" when it did not."""
         return self.refusal.code if self.refusal else ""
+
+    def is_denied_without_reason(self) -> bool:
+        """Whether nothing was granted so far, by a store of which nobody knows what else AccessDenied means.
+
+        AWS says it after it has found the key, the signature and the bucket to be right.
+        """
+        is_known = bool(self.headers) or self.client.store.is_aws(self.path.bucket)
+        return self.code == "AccessDenied" and not is_known

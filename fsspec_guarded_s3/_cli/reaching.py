@@ -16,6 +16,8 @@ def endpoint(patient: Patient) -> Seen:
     try:
         endpoint = patient.client.store.endpoint(patient.path.bucket)
     except ValueError as error:
+        if "allow_http" in str(error):
+            return failed(error, "use https:// in --endpoint-url, or pass --allow-http")
         return failed(error, "correct --endpoint-url, --profile, --region or the AWS configuration")
     try:
         proxy = patient.transport.proxy(endpoint.scheme, endpoint.host, endpoint.port)
@@ -48,7 +50,10 @@ def tcp(patient: Patient) -> Seen:
         with socket.create_connection((host, port), timeout=patient.options.connect_timeout):
             return ok(f"connected to port {port}")
     except ConnectionRefusedError:
-        return failed(f"{host}:{port} refuses connections", "start the server, or correct host and port")
+        remedy = "start the server, or correct host and port"
+        if patient.proxied:
+            remedy = "start the proxy, correct its variable (HTTPS_PROXY, say), or name the store in NO_PROXY"
+        return failed(f"{host}:{port} refuses connections", remedy)
     except OSError as error:
         remedy = "correct host and port; a firewall, a VPN or a missing proxy may be in the way"
         return failed(f"no connection to {host}:{port}: {error.strerror or error}", remedy)

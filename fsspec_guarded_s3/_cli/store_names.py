@@ -69,7 +69,7 @@ _KNOWN = (
     _Known("rclone serve s3", _says("rclone/"), "it honours no condition"),
     _Known("Wasabi", _says("wasabis3")),
     _Known("Google Cloud Storage", lambda answered: "x-guploader-uploadid" in answered.headers),
-    _Known("Cloudflare R2", lambda answered: answered.endpoint.dialect.name == "r2"),
+    _Known("Cloudflare R2", lambda answered: answered.endpoint.host.endswith(".r2.cloudflarestorage.com")),
     _Known("LocalStack", lambda answered: "x-localstack" in answered.headers),
     _Known("ministack", _is_ministack, "a test double: nothing is kept"),
     _Known("gofakes3", _is_gofakes3, "a test double: it checks no signature"),

@@ -56,6 +56,8 @@ def parsed(text: str) -> ElementTree.Element:
 
 def tree_of(text: str) -> ElementTree.Element:
     """The root element of a document as it stands. ProtocolError for a DTD, and for what cannot be parsed."""
+    if _PAGE.match(text):
+        raise ProtocolError("an HTML page came where a document of the store was expected")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ProtocolError("the store sent XML with a DTD")
     with importing():
@@ -75,6 +77,8 @@ def tree_of(text: str) -> ElementTree.Element:
         element.text = element.text.translate(back) if element.text else element.text
     return root
 
+
+_PAGE = re.compile(r"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 
 # What XML 1.0 (2.2) has no way to write, as it stands or as a reference: Ceph RGW sends keys with such so.
 _UNWRITABLE = re.compile(

@@ -349,6 +349,52 @@ def test_what_answers_is_no_s3(capsys: pytest.CaptureFixture[str], answer: Answe
     assert seen.skipped_after("answer")
 
 
+def test_a_page_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    page = respond(200, b"<!DOCTYPE html><html><head><meta charset=utf-8><br></head></html>")
+    assert "HTML page" in look(capsys, lambda request: page).failed("answer")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, "XAdminUserNotFound"), (403, "UnknownKey"), (401, "Unauthorized"), (403, "RequestTimeTooSkewed")],
+)
+def test_a_key_that_is_refused_in_any_words_is_not_accepted(
+    capsys: pytest.CaptureFixture[str], status: int, code: str
+) -> None:
+    """versitygw has a code of its own for a key that it does not know; some tell no time beside a skew."""
+    refusal = s3_error(status, code)
+
+    def without_date(request: Request) -> Answer:
+        return replace(refusal, headers={**refusal.headers, "Date": ""})
+
+    seen = look(capsys, without_date)
+    assert code in seen.failed("accepted")
+    assert seen.skipped_after("accepted")
+
+
+def test_what_a_store_does_not_tell_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Garage denies a key that it does not know in the words of a policy."""
+    seen = look(capsys, lambda request: s3_error(403, "AccessDenied"))
+    assert {"accepted", "bucket"} <= set(seen.names("skipped"))
+    assert {"list", "delete"} <= set(seen.names("failed"))
+
+
+def test_the_remedies_are_those_of_the_command_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Seen(capsys, "--endpoint-url", "http://s3.example.com")
+    assert "--allow-http" in seen.failed("endpoint")
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    assert "HTTPS_PROXY" in Seen(capsys, "--endpoint-url", "https://s3.example.com").failed("tcp")
+
+
+def test_a_store_is_not_what_an_option_says(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = look(capsys, FakeS3("bucket"), "--read-only", "-o", "dialect=r2")
+    assert seen.checks["store"]["seen"] == "it does not say which, talked to as Cloudflare R2"
+
+
 def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     """Not a terminal: no colour; the remedy below the check that failed."""
     with ScriptedServer(handler=FakeS3()) as server:
