@@ -33,6 +33,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectExistsError",
     "ObjectNotFoundError",
+    "OperationNotImplementedError",
     "OperationUnsupportedError",
     "PreconditionFailedError",
     "PreconditionUnsupportedError",
@@ -301,6 +302,12 @@ class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
 
     Such a store takes PutObjectTagging, say, for a PutObject, which would replace the object by its tags.
     """
+
+    default_errno: ClassVar[int] = _errno.ENOTSUP
+
+
+class OperationNotImplementedError(InvalidRequestError, OperationUnsupportedError):
+    """The store said itself that it does not have the operation, or a header of it: NotImplemented."""
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .._values.checksums import md5_header
 from .._values.models import Request
 from .._values.paths import is_directory_bucket
-from ..errors import ObjectNotFoundError, ProtocolError
+from ..errors import ObjectNotFoundError, OperationNotImplementedError, ProtocolError
 from . import xml_answers, xml_bodies
 from .exchange import Exchange
 from .headers import is_named
@@ -66,9 +66,15 @@ class Buckets:
         self._exchange.send(Request("DeleteBucket", "DELETE", bucket))
 
     def get_bucket_versioning(self, bucket: str) -> str:
-        """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
+        """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions.
+
+        "" too where the store says that it does not have the operation: then it has no versions.
+        """
         request = Request("GetBucketVersioning", "GET", bucket, query=(("versioning", ""),))
-        return self._exchange.ask(request, lambda answer: xml_answers.parse_versioning(answer.body))
+        try:
+            return self._exchange.ask(request, lambda answer: xml_answers.parse_versioning(answer.body))
+        except OperationNotImplementedError:
+            return ""
 
     def put_bucket_versioning(self, bucket: str, status: str) -> None:
         """PutBucketVersioning; `status` is "Enabled" or "Suspended"."""

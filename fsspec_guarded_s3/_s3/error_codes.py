@@ -16,6 +16,7 @@ from ..errors import (
     DirectoryNotEmptyError,
     InvalidRequestError,
     ObjectNotFoundError,
+    OperationNotImplementedError,
     PreconditionFailedError,
     RangeNotSatisfiableError,
     ResponseError,
@@ -51,11 +52,12 @@ _CODES: dict[type[ResponseError], str] = {
         InvalidURI InvalidWriteOffset KeyTooLongError KMS.DisabledException KMS.InvalidKeyUsageException
         KMS.KMSInvalidStateException KMS.NotFoundException MalformedACLError MalformedPolicy
         MalformedPOSTRequest MalformedXML MethodNotAllowed MissingAttachment MissingAuthenticationToken
-        MissingContentLength MissingRequestBodyError NoLoggingStatusForKey NotImplemented
+        MissingContentLength MissingRequestBodyError NoLoggingStatusForKey
         RequestIsNotMultiPartContent
         RequestTorrentOfBucketError TooManyAccessPoints TooManyBuckets TooManyParts UnexpectedContent
         UnresolvableGrantByEmailAddress UnsupportedArgument UnsupportedMediaType UnsupportedSignature
         UserKeyMustBeSpecified XAmzContentChecksumMismatch XAmzContentSHA256Mismatch""",
+    OperationNotImplementedError: "NotImplemented",
     ObjectNotFoundError: """
         NoSuchAccessPoint NoSuchAnnotation NoSuchBucket NoSuchBucketPolicy NoSuchConfiguration
         NoSuchCORSConfiguration NoSuchKey NoSuchLifecycleConfiguration NoSuchMultiRegionAccessPoint

@@ -38,7 +38,7 @@ from .._http.response import HTTPBody
 from .._values.attributes import Attributes
 from .._values.bodies import body_size
 from .._values.deadline import Deadline
-from .._values.dialects import is_told
+from .._values.dialects import is_decompressed, is_told
 from .._values.models import Request, Response, SessionCredentials, WireRequest
 from .._values.paths import is_loopback
 from .._values.s3_parameters import CUSTOMER_KEY
@@ -57,6 +57,7 @@ from .early import Early
 from .encryption import KEY_MD5, SSE, confirm
 from .headers import is_like_page, is_named
 from .optional_headers import leave_out
+from .pinned import check_as_stored
 from .refusals import refusal, refusal_of
 from .store import Store
 from .store_facts import is_any_refusing
@@ -275,6 +276,9 @@ class Exchange:
         if is_named(body.headers):
             if is_told(body.headers):
                 self._store.signer.learn_dialect()
+            if request.operation == "GetObject" and is_decompressed(body.headers):
+                with body:  # which is not read
+                    check_as_stored(body.headers)
             return
         facts, is_read = self._store.facts(request.bucket), request.operation in ("HeadObject", "GetObject")
         is_page = is_like_page(body.headers, of_head=request.operation == "HeadObject")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from .._http.response import ALTERED, HTTPBody
 from .._values.conditions import same_etag
+from .._values.dialects import is_decompressed
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from ..errors import ObjectChangedError, PreconditionUnsupportedError, ProtocolError
@@ -112,11 +113,19 @@ def is_part(body: HTTPBody) -> bool:
 def size_of_answer(headers: Mapping[str, str]) -> int | None:
     """The size of an object in bytes, as the answer to HeadObject tells it; None where it does not.
 
-    A proxy that might compress a body leaves the length out, also where there is none.
+    A proxy that might compress a body leaves the length out, also where there is none. Of an object that it
+    would decompress Google Cloud Storage tells the size that is stored.
     """
-    text = headers.get("content-length", "")
-    if text.isdecimal():
+    if is_decompressed(headers):
+        text = headers.get("x-goog-stored-content-length", "")
+        if not text.isdecimal():
+            raise PreconditionUnsupportedError(f"HeadObject was answered without a size: {ALTERED}")
         return int(text)
-    if headers.get("x-goog-stored-content-encoding", "identity") != "identity":  # of Google Cloud Storage
-        raise PreconditionUnsupportedError(f"HeadObject was answered without a size: {ALTERED}")
-    return None
+    text = headers.get("content-length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def check_as_stored(headers: Mapping[str, str]) -> None:
+    """Raises PreconditionUnsupportedError for an answer to GetObject that has other bytes than are stored."""
+    if is_decompressed(headers):
+        raise PreconditionUnsupportedError(f"not the bytes that are stored came: {ALTERED}")

@@ -161,6 +161,15 @@ def dialect_of(wanted: str, host: str) -> Dialect:
     return next((dialect for dialect in DIALECTS.values() if dialect.is_at(host)), S3)
 
 
+def is_decompressed(headers: Mapping[str, str]) -> bool:
+    """Whether Google Cloud Storage says that the bytes of its answer are not those that it holds.
+
+    https://cloud.google.com/storage/docs/transcoding
+    """
+    stored = headers.get("x-goog-stored-content-encoding", "identity")
+    return stored not in ("identity", headers.get("content-encoding", "identity"))
+
+
 def is_told(headers: Mapping[str, str]) -> bool:
     """Whether an answer shows that Google Cloud Storage gave it, under whatever name it is reached."""
     return GENERATION in headers and "x-guploader-uploadid" in headers

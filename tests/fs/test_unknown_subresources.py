@@ -54,6 +54,27 @@ def test_a_store_that_would_change_what_is_above_is_not_asked_to(name: str, cont
     assert not any(r.method in ("PUT", "DELETE") for r in server.requests[seen:])
 
 
+@pytest.mark.parametrize("probe", ["auto", "never"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_store_that_says_so_itself_is_believed(name: str, probe: str) -> None:
+    """As Garage, s3s-fs and Cloudflare R2: 501 NotImplemented. Both words for it can be caught."""
+
+    def fault(request: Request, _: FakeS3) -> Answer | None:
+        return s3_error(501, "NotImplemented") if {*NAMES, "versions"} & set(request.query) else None
+
+    fake = FakeS3("bucket", fault=fault)
+    before = fake.put(*SLOT, b"precious")
+    with store(fake, probe=probe) as (_, fs):
+        with pytest.raises(OperationUnsupportedError) as caught:
+            CHANGES[name](fs)
+        assert isinstance(caught.value, NotImplementedError) and isinstance(caught.value, ValueError)
+        assert not caught.value.maybe_applied
+        assert fs.is_bucket_versioned("bucket") is False
+        with pytest.raises(NotImplementedError):
+            fs.object_version_info(PATH)
+    assert fake.objects == {SLOT: before}
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_store_that_knows_them_is_found_out_once(name: str) -> None:
     fake = FakeS3("bucket")

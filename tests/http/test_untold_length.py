@@ -137,9 +137,12 @@ def test_a_size_that_is_not_told_for_that_reason() -> None:
     """As Google Cloud Storage answers for an object that it decompresses."""
     head = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nx-goog-stored-content-encoding: gzip\r\n'
     answer = raw(head + b"Transfer-Encoding: chunked\r\n\r\n", close=False)
-    refused = pytest.raises(PreconditionUnsupportedError, match=r"without a size.*decompress")
-    with ScriptedServer(handler=lambda request: answer) as server, refused:
-        filesystem(server.url).open("bucket/key")
+    with ScriptedServer(handler=lambda request: answer) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(PreconditionUnsupportedError, match=r"without a size.*decompress"):
+            fs.info("bucket/key")
+        with pytest.raises(PreconditionUnsupportedError, match=r"not the bytes.*decompress"):
+            fs.open("bucket/key")
 
 
 @every_frame

@@ -1,7 +1,9 @@
 """Stores that call things otherwise: what they ignore in S3's words works in theirs, and is tried first."""
 
+import gzip
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -450,3 +452,37 @@ def test_other_stores_are_talked_to_as_before() -> None:
 def _two_keys(fs: GuardedS3FileSystem) -> tuple[str, str]:
     fs.pipe_file(KEY, b"one")
     return KEY, "bucket/copy"
+
+
+class Decompressing(FakeGCS):
+    """Google Cloud Storage in front of a client that accepts no gzip: what is stored so comes decompressed."""
+
+    def _told(self, request: Request, reply: Reply, bucket: str, key: str, own: bool) -> Reply:
+        told = super()._told(request, reply, bucket, key, own)
+        stored = self.objects.get((bucket, key))
+        if stored is None or stored.headers.get("content-encoding") != "gzip":
+            return told
+        fields = {name: text for name, text in told.headers.items() if name.lower() != "content-encoding"}
+        fields["x-goog-stored-content-encoding"] = "gzip"
+        return replace(told, status=200, headers=fields, body=gzip.decompress(stored.body))
+
+
+READS: dict[str, Callable[[GuardedS3FileSystem], Any]] = {
+    "cat_file": lambda fs: fs.cat_file(KEY),
+    "slice": lambda fs: fs.cat_file(KEY, 0, 4),
+    "open": lambda fs: fs.open(KEY).read(),
+    "update": lambda fs: fs.update(KEY, lambda old: old),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_google_decompresses_is_not_read(name: str) -> None:
+    fake = Decompressing("bucket")
+    packed = gzip.compress(b"text" * 1000)
+    with ScriptedServer(handler=fake) as server:
+        fs = Opened(fake, server, "gcs").fs
+        fs.pipe_file(KEY, packed, ContentEncoding="gzip")
+        with pytest.raises(PreconditionUnsupportedError, match="decompress"):
+            READS[name](fs)
+        assert fs.info(KEY)["size"] == len(packed)
+        assert fake.objects[SLOT].body == packed
