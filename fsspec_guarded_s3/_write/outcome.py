@@ -19,9 +19,9 @@ happened, the object may be there, may still come, or may never come. Proofs, st
    its way can succeed: TAKEN. Ours may have been there in between, so the error still says `maybe_applied`.
    An object without a token proves that another writer made it only where the store keeps user metadata.
 
-A refusal of the only attempt is looked into as well where it is of the kind that a write causes itself: a front
-end may send a request twice, and the answer to the second is the one that comes back (`echoed`). Our token
-is the proof then, and without it the refusal counts.
+A refusal of the only attempt is looked into as well where it is of the kind that a write causes itself: a
+front end may send a request twice, and the answer to the second is the one that comes back (`echoed`). Our
+token is the proof then, and without it the refusal counts.
 
 Without any of these the outcome stays UNKNOWN, and nothing is guessed or repeated. `settle` asks the store.
 It changes nothing, except that it aborts a multipart upload. By the outcome `upload` returns or raises.

@@ -455,7 +455,7 @@ def _two_keys(fs: GuardedS3FileSystem) -> tuple[str, str]:
 
 
 class Decompressing(FakeGCS):
-    """Google Cloud Storage in front of a client that accepts no gzip: what is stored so comes decompressed."""
+    """Google Cloud Storage, to a client that accepts no gzip: what is stored so comes decompressed."""
 
     def _told(self, request: Request, reply: Reply, bucket: str, key: str, own: bool) -> Reply:
         told = super()._told(request, reply, bucket, key, own)
