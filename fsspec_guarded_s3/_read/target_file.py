@@ -20,6 +20,7 @@ from .._values.bodies import Buffer
 from .._values.descriptors import opened
 from .._values.local_files import BINARY, WINDOWS, extended, is_special, real_path, replace
 
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
 
 
@@ -94,6 +95,8 @@ class TargetFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+            error.filename = self._path  # a descriptor has no name, and nobody could tell which disk it is
         with suppress(OSError):
             self._close()
         if self._temporary:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,3 +126,20 @@ def test_a_checksum_that_differs_publishes_nothing(
         filesystem(server.url, range_size=MIB).get_file("bucket/large", tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EFBIG", "EDQUOT"])
+def test_a_full_disk_is_told_by_the_name_of_the_file(
+    fake: FakeS3, server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    number = getattr(errno, name, errno.ENOSPC)
+
+    def full(descriptor: int, view: memoryview, position: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    fake.put("bucket", "big", period_free(MIB))
+    monkeypatch.setattr("fsspec_guarded_s3._read.download.write_at", full)
+    with pytest.raises(OSError, match="there") as caught:
+        filesystem(server.url).get_file("bucket/big", str(tmp_path / "there"))
+    assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "there"))
+    assert not list(tmp_path.iterdir())
