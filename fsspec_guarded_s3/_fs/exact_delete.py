@@ -120,7 +120,7 @@ def _warn(bucket: str) -> None:
     if bucket not in _warned:
         _warned.add(bucket)
         logger.warning(
-            "the store of bucket %s honours no condition of a delete: each object is looked at right before "
-            "it is deleted, and what somebody writes to it in between is lost",
+            "the store of bucket %s honours no condition of a delete, as far as was found out: each object "
+            "is looked at right before it is deleted, and what somebody writes to it in between is lost",
             bucket,
         )

@@ -1,7 +1,10 @@
-"""What a bucket was found to do, by where its requests go: kept for the life of the process, for all clients.
+"""What a bucket was found to do, by where its requests go: kept in the process, for all clients.
 
 Facts are which conditions it honours, which headers it refuses, whether it has versions, and that a store
 answers there. Its region is none of them: `_auth.endpoints` keeps that.
+
+A store or the front end before it may be replaced while a process runs. So an answer about a condition counts
+for an hour (`GUARD_SECONDS`), a "yes" as well as a "no"; then it is tried again.
 
 Invariants: no lock is held while a request is under way; what was learned before the bucket had versions does
 not count afterwards.
@@ -18,20 +21,22 @@ from typing import Any
 from .._auth.endpoints import Endpoint
 from .._forks import renew_after_fork
 
+GUARD_SECONDS = 3600.0  # that the answer of a trial counts
+
 
 @dataclass(slots=True)
 class StoreFacts:
     """One bucket at one endpoint.
 
-    `guards` are the answers of trials, `unquoted` the guards that hold for an ETag without quotes only,
-    `running` the trials under way. `pins_as_rgw` says that CopyObject is pinned by a header of Ceph RGW's.
-    `refused` names, by operation, optional headers that are not implemented, `looked_for` those of which was
-    looked whether the store keeps them. `listed` is when a listing proved that a store answers there, by
-    `time.monotonic()`: looked for where other answers do not tell.
-    `age` grows when the bucket changes.
+    `guards` are the answers of trials, with the time of each by `time.monotonic()`, `unquoted` the guards
+    that hold for an ETag without quotes only, `running` the trials under way. `pins_as_rgw` says that
+    CopyObject is pinned by a header of Ceph RGW's. `refused` names, by operation, optional headers that are
+    not implemented, `looked_for` those of which was looked whether the store keeps them. `listed` is when a
+    listing proved that a store answers there, by `time.monotonic()`: looked for where other answers do not
+    tell. `age` grows when the bucket changes.
     """
 
-    guards: dict[str, bool] = field(default_factory=dict)
+    guards: dict[str, tuple[bool, float]] = field(default_factory=dict)
     unquoted: set[str] = field(default_factory=set)
     running: dict[str, tuple[object, Future[bool]]] = field(default_factory=dict)
     pins_as_rgw: bool = False
@@ -41,6 +46,11 @@ class StoreFacts:
     listed: float = float("-inf")
     age: int = 0
     lock: Any = field(default_factory=threading.RLock)
+
+    def guard(self, name: str) -> bool | None:
+        """What a trial of `name` found, None where none was made, or too long ago."""
+        found = self.guards.get(name)
+        return found[0] if found is not None and time.monotonic() - found[1] < GUARD_SECONDS else None
 
     def change(self) -> None:
         """The bucket is not what it was: forget the answers about its guards."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, fields, replace
 
@@ -125,7 +126,7 @@ def _known(client: S3Client, path: S3Path, name: str) -> bool:
     if trusts(client, path.bucket):
         return True
     facts = client.store.facts(path.bucket)
-    found = facts.guards.get(name)
+    found = facts.guard(name)
     return _find_out(client, path, name, facts) if found is None else found
 
 
@@ -151,7 +152,7 @@ def _find_out(client: S3Client, path: S3Path, name: str, facts: StoreFacts) -> b
     """Try the guard, or wait for whoever does so already."""
     while True:
         with facts.lock:
-            found = facts.guards.get(name)
+            found = facts.guard(name)
             if found is not None:
                 return found
             whose, future = facts.running.setdefault(name, (client.options, Future()))
@@ -197,7 +198,7 @@ def _answer(client: S3Client, path: S3Path, name: str, trial: Trial) -> bool:
         with facts.lock:
             if trial.age not in (facts.age, -1):
                 continue
-            facts.guards[name] = found
+            facts.guards[name] = found, time.monotonic()
             (facts.unquoted.add if trial.unquoted else facts.unquoted.discard)(name)
             return found
     return False

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, ObjectChangedError, PreconditionUnsupportedError
+from fsspec_guarded_s3._s3 import store_facts
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -42,6 +43,36 @@ def store(fake: FakeS3, **options: Any) -> Iterator[tuple[ScriptedServer, Guarde
         yield server, filesystem(server.url, **given)
     assert [key for _, key in fake.objects if ".gs3-probe-" in key] == []
     assert not fake.uploads
+
+
+# --- how long ---
+
+
+def test_a_store_that_changes_its_mind_is_found_out_within_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A "yes" and a "no" are tried again; until then the answer counts, and costs nothing."""
+
+    def let_time_pass() -> None:
+        for facts in store_facts._all.values():
+            facts.guards = {
+                name: (found, when - store_facts.GUARD_SECONDS)
+                for name, (found, when) in facts.guards.items()
+            }
+
+    fake = FakeS3("bucket")
+    with store(fake) as (server, fs):
+        assert fs.put_if_absent(PATH, b"1")
+        tried = sum(map(of_probe, server.requests))
+        assert not fs.put_if_absent(PATH, b"2")
+        assert sum(map(of_probe, server.requests)) == tried
+        let_time_pass()
+        fake.ignore_conditions = True
+        with pytest.raises(PreconditionUnsupportedError):
+            fs.put_if_absent(PATH, b"3")
+        let_time_pass()
+        fake.ignore_conditions = False
+        assert not fs.put_if_absent(PATH, b"4")
+        assert fs.put_if_absent("bucket/folder/another", b"5")
+    assert fake.objects[SLOT].body == b"1"
 
 
 # --- for whom ---
