@@ -29,6 +29,7 @@ from ._fs.downloads import Downloads
 from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
 from ._fs.listing_cache import ListingCache
+from ._fs.listing_stream import ListingStream, Wanted, in_lists
 from ._fs.lookups import Lookups
 from ._fs.merging import Merger
 from ._fs.metadata import Metadata
@@ -285,6 +286,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         if not listings.enabled:
             self.dircache = RecentDirectories(recent)
         self._named_trees = NamedTrees(client, recent)
+        self._listing_stream = ListingStream(client, paths)
         self._trees = Trees(client, paths, listings, recent, self._lister, self._named_trees)
         self._patterns = Patterns(paths, self._lister, self._trees)
         self._selector = Selector(client, paths, recent, self._lister, self._trees, self._patterns)
@@ -553,6 +555,102 @@ class GuardedS3FileSystem(InheritedVerbs):
             path, maxdepth, withdirs, detail, prefix, refresh, **kwargs
         )
         return found
+
+    @overload
+    def iter_find(
+        self,
+        path: Path,
+        start_after: str | None = None,
+        detail: Literal[False] = False,
+        batch_size: None = None,
+        *,
+        prefix: str = "",
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+    ) -> Iterator[str]: ...
+
+    @overload
+    def iter_find(
+        self,
+        path: Path,
+        start_after: str | None = None,
+        *,
+        detail: Literal[True],
+        batch_size: None = None,
+        prefix: str = "",
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+    ) -> Iterator[ListedInfo]: ...
+
+    @overload
+    def iter_find(
+        self,
+        path: Path,
+        start_after: str | None = None,
+        detail: bool = False,
+        batch_size: int | None = None,
+        *,
+        prefix: str = "",
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+    ) -> Iterator[Any]: ...
+
+    def iter_find(
+        self,
+        path: Path,
+        start_after: str | None = None,
+        detail: bool = False,
+        batch_size: int | None = None,
+        *,
+        prefix: str = "",
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+    ) -> Iterator[Any]:
+        """All objects below `path` while they are listed: memory does not grow with their number.
+
+        ListObjectsV2, page by page, in the order of the store: on S3 that of the names' bytes. Yields names,
+        with `detail` rows as `find` has them, with `batch_size` lists of that many. It begins behind the name
+        `start_after`, so a program that has stopped can go on. Only objects are told of that were modified
+        between `modified_after` and `modified_before`, which need a time zone, and that have `min_size` to
+        `max_size` bytes; the listing is read all the same. Nothing is kept: see `find` for a listing that is
+        answered from the listing cache, or made in parallel. `path` itself is told of when it is an object.
+
+        ValueError and TypeError for wrong arguments come at once, errors of the store while you iterate.
+        """
+        wanted = Wanted(modified_after, modified_before, min_size, max_size)
+        if batch_size is not None:
+            check_integer("batch_size", batch_size, 1)
+        rows = self._listing_stream.iter_find(path, start_after, detail, prefix, wanted)
+        return rows if batch_size is None else in_lists(rows, batch_size)
+
+    def iter_find_batches(
+        self,
+        path: Path,
+        start_after: str | None = None,
+        batch_size: int = 10_000,
+        *,
+        prefix: str = "",
+        modified_after: datetime | None = None,
+        modified_before: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+    ) -> Iterator[Any]:
+        """What `iter_find` tells, as Arrow record batches of `batch_size` rows. It needs pyarrow.
+
+        Columns: name and etag (string), size (int64, bytes), last_modified (timestamp in UTC),
+        storage_class (string). `pyarrow.Table.from_batches` and `polars.from_arrow` take them.
+        """
+        wanted = Wanted(modified_after, modified_before, min_size, max_size)
+        check_integer("batch_size", batch_size, 1)
+        return self._listing_stream.batches(path, start_after, batch_size, prefix, wanted)
 
     @overload
     def du(
@@ -1620,6 +1718,8 @@ class GuardedS3FileSystem(InheritedVerbs):
     _url = coroutine(url)
     _metadata = coroutine(metadata)
     _walk = asynchronous_iterator(walk)
+    _iter_find = asynchronous_iterator(iter_find)
+    _iter_find_batches = asynchronous_iterator(iter_find_batches)
     # What these write, or read from a local file, is settled before a task that is cancelled goes on.
     _get_file = settled_coroutine(get_file)
     _get = settled_coroutine(get)

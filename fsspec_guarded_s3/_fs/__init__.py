@@ -2,9 +2,9 @@
 
 - Names: `path_rules`, `directories`, `patterns`, `selection`, `placement`, `lookalikes`. Begin with
   `selection`.
-- Listings: `listing` (one directory), `trees`, `named_tree` (all below it), `versions`, `listing_cache`,
-  `rows`. What callers ask about one name: `lookups`, with `recent_rows`, `recent_directories` and
-  `known_row`.
+- Listings: `listing` (one directory), `trees`, `named_tree`, `listing_stream` (all below it), `versions`,
+  `listing_cache`, `rows`. What callers ask about one name: `lookups`, with `recent_rows`,
+  `recent_directories` and `known_row`.
 - Content: `opening`, `content_reader`, `content_writer`, `downloads`, `uploads`, `transaction`, `mapping`.
 - Copies: `copy_many`, `copy_listed`, `copy_object`, `copy_version`, `copy_in_parts`, `merging`. Deletes:
   `removal`, `delete_batches`, `exact_delete`. Many at a time: `gathering`, `transfer`.

@@ -29,21 +29,32 @@ class Listings:
         self._scheduler = scheduler
 
     def list_objects(
-        self, bucket: str, prefix: str = "", delimiter: str = "", max_keys: int = MAX_KEYS
+        self,
+        bucket: str,
+        prefix: str = "",
+        delimiter: str = "",
+        max_keys: int = MAX_KEYS,
+        start_after: str = "",
     ) -> Iterator[ListPage]:
-        """ListObjectsV2, page by page. A caller that may stop early asks for fewer than `MAX_KEYS`."""
+        """ListObjectsV2, page by page. A caller that may stop early asks for fewer than `MAX_KEYS`.
+
+        With `start_after` there are only keys behind that one, in the order of Unicode, and so of UTF-8.
+        """
         if not is_directory_bucket(bucket) or prefix.endswith("/") or not prefix:
-            yield from self._list_objects(bucket, prefix, delimiter, max_keys)
+            yield from self._list_objects(bucket, prefix, delimiter, max_keys, start_after)
             return
         # A directory bucket takes prefixes that end with a slash only.
         folder = prefix[: prefix.rfind("/") + 1]
         for page in self._list_objects(bucket, folder, delimiter, max_keys):
             yield page.beginning_with(prefix)
 
-    def _list_objects(self, bucket: str, prefix: str, delimiter: str, max_keys: int) -> Iterator[ListPage]:
+    def _list_objects(
+        self, bucket: str, prefix: str, delimiter: str, max_keys: int, start_after: str = ""
+    ) -> Iterator[ListPage]:
         query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
         query += [("max-keys", str(max_keys))]
         query += [("delimiter", delimiter)] if delimiter else []
+        query += [("start-after", start_after)] if start_after else []
 
         def request(token: str | None) -> Request:
             more = [("continuation-token", token)] if token else []
@@ -71,7 +82,9 @@ class Listings:
                         request(token), lambda answer: xml_listings.parse_list(answer.body)
                     )
                 _check_page(page, before, prefix)
-                yield _folded(page, prefix, delimiter) if delimiter else page
+                shown = _folded(page, prefix, delimiter) if delimiter else page
+                # Some stores ignore start-after.
+                yield shown.only([key > start_after for key in shown.keys]) if start_after else shown
                 if page.next_token is None:
                     return
                 markers.check(page.next_token, len(page.keys) + len(page.prefixes))

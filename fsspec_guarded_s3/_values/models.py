@@ -218,6 +218,10 @@ class ListPage(NamedTuple):
         """The page without `keys`, and without prefixes."""
         return self._with([key not in keys for key in self.keys], ())
 
+    def only(self, kept: list[bool]) -> ListPage:
+        """The page with the keys at whose index `kept` is true."""
+        return self._with(kept, self.prefixes)
+
     def _with(self, kept: list[bool], prefixes: tuple[str, ...]) -> ListPage:
         columns = (self.keys, self.modified, self.etags, self.sizes, self.storage)
         keys, modified, etags, sizes, storage = (list(compress(column, kept)) for column in columns)

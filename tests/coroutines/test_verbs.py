@@ -80,6 +80,7 @@ CALLS: list[Call] = [
     ("merge", ["bucket/new", ["bucket/a", "bucket/a"]], {}),
     ("invalidate_region_cache", [], {}),
     ("probe", ["bucket/a"], {}),
+    ("get_delegated_s3pars", [], {}),
     ("sign", ["bucket/a"], {}),
     ("url", ["bucket/a"], {"client_method": "put_object"}),
     ("pipe_file", ["bucket/new", b"1"], {"ContentType": "text/csv"}),
@@ -123,11 +124,12 @@ def test_each_coroutine_is_called_below() -> None:
 
 
 def test_each_verb_has_one() -> None:
-    """But for what asks no store; and `open` has `open_async`, `walk` an asynchronous generator."""
+    """But for what asks no store; and `open` has `open_async`, some an asynchronous generator."""
     own = {name for name, verb in vars(GuardedS3FileSystem).items() if callable(verb) and name[0] != "_"}
     local = {"close", "invalidate_cache", "split_path", "start_transaction", "end_transaction"}
-    local |= {"to_dict", "to_json", "connect", "close_session"}
-    assert own - coroutines() == local | {"open", "walk", "open_async", "set_session", "transaction_type"}
+    local |= {"to_dict", "to_json", "connect", "close_session", "events", "trace"}
+    steps = {"walk", "iter_find", "iter_find_batches"}
+    assert own - coroutines() == local | steps | {"open", "open_async", "set_session", "transaction_type"}
 
 
 @pytest.mark.parametrize("verb, _, __", {call[0]: call for call in CALLS}.values())
@@ -227,6 +229,17 @@ def test_walk_is_an_asynchronous_generator(world: World) -> None:
     assert asyncio.run(_all(world.fs._walk("bucket/none"))) == list(world.fs.walk("bucket/none"))
     with pytest.raises(ValueError, match="maxdepth"):
         asyncio.run(_all(world.fs._walk("bucket", maxdepth=0)))
+
+
+@pytest.mark.parametrize("verb", ["iter_find", "iter_find_batches"])
+def test_a_listing_that_comes_bit_by_bit_is_one_too(world: World, verb: str) -> None:
+    if verb == "iter_find_batches":
+        pytest.importorskip("pyarrow")
+    assert inspect.isasyncgenfunction(getattr(GuardedS3FileSystem, f"_{verb}"))
+    found = asyncio.run(_all(getattr(world.fs, f"_{verb}")("bucket")))
+    assert found == list(getattr(world.fs, verb)("bucket"))
+    with pytest.raises(ValueError, match="min_size"):
+        asyncio.run(_all(getattr(world.fs, f"_{verb}")("bucket", min_size=-1)))
 
 
 def test_directories_that_are_removed_from_a_step_of_walk_are_not_walked_into(world: World) -> None:
