@@ -1,4 +1,14 @@
-"""An fsspec filesystem for S3 with conditional create, pinned reads and guarded writers."""
+"""An fsspec filesystem for S3 with conditional create, pinned reads and guarded writers.
+
+Importing it registers the protocols `gs3` and `guarded-s3`, so libraries that use fsspec open `gs3://bucket/key`:
+
+    import fsspec
+    fs = fsspec.filesystem("gs3")  # AWS, with the credentials that AWS's own tools would use
+    first = fs.put_if_absent("my-bucket/lock", b"mine")  # True: this call created the object
+
+`help(GuardedS3FileSystem)` lists the options and the methods. Errors are subclasses of `GuardedS3Error`
+and of the builtin that you would catch, such as FileNotFoundError. `register("s3")` takes over `s3://` URLs.
+"""
 
 from __future__ import annotations
 

@@ -53,16 +53,16 @@ __all__ = [
 
 
 class GuardedS3Error(OSError):
-    """Base of everything that this package raises for a request that went wrong.
+    """Base of all errors that this package raises for a request that failed.
 
     Attributes
     ----------
     bucket, key, operation, code, request_id : str
-        What S3 said, or "" where it said nothing. `operation` is the S3 operation's name.
+        What S3 said, or "" if it said nothing. `operation` is the name of the S3 operation.
     status : int or None
         HTTP status, None when there was no response.
     maybe_applied : bool
-        True when some attempt of this request may have taken effect although it failed. Never of a read.
+        True if an attempt of this request may have taken effect although it failed. Always False for a read.
     """
 
     default_errno: ClassVar[int] = _errno.EIO
@@ -121,9 +121,9 @@ def _rebuild(
 
 
 class ConfigurationError(GuardedS3Error, ValueError):
-    """An option, an environment variable or a file that it names cannot be used. Nothing was sent.
+    """An option, an environment variable, or a file that one of them names cannot be used. Nothing was sent.
 
-    Never "not found": neither `exists` nor `walk` nor a mapper takes it for an object that is not there.
+    Neither `exists` nor `walk` nor a mapper takes it for an object that is not there.
     """
 
     default_errno: ClassVar[int] = _errno.EINVAL
@@ -133,15 +133,15 @@ class ConfigurationError(GuardedS3Error, ValueError):
 
 
 class TransportError(GuardedS3Error):
-    """The request or its response got lost: `request_sent` says whether S3 may have seen it."""
+    """The request or its answer was lost. `request_sent` says whether S3 may have seen the request."""
 
     request_sent: bool = True
 
 
 class ConnectError(TransportError, ConnectionError):
-    """No connection: refused, unresolved name, TLS failure, connect time-out. Nothing was sent.
+    """There was no connection: refused, unknown name, TLS failure or time-out. Nothing was sent.
 
-    `errno` is EMFILE or ENFILE where this process had no file descriptor left for it.
+    `errno` is EMFILE or ENFILE if no file descriptor was left.
     """
 
     default_errno: ClassVar[int] = _errno.ECONNREFUSED
@@ -149,31 +149,31 @@ class ConnectError(TransportError, ConnectionError):
 
 
 class ReadTimeoutError(TransportError, TimeoutError):
-    """Nothing arrived for `read_timeout` seconds, or slower than `min_rate`, or past `deadline`."""
+    """Nothing arrived for `read_timeout` seconds, or bytes came slower than `min_rate`, or too late."""
 
     default_errno: ClassVar[int] = _errno.ETIMEDOUT
 
 
 class SendTimeoutError(TransportError, TimeoutError):
-    """The store took nothing of the request for `send_timeout` seconds."""
+    """The store accepted no byte of the request for `send_timeout` seconds."""
 
     default_errno: ClassVar[int] = _errno.ETIMEDOUT
 
 
 class IncompleteBodyError(TransportError, ConnectionError):
-    """The connection ended before the whole response had arrived."""
+    """The connection ended before the whole answer had arrived."""
 
     default_errno: ClassVar[int] = _errno.ECONNRESET
 
 
 class ProtocolError(TransportError):
-    """What arrived is no HTTP response, or not the response to this request."""
+    """The answer is not HTTP, or is not an answer to this request; for example a page of a portal."""
 
     default_errno: ClassVar[int] = _errno.EPROTO
 
 
 class ChecksumMismatchError(TransportError):
-    """The bytes that arrived are not those that are stored: their checksums differ."""
+    """The bytes that arrived and those that are stored have different checksums."""
 
     default_errno: ClassVar[int] = _errno.EBADMSG
 
@@ -196,43 +196,43 @@ class ResponseError(GuardedS3Error):
 
 
 class InvalidRequestError(ResponseError, ValueError):
-    """S3 refused the request as malformed or not allowed for this bucket or object."""
+    """S3 refused the request as malformed, or as not allowed for this bucket or object."""
 
     default_errno: ClassVar[int] = _errno.EINVAL
 
 
 class ObjectNotFoundError(ResponseError, FileNotFoundError):
-    """No such key, version, upload or bucket."""
+    """There is no such key, version, upload or bucket."""
 
     default_errno: ClassVar[int] = _errno.ENOENT
 
 
 class PreconditionFailedError(ResponseError):
-    """412: a condition of the request did not hold."""
+    """A condition of the request did not hold (412)."""
 
     default_errno: ClassVar[int] = _errno.ESTALE
 
 
 class ObjectExistsError(PreconditionFailedError, FileExistsError):
-    """A conditional create found the key taken."""
+    """A conditional create found that there is an object of this name."""
 
     default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class ObjectChangedError(PreconditionFailedError):
-    """The object is not the version that the read was pinned to, or that `if_match` named."""
+    """The object is not the version that the reader is pinned to, or that `if_match` named."""
 
     default_errno: ClassVar[int] = _errno.ESTALE
 
 
 class RangeNotSatisfiableError(ResponseError, ValueError):
-    """416: the range lies outside of the object; also a `seek` to a place before its beginning."""
+    """The range is outside of the object (416), or a `seek` leads before its beginning."""
 
     default_errno: ClassVar[int] = _errno.EINVAL
 
 
 class AccessDeniedError(ResponseError, PermissionError):
-    """Credentials missing, wrong or expired, or not allowed to do this."""
+    """The credentials are missing, wrong or expired, or are not allowed to do this."""
 
     default_errno: ClassVar[int] = _errno.EACCES
 
@@ -254,53 +254,54 @@ class ConflictError(ResponseError):
 
 
 class BucketExistsError(ResponseError, FileExistsError):
-    """The bucket is there already, yours or somebody else's."""
+    """There is a bucket of this name, yours or somebody else's."""
 
     default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class DirectoryNotEmptyError(ResponseError, FileExistsError):
-    """The bucket still holds objects or versions, or the directory has a key beside its marker.
+    """The bucket still has objects or versions, or the directory has a key beside its marker.
 
-    As POSIX has it, where `rmdir` may answer ENOTEMPTY or EEXIST; its `errno` is ENOTEMPTY.
+    It is a FileExistsError with `errno` ENOTEMPTY, as POSIX allows for `rmdir`.
     """
 
     default_errno: ClassVar[int] = _errno.ENOTEMPTY
 
 
 class TooLargeError(ResponseError, ValueError):
-    """The object, part or request is larger than S3 holds."""
+    """The object, part or request is larger than S3 allows."""
 
     default_errno: ClassVar[int] = _errno.EFBIG
 
 
 class ThrottledError(ResponseError):
-    """S3 asks to slow down (503 SlowDown, 429, Throttling...); the request may have been applied or not."""
+    """S3 asks to slow down (503 SlowDown, 429). The request may have been applied or not."""
 
     default_errno: ClassVar[int] = _errno.EAGAIN
 
 
 class ServerError(ResponseError):
-    """5xx: S3 failed; the request may have been applied or not."""
+    """S3 failed (status 500 or more). The request may have been applied or not."""
 
 
 # --- what only this package can say ---------------------------------------------------------------
 
 
 class WriteOutcomeUnknownError(GuardedS3Error):
-    """The response to a write was lost and nothing proves whether it was applied."""
+    """The answer to a write was lost, and nothing proves whether the write happened."""
 
 
 class PreconditionUnsupportedError(GuardedS3Error):
-    """The store does not honour, or cannot be pinned by, the condition that a guard needs."""
+    """The store does not honour the condition that the call needs, or tells no ETag. Nothing was written."""
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
 
 
 class OperationUnsupportedError(GuardedS3Error, NotImplementedError):
-    """The store does not know the operation: it ignores the name of what is to be changed or told.
+    """The store does not know the operation, or did not do all of it.
 
-    Such a store takes PutObjectTagging, say, for a PutObject, which would replace the object by its tags.
+    For example, a store that does not know PutObjectTagging takes it for a PutObject, which would replace the
+    object by its tags. If `maybe_applied` is False, nothing was sent.
     """
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
@@ -313,29 +314,29 @@ class OperationNotImplementedError(InvalidRequestError, OperationUnsupportedErro
 
 
 class TouchUnsupportedError(OperationUnsupportedError, ValueError):
-    """`touch(truncate=False)` of an object that is there: S3 cannot change its time. Nothing was written."""
+    """`touch(truncate=False)` found an object, and S3 cannot change its time. Nothing was written."""
 
     default_errno: ClassVar[int] = _errno.EEXIST
 
 
 class EncryptionUnsupportedError(GuardedS3Error):
-    """The store did not confirm the customer's key, or the KMS, that was to encrypt the object.
+    """The store did not confirm that it encrypted the object with the key that you named.
 
-    `maybe_applied` says that the object was written nevertheless, and is there as it would be without.
+    If `maybe_applied` is True, the object was written, and is not encrypted as you asked.
     """
 
     default_errno: ClassVar[int] = _errno.ENOTSUP
 
 
 class TransactionError(GuardedS3Error):
-    """A transaction failed while it published: `published` and `unpublished` list the paths of its files."""
+    """A transaction failed while it published. `published` and `unpublished` list the paths of its files."""
 
     published: Sequence[str] = ()
     unpublished: Sequence[str] = ()
 
 
 class DeleteObjectsError(GuardedS3Error):
-    """Some of several objects could not be deleted: `errors` has the exception of each by its path."""
+    """Some objects could not be deleted. `errors` is a dict {path: exception}."""
 
     errors: Mapping[str, GuardedS3Error] = MappingProxyType({})
 
@@ -344,4 +345,4 @@ class DeleteObjectsError(GuardedS3Error):
 
 
 class FileChangedError(ValueError):
-    """A local file became shorter or was written to while it was uploaded. Nothing was published."""
+    """A local file was rewritten or became shorter during its upload. Nothing was published."""

@@ -110,19 +110,27 @@ __all__ = [
 
 
 class GuardedS3FileSystem(InheritedVerbs):
-    """S3 with conditional create, pinned reads and guarded writers.
+    """S3 as a filesystem, with conditional create, pinned reads and guarded writers.
 
-    Storage options are keywords. They are checked here: ValueError for one that is unknown or out of range,
-    TypeError for a wrong type. None stands for the default. Without `key`, `profile` and `anon` credentials
-    are found by botocore (environment, profile, SSO, container, IMDS). s3fs's names of options are taken
-    too: see docs/options.md.
+    - A create (`put_if_absent`, `open(path, "xb")`, `mode="create"`) tells you whether it created the object.
+    - A read returns bytes of one version of the object, or raises ObjectChangedError.
+    - A writer publishes a file that was closed cleanly. After an exception it publishes nothing.
+
+    Paths are "bucket/key", with or without "gs3://" in front. Each method has a coroutine of the same name
+    with an underscore in front. Errors are subclasses of `GuardedS3Error` and of the builtin that you would
+    catch.
+
+    Storage options are keywords. They are checked when the filesystem is made: ValueError for a name that is
+    unknown or a value out of range, TypeError for a wrong type. None stands for the default. Without `key`,
+    `profile` and `anon`, botocore finds credentials (environment, profile, SSO, container, IMDS). The names
+    of s3fs's options are taken too.
 
     Storage options:
 
     - key: access key id (default: botocore's chain)
     - secret: secret access key (default: botocore's chain)
     - token: session token (default: botocore's chain)
-    - anon: do not sign, whatever credentials there are
+    - anon: do not sign requests, even if there are credentials
     - profile: profile of the AWS configuration (default: AWS_PROFILE)
     - endpoint_url: where the store is, with https:// or http:// (default: AWS configuration)
     - region: region of the buckets; that of another bucket is learned (default: AWS configuration)
@@ -133,31 +141,31 @@ class GuardedS3FileSystem(InheritedVerbs):
     - use_accelerate: S3 Transfer Acceleration
     - use_fips: AWS endpoints with FIPS 140 cryptography
     - allow_http: allow plain http to hosts other than loopback
-    - sign_payload: sign bodies (stores that demand it over plain http)
+    - sign_payload: sign bodies too, for stores that demand it over plain http
     - ca_bundle: PEM file or folder of trusted certificates (default: AWS_CA_BUNDLE, the profile's,
       REQUESTS_CA_BUNDLE)
     - client_cert: PEM file with client certificate and key; the key must not be encrypted
-    - connect_timeout, in seconds: TCP, for each address of the host, and TLS
-    - send_timeout, in seconds: every single send
-    - read_timeout, in seconds: every single receive
+    - connect_timeout, in seconds: longest wait for TCP, for each address of the host, and for TLS
+    - send_timeout, in seconds: longest wait of a single send
+    - read_timeout, in seconds: longest wait of a single receive
     - request_deadline, in seconds: how long one S3 request may take with its retries; time in which a body
       moves at `min_rate` is free
-    - min_rate, in bytes per second: least rate over `min_rate_window`, both ways; 0 switches it off
-    - min_rate_window, in seconds: see `min_rate`
-    - idle_timeout, in seconds: an idle connection older than that is replaced
+    - min_rate, in bytes per second: lowest rate over `min_rate_window`, in both directions; 0: any rate
+    - min_rate_window, in seconds: over how long `min_rate` is measured
+    - idle_timeout, in seconds: age from which an idle connection is not used again
     - max_attempts: attempts per request (default: AWS_MAX_ATTEMPTS, else 5)
     - max_concurrency: how many ranges, parts or objects are requested in parallel
     - requester_pays: pay for requests and traffic of a requester-pays bucket
     - s3_additional_kwargs: attributes of everything that is written or read, in S3's names
-    - block_size, in bytes: read-ahead of open files
-    - range_size, in bytes: one ranged GET of a large read; less on a slow line
-    - part_size, in bytes: one part of a multipart upload, 5 MiB to 5 GiB
+    - block_size, in bytes: how far open files read ahead
+    - range_size, in bytes: size of one ranged GET of a large read; less on a slow line
+    - part_size, in bytes: size of a part of a multipart upload, 5 MiB to 5 GiB
     - multipart_threshold, in bytes: size from which an upload is multipart
-    - fixed_upload_size: all parts of one size, as Cloudflare R2 wants them
+    - fixed_upload_size: all parts have one size, as Cloudflare R2 demands
     - cache_type: the cache of open files: prefetch (ours), or fsspec's readahead, bytes, block, all, none ...
     - use_listings_cache: keep directory listings
-    - listings_expiry_time, in seconds: how long a listing is kept; none: until it is dropped
-    - max_paths: how many listings are kept; none: any number
+    - listings_expiry_time, in seconds: how long a listing is kept; None: until it is dropped
+    - max_paths: how many listings are kept; None: any number
     - recent_listings, in seconds: how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`,
       `isfile`, `isdir`, `ukey` and `modified`; 0: they always ask
     - fsync: flush downloads and their folder to disk
@@ -346,18 +354,19 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     @property
     def asynchronous(self) -> bool | EitherWay:
-        """True with the option `asynchronous=True`; else what is true, and agrees with True and with False.
+        """True with the option `asynchronous=True`, else an object that equals both True and False.
 
-        It makes no difference: each verb can be called, and its coroutine awaited in any loop.
+        It changes nothing here: you can call each method, and await its coroutine in any loop. Libraries that
+        look at the attribute find what they need.
         """
         return True if self.storage_options.get("asynchronous") else EitherWay()
 
     @property
     def loop(self) -> AbstractEventLoop | None:
-        """The event loop that was passed as the option `loop`, else fsspec's own; None if `asynchronous`.
+        """The option `loop`, else the event loop of fsspec; None with `asynchronous=True`.
 
-        Coroutines run in whichever loop awaits them. fsspec's own runs in a thread, from the first call of
-        this on: nothing here needs it.
+        Coroutines run in whichever loop awaits them, and need none of these. The loop of fsspec starts in a
+        thread when this attribute is first read.
         """
         if self._loop is None and not self.storage_options.get("asynchronous"):
             from fsspec.asyn import AsyncFileSystem
@@ -374,23 +383,27 @@ class GuardedS3FileSystem(InheritedVerbs):
             raise no_attribute(self, name)
 
     def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
-        """fsspec's dict of class and storage options; with `key`, `secret` and `token` only if asked for."""
+        """Class and storage options as a dict, from which `from_dict` makes an equal filesystem.
+
+        `key`, `secret` and `token` are left out, unless you pass `include_password=True`.
+        """
         found = dict(super().to_dict(include_password=include_password))
         return keys_as_text(found) if include_password else without_secrets(found)
 
     def to_json(self, *, include_password: bool = False) -> str:
-        """`to_dict` as JSON. Where credentials are left out, `from_json` looks for them as AWS's tools do.
+        """`to_dict` as JSON, from which `from_json` makes an equal filesystem.
 
-        Where a customer's key was left out, `from_json` is a ValueError that says so.
+        If credentials were left out, `from_json` looks for them as AWS's tools do. If an encryption key
+        (`SSECustomerKey`) was left out, `from_json` raises a ValueError that says so.
         """
         return str(super().to_json(include_password=include_password))
 
     def close(self) -> None:
-        """Close the idle connections to the store, and drop kept listings. `with fs:` does so at its end.
+        """Close idle connections, and drop kept listings and credentials. `with fs:` does so at its end.
 
-        Filesystems with the same options share connections: what is under way on any of them goes on, and all
-        of them, this one too, can be used afterwards and connect anew. Without it connections are closed when
-        the last of these filesystems and of their open files is gone, and at the end of the process.
+        Filesystems with equal options share connections. Running requests of all of them go on, and you can
+        use all of them afterwards, this one too: they connect again. Without `close`, connections are closed
+        when the last of these filesystems and of their open files is gone, and at the end of the process.
         """
         self._client.close()
         self._listings.clear()
@@ -437,35 +450,44 @@ class GuardedS3FileSystem(InheritedVerbs):
     # --- what is there -----------------------------------------------------------------------------------
 
     def split_path(self, path: Path) -> tuple[str, str, str | None]:
-        """(bucket, key, version id) of a path or URL; only a `version_aware` filesystem sees a version."""
+        """The bucket, the key and the version id (or None) of a path or URL.
+
+        Only a filesystem that is `version_aware` takes "?versionId=..." for a version.
+        """
         return self._paths.split(path)
 
     def info(
         self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
     ) -> Info:
-        """Name, size, type; for objects ETag, time, content type and metadata too. Or FileNotFoundError.
+        """What is known of `path`: a dict with name, size (bytes) and type ("file" or "directory").
 
-        `version_id` names an older version, as "?versionId=" at the end of `path` does when the filesystem is
-        `version_aware`. A delete marker is not found, as current version or by its id. With a listing cache
-        what the listing of its directory said, so without content type and metadata, if that is known.
-        What a listing has told in the last seconds (option `recent_listings`) is not asked for again: what
-        only HeadObject tells, such as `metadata`, is asked for when it is looked at. `refresh` asks the
-        store.
+        For an object the dict also has ETag, LastModified, content headers, metadata and more: see `Info`.
+        `version_id` names an older version; so does "?versionId=" at the end of `path` if the filesystem is
+        `version_aware`.
+
+        Raises FileNotFoundError, also for a delete marker. What a listing said in the last seconds (option
+        `recent_listings`) or what a kept listing says is not asked for again; HeadObject is sent when you
+        look at a key that no listing has, such as `metadata`. `refresh` asks the store. HeadObject,
+        ListObjectsV2.
         """
         return cast("Info", self._lookups.info(path, version_id, refresh, **kwargs))
 
     def exists(
         self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
     ) -> bool:
-        """Whether there is an object or directory; errors other than "not found" are raised."""
+        """Whether `path` is an object, a directory or a bucket; `version_id` asks for that version.
+
+        Every error but "not found" is raised, so a refusal is never a False. `refresh` asks the store,
+        whatever a listing said. HeadObject, ListObjectsV2.
+        """
         return self._lookups.exists(path, version_id, refresh, **kwargs)
 
     def isfile(self, path: Path) -> bool:
-        """Whether `path` is an object."""
+        """Whether `path` is an object. HeadObject."""
         return self._lookups.isfile(path)
 
     def isdir(self, path: Path) -> bool:
-        """Whether `path` is a bucket or a prefix of keys."""
+        """Whether `path` is a bucket, or a directory: keys begin with it and a slash. ListObjectsV2."""
         return self._lookups.isdir(path)
 
     @overload
@@ -491,13 +513,14 @@ class GuardedS3FileSystem(InheritedVerbs):
     def ls(
         self, path: Path, detail: bool = False, refresh: bool = False, versions: bool = False, **kwargs: Any
     ) -> list[str] | list[ListedInfo] | list[VersionInfo]:
-        """The entries directly below `path`, or the object itself; buckets for the root.
+        """The sorted names directly below `path`; `path` itself if it is an object; buckets for the root.
 
-        Their names, as s3fs and most filesystems of fsspec do; with `detail` what `info` tells of them. With
-        a listing cache as they were when they were listed; `refresh` asks the store.
-        With `versions` every version of each object, its name with "?versionId=..."; delete markers have the
-        type "other" and `DeleteMarker`. ValueError when the filesystem is not `version_aware`, since it would
-        not understand these names.
+        `detail` returns a list of dicts as `info` has them. `versions` lists every version of each object,
+        named with "?versionId=..."; delete markers have the type "other" and `DeleteMarker`. It needs a
+        filesystem that is `version_aware`, else it is a ValueError.
+
+        If a listing is kept, the result is from there; `refresh` asks the store. Raises FileNotFoundError.
+        ListObjectsV2, ListBuckets, ListObjectVersions.
         """
         return self._lister.ls(path, detail, refresh, versions, **kwargs)
 
@@ -545,11 +568,14 @@ class GuardedS3FileSystem(InheritedVerbs):
         refresh: bool = False,
         **kwargs: Any,
     ) -> list[str] | dict[str, ListedInfo]:
-        """All objects below `path`, or `path` itself when it is one; with their directories when `withdirs`.
+        """The names of all objects below `path`, or of `path` itself if it is an object, as a sorted list.
 
-        In one flat listing; level by level only for `maxdepth=1`. `prefix` is what the names below `path`
-        begin with; `path` itself is none of them. With a listing cache as they were when they were listed;
-        `refresh` asks the store. ValueError for the root, which is all of S3, unless `maxdepth` is 1.
+        `detail` returns a dict {name: info}. `withdirs` adds directories. `maxdepth` is the number of levels,
+        and `prefix` is how the names must begin, counted from `path`.
+
+        It is one flat listing; only `maxdepth=1` lists a single level. If a listing is kept, the result is
+        from there; `refresh` asks the store. ValueError for the root, which is all of S3, unless `maxdepth`
+        is 1. ListObjectsV2.
         """
         found: list[str] | dict[str, ListedInfo] = self._trees.find(
             path, maxdepth, withdirs, detail, prefix, refresh, **kwargs
@@ -691,7 +717,12 @@ class GuardedS3FileSystem(InheritedVerbs):
         refresh: bool = False,
         **kwargs: Any,
     ) -> int | dict[str, int]:
-        """Bytes used below `path`, from the listing alone; by name when `total` is False."""
+        """The bytes of all objects at and below `path`; or {name: bytes} if `total` is False.
+
+        `maxdepth` counts only objects at most that many levels deep. `withdirs` adds directories to the dict,
+        with 0 bytes. Only listings are read. `refresh` asks the store, whatever a kept listing says.
+        ListObjectsV2.
+        """
         found: int | dict[str, int] = self._trees.du(path, total, maxdepth, withdirs, refresh, **kwargs)
         return found
 
@@ -739,14 +770,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         refresh: bool = False,
         **kwargs: Any,
     ) -> Iterator[tuple[str, Any, Any]]:
-        """Like `os.walk`: (directory, names of directories, names of files), level by level.
+        """Like `os.walk`: yields (directory, names of directories, names of files), level by level.
 
-        `on_error` is "omit" (directories that are gone, and those below that may not be listed), "raise" or a
-        function of the OSError; a wrong configuration, and a store that cannot be reached, are always raised.
-        With `detail` the names are the keys of dicts of `info`s. From the top down, directories that are
-        removed from the second are not walked into.
-        With a listing cache as it was when it was listed; `refresh` asks the store. ValueError for the root,
-        which is all of S3, unless `maxdepth` is 1.
+        `detail` yields dicts {name: info} in the place of the lists. With `topdown`, directories that you
+        remove from the second item are not visited. `maxdepth` is the number of levels.
+
+        `on_error` is "omit" (skip directories that are gone, and those below the first that you may not
+        list), "raise", or a function of the OSError. A ConfigurationError, and a store that cannot be
+        reached, are always raised. If a listing is kept, the result is from there; `refresh` asks the store.
+        ValueError for the root, which is all of S3, unless `maxdepth` is 1. ListObjectsV2.
         """
         return self._trees.walk(path, maxdepth, topdown, on_error, detail, refresh, **kwargs)
 
@@ -786,11 +818,14 @@ class GuardedS3FileSystem(InheritedVerbs):
         refresh: bool = False,
         **kwargs: Any,
     ) -> list[str] | dict[str, ListedInfo]:
-        """Names that match a pattern of `*`, `?`, `[...]` and `**`; with a slash at its end directories only.
+        """The sorted names that match a pattern of `*`, `?`, `[...]` and `**`.
 
-        In one listing below the last directory that is written out; of buckets, only those that match are
-        listed. `maxdepth` bounds `**`. `glob.escape` of the standard library writes a name as a pattern.
-        With a listing cache as it was when it was listed; `refresh` asks the store.
+        A pattern that ends in a slash matches only directories. `detail` returns a dict {name: info}.
+        `maxdepth` limits how many levels `**` matches. To get a name with such characters as a pattern, use
+        `glob.escape` of the standard library.
+
+        Everything below the last directory that the pattern writes out is listed; of buckets, only those that
+        match. If a listing is kept, the result is from there; `refresh` asks the store. ListObjectsV2.
         """
         found: list[str] | dict[str, ListedInfo] = self._patterns.glob(
             path, maxdepth, detail, refresh, **kwargs
@@ -805,38 +840,45 @@ class GuardedS3FileSystem(InheritedVerbs):
         assume_literal: bool = False,
         **kwargs: Unpack[NoMore],
     ) -> list[str]:
-        """The names that a path, a glob or a list of them stands for; with what is below them if `recursive`.
+        """The names that a path, a pattern or a list of them stands for, as a sorted list.
 
-        FileNotFoundError when a glob matches nothing, or there is nothing to recurse into. `assume_literal`,
-        which s3fs has, changes nothing: a name that is there is no pattern.
+        With `recursive` it includes everything below them, at most `maxdepth` levels deep. `assume_literal`,
+        which s3fs has, has no effect: a name that exists is never taken for a pattern.
+
+        Raises FileNotFoundError if a pattern matches nothing, or if a path with `recursive` has nothing
+        below.
         """
         return self._selector.expand_path(path, recursive, maxdepth, assume_literal, **kwargs)
 
     def modified(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
-        """When the current version, or the one named, was written, in UTC. `refresh` asks the store.
+        """When the current version of an object, or `version_id`, was written: a datetime in UTC.
 
-        What a listing has just told of it is not asked for again (option `recent_listings`).
-        IsADirectoryError for a directory.
+        What a listing said in the last seconds (option `recent_listings`) is not asked for again; `refresh`
+        asks the store. Raises FileNotFoundError, and IsADirectoryError for a directory. HeadObject.
         """
         return self._lookups.modified(path, version_id, refresh)
 
     def created(self, path: Path, version_id: str | None = None, refresh: bool = False) -> datetime:
-        """When the current version, or the one named, was written, in UTC; `modified` has the same time."""
+        """When the current version of an object, or `version_id`, was written: a datetime in UTC.
+
+        S3 keeps no other time, so `modified` returns the same. `refresh` asks the store, whatever a listing
+        said. HeadObject.
+        """
         return self.modified(path, version_id, refresh)
 
     def checksum(self, path: Path, refresh: bool = False) -> int:
-        """A number that changes with the content: `ukey` as an integer. `refresh` asks the store."""
+        """An integer that changes when the object does: `ukey` as a number. `refresh` asks the store."""
         return int(self._lookups.ukey(path, refresh=True) if refresh else self.ukey(path), 16)
 
     def ukey(self, path: Path) -> str:
-        """A hash of name, ETag and size: changes when the object does.
+        """A hash of name, ETag and size as text: it changes when the object does.
 
-        What a listing has just told of it is not asked for again (option `recent_listings`).
+        What a listing said in the last seconds (option `recent_listings`) is not asked for again. HeadObject.
         """
         return self._lookups.ukey(path)
 
     def invalidate_cache(self, path: Path | None = None) -> None:
-        """Drop the listings that may show `path`, or all; own writes have done so already."""
+        """Drop the kept listings that may show `path`; None: all. Writes of this process do so themselves."""
         place = None if path is None else self._paths.place(path)
         self._listings.invalidate(place)
         if place is None:
@@ -946,23 +988,28 @@ class GuardedS3FileSystem(InheritedVerbs):
         compression: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """A file: "r" pinned, "w" guarded, "x" guarded and conditional, "a" appends.
+        """Open an object as a file. `mode` is "r", "w", "x" or "a", for text; or with "b", for bytes.
 
-        With "+" it reads, writes and seeks in a local temporary file, which is published whole: "r+" begins
-        with the object, and replaces that version or raises ObjectChangedError.
+        - "r" reads one version of the object: every byte has the ETag of the first, else ObjectChangedError.
+        - "w" writes a new object, which appears when the file is closed cleanly. After an exception in the
+          `with` block, or `discard()`, it does not appear.
+        - "x" does the same, and raises FileExistsError if there is an object by then: the store decides.
+        - "a" appends. The old bytes are copied inside the store if it can do so. Raises ObjectChangedError if
+          somebody else writes in the meantime.
+        - With "+", as in "r+b", it is a local temporary file that reads, writes and seeks, and is published
+          as a whole. "r+" begins with the object, and raises ObjectChangedError if somebody else replaces it.
 
-        `block_size` is the read-ahead of a reader and the part size of a writer, in bytes.
-        Further keywords are attributes in S3's names: of the object that is written, such as
-        `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read needs (`SSECustomerKey`).
-        `if_match=` makes a write a compare-and-swap by ETag. `version_id=` reads that version; a filesystem
-        that is `version_aware` pins every reader to the version it opened, so that it can be read to its end
-        after it was replaced. `size=`, which fsspec's callers may pass, is what a reader expects, in bytes:
-        ObjectChangedError where the object has another.
-        Appending copies the old bytes inside the store where it can, and fails with ObjectChangedError when
-        somebody else writes meanwhile.
+        `block_size`, in bytes, is the read-ahead of a reader and the part size of a writer. `compression` is
+        a name that fsspec knows, such as "gzip" or "infer". `if_match` is the ETag that a write expects the
+        object to have. `version_id` reads an older version. `size`, in bytes, is what a reader expects, else
+        ObjectChangedError. `encoding`, `errors` and `newline` are those of a text file. Further keywords are
+        attributes in S3's names: of the object that is written, such as `ContentType="text/csv"` or
+        `Metadata={"a": "b"}`, or what a read needs, such as `SSECustomerKey`.
 
-        A reader has `etag` and `version_id` of what it reads; for "r" they are at `file.buffer`. A writer has
-        `commit()` to publish, `discard()` to give up, and `etag` and `version_id` of what it published.
+        A reader has `etag` and `version_id` of what it reads; a text reader has them at `file.buffer`. A
+        writer has `commit()`, `discard()`, and `etag` and `version_id` of what it published. Raises
+        FileNotFoundError. GetObject; PutObject, or CreateMultipartUpload, UploadPart and
+        CompleteMultipartUpload.
         """
         return self._opener.open(
             super().open, under_way(self), path, mode, block_size, cache_options, compression, **kwargs
@@ -989,10 +1036,13 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> AsyncReader | AsyncWriter: ...
 
     async def open_async(self, path: Path, mode: str = "rb", **kwargs: Any) -> AsyncReader | AsyncWriter:
-        """A binary file to await: `async with await fs.open_async(path) as file: await file.read()`.
+        """Open a binary file whose methods you await.
 
-        What `open` takes, but for text and compression (ValueError). A reader is pinned. A writer publishes
-        only what is closed cleanly: not after an exception, nor when its task is cancelled.
+        `async with await fs.open_async(path) as file: data = await file.read()`
+
+        It takes what `open` takes, except text, "+" and `compression` (ValueError). A reader is pinned to
+        one version. A writer publishes only what is closed cleanly: nothing after an exception, nor when its
+        task is cancelled.
         """
         if "b" not in mode or "+" in mode or kwargs.get("compression"):
             raise ValueError(
@@ -1039,21 +1089,25 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> bytes:
-        """The bytes of one version of `path`, or of its slice [start, end) by Python's rules.
+        """The bytes of one version of the object `path`, or of its slice `[start, end)`.
 
-        A large one is read in ranges of `chunksize` bytes, `max_concurrency` of them at a time; None: as the
-        options `range_size` and `max_concurrency` say. Raises FileNotFoundError, ObjectChangedError.
+        `start` and `end` count bytes as slices of Python do: negative numbers count from the end.
+        `version_id` names an older version. A large object is read in ranges of `chunksize` bytes,
+        `max_concurrency` of them at a time (None: the options `range_size` and `max_concurrency`). Further
+        keywords are what a read needs, such as `SSECustomerKey`.
+
+        Raises FileNotFoundError, and ObjectChangedError if the object is replaced during the read. GetObject.
         """
         return self._reader.cat_file(
             path, start, end, version_id, chunksize=chunksize, max_concurrency=max_concurrency, **kwargs
         )
 
     def head(self, path: Path, size: int = 1024) -> bytes:
-        """The first `size` bytes."""
+        """The first `size` bytes of an object. GetObject."""
         return self.cat_file(path, 0, check_integer("size", size, 0))
 
     def tail(self, path: Path, size: int = 1024) -> bytes:
-        """The last `size` bytes."""
+        """The last `size` bytes of an object. GetObject."""
         return self.cat_file(path, -size, None) if check_integer("size", size, 0) else b""
 
     @overload
@@ -1095,11 +1149,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel.
+        """The bytes of one object; or {path: bytes} for a list, a pattern, or a tree (`recursive=True`).
 
-        `on_error` is "raise", "return" (the exception stands for the bytes) or "omit", which leaves out
-        what is not there; what cannot be read is an error then. A wrong configuration is always raised.
-        `batch_size` bounds how many are read at a time, as `max_concurrency` of the options does.
+        Objects are read in parallel, at most `batch_size` at a time (None: the option `max_concurrency`),
+        each from one version.
+
+        `on_error` says what happens when an object cannot be read: "raise"; "return", which puts the
+        exception in the place of the bytes; or "omit", which leaves out objects that are missing, and raises
+        all other errors. A ConfigurationError is always raised. Further keywords are what a read needs, such
+        as `SSECustomerKey`. GetObject.
         """
         return self._reader.cat(self._own("cat_file"), path, recursive, on_error, batch_size, **kwargs)
 
@@ -1138,11 +1196,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[Any]:
-        """Slices of many objects, read in parallel, in the order asked for; each object's are of one version.
+        """Slices of many objects, as a list of bytes in the order of `paths`; read in parallel.
 
-        Ranges of one object that are at most `max_gap` bytes apart (128 KiB if None) are read by one request.
-        With `on_error="return"` an exception stands for the bytes of a range that failed. Further keywords
-        are what a read needs, such as `SSECustomerKey`. `batch_size` bounds how many are read at a time.
+        `paths`, `starts` and `ends` have the same length; one number in place of a list counts for all paths,
+        and None means the beginning or the end. All slices of one object are of one version of it. Slices of
+        an object that are at most `max_gap` bytes apart (None: 128 KiB) are read by one request.
+
+        `on_error` is "return", which puts an exception in the place of the bytes of a slice that failed, or
+        "raise". At most `batch_size` requests run at a time. Further keywords are what a read needs, such as
+        `SSECustomerKey`. GetObject.
         """
         return self._reader.cat_ranges(
             self._own("cat_file"), paths, starts, ends, max_gap, on_error, batch_size, **kwargs
@@ -1160,11 +1222,16 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> None:
-        """Download to a temporary file that is renamed then: `lpath` is old or new, never half.
+        """Download one object to the local file `lpath`, which is replaced at the end.
 
-        Of a link, the file behind it is replaced. A pipe, a socket or a device is SpecialFileError, an
-        OSError. `outfile` is an open binary file, which is written to instead; `lpath` may be one, too.
-        `chunksize` and `max_concurrency` are those of `cat_file`.
+        The bytes go to a temporary file beside it. So `lpath` is the old file or the new one, and never half
+        of one. If `lpath` is a link, the file behind it is replaced; a pipe, a socket or a device is a
+        SpecialFileError, an OSError. `outfile`, or `lpath` itself, may be a binary file that is open for
+        writing.
+
+        `version_id` names an older version. `callback` counts bytes. `chunksize` is the number of bytes of
+        one range, and `max_concurrency` the number of ranges that are read in parallel. If the object is
+        replaced during the download, the download starts again. Raises FileNotFoundError. GetObject.
         """
         self._downloads.get_file(
             self.cat_file,
@@ -1188,11 +1255,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[GetEach],
     ) -> None:
-        """Download files, globs or trees; in parallel. `callback` counts files, its branches bytes.
+        """Download objects: one name, a list, a pattern, or a tree (`recursive=True`).
 
-        Folders are made as they are needed. ValueError, before anything is written, when a key would be
-        placed outside of `lpath`, by its name or by a link that is there, or two at the same place;
-        SpecialFileError (an OSError) where a pipe, a socket or a device is.
+        `maxdepth` is the number of levels of a tree. Files are downloaded in parallel, at most `batch_size`
+        at a time, each as by `get_file`. Folders are created when they are needed. `callback` counts files,
+        and its branches count bytes. Further keywords are what a read needs, such as `SSECustomerKey`.
+
+        Raises ValueError before anything is written if a key would be placed outside of `lpath`, by its name
+        or by a link, or if two keys would become one file. Raises SpecialFileError, an OSError, if there is a
+        pipe, a socket or a device in the place of a file. GetObject.
         """
         self._downloads.get(
             self._own("get_file"), rpath, lpath, recursive, callback, maxdepth, batch_size, **kwargs
@@ -1238,17 +1309,19 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Any,
     ) -> Answer:
-        """Write bytes; "create" raises FileExistsError when the key is taken, `if_match` swaps by ETag.
+        """Write the bytes `value` as one object.
 
-        PutObject, or a multipart upload from `multipart_threshold` on. Raises ObjectChangedError when
-        the object has another ETag, WriteOutcomeUnknownError when the answer was lost and nothing proves
-        what became of the write. Further keywords are attributes of the object in S3's names: for example
-        `ContentType="text/csv"`, `Metadata={"a": "b"}`, `Tagging={"a": "b"}`. In a transaction it is
-        published at the end of that.
+        `mode="create"` raises FileExistsError if there is an object: the store decides. `if_match` is the
+        ETag that the object must have, else ObjectChangedError. Further keywords are attributes of the object
+        in S3's names, such as `ContentType="text/csv"`, `Metadata={"a": "b"}` or `Tagging={"a": "b"}`. With
+        `chunksize`, in bytes, it is multipart from two chunks on, with `max_concurrency` parts at a time.
+        `data` is s3fs's name for `value`.
 
-        With `chunksize`, in bytes, it is multipart from two of them on, `max_concurrency` parts at a time;
-        None: as the options say. Returns `ETag` and `VersionId` of what was written, {} in a transaction.
-        `data` is s3fs's name of `value`.
+        PutObject, or a multipart upload from the option `multipart_threshold` on. Returns a dict with ETag
+        and VersionId of what was written. In a transaction the object is published at the end of it, and the
+        dict is empty. Raises WriteOutcomeUnknownError if the answer was lost and nothing proves what
+        happened, and PreconditionUnsupportedError, before anything is sent, if the store ignores the
+        condition.
         """
         return self._writer.pipe_file(
             self._open_in_transaction,
@@ -1277,34 +1350,44 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None: ...
 
     def pipe(self, path: Any, value: Any = None, batch_size: int | None = None, **kwargs: Any) -> None:
-        """Write bytes to one path, or each value of a dict to its path; `batch_size` of them at a time."""
+        """Write bytes to one path, or each value of a dict {path: bytes} to its path.
+
+        At most `batch_size` objects are written at a time. Further keywords are those of `pipe_file`.
+        """
         self._writer.pipe(self.pipe_file, path, value, batch_size, **kwargs)
 
     def update(self, path: Path, fn: Callable[[bytes], bytes], max_attempts: int = 10) -> str:
-        """Replace the content by `fn(content)`, unless somebody else did so meanwhile; returns the new ETag.
+        """Replace the content of an object by `fn(content)`, and return the new ETag.
 
-        Reads pinned and writes under If-Match. On a conflict it starts again, with a pause, `max_attempts`
-        times in all; then ObjectChangedError. `fn` may therefore be called more than once. When an answer
-        was lost and another version is there now, it is WriteOutcomeUnknownError and not another attempt:
-        the swap may have been done and built upon.
+        The object is read, and the new bytes are written under its ETag (`If-Match`). After a conflict it
+        starts again, with a pause, `max_attempts` times in all; then it raises ObjectChangedError. So `fn`
+        may be called several times. Content headers, metadata and tags stay.
+
+        Raises FileNotFoundError; and WriteOutcomeUnknownError if an answer was lost and another version is
+        there by then, because the swap may have been done and built upon. GetObject, PutObject.
         """
         return self._writer.update(path, fn, max_attempts)
 
     def put_if_absent(self, path: Path, data: Buffer, **kwargs: Unpack[Writing]) -> bool:
-        """Create the object with `data`. True when it was created, False when the key was taken.
+        """Create the object `path` with the bytes `data`. True if this call created it.
 
-        Raises WriteOutcomeUnknownError when an answer was lost and nothing proves either, also when another
-        writer's object is there now: it may have replaced ours. Further keywords as in `pipe_file`. In a
-        transaction it is done at once too: the store decides.
+        False: there was an object, and it is unchanged. Of several callers at the same time, one gets True,
+        because the store decides (`If-None-Match`). Further keywords are attributes of the object as in
+        `pipe_file`. In a transaction it is done at once, too.
+
+        Raises WriteOutcomeUnknownError if an answer was lost and nothing proves what happened; also if the
+        object of another writer is there by then, since it may have replaced yours. Raises
+        PreconditionUnsupportedError, before anything is sent, if the store ignores the condition.
         """
         with outside():
             return self._writer.put_if_absent(self.pipe_file, path, data, **kwargs)
 
     def touch(self, path: Path, truncate: bool = True, **kwargs: Unpack[Writing]) -> Answer:
-        """Write an empty object. With truncate=False only when there is none, which is checked by the store.
+        """Write an empty object; with `truncate=False`, only if there is no object.
 
-        TouchUnsupportedError, which is a NotImplementedError and a ValueError, where there is one then: S3
-        cannot change its time. Further keywords, and what is returned, as in `pipe_file`.
+        The store decides that. If there is one, it raises TouchUnsupportedError, a NotImplementedError and a
+        ValueError, because S3 cannot change the time of an object. A path that ends in a slash writes the
+        marker of a directory. Further keywords, and what is returned, are as in `pipe_file`. PutObject.
         """
         return self._writer.touch(self.pipe_file, path, truncate, **kwargs)
 
@@ -1321,14 +1404,17 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Unpack[Writing],
     ) -> None:
-        """Upload a local file; `mode`, `if_match`, `chunksize`, `max_concurrency` and further keywords as in
-        `pipe_file`.
+        """Upload one local file. PutObject, or a multipart upload from `multipart_threshold` on.
 
-        `resume` is the id of a multipart upload that a killed process left (see `list_uploads`): parts that
-        are there are compared with the file and not sent again. ValueError when they differ.
+        `mode`, `if_match`, `chunksize`, `max_concurrency`, further keywords, and what is returned and raised
+        are as in `pipe_file`. `callback` counts bytes.
 
-        FileChangedError when the file is rewritten or becomes shorter meanwhile: nothing was published. What
-        it grows by (a log) is left out. A pipe, a socket or a device is SpecialFileError, an OSError.
+        `resume` is the id of an unfinished multipart upload (see `list_uploads`). Its parts are compared with
+        the file and are not sent again; ValueError if they differ.
+
+        Raises FileChangedError if the file is rewritten or becomes shorter during the upload: nothing is
+        published then. Bytes that are appended to it meanwhile are left out. A pipe, a socket or a device is
+        a SpecialFileError, an OSError.
         """
         self._uploads.put_file(
             self._open_in_transaction,
@@ -1353,11 +1439,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[PutEach],
     ) -> None:
-        """Upload files, globs or trees, `batch_size` at a time. `callback` counts files, its branches bytes.
+        """Upload local files: one name, a list, a pattern, or a folder (`recursive=True`).
 
-        With the option `create_buckets` a tree creates the bucket that it goes to, where that is missing.
-        ValueError, before anything is sent, when two files would become the same object; SpecialFileError
-        (an OSError) for pipes, sockets and devices.
+        `maxdepth` is the number of levels of a folder. At most `batch_size` files are uploaded at a time,
+        each as by `put_file`. `callback` counts files, and its branches count bytes. Further keywords are
+        those of `put_file`. With the option `create_buckets`, a folder creates the bucket that it goes to, if
+        it is missing.
+
+        Raises ValueError before anything is sent if two files would become one object, and SpecialFileError,
+        an OSError, for pipes, sockets and devices.
         """
         makedirs = self.makedirs if self._options.create_buckets else None
         self._uploads.put(
@@ -1368,14 +1458,18 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         @property
         def transaction(self) -> GuardedTransaction:
-            """What collects the files of `with fs.transaction:`: those that this thread or task writes.
+            """For `with fs.transaction:`: what you write in the block is published at its end.
 
-            The one that is under way here, or a new one.
+            After an exception in the block, none of them is published. It holds the files that this thread or
+            task writes. It is the running transaction, or a new one.
             """
             return under_way(self) or self.transaction_type(self)
 
     def start_transaction(self) -> GuardedTransaction:
-        """Begin a transaction without `with`; `end_transaction` ends it. ValueError inside of another."""
+        """Begin a transaction without a `with` block; `end_transaction` ends it. Returns the transaction.
+
+        ValueError inside another transaction of this thread or task.
+        """
         if self._intrans:
             raise nested_error()
         begun = self.transaction
@@ -1383,9 +1477,10 @@ class GuardedS3FileSystem(InheritedVerbs):
         return begun
 
     def end_transaction(self) -> None:
-        """Publish what was written since `start_transaction`, by the thread or task that called that.
+        """Publish the files written since `start_transaction`; or discard them, after an exception.
 
-        RuntimeError in another one.
+        Call it in the thread or task that called `start_transaction`; in another one it is a RuntimeError.
+        TransactionError names the files that are published if one fails.
         """
         end(self)
 
@@ -1412,12 +1507,16 @@ class GuardedS3FileSystem(InheritedVerbs):
         if_match: str | None = None,
         **kwargs: Unpack[Copying],
     ) -> None:
-        """Copy inside S3, pinned to the source's version.
+        """Copy one object inside S3, pinned to one version of the source `path1`.
 
-        Attributes and tags go along, ACL and object lock do not, as S3 has it.
-        `mode="create"` and `if_match` are conditions on `path2`, as in `pipe_file`; further keywords are
-        attributes of the copy in S3's names, such as `StorageClass="GLACIER_IR"`. Raises ObjectChangedError
-        when the source is replaced meanwhile.
+        Content headers, metadata, tags, storage class and encryption of the source are copied. ACL and object
+        lock are not. `mode="create"` raises FileExistsError if there is an object at `path2`; `if_match` is
+        the ETag that the object at `path2` must have, else ObjectChangedError. Further keywords are
+        attributes of the copy in S3's names, such as `StorageClass="GLACIER_IR"`.
+
+        Raises FileNotFoundError, and ObjectChangedError if the source is replaced during the copy.
+        HeadObject, CopyObject; UploadPartCopy above 5 GiB. If the store does not keep the pin, the bytes are
+        read and sent.
         """
         self._copier.cp_file(path1, path2, mode, if_match, **kwargs)
 
@@ -1431,9 +1530,15 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[CopyEach],
     ) -> None:
-        """Copy files, globs or trees inside S3, `batch_size` at a time.
+        """Copy objects inside S3: one name, a list, a pattern, or a tree (`recursive=True`).
 
-        `on_error` is "raise", or "ignore" for sources that vanished meanwhile (the default of trees).
+        `maxdepth` is the number of levels of a tree. Each copy is of one version of its source. At most
+        `batch_size` copies run at a time (None: the option `max_concurrency`). `on_error` is "raise", or
+        "ignore" for sources that vanished in the meantime, which is the default for trees. Further keywords
+        are those of `cp_file`.
+
+        Raises FileNotFoundError if a source is missing, and ObjectChangedError if one is replaced during its
+        copy. ListObjectsV2, HeadObject, CopyObject.
         """
         self._many_copier.copy(
             self._own("cp_file"), path1, path2, recursive, maxdepth, on_error, batch_size, **kwargs
@@ -1448,12 +1553,17 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[CopyEach],
     ) -> None:
-        """Copy, then delete the versions that were copied, and nothing newer. A failed copy deletes nothing.
+        """Move objects inside S3: copy them, and delete the versions that were copied, nothing newer.
 
-        An object that somebody replaced after it was copied stays, and is ObjectChangedError, or one of
-        DeleteObjectsError's `errors` when there are several: by the condition of the delete where the store
-        honours one, else by a look right before the delete. IsADirectoryError for a directory without
-        `recursive`, ValueError for a pattern in the place of a bucket.
+        `path1` is a name, a list, a pattern, or a tree (`recursive=True`) at most `maxdepth` levels deep. At
+        most `batch_size` copies run at a time. Further keywords are those of `cp_file`. If a copy fails,
+        nothing is deleted.
+
+        An object that somebody replaced after it was copied stays, and is named by ObjectChangedError, or by
+        DeleteObjectsError if there are several objects. The delete carries the condition that the store
+        honours; if it honours none, a look right before each delete takes its place. Raises IsADirectoryError
+        for a directory without `recursive`, and ValueError for a pattern in the place of a bucket.
+        CopyObject, DeleteObjects or DeleteObject.
         """
         self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, batch_size, **kwargs)
 
@@ -1465,22 +1575,27 @@ class GuardedS3FileSystem(InheritedVerbs):
         if_match: str | None = None,
         **kwargs: Unpack[Copying],
     ) -> Answer:
-        """Make one object of several, in this order; these stay. Returns what `pipe_file` does.
+        """Join the objects of `filelist`, in this order, to one object at `path`. The sources stay.
 
-        Each is of the one version that was looked at first: ObjectChangedError otherwise. UploadPartCopy
-        where each but the last has 5 MiB and the store keeps that pin; else their bytes are read and sent.
-        `mode`, `if_match` and further keywords as in `pipe_file`.
+        Each source is read from the one version that was looked at first, else ObjectChangedError. `mode`,
+        `if_match` and further keywords are those of `pipe_file`, and so is what is returned: a dict with ETag
+        and VersionId.
+
+        UploadPartCopy, if each source but the last has at least 5 MiB and the store keeps the pin. Otherwise
+        the bytes are read and sent.
         """
         return self._merger.merge(path, filelist, mode, if_match, **kwargs)
 
     # --- removing ----------------------------------------------------------------------------------------
 
     def rm_file(self, path: Path, if_match: str | None = None, version_id: str | None = None) -> None:
-        """DeleteObject; FileNotFoundError when there is none, as far as the credentials may look.
+        """Delete one object. DeleteObject.
 
-        A version that is named is deleted for good, and so is a delete marker, which brings the object back.
-        With `if_match` only the version that has this ETag: ObjectChangedError for another one,
-        WriteOutcomeUnknownError when the answer was lost and the object is gone or another one by now.
+        `version_id` deletes that version for good; if it is a delete marker, the object comes back.
+        `if_match` deletes only the version that has this ETag, else ObjectChangedError.
+
+        Raises FileNotFoundError if there is no object and your credentials may look, and
+        WriteOutcomeUnknownError if the answer to a conditional delete was lost and the version is gone.
         """
         self._remover.rm_file(path, if_match, version_id)
 
@@ -1491,23 +1606,26 @@ class GuardedS3FileSystem(InheritedVerbs):
         maxdepth: int | None = None,
         versions: bool = False,
     ) -> list[str]:
-        """Delete objects, a list of them, or what a glob matches; with `recursive` what is below, and the
-        buckets that `path` names. ValueError for a pattern in the place of a bucket. Returns the names of
-        the objects, or versions, that were deleted.
+        """Delete objects: one name, a list, what a pattern matches, or a tree (`recursive=True`).
 
-        DeleteObjects, 1,000 keys per request. All are looked for before the first is deleted:
-        FileNotFoundError when one is not there, IsADirectoryError for a directory without `recursive` (a glob
-        leaves those alone). DeleteObjectsError says which keys could not be deleted, and why.
+        A tree may be a bucket, which is deleted too. Everything is looked for before the first delete:
+        FileNotFoundError if something is missing, IsADirectoryError for a directory without `recursive`,
+        ValueError for a pattern in the place of a bucket. `maxdepth` limits how many levels are deleted. A
+        pattern without `recursive` leaves directories alone.
 
-        In a bucket with versioning every version stays behind a delete marker, unless `versions` asks to
-        delete all versions and delete markers, for good.
+        In a bucket with versions, every version stays behind a delete marker. `versions=True` deletes all
+        versions and delete markers for good.
+
+        Returns the names of the objects, or versions, that were deleted. DeleteObjectsError says which keys
+        could not be deleted, and why. DeleteObjects, 1,000 keys in a request.
         """
         return self._remover.rm(path, recursive, maxdepth, versions)
 
     def rmdir(self, path: Path) -> None:
         """Delete an empty bucket, or the marker of a directory that has no other key.
 
-        DirectoryNotEmptyError when there is more; FileNotFoundError when there is nothing.
+        Raises DirectoryNotEmptyError if there is more, and FileNotFoundError if there is nothing.
+        DeleteBucket, DeleteObject.
         """
         self._remover.rmdir(path)
 
@@ -1516,64 +1634,70 @@ class GuardedS3FileSystem(InheritedVerbs):
     def object_version_info(self, path: Path) -> list[VersionDetails]:
         """All versions and delete markers of the object `path`, the newest first. ListObjectVersions.
 
-        Each with Key, VersionId, IsLatest, DeleteMarker, Size (bytes), ETag, LastModified (UTC) and
-        StorageClass. FileNotFoundError when there are none; an object of a bucket that never had versions has
-        the one version "null".
+        Each is a dict with Key, VersionId, IsLatest, DeleteMarker, Size (bytes), ETag, LastModified (a
+        datetime in UTC) and StorageClass. In a bucket that never had versions, an object has the one version
+        "null". Raises FileNotFoundError if there are none.
         """
         return self._versions.object_version_info(path)
 
     def restore_version(
         self, path: Path, version_id: str | None = None, if_match: str | None = None
     ) -> str | None:
-        """Make an old version the current one again: a copy of it onto its key, which becomes a new version.
+        """Make an old version of an object the current one again, by a copy of it onto its own key.
 
-        The copy is made inside S3, pinned to the version, with its metadata and tags. Returns the id of the
-        new version, or of the old one when it is the current one still and nothing had to be done. `if_match`
-        is the ETag that the current version must have: ObjectChangedError otherwise. CopyObject,
-        UploadPartCopy above 5 GiB.
+        `version_id` may stand in `path` instead, as "?versionId=...". `if_match` is the ETag that the current
+        version must have, else ObjectChangedError. Metadata and tags are copied.
+
+        Returns the id of the new version; or of the old one, if it is still the current one and nothing had
+        to be done. CopyObject; UploadPartCopy above 5 GiB.
         """
         return self._copier.restore_version(path, version_id, if_match)
 
     # --- what an object has beside its bytes -------------------------------------------------------------
 
     def metadata(self, path: Path, refresh: bool = False, **kwargs: Unpack[Reading]) -> dict[str, str]:
-        """The user metadata of an object, by name in lower case with hyphens.
+        """The user metadata of an object as a dict; names are in lower case, with hyphens. HeadObject.
 
-        It is asked for each time, so `refresh` changes nothing. HeadObject.
+        The store is always asked, so `refresh` has no effect.
         """
         return self._object_metadata.metadata(path, refresh, **kwargs)
 
     def getxattr(self, path: Path, attr_name: str, **kwargs: Unpack[Reading]) -> str | None:
-        """One name of the user metadata, None where there is none."""
+        """The value of one name of the user metadata, None if there is none of that name. HeadObject."""
         return self._object_metadata.getxattr(path, attr_name, **kwargs)
 
     def setxattr(
         self, /, path: Path, copy_kwargs: Mapping[str, Any] | None = None, **kw_args: str | None
     ) -> None:
-        """Change names of the user metadata, None removes one; all that is not named stays.
+        """Change user metadata: `fs.setxattr(path, owner="me", draft=None)`; None removes a name.
 
-        `copy_kwargs` are further attributes in S3's names, such as {"ContentType": "text/csv"}. One copy of
-        the object onto itself, pinned to the version that was looked at: ObjectChangedError when another
-        version is there by then, PreconditionUnsupportedError where the store could not tell. An ETag does
-        not cover metadata, so of two such changes to the same bytes at the same time the later one wins.
+        All other names and attributes stay. `copy_kwargs` are further attributes in S3's names, such as
+        {"ContentType": "text/csv"}.
+
+        It is a copy of the object onto itself, pinned to the version that was looked at: ObjectChangedError
+        if another version is there by then, PreconditionUnsupportedError if the store could not tell. An ETag
+        does not cover metadata, so of two such changes at the same time, the later one wins. HeadObject,
+        CopyObject.
         """
         self._object_metadata.setxattr(path, copy_kwargs, kw_args)
 
     def get_tags(self, path: Path) -> dict[str, str]:
-        """The tags of an object. GetObjectTagging."""
+        """The tags of an object as a dict, empty if there are none. GetObjectTagging."""
         return self._object_metadata.get_tags(path)
 
     def put_tags(self, path: Path, tags: Mapping[str, str], mode: Literal["o", "m"] = "o") -> None:
-        """Give an object these tags and no others, or with mode "m" merge them into those it has.
+        """Give an object these tags and no others (`mode="o"`), or merge them into its tags (`mode="m"`).
 
-        PutObjectTagging. S3 has no condition for it: of two merges at the same time one may get lost.
+        S3 has no condition for tags: of two merges at the same time, one can get lost. Raises
+        OperationUnsupportedError, before anything is sent, if the store does not know tags. PutObjectTagging.
         """
         self._object_metadata.put_tags(path, tags, mode)
 
     def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
-        """Give an object, all objects below a path, or a bucket a canned ACL such as "public-read".
+        """Give an object, a tree (`recursive=True`) or a bucket a canned ACL such as "public-read".
 
-        PutObjectAcl, PutBucketAcl. AccessDeniedError or InvalidRequestError where the bucket has ACLs off.
+        Raises AccessDeniedError or InvalidRequestError if the bucket has ACLs switched off, and
+        OperationUnsupportedError if the store does not know ACLs. PutObjectAcl, PutBucketAcl.
         """
         self._object_metadata.chmod(path, acl, recursive)
 
@@ -1588,76 +1712,95 @@ class GuardedS3FileSystem(InheritedVerbs):
         mode: int | None = None,
         **kwargs: Unpack[NoMore],
     ) -> None:
-        """Create a bucket when `path` names one; directories below need no creating. CreateBucket.
+        """Create the bucket that `path` names; a path below a bucket needs nothing. CreateBucket.
 
-        `region_name` is where to (that of the options if None), `acl` a canned one: private, public-read,
-        public-read-write or authenticated-read. FileExistsError when the bucket is there. With the option
-        `create_buckets` a path below a bucket creates the bucket where it is missing, and is
-        FileNotFoundError there without `create_parents`.
-        `mode`, which pathlib's callers pass, is for stores that have permissions of POSIX; S3 has none.
+        `region_name` is the region of the bucket (None: the option `region`). `acl` is private, public-read,
+        public-read-write or authenticated-read. Raises FileExistsError if the bucket exists. With the option
+        `create_buckets`, a path below a bucket creates the bucket if it is missing, or raises
+        FileNotFoundError if `create_parents` is False.
+
+        `mode` is taken because callers of pathlib pass it. S3 has no such permissions.
         """
         self._buckets.mkdir(path, create_parents, acl, region_name, mode, **kwargs)
 
     def makedirs(self, path: Path, exist_ok: bool = False) -> None:
-        """Nothing to do below a bucket, and no request there; a bucket is created by `mkdir` only.
+        """Nothing, and no request: S3 needs no directories, and `mkdir` creates buckets.
 
-        With the option `create_buckets` a bucket that is missing is created.
+        With the option `create_buckets` it creates the bucket of `path` if it is missing, and raises
+        FileExistsError for a bucket that exists, unless `exist_ok`.
         """
         self._buckets.makedirs(path, exist_ok)
 
     def is_bucket_versioned(self, bucket: str) -> bool:
-        """Whether versioning is on; False when it was suspended. GetBucketVersioning."""
+        """Whether versioning of a bucket is on. False if it is suspended. GetBucketVersioning."""
         return self._buckets.is_bucket_versioned(bucket)
 
     def make_bucket_versioned(self, bucket: str, versioned: bool = True) -> None:
-        """Switch versioning on, or suspend it: versions that are there stay. PutBucketVersioning."""
+        """Switch versioning of a bucket on, or suspend it (`versioned=False`).
+
+        Existing versions stay. PutBucketVersioning. Raises OperationUnsupportedError if the store does not
+        know versions.
+        """
         self._buckets.make_bucket_versioned(bucket, versioned)
 
     def bucket_region(self, bucket: str) -> str:
-        """The region of a bucket, wherever it is. HeadBucket; FileNotFoundError without such a bucket."""
+        """The region of `bucket`, wherever the bucket is. HeadBucket.
+
+        Raises FileNotFoundError if there is no such bucket.
+        """
         return self._buckets.bucket_region(bucket)
 
     # --- uploads that were left behind, what the store honours, URLs -------------------------------------
 
     def list_uploads(self, path: Path) -> list[UploadInfo]:
-        """Multipart uploads to `path` and below that are neither completed nor aborted, oldest first.
+        """The unfinished multipart uploads to `path` and below, the oldest first.
 
-        Each with name, upload_id, initiated (UTC), age (seconds), size (bytes), parts, and `live`: whether a
-        writer of this process holds it. ListMultipartUploads and ListParts.
+        Each is a dict with `name`, `upload_id`, `initiated` (a datetime in UTC), `age` (seconds), `size`
+        (bytes), `parts` (their number) and `live` (whether a writer of this process holds it).
+        ListMultipartUploads, ListParts.
         """
         return self._stale_uploads.list_uploads(path)
 
     def abort_uploads(self, path: Path, older_than: float | timedelta) -> list[UploadInfo]:
-        """Abort the uploads at and below `path` that are older than `older_than` (seconds, or a timedelta).
+        """Abort the unfinished multipart uploads to `path` and below that are older than `older_than`.
 
-        Never one of a live writer of this process. Returns those that were aborted; ListParts proved that
-        nothing of them is left. ValueError for a negative age.
+        `older_than` is a number of seconds or a timedelta; a negative one is a ValueError. Uploads of running
+        writers of this process are never aborted. Choose an age that no writer of another process can have: a
+        writer whose upload is aborted fails.
+
+        Returns those that were aborted, as `list_uploads` does. ListMultipartUploads, ListParts,
+        AbortMultipartUpload; a last ListParts proves that no part is left.
         """
         return self._stale_uploads.abort_uploads(path, older_than)
 
     def list_multipart_uploads(self, bucket: str) -> list[dict[str, Any]]:
-        """Multipart uploads to a bucket that are neither completed nor aborted, in S3's names, as of s3fs.
+        """The unfinished multipart uploads to a bucket, each with Key, UploadId and Initiated, as in s3fs.
 
-        Each with Key, UploadId and Initiated. `list_uploads` tells their sizes, and whose they are.
-        ListMultipartUploads.
+        `list_uploads` also tells their sizes and ages. ListMultipartUploads.
         """
         return self._stale_uploads.of_bucket(bucket)
 
     def clear_multipart_uploads(self, bucket: str) -> None:
-        """Abort every multipart upload to a bucket, but those that writers of this process hold.
+        """Abort the unfinished multipart uploads to a bucket, except those of writers of this process.
 
-        Other programs that are writing to the bucket fail by it: `abort_uploads` spares those that are young.
+        Writers of other processes fail when their upload is aborted. `abort_uploads` spares young uploads.
+        ListMultipartUploads, AbortMultipartUpload.
         """
         self._stale_uploads.abort_uploads(bucket, 0)
 
     def abort_mpu(self, bucket: str, key: str, mpu: str) -> None:
-        """Abort the multipart upload `mpu`. ValueError for one that a writer of this process holds."""
+        """Abort the multipart upload with the id `mpu` to an object of `bucket`. AbortMultipartUpload.
+
+        Raises ValueError for an upload that a writer of this process holds: call `discard()` of that file.
+        """
         self._stale_uploads.abort_upload(bucket, key, mpu)
 
     def probe(self, path: Path) -> Guards:
-        """Find out which guards the store honours, by trying them on temporary keys beside `path`.
+        """Find out which conditions the store honours, by trying all on temporary keys beside `path`.
 
-        Nothing is left of these keys. Raises AccessDeniedError when they may not be written or deleted.
+        Returns `Guards`, whose `missing()` names those that it does not honour. The temporary keys are
+        removed. It takes some sixty requests. Raises AccessDeniedError if the credentials may not write or
+        delete there.
         """
         return probe(self._client, self._paths.place(path))
 
@@ -1669,22 +1812,23 @@ class GuardedS3FileSystem(InheritedVerbs):
         method: Literal["GET", "HEAD", "PUT", "DELETE"] = "GET",
         **parameters: Any,
     ) -> str:
-        """A presigned URL for GET, HEAD, PUT or DELETE, valid for `expiration` seconds (1 to 604,800).
+        """A presigned URL for GET, HEAD, PUT or DELETE of an object.
 
-        `parameters` are those of the S3 operation by their names in boto3: VersionId (as a versioned path),
-        ResponseContentType, ResponseContentDisposition ... of GET; UploadId and PartNumber for a part;
-        IfMatch, IfNoneMatch, ContentType, Metadata ... These last are headers: they are signed, and whoever
-        uses the URL has to send them. In a directory bucket a URL lives for 300 seconds at most.
+        It is valid for `expiration` seconds (1 to 604,800). `parameters` are those of the S3 operation, in
+        boto3's names: `VersionId`, `ResponseContentType`, `ResponseContentDisposition` and so on for GET;
+        `UploadId` and `PartNumber` for a part; `IfMatch`, `IfNoneMatch`, `ContentType`, `Metadata` and so on.
+        The last ones are headers: they are signed, and whoever uses the URL has to send them. In a directory
+        bucket a URL is valid for 300 seconds at most. Nothing is sent.
         """
         return self._signed_urls.sign(path, expiration, method, **parameters)
 
     def url(
         self, /, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
     ) -> str:
-        """A presigned URL for any operation on an object by its name in boto3, valid for `expires` seconds.
+        """A presigned URL for any operation on an object, by its name in boto3.
 
-        1 to 604,800 of them, in a directory bucket 300 at most. `parameters` are those of the operation, as
-        for `sign`.
+        It is valid for `expires` seconds: 1 to 604,800, in a directory bucket 300 at most. `parameters` are
+        those of the operation, as for `sign`. Nothing is sent.
         """
         return self._signed_urls.url(path, expires, client_method, **parameters)
 
@@ -1763,16 +1907,19 @@ class GuardedS3FileSystem(InheritedVerbs):
     # --- sessions, for callers of s3fs ---------------------------------------------------------------------
 
     def connect(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:
-        """What `set_session` does, without an event loop."""
+        """`set_session`, without an event loop. Returns a `Session`, which you can close.
+
+        `refresh=True` reads the credentials again. `kwargs` has no effect, as in s3fs. Nothing is sent.
+        """
         if refresh:
             self._client.close()
         return self.session
 
     async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:
-        """Nothing but what `refresh` asks for: to read the credentials anew, and to connect anew.
+        """Read the credentials again and connect again, if `refresh=True`. Without it, nothing is to be done.
 
-        Connections are made when they are needed, and credentials are renewed before they end. Returns what
-        can be closed by `await session.close()`. `kwargs` has no effect, as in s3fs.
+        Connections are made when they are needed, and credentials are renewed before they expire. Returns a
+        `Session` that you can close by `await session.close()`. `kwargs` has no effect, as in s3fs.
         """
         return self.connect(refresh, kwargs)
 
@@ -1782,22 +1929,26 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     @staticmethod
     def close_session(loop: object = None, s3: Session | None = None) -> None:
-        """Close the idle connections of the filesystem whose session is `s3`; `loop` has no effect."""
+        """Close the idle connections of the filesystem whose `set_session` returned the session `s3`.
+
+        `loop` is taken for s3fs's sake, and has no effect.
+        """
         if s3 is not None:
             s3.close_now()
 
     def invalidate_region_cache(self) -> None:
-        """Forget which regions buckets are in: the store tells them again."""
+        """Forget in which regions buckets are. The next answers of the store tell it again."""
         self._client.store.signer.forget_regions()
 
     _invalidate_region_cache = coroutine(invalidate_region_cache)
 
     def get_delegated_s3pars(self, exp: int = 3600) -> dict[str, Any]:
-        """Options for workers, as of s3fs: a key for `exp` seconds in place of the one that was passed.
+        """Storage options for workers, with temporary credentials in place of the key that was passed.
 
-        GetSessionToken of STS, 900 seconds at least; where the store is not AWS, of the STS that
-        AWS_ENDPOINT_URL_STS names (ConfigurationError without it). A key with a `token` is returned as it is.
-        Without a key workers find credentials themselves: {"anon": False}.
+        They are valid for `exp` seconds, 900 at least. A key that has a `token` already is returned as it is.
+        Without a key the answer is {"anon": False}, and workers find credentials themselves. GetSessionToken
+        of STS; if the store is not AWS, of the STS that AWS_ENDPOINT_URL_STS names (ConfigurationError
+        without it).
         """
         return delegated_options(self._client, self._options, exp)
 
@@ -1807,102 +1958,102 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     @property
     def session(self) -> Session:
-        """What can be closed; nothing else of a botocore session is here."""
+        """An object with a `close` method, for code that closes s3fs's session; no botocore session."""
         return self._session
 
     @property
     def key(self) -> str | None:
-        """The access key's id, as far as it was an option."""
+        """The access key id that was passed as an option, None if there was none."""
         return self._options.key
 
     @property
     def secret(self) -> str | None:
-        """The secret access key, as far as it was an option."""
+        """The secret access key that was passed as an option, None if there was none."""
         return self._options.secret
 
     @property
     def token(self) -> str | None:
-        """The session token, as far as it was an option."""
+        """The session token that was passed as an option, None if there was none."""
         return self._options.token
 
     @property
     def anon(self) -> bool:
-        """Whether nothing is signed."""
+        """Whether requests are sent without a signature: the option `anon`."""
         return self._options.anon
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """What s3fs makes its session with: `profile`."""
+        """What s3fs passes to its session: {"profile": ...} if a profile was passed, else an empty dict."""
         return {"profile": self._options.profile} if self._options.profile else {}
 
     @property
     def endpoint_url(self) -> str | None:
-        """Where the store is, None for AWS or what its configuration says."""
+        """The address of the store. None for AWS, or if AWS's configuration says where the store is."""
         return self._options.endpoint_url
 
     @property
     def use_ssl(self) -> bool:
-        """Whether that is https."""
+        """Whether the store is reached by https."""
         return not (self._options.endpoint_url or "").lower().startswith("http://")
 
     @property
     def client_kwargs(self) -> dict[str, Any]:
-        """The option `client_kwargs` as it was passed."""
+        """The option `client_kwargs` as it was passed, an empty dict if it was not."""
         return given_dict(self.storage_options, "client_kwargs")
 
     @property
     def config_kwargs(self) -> dict[str, Any]:
-        """The option `config_kwargs` as it was passed."""
+        """The option `config_kwargs` as it was passed, an empty dict if it was not."""
         return given_dict(self.storage_options, "config_kwargs")
 
     @property
     def s3_additional_kwargs(self) -> dict[str, Any]:
-        """The option `s3_additional_kwargs` as it was passed."""
+        """The option `s3_additional_kwargs` as it was passed, an empty dict if it was not."""
         return given_dict(self.storage_options, "s3_additional_kwargs")
 
     @property
     def req_kw(self) -> dict[str, str]:
-        """What is sent with every request, in S3's names."""
+        """The parameters that go with every request, in S3's names."""
         return {"RequestPayer": "requester"} if self._options.requester_pays else {}
 
     @property
     def requester_pays(self) -> bool:
-        """Whether requests to requester-pays buckets are paid for."""
+        """Whether you pay for requests to requester-pays buckets: the option `requester_pays`."""
         return self._options.requester_pays
 
     @property
     def version_aware(self) -> bool:
-        """Whether paths may name versions."""
+        """Whether "?versionId=..." at the end of a path names a version: the option `version_aware`."""
         return self._options.version_aware
 
     @property
     def cache_regions(self) -> bool:
-        """The option of s3fs, True if it was not passed: regions are always kept."""
+        """The option of s3fs, True if it was not passed. Regions of buckets are always remembered."""
         return bool(given(self.storage_options, "cache_regions", True))
 
     @property
     def max_concurrency(self) -> int:
-        """How many ranges, parts or objects are moved at a time."""
+        """How many ranges, parts or objects are requested in parallel: the option `max_concurrency`."""
         return self._options.max_concurrency
 
     @property
     def default_block_size(self) -> int:
-        """How far readers read ahead, in bytes."""
+        """How many bytes an open file reads ahead: the option `block_size`."""
         return self._options.block_size
 
     @property
     def default_cache_type(self) -> str:
-        """The cache of readers."""
+        """The kind of cache of open files: the option `cache_type`."""
         return self._options.cache_type
 
     @property
     def default_fill_cache(self) -> bool:
-        """The option of s3fs, True if it was not passed: `cache_type` decides."""
+        """The option of s3fs, True if it was not passed. It has no effect: `cache_type` decides."""
         return bool(given(self.storage_options, "default_fill_cache", True))
 
     @property
     def fixed_upload_size(self) -> bool:
-        """Whether all parts of an upload have one size."""
+        """Whether all parts of an upload have the same size: the option `fixed_upload_size`."""
         return self._options.fixed_upload_size
 
 

@@ -137,7 +137,7 @@ class Options:
     key: str | None = _option(None, "access key id", unset="botocore's chain", secret=True)
     secret: str | None = _option(None, "secret access key", unset="botocore's chain", secret=True)
     token: str | None = _option(None, "session token", unset="botocore's chain", secret=True)
-    anon: bool = _option(False, "do not sign, whatever credentials there are")
+    anon: bool = _option(False, "do not sign requests, even if there are credentials")
     profile: str | None = _option(None, "profile of the AWS configuration", unset="AWS_PROFILE")
     endpoint_url: str | None = _option(
         None, "where the store is, with https:// or http://", unset="AWS configuration"
@@ -158,7 +158,7 @@ class Options:
     use_accelerate: bool = _option(False, "S3 Transfer Acceleration")
     use_fips: bool = _option(False, "AWS endpoints with FIPS 140 cryptography")
     allow_http: bool = _option(False, "allow plain http to hosts other than loopback")
-    sign_payload: bool = _option(False, "sign bodies (stores that demand it over plain http)")
+    sign_payload: bool = _option(False, "sign bodies too, for stores that demand it over plain http")
     ca_bundle: str | None = _option(
         None,
         "PEM file or folder of trusted certificates",
@@ -169,9 +169,11 @@ class Options:
         None, "PEM file with client certificate and key; the key must not be encrypted"
     )
 
-    connect_timeout: float = _option(3.1, "TCP, for each address of the host, and TLS", "s", check=_SOME_TIME)
-    send_timeout: float = _option(30.0, "every single send", "s", check=_SOME_TIME)
-    read_timeout: float = _option(30.0, "every single receive", "s", check=_SOME_TIME)
+    connect_timeout: float = _option(
+        3.1, "longest wait for TCP, for each address of the host, and for TLS", "s", check=_SOME_TIME
+    )
+    send_timeout: float = _option(30.0, "longest wait of a single send", "s", check=_SOME_TIME)
+    read_timeout: float = _option(30.0, "longest wait of a single receive", "s", check=_SOME_TIME)
     request_deadline: float = _option(
         900.0,
         "how long one S3 request may take with its retries; time in which a body moves at `min_rate` is free",
@@ -180,13 +182,13 @@ class Options:
     )
     min_rate: float = _option(
         1024.0,
-        "least rate over `min_rate_window`, both ways; 0 switches it off",
+        "lowest rate over `min_rate_window`, in both directions; 0: any rate",
         "bytes/s",
         check=Check(lambda rate: rate >= 0, "must be 0 (no minimum) or more bytes per second"),
     )
-    min_rate_window: float = _option(30.0, "see `min_rate`", "s", check=_SOME_TIME)
+    min_rate_window: float = _option(30.0, "over how long `min_rate` is measured", "s", check=_SOME_TIME)
     idle_timeout: float = _option(
-        30.0, "an idle connection older than that is replaced", "s", check=_SOME_TIME
+        30.0, "age from which an idle connection is not used again", "s", check=_SOME_TIME
     )
     max_attempts: int | None = _option(
         None,
@@ -213,13 +215,13 @@ class Options:
         annotation="Mapping[str, Any] | None",
     )
 
-    block_size: int = _option(5 * MIB, "read-ahead of open files", "bytes", check=_A_BYTE)
+    block_size: int = _option(5 * MIB, "how far open files read ahead", "bytes", check=_A_BYTE)
     range_size: int = _option(
-        16 * MIB, "one ranged GET of a large read; less on a slow line", "bytes", check=_A_BYTE
+        16 * MIB, "size of one ranged GET of a large read; less on a slow line", "bytes", check=_A_BYTE
     )
     part_size: int = _option(
         16 * MIB,
-        "one part of a multipart upload, 5 MiB to 5 GiB",
+        "size of a part of a multipart upload, 5 MiB to 5 GiB",
         "bytes",
         more="it doubles every 500 parts of a stream, up to 5 GiB; parts of a stream above 64 MiB are kept "
         "in temporary files (`TMPDIR`) until they are sent",
@@ -231,7 +233,7 @@ class Options:
         "bytes",
         check=_between(1, MAX_SINGLE_PUT, "1 B to 5 GiB"),
     )
-    fixed_upload_size: bool = _option(False, "all parts of one size, as Cloudflare R2 wants them")
+    fixed_upload_size: bool = _option(False, "all parts have one size, as Cloudflare R2 demands")
     cache_type: str = _option(
         "prefetch",
         "the cache of open files: prefetch (ours), or fsspec's readahead, bytes, block, all, none ...",
@@ -240,10 +242,10 @@ class Options:
         False, "keep directory listings", more="see [paths](paths.md#listing-cache)"
     )
     listings_expiry_time: float | None = _option(
-        None, "how long a listing is kept; none: until it is dropped", "s", check=_SOME
+        None, "how long a listing is kept; None: until it is dropped", "s", check=_SOME
     )
     max_paths: int | None = _option(
-        None, "how many listings are kept; none: any number", "listings", check=_SOME
+        None, "how many listings are kept; None: any number", "listings", check=_SOME
     )
     recent_listings: float = _option(
         5.0,

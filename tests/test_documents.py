@@ -21,12 +21,29 @@ import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3 import GuardedS3FileSystem, errors, filesystem
-from tests.documents import DOCS, ROOT, python_blocks, run
+from tests.documents import DOCS, ROOT, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
-RUN_HERE = {"coroutines.md", "guarantees.md", "howto.md", "index.md", "s3fs.md"}
-RUN_ELSEWHERE = {"tools.md", "store-setup.md"}  # tests/tools/test_document.py, tests/test_store_setup.py
+RUN_HERE = {"coroutines.md", "guarantees.md", "howto.md", "index.md", "options.md", "s3fs.md"}
+RUN_ELSEWHERE = {
+    "README.md": "tests/test_readme.py",
+    "store-setup.md": "tests/test_store_setup.py",
+    "tools.md": "tests/tools/test_document.py",
+}
+# What is no Python: which test runs it, or why none does.
+OTHER_BLOCKS = {
+    ("cli.md", "console"): "tests/cli/test_cli_docs.py",
+    ("cli.md", "indented"): "installs this package: the workflows do",
+    ("CONTRIBUTING.md", "indented"): "tests/test_documents.py",
+    ("README.md", "indented"): "tests/test_documents.py, and the workflows install the package",
+    ("design.md", "indented"): "a picture",
+    ("iam.md", "json"): "tests/test_iam.py",
+    ("options.md", "ini"): "tests/test_options.py",
+    ("store-setup.md", "bash"): "tests/test_store_setup.py",
+    ("store-setup.md", "ini"): "tests/test_store_setup.py",
+}
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
 
 
 @pytest.fixture
@@ -34,19 +51,42 @@ def store(moto: MotoServer) -> Store:
     return new_store(moto)
 
 
-def test_every_page_with_python_is_run() -> None:
-    pages = {page.name for page in DOCS.glob("*.md") if python_blocks(page.read_text())}
-    assert pages == RUN_HERE | RUN_ELSEWHERE
+def blocks(page: Path) -> set[str]:
+    """The kinds of code that a page has: the word behind the fence, or "indented"."""
+    text = page.read_text(encoding="utf-8")
+    parts = re.split(r"^```", text, flags=re.M)
+    kinds = {part.partition("\n")[0] for part in parts[1::2]}
+    indented = any(re.search(r"\n\n    \S", part) for part in parts[::2])
+    return kinds | ({"indented"} if indented else set())
 
 
-@pytest.mark.parametrize("page", sorted((RUN_HERE | RUN_ELSEWHERE) - {"store-setup.md"}))
-def test_every_block_of_such_a_page_is_python(page: str) -> None:
-    """What is fenced as something else, or indented by mistake, would not be run.
+def test_all_code_is_run_or_it_is_said_why_not() -> None:
+    found = {(page.name, kind) for page in PAGES for kind in blocks(page)}
+    python = {(name, "python") for name in RUN_HERE | set(RUN_ELSEWHERE)}
+    assert found == python | set(OTHER_BLOCKS)
 
-    tests/test_store_setup.py runs what store-setup.md has beside Python.
-    """
-    text = (DOCS / page).read_text()
-    assert len(python_blocks(text)) == len(re.findall("```", text)) // 2
+
+@pytest.mark.parametrize(
+    ("page", "test"), [*RUN_ELSEWHERE.items(), *((page, test) for (page, _), test in OTHER_BLOCKS.items())]
+)
+def test_the_test_that_runs_it_names_the_page(page: str, test: str) -> None:
+    for path in re.findall(r"tests/[\w/]+\.py", test):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert page in text or "DOCUMENT" in text, path
+
+
+def test_every_target_that_is_named_is_one_of_make() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        named = re.findall(r"(?:^    |`)make ([a-z]+)", text, re.M)
+        assert set(named) <= targets, page.name
+
+
+def test_the_test_that_contributors_run_first_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    ((file, name),) = re.findall(r"pytest (tests/\S+\.py) -k (\w+)", text)
+    assert f"def {name}" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_the_front_page_creates_once(store: Store) -> None:
@@ -92,6 +132,14 @@ def test_troubleshooting_has_every_error_with_the_builtin_that_it_is() -> None:
         kinds = [getattr(errors, name) for name in names if hasattr(errors, name)]
         builtin = [getattr(builtins, name) for name in names if not hasattr(errors, name)]
         assert kinds and all(issubclass(kind, tuple(builtin) or OSError) for kind in kinds), names
+
+
+def test_options_of_objects_are_set(store: Store) -> None:
+    space = run((DOCS / "options.md").read_text(), store)
+    about = space["about"]
+    assert (about["CacheControl"], about["StorageClass"]) == ("max-age=60", "STANDARD_IA")
+    assert about["metadata"] == {"owner": "me"}
+    assert store.fs.get_tags(store.path("a.csv")) == {"a": "b"}
 
 
 def test_the_getting_started_notebook_runs(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The permission of each request is by the Service Authorization Reference of Amaz
 
 from __future__ import annotations
 
+import json
 import re
 import urllib.request
 from collections.abc import Callable
@@ -245,3 +246,23 @@ def test_every_row_is_run_or_read_alone() -> None:
 def test_the_actions_are_spelt_as_in_errors() -> None:
     known = set(re.findall(r"s3:\w+", " ".join(_PERMISSIONS.values()))) | {"s3:GetObjectVersion"}
     assert set().union(*rows().values()) <= known
+
+
+def test_the_policy_allows_what_its_title_says() -> None:
+    """Reading and writing: all rows but those of versions and of the list of buckets."""
+    (block,) = re.findall("```json\n(.*?)```", (DOCS / "iam.md").read_text(), re.S)
+    policy = json.loads(block)
+    given = {
+        (statement["Resource"], action)
+        for statement in policy["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+    }
+    text = (DOCS / "iam.md").read_text().split("<!-- table:begin -->")[1].split("<!-- table:end -->")[0]
+    wanted = set()
+    for line in text.strip().splitlines()[2:]:
+        title, bucket, objects = line.strip("|").split("|")
+        if "version" not in title:
+            wanted |= {("arn:aws:s3:::my-bucket", name) for name in re.findall(r"`(s3:\w+)`", bucket)}
+            wanted |= {("arn:aws:s3:::my-bucket/*", name) for name in re.findall(r"`(s3:\w+)`", objects)}
+    assert given == wanted

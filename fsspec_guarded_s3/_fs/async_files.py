@@ -111,9 +111,9 @@ class AsyncReader:
         return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Have the next read begin elsewhere; returns where. No request.
+        """Set where the next read begins, and return that position. No request.
 
-        Counted from the beginning, from here (1) or the end (2).
+        `whence` says from where it counts: 0 the beginning, 1 the present position, 2 the end.
         """
         check_integer("offset", offset)
         with self._moving():
@@ -262,10 +262,10 @@ class AsyncWriter:
         """Nothing to do: S3 shows an object whole or not at all."""
 
     def close(self) -> Coroutine[Any, Any, None]:
-        """Publish what was written, unless an exception is on its way; twice is harmless.
+        """Publish what was written, unless an exception is propagating; harmless when repeated.
 
-        docs/guarantees.md has the rule for what counts as that. It is looked for here and now: who makes a
-        task of what this returns has it run where no exception is.
+        The page Guarantees has the rule for which exceptions count. They are looked for when `close()` is
+        called, and not when its result is awaited.
         """
         return self._close(failure(self._writer.known_exceptions, self._writer))
 

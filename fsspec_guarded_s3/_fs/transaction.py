@@ -37,10 +37,10 @@ logger = logging.getLogger("fsspec_guarded_s3")
 class GuardedTransaction(Transaction):
     """Collects the files that are written in `with fs.transaction:`.
 
-    S3 has no way to publish several objects in one step. When one of them cannot be published, those after
-    it are discarded, and TransactionError says which ones are there already. What is published when an
-    exception is around, and what is logged, is as for a writer (`_write.endings`). It belongs to the process
-    that began it, as a writer does to the one that opened it, and there to the thread or task.
+    The files are published one after the other at the end of the block, because S3 has no step for several
+    objects. If one cannot be published, those after it are discarded, and TransactionError says which ones
+    are there already. After an exception in the block, none is published; the rule is that of a writer
+    (`_write.endings`). A transaction belongs to the thread or task, and to the process, that began it.
     """
 
     fs: Any
@@ -98,7 +98,7 @@ class GuardedTransaction(Transaction):
         self._end(is_clean)
 
     def complete(self, commit: bool = True) -> None:
-        """Publish all files, or discard all: so too, with a warning, while an exception is on its way."""
+        """Publish all files, or discard all; also, with a warning, while an exception is propagating."""
         error = failure(self._known, self) if commit else None
         if error is not None:
             self._say_lost(error)

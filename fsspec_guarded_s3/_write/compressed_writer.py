@@ -171,7 +171,7 @@ class CompressedWriter(BinaryFile):
 
     @judged
     def close(self, failure: BaseException | None) -> None:
-        """Publish what was written, unless an exception is on its way; twice is harmless."""
+        """Publish what was written, unless an exception is propagating; harmless when repeated."""
         if self.closed:
             return
         if self._file.is_dropped:

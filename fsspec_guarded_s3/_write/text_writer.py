@@ -136,7 +136,7 @@ class TextWriter(io.TextIOWrapper):
 
     @judged
     def close(self, failure: BaseException | None) -> None:
-        """Publish what was written, unless an exception is on its way; twice is harmless."""
+        """Publish what was written, unless an exception is propagating; harmless when repeated."""
         if failure is not None and not self.closed and not getattr(self, "_finalizing", False):
             self._below.refuse(failure)
         if self._below.closed:  # nothing is written any more

@@ -302,9 +302,9 @@ class GuardedWriter(BinaryFile):
 
     @judged
     def close(self, failure: BaseException | None) -> None:
-        """Publish what was written, unless an exception is on its way; twice is harmless.
+        """Publish what was written, unless an exception is propagating; harmless when repeated.
 
-        docs/guarantees.md has the rule for what counts as that.
+        After an exception nothing is published. The page Guarantees has the rule for which exceptions count.
         """
         if self.closed:
             return

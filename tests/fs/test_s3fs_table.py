@@ -40,7 +40,7 @@ METHODS = {
     for name, parameters in [signature(shown)]
 }
 ATTRIBUTES = table("attributes")
-MADE_WITH = re.findall(r"`(\w+)`", DOCUMENT.split("by the same names: ")[1].split(". They cannot")[0])
+MADE_WITH = re.findall(r"`(\w+)`", DOCUMENT.split("by the names that s3fs has: ")[1].split(". You cannot")[0])
 OPTIONS = table("options")
 MODES = table("modes")
 FILES = {shown.removesuffix("()"): row for shown, row in table("files").items()}
