@@ -12,13 +12,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import botocore.session
 import fsspec.core
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._http import plain, timed_socket
+from fsspec_guarded_s3 import ConfigurationError, GuardedS3FileSystem
+from fsspec_guarded_s3._auth import rules
+from fsspec_guarded_s3._auth.session import Session
+from fsspec_guarded_s3._auth.signer import Signer
+from fsspec_guarded_s3._http import plain, timed_socket, trust
 from fsspec_guarded_s3._http.timed_socket import Channel, channel_of
 from fsspec_guarded_s3._write.text_writer import adopt_text
 from fsspec_guarded_s3.options import Options
@@ -296,3 +302,49 @@ def test_text_files_are_fsspecs_own_without_its_wrapper(monkeypatch: pytest.Monk
     monkeypatch.delattr(fsspec.core, "PickleableTextIOWrapper")
     adopt_text()
     assert not hasattr(fsspec.core, "PickleableTextIOWrapper")
+
+
+def test_the_domains_of_aws_are_known_without_botocores_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = rules.Rules(botocore.session.Session()).domains()
+    monkeypatch.setattr(rules.Rules, "_load", lambda *_: {})
+    assert rules.Rules(botocore.session.Session()).domains() == known
+
+
+def test_a_provider_of_rules_that_is_called_otherwise_is_one_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def other(self: object, **_: object) -> None:
+        raise TypeError("another signature")
+
+    provider = importlib.import_module("botocore.endpoint_provider").EndpointProvider
+    monkeypatch.setattr(provider, "resolve_endpoint", other)
+    signer = Signer(Options(key="k", secret="s", region="us-east-1", use_fips=True))
+    monkeypatch.setattr(rules.Rules, "_asked_client", staticmethod(AskedAlone))
+    assert signer.endpoint("bucket").host == "asked.test"
+
+
+class AskedAlone:
+    """Stands for a client of botocore's, whose own rules are those that were just broken."""
+
+    def resolve_endpoint(self, **_: object) -> Any:
+        return SimpleNamespace(url="https://asked.test", properties={})
+
+
+def test_credentials_without_the_lock_are_read_anew_in_a_child() -> None:
+    session = Session(Options())
+    session._credentials = SimpleNamespace(method="a source")
+    before = session.reading
+    session._renew()  # as `_forks` calls it there
+    assert (session._credentials, session._session, session.reading) == (None, None, before + 1)
+
+
+def test_a_system_without_certificates_uses_a_librarys_or_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trust, "_trusts_nobody", lambda _: True)
+    for variable in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert trust.ssl_context(Options(), lambda: None).cert_store_stats()["x509_ca"] > 50
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match="install certifi"):
+        trust.ssl_context(Options(), lambda: None)
