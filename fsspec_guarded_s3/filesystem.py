@@ -393,8 +393,9 @@ class GuardedS3FileSystem(InheritedVerbs):
     def to_json(self, *, include_password: bool = False) -> str:
         """`to_dict` as JSON, from which `from_json` makes an equal filesystem.
 
-        If credentials were left out, `from_json` looks for them as AWS's tools do. If an encryption key
-        (`SSECustomerKey`) was left out, `from_json` raises a ValueError that says so.
+        Credentials are left out, unless you pass `include_password=True`. If they were left out, `from_json`
+        looks for them as AWS's tools do. If an encryption key (`SSECustomerKey`) was left out, `from_json`
+        raises a ValueError that says so.
         """
         return str(super().to_json(include_password=include_password))
 
@@ -640,16 +641,17 @@ class GuardedS3FileSystem(InheritedVerbs):
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[Any]:
-        """All objects below `path` while they are listed: memory does not grow with their number.
+        """Yield all objects below `path` while they are listed: memory does not grow with their number.
 
-        ListObjectsV2, page by page, in the order of the store: on S3 that of the names' bytes. Yields names,
-        with `detail` rows as `find` has them, with `batch_size` lists of that many. It begins behind the name
-        `start_after`, so a program that has stopped can go on. Only objects are told of that were modified
-        between `modified_after` and `modified_before`, which need a time zone, and that have `min_size` to
-        `max_size` bytes; the listing is read all the same. Nothing is kept: see `find` for a listing that is
-        answered from the listing cache, or made in parallel. `path` itself is told of when it is an object.
+        Yields names; with `detail`, rows as `find` has them; with `batch_size`, lists of that many. If `path`
+        is an object, it is yielded too. `start_after` is a name, and only later names are listed, so a
+        program that stopped can go on. `prefix` is how the names must begin, counted from `path`. Objects are
+        left out if they were not modified between `modified_after` and `modified_before` (with a time zone),
+        or do not have `min_size` to `max_size` bytes; they are listed all the same.
 
-        ValueError and TypeError for wrong arguments come at once, errors of the store while you iterate.
+        Names come in the order of the store, on S3 that of their bytes. Kept listings are not used, and
+        nothing is kept. ValueError and TypeError for wrong arguments come at once, errors of the store while
+        you iterate. ListObjectsV2.
         """
         wanted = Wanted(modified_after, modified_before, min_size, max_size)
         if batch_size is not None:
@@ -669,10 +671,11 @@ class GuardedS3FileSystem(InheritedVerbs):
         min_size: int | None = None,
         max_size: int | None = None,
     ) -> Iterator[Any]:
-        """What `iter_find` tells, as Arrow record batches of `batch_size` rows. It needs pyarrow.
+        """What `iter_find` yields, as Arrow record batches of `batch_size` rows. It needs pyarrow.
 
         Columns: name and etag (string), size (int64, bytes), last_modified (timestamp in UTC),
         storage_class (string). `pyarrow.Table.from_batches` and `polars.from_arrow` take them.
+        `start_after`, `prefix`, `modified_after`, `modified_before`, `min_size` and `max_size` are as there.
         """
         wanted = Wanted(modified_after, modified_before, min_size, max_size)
         check_integer("batch_size", batch_size, 1)
@@ -1000,11 +1003,12 @@ class GuardedS3FileSystem(InheritedVerbs):
           as a whole. "r+" begins with the object, and raises ObjectChangedError if somebody else replaces it.
 
         `block_size`, in bytes, is the read-ahead of a reader and the part size of a writer. `compression` is
-        a name that fsspec knows, such as "gzip" or "infer". `if_match` is the ETag that a write expects the
-        object to have. `version_id` reads an older version. `size`, in bytes, is what a reader expects, else
-        ObjectChangedError. `encoding`, `errors` and `newline` are those of a text file. Further keywords are
-        attributes in S3's names: of the object that is written, such as `ContentType="text/csv"` or
-        `Metadata={"a": "b"}`, or what a read needs, such as `SSECustomerKey`.
+        a name that fsspec knows, such as "gzip" or "infer". `cache_options` go to a cache of fsspec's
+        (`cache_type`). `if_match` is the ETag that a write expects the object to have. `version_id` reads an
+        older version. `size`, in bytes, is what a reader expects, else ObjectChangedError. `encoding`,
+        `errors` and `newline` are those of a text file. Further keywords are attributes in S3's names: of the
+        object that is written, such as `ContentType="text/csv"` or `Metadata={"a": "b"}`, or what a read
+        needs, such as `SSECustomerKey`.
 
         A reader has `etag` and `version_id` of what it reads; a text reader has them at `file.buffer`. A
         writer has `commit()`, `discard()`, and `etag` and `version_id` of what it published. Raises
@@ -1040,9 +1044,9 @@ class GuardedS3FileSystem(InheritedVerbs):
 
         `async with await fs.open_async(path) as file: data = await file.read()`
 
-        It takes what `open` takes, except text, "+" and `compression` (ValueError). A reader is pinned to
-        one version. A writer publishes only what is closed cleanly: nothing after an exception, nor when its
-        task is cancelled.
+        `mode` is "rb", "wb", "xb" or "ab". It takes what `open` takes, except text, "+" and `compression`
+        (ValueError). A reader is pinned to one version. A writer publishes only what is closed cleanly:
+        nothing after an exception, nor when its task is cancelled.
         """
         if "b" not in mode or "+" in mode or kwargs.get("compression"):
             raise ValueError(
@@ -1222,7 +1226,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Unpack[Reading],
     ) -> None:
-        """Download one object to the local file `lpath`, which is replaced at the end.
+        """Download the object `rpath` to the local file `lpath`, which is replaced at the end.
 
         The bytes go to a temporary file beside it. So `lpath` is the old file or the new one, and never half
         of one. If `lpath` is a link, the file behind it is replaced; a pipe, a socket or a device is a
@@ -1257,9 +1261,10 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None:
         """Download objects: one name, a list, a pattern, or a tree (`recursive=True`).
 
-        `maxdepth` is the number of levels of a tree. Files are downloaded in parallel, at most `batch_size`
-        at a time, each as by `get_file`. Folders are created when they are needed. `callback` counts files,
-        and its branches count bytes. Further keywords are what a read needs, such as `SSECustomerKey`.
+        They are downloaded from `rpath` to `lpath`; an `lpath` that ends in a slash is a folder. `maxdepth`
+        is the number of levels of a tree. Files are downloaded in parallel, at most `batch_size` at a time,
+        each as by `get_file`. Folders are created when they are needed. `callback` counts files, and its
+        branches count bytes. Further keywords are what a read needs, such as `SSECustomerKey`.
 
         Raises ValueError before anything is written if a key would be placed outside of `lpath`, by its name
         or by a link, or if two keys would become one file. Raises SpecialFileError, an OSError, if there is a
@@ -1350,7 +1355,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None: ...
 
     def pipe(self, path: Any, value: Any = None, batch_size: int | None = None, **kwargs: Any) -> None:
-        """Write bytes to one path, or each value of a dict {path: bytes} to its path.
+        """Write the bytes `value` to one path; or, of a dict {path: bytes}, each value to its path.
 
         At most `batch_size` objects are written at a time. Further keywords are those of `pipe_file`.
         """
@@ -1404,7 +1409,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         max_concurrency: int | None = None,
         **kwargs: Unpack[Writing],
     ) -> None:
-        """Upload one local file. PutObject, or a multipart upload from `multipart_threshold` on.
+        """Upload the file `lpath` to `rpath`. PutObject, or multipart from `multipart_threshold` on.
 
         `mode`, `if_match`, `chunksize`, `max_concurrency`, further keywords, and what is returned and raised
         are as in `pipe_file`. `callback` counts bytes.
@@ -1441,10 +1446,11 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None:
         """Upload local files: one name, a list, a pattern, or a folder (`recursive=True`).
 
-        `maxdepth` is the number of levels of a folder. At most `batch_size` files are uploaded at a time,
-        each as by `put_file`. `callback` counts files, and its branches count bytes. Further keywords are
-        those of `put_file`. With the option `create_buckets`, a folder creates the bucket that it goes to, if
-        it is missing.
+        They are uploaded from `lpath` to `rpath`; an `rpath` that ends in a slash is a directory. `maxdepth`
+        is the number of levels of a folder. At most `batch_size` files are uploaded at a time, each as by
+        `put_file`. `callback` counts files, and its branches count bytes. Further keywords are those of
+        `put_file`. With the option `create_buckets`, a folder creates the bucket that it goes to, if it is
+        missing.
 
         Raises ValueError before anything is sent if two files would become one object, and SpecialFileError,
         an OSError, for pipes, sockets and devices.
@@ -1532,10 +1538,11 @@ class GuardedS3FileSystem(InheritedVerbs):
     ) -> None:
         """Copy objects inside S3: one name, a list, a pattern, or a tree (`recursive=True`).
 
-        `maxdepth` is the number of levels of a tree. Each copy is of one version of its source. At most
-        `batch_size` copies run at a time (None: the option `max_concurrency`). `on_error` is "raise", or
-        "ignore" for sources that vanished in the meantime, which is the default for trees. Further keywords
-        are those of `cp_file`.
+        They are copied from `path1` to `path2`; a `path2` that ends in a slash is a directory. `maxdepth` is
+        the number of levels of a tree. Each copy is of one version of its source. At most `batch_size` copies
+        run at a time (None: the option `max_concurrency`). `on_error` is "raise", or "ignore" for sources
+        that vanished in the meantime, which is the default for trees. Further keywords are those of
+        `cp_file`.
 
         Raises FileNotFoundError if a source is missing, and ObjectChangedError if one is replaced during its
         copy. ListObjectsV2, HeadObject, CopyObject.
@@ -1553,7 +1560,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         batch_size: int | None = None,
         **kwargs: Unpack[CopyEach],
     ) -> None:
-        """Move objects inside S3: copy them, and delete the versions that were copied, nothing newer.
+        """Move objects from `path1` to `path2`: copy them, and delete the versions that were copied.
 
         `path1` is a name, a list, a pattern, or a tree (`recursive=True`) at most `maxdepth` levels deep. At
         most `batch_size` copies run at a time. Further keywords are those of `cp_file`. If a copy fails,
@@ -1663,7 +1670,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         return self._object_metadata.metadata(path, refresh, **kwargs)
 
     def getxattr(self, path: Path, attr_name: str, **kwargs: Unpack[Reading]) -> str | None:
-        """The value of one name of the user metadata, None if there is none of that name. HeadObject."""
+        """The value of the user metadata named `attr_name`, None if there is none. HeadObject."""
         return self._object_metadata.getxattr(path, attr_name, **kwargs)
 
     def setxattr(
@@ -1686,7 +1693,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         return self._object_metadata.get_tags(path)
 
     def put_tags(self, path: Path, tags: Mapping[str, str], mode: Literal["o", "m"] = "o") -> None:
-        """Give an object these tags and no others (`mode="o"`), or merge them into its tags (`mode="m"`).
+        """Give an object `tags` and no others (`mode="o"`), or merge them into its tags (`mode="m"`).
 
         S3 has no condition for tags: of two merges at the same time, one can get lost. Raises
         OperationUnsupportedError, before anything is sent, if the store does not know tags. PutObjectTagging.
@@ -1694,7 +1701,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._object_metadata.put_tags(path, tags, mode)
 
     def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
-        """Give an object, a tree (`recursive=True`) or a bucket a canned ACL such as "public-read".
+        """Give an object, a tree (`recursive=True`) or a bucket the canned ACL `acl`, say "public-read".
 
         Raises AccessDeniedError or InvalidRequestError if the bucket has ACLs switched off, and
         OperationUnsupportedError if the store does not know ACLs. PutObjectAcl, PutBucketAcl.
@@ -1789,7 +1796,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         self._stale_uploads.abort_uploads(bucket, 0)
 
     def abort_mpu(self, bucket: str, key: str, mpu: str) -> None:
-        """Abort the multipart upload with the id `mpu` to an object of `bucket`. AbortMultipartUpload.
+        """Abort the multipart upload with the id `mpu` to `key` in `bucket`. AbortMultipartUpload.
 
         Raises ValueError for an upload that a writer of this process holds: call `discard()` of that file.
         """
@@ -1812,7 +1819,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         method: Literal["GET", "HEAD", "PUT", "DELETE"] = "GET",
         **parameters: Any,
     ) -> str:
-        """A presigned URL for GET, HEAD, PUT or DELETE of an object.
+        """A presigned URL for an object; `method` is GET, HEAD, PUT or DELETE.
 
         It is valid for `expiration` seconds (1 to 604,800). `parameters` are those of the S3 operation, in
         boto3's names: `VersionId`, `ResponseContentType`, `ResponseContentDisposition` and so on for GET;
@@ -1825,7 +1832,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     def url(
         self, /, path: Path, expires: int = 3600, client_method: str = "get_object", **parameters: Any
     ) -> str:
-        """A presigned URL for any operation on an object, by its name in boto3.
+        """A presigned URL for the operation `client_method` on an object, named as in boto3.
 
         It is valid for `expires` seconds: 1 to 604,800, in a directory bucket 300 at most. `parameters` are
         those of the operation, as for `sign`. Nothing is sent.

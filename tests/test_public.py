@@ -1,6 +1,7 @@
 """The public names: what may be imported, and will be there in the next version too."""
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import get_type_hints
 import pytest
 
 import fsspec_guarded_s3
-from fsspec_guarded_s3 import errors, filesystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, errors, filesystem
 
 PACKAGE = Path(fsspec_guarded_s3.__file__).parent
 PUBLIC = ("errors", "filesystem", "options", "s3fs_alias")
@@ -40,6 +41,29 @@ def test_what_is_public_explains_itself(module: str) -> None:
     found = import_module(module)
     public = {name: getattr(found, name) for name in found.__all__ if name != "__version__"}
     assert not [name for name, value in public.items() if not inspect.getdoc(value)]
+
+
+def _verbs() -> list[str]:
+    """The public methods that the filesystem has of its own."""
+    kinds = (staticmethod, classmethod)
+    found = vars(GuardedS3FileSystem).items()
+    return [
+        name
+        for name, value in found
+        if name[:1] != "_" and (inspect.isfunction(value) or isinstance(value, kinds))
+    ]
+
+
+@pytest.mark.parametrize("name", _verbs())
+def test_the_docstring_of_a_verb_names_each_argument(name: str) -> None:
+    """All but the path or bucket that it is about; S3's names of attributes are listed in docs/options.md."""
+    verb = getattr(GuardedS3FileSystem, name)
+    text = inspect.getdoc(verb) or ""
+    arguments = set(inspect.signature(verb).parameters) - {"self", "path", "bucket", "kwargs", "kw_args"}
+    assert {
+        argument for argument in arguments if not re.search(rf"`{argument}`|\b{argument}=", text)
+    } == set()
+    assert text.partition("\n")[0].endswith((".", ":", '"'))
 
 
 def test_the_package_has_all_errors_and_nothing_else_that_is_not_meant() -> None:
