@@ -20,6 +20,9 @@ Whoever ends work waits until no thread uses the caller's buffers and files any 
 cannot be interrupted (the look-up of a host name, a program that brings credentials). They are marked by
 `uninterruptible`: nobody waits for them, and their thread raises CancelledError when they return.
 
+A thread that runs an event loop must not wait at all. What it does within `without_waiting` raises
+MustWaitError where it would have to, and a thread of the pool does it instead.
+
 Exceptions of signal handlers (KeyboardInterrupt) come to the main thread between any two steps of the
 interpreter, also at the beginning of `__exit__`. `Lock`, and all code that sets what a thread works for, is
 written so that they leave nothing locked and nothing set.
@@ -103,6 +106,7 @@ class _ThisThread(threading.local):
     work: Work | None = None
     worker: Worker | None = None
     origin: object = None
+    may_wait = True
 
 
 # In the main thread an exception of a signal's handler may come at the beginning of any function, also of
@@ -155,8 +159,28 @@ def check() -> None:
         raise CancelledError("nobody waits for this any more: another call failed, or it was given up")
 
 
+class MustWaitError(BaseException):
+    """What is done for an event loop would have to wait here."""
+
+
+def without_waiting(call: Callable[[], T]) -> T:
+    """What `call` returns; MustWaitError where it comes to `must_wait`."""
+    try:
+        this_thread.may_wait = False
+        return call()
+    finally:
+        this_thread.may_wait = True
+
+
+def must_wait() -> None:
+    """What follows may take as long as a request. Raises MustWaitError where this thread must not wait."""
+    if not this_thread.may_wait:
+        raise MustWaitError("a thread has to wait for this")
+
+
 def pause(seconds: float) -> None:
     """`time.sleep` that ends, with CancelledError, when nobody waits any more."""
+    must_wait()
     end = time.monotonic() + seconds
     check()
     while (left := end - time.monotonic()) > 0:

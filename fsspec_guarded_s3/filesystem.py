@@ -24,7 +24,14 @@ from ._fs.content_reader import ContentReader
 from ._fs.content_writer import ContentWriter
 from ._fs.copy_many import ManyCopier
 from ._fs.copy_object import Copier
-from ._fs.coroutines import EitherWay, ThisThread, asynchronous_iterator, coroutine, settled_coroutine
+from ._fs.coroutines import (
+    EitherWay,
+    ThisThread,
+    asked_coroutine,
+    asynchronous_iterator,
+    coroutine,
+    settled_coroutine,
+)
 from ._fs.downloads import Downloads
 from ._fs.inherited_verbs import InheritedVerbs
 from ._fs.listing import Lister
@@ -53,6 +60,7 @@ from ._fs.uploads import Uploads
 from ._fs.versions import Versions
 from ._read.reader import PinnedReader
 from ._s3.client import S3Client
+from ._s3.early import Asked
 from ._s3.events import Event, Listening, listen
 from ._s3.store import Store
 from ._s3.trace import Trace
@@ -1841,6 +1849,12 @@ class GuardedS3FileSystem(InheritedVerbs):
 
     # --- coroutines: each is the verb of its name, made by a thread while the event loop goes on ----------
 
+    def _reading(self) -> Callable[..., Asked[bytes] | None]:
+        return self._reader.ask_file
+
+    def _writing(self) -> Callable[..., Asked[Answer] | None]:
+        return partial(self._writer.ask_file, self._intrans)
+
     _info = coroutine(info)
     _exists = coroutine(exists)
     _isfile = coroutine(isfile)
@@ -1856,7 +1870,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     _ukey = coroutine(ukey)
     _head = coroutine(head)
     _tail = coroutine(tail)
-    _cat_file = coroutine(cat_file)
+    _cat_file = asked_coroutine(cat_file, _reading, is_settled=False)
     _cat = coroutine(cat)
     _cat_ranges = coroutine(cat_ranges)
     _object_version_info = coroutine(object_version_info)
@@ -1874,7 +1888,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     # What these write, or read from a local file, is settled before a task that is cancelled goes on.
     _get_file = settled_coroutine(get_file)
     _get = settled_coroutine(get)
-    _pipe_file = settled_coroutine(pipe_file)
+    _pipe_file = asked_coroutine(pipe_file, _writing, is_settled=True)
     _pipe = settled_coroutine(pipe)
     _update = settled_coroutine(update)
     _put_if_absent = settled_coroutine(put_if_absent)

@@ -203,7 +203,8 @@ class Options:
         "requests",
         more="pass less to use fewer connections. These are the most: with a store that answers within "
         "milliseconds it begins with 2, a slow line gets [fewer](guarantees.md#slow-lines) large bodies, and "
-        "more than 64 are used by `cat` and `cat_ranges` of a distant store only",
+        "more than 64 are used by `cat` and `cat_ranges` of a distant store and by the coroutines "
+        "`_cat_file` and `_pipe_file` only",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 

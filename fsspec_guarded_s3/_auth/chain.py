@@ -125,6 +125,14 @@ def is_static(credentials: Any) -> bool:
     return type(credentials) is botocore.credentials.Credentials
 
 
+def is_at_hand(credentials: Any) -> bool:
+    """Whether their values are known, and none of them is about to be refreshed."""
+    if is_static(credentials):
+        return True
+    is_due = getattr(credentials, "refresh_needed", None)
+    return is_due is not None and not is_due()
+
+
 def frozen(credentials: Any) -> Any:
     """Their values at this moment. Raises CredentialsError."""
     try:

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 from .._forks import importing
 from .._values.dialects import GCS, S3, Dialect, dialect_of
 from .._values.paths import is_loopback
+from .._work import must_wait
 from ..errors import ConfigurationError
 from ..options import Options, choices_of, endpoint_fault
 from .session import Session
@@ -78,6 +79,7 @@ class Endpoints:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
         found = self._endpoints.get(bucket)
         if found is None:
+            must_wait()  # for files, and for botocore's rules
             with self._session.lock:
                 found = self._endpoints[bucket] = self._resolve(bucket)
         return found

@@ -19,7 +19,7 @@ from typing import Any
 from .._forks import PerProcess, importing, renew_after_fork
 from .._values.private_parts import say_once
 from .._values.surroundings import surroundings
-from .._work import Lock
+from .._work import Lock, must_wait, this_thread
 from ..errors import CredentialsError
 from ..options import Options
 from .unconfigured import (
@@ -114,6 +114,8 @@ class Session:
         if self._static is not None:
             return self._static
         found = self._credentials
+        if not (this_thread.may_wait or self._is_at_hand(found)):
+            must_wait()
         if found is None:
             found = self._read(time.monotonic())
         frozen = self._frozen(found)
@@ -129,6 +131,12 @@ class Session:
                 if found is self._credentials:
                     self._static = frozen
         return frozen
+
+    @staticmethod
+    def _is_at_hand(credentials: Any) -> bool:
+        if credentials is None or isinstance(credentials, Keys):
+            return credentials is not None
+        return bool(_chain().is_at_hand(credentials))
 
     def _read(self, since: float) -> Any:
         """The credentials, read once. A failure is that of all who waited for the reading, since `since`."""

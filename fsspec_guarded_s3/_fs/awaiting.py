@@ -16,6 +16,13 @@ thread, which notices within `TURN` seconds. What writes, or has a local file op
 waits for it: afterwards nobody uses the caller's bytes and files any more, and a write has been settled. A
 loop that was closed meanwhile is told nothing.
 
+Reading or writing a small object is one request, as a rule, which the loop makes itself (`make_asked`): it
+sends it by an idle connection, waits for the answer as for any socket, and takes it when it is there as a
+whole. A thread for each costs more than the request: it takes turns with the loop at Python's lock, at each
+step. So there may be more such calls under way than threads. Wherever something else has to be waited for
+(`_work.must_wait`: a connection, credentials, a second attempt, an answer of many bytes, or of one that does
+not come), a thread of the pool makes the rest of the call, or all of it.
+
 In the child of a fork no call is under way: the loop whose coroutines waited for them is the parent's.
 """
 
@@ -27,17 +34,23 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._forks import renew_after_fork
 from .._threads import background, end_a_daemon, others_wait, run_in_pool
-from .._work import Work, Worker, check, current, working_for
+from .._values.models import Arrival
+from .._work import MustWaitError, Work, Worker, check, current, without_waiting, working_for
+from ..errors import GuardedS3Error
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
+    from .._s3.early import Asked
+
 T = TypeVar("T")
+_PATIENCE = 2.0  # seconds that a loop waits for an answer, before a thread does, by all bounds of a wait
 _FEW = 2  # threads that a filesystem has also where the calls of others hang in all the rest
 _POLL_SECONDS = 0.05  # after which is looked whether a call is in what cannot be interrupted
 
@@ -89,14 +102,48 @@ class _Call(Generic[T]):
             del self
 
 
+class _Turns:
+    """Of the calls of one filesystem that one loop makes, up to a number at a time have one. In order."""
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[Future[None]] = deque()
+
+    async def take(self, loop: AbstractEventLoop) -> None:
+        """Wait for a turn, which `give_back` ends."""
+        if self._free:
+            self._free -= 1
+            return
+        turn: Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Let the next have it."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
 class _Mailbox:
     """What is to be told to one loop. Many threads put in, the loop takes out."""
 
-    __slots__ = ("__weakref__", "_is_called", "_made")
+    __slots__ = ("__weakref__", "_is_called", "_made", "turns")
 
     def __init__(self) -> None:
         self._made: deque[_Call[Any]] = deque()
         self._is_called = False
+        self.turns: WeakKeyDictionary[AwaitedCalls, _Turns] = WeakKeyDictionary()
 
     def put(self, call: _Call[Any]) -> None:
         """Have the loop go on with the coroutine that waits for `call`."""
@@ -114,6 +161,10 @@ class _Mailbox:
                 future.set_result(None)
 
 
+_OVER = Work()
+_OVER.end()
+
+
 class _Loops(threading.local):
     """The mailboxes of the loops that this thread runs, or ran."""
 
@@ -122,6 +173,16 @@ class _Loops(threading.local):
 
 
 _loops = _Loops()
+
+
+def _here() -> tuple[AbstractEventLoop, _Mailbox]:
+    from asyncio import get_running_loop
+
+    loop = get_running_loop()
+    mailbox = _loops.mailboxes.get(loop)
+    if mailbox is None:
+        mailbox = _loops.mailboxes[loop] = _Mailbox()
+    return loop, mailbox
 
 
 class AwaitedCalls:
@@ -156,13 +217,34 @@ class AwaitedCalls:
             raise
         return awaited.outcome()
 
-    def _start(self, call: Callable[[], T]) -> _Call[T]:
-        from asyncio import get_running_loop
+    async def make_asked(
+        self, ask: Callable[[], Asked[T] | None], call: Callable[[], T], *, is_settled: bool = False
+    ) -> T:
+        """As `make`, of a call whose first request `ask` sends: in the loop, as far as that need not wait.
 
-        loop = get_running_loop()
-        mailbox = _loops.mailboxes.get(loop)
-        if mailbox is None:
-            mailbox = _loops.mailboxes[loop] = _Mailbox()
+        A write must be one without a condition, which may be made again.
+        """
+        loop, mailbox = _here()
+        turns = mailbox.turns.get(self)
+        if turns is None:
+            turns = mailbox.turns[self] = _Turns(self._limit)
+        await turns.take(loop)
+        try:
+            asked = _asked(ask)
+            if asked is None:
+                return await self.make(call, is_settled=is_settled)
+            if await _is_answered(loop, asked):
+                try:
+                    return without_waiting(asked.take)
+                except MustWaitError:
+                    again = partial(_again, call) if is_settled else call
+                    return await self.make(again, is_settled=is_settled)
+            return await self.make(asked.take, is_settled=is_settled)
+        finally:
+            turns.give_back()
+
+    def _start(self, call: Callable[[], T]) -> _Call[T]:
+        loop, mailbox = _here()
         awaited = _Call(call, loop.create_future(), mailbox)
         with self._lock:
             self._todo.append(awaited)
@@ -224,3 +306,66 @@ async def _settled(awaited: _Call[Any]) -> None:
         awaited.future = asyncio.get_running_loop().create_future()  # of the old one the task was cancelled
         with suppress(asyncio.CancelledError):  # once more: the first one is raised when this is over
             await asyncio.wait([awaited.future], timeout=_POLL_SECONDS)
+
+
+def _asked(ask: Callable[[], Asked[T] | None]) -> Asked[T] | None:
+    """What was asked without waiting; None where a thread is to make the call, and get its errors."""
+    try:
+        return without_waiting(ask)
+    except (MustWaitError, Exception):  # whatever it is, the call raises it again
+        return None
+
+
+async def _is_answered(loop: AbstractEventLoop, asked: Asked[Any]) -> bool:
+    """Wait until something of the answer is there, and say whether it is all of it.
+
+    False too where it does not come for long, and where a loop cannot wait for it. Who is cancelled ends the
+    call.
+    """
+    early = asked.early
+    descriptor = early.descriptor()
+    if descriptor is None:
+        return False
+    arrived: Future[Arrival] = loop.create_future()
+
+    def look() -> None:
+        arrival = early.arrival()
+        if arrival is not Arrival.NOTHING and not arrived.done():
+            loop.remove_reader(descriptor)  # what is left is for another to receive
+            arrived.set_result(arrival)
+
+    try:
+        loop.add_reader(descriptor, look)
+    except NotImplementedError:  # Windows: the loop that asyncio takes there
+        return False
+    late = loop.call_later(_PATIENCE, _is_late, arrived)
+    try:
+        return await arrived is Arrival.WHOLE
+    except BaseException:
+        _stop_waiting(loop, descriptor)
+        with suppress(CancelledError), working_for(_OVER):
+            asked.take()
+        early.close()
+        raise
+    finally:
+        late.cancel()
+        _stop_waiting(loop, descriptor)
+
+
+def _stop_waiting(loop: AbstractEventLoop, descriptor: int) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.remove_reader(descriptor)
+
+
+def _is_late(arrived: Future[Arrival]) -> None:
+    if not arrived.done():
+        arrived.set_result(Arrival.PART)
+
+
+def _again(call: Callable[[], T]) -> T:
+    """What a write returns that was made before, which may have been applied."""
+    try:
+        return call()
+    except GuardedS3Error as error:
+        error.maybe_applied = True
+        raise

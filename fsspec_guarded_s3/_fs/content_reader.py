@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from .._read.download import ask_object, read_object, read_slice
+from .._read.download import ask_object, read_object, read_slice, span_of
 from .._read.ranges import ObjectSlices, Sliced
 from .._s3.client import S3Client
+from .._s3.early import Asked
 from .._values.attributes import Attributes, check_names
 from .._values.keywords import Verb, check_choice, check_integer, check_slice
 from .._values.models import ObjectInfo
@@ -24,6 +25,7 @@ from .path_rules import PathRules
 from .recent_rows import RecentRows
 from .selection import Selector, Source
 
+_SMALL = 2**20  # bytes of a slice that waits for no others
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
 
 
@@ -65,6 +67,33 @@ class ContentReader:
             return read_object(client, location)
         check_slice(start, end)
         return read_slice(client, location, start, end)
+
+    def ask_file(
+        self,
+        path: Path,
+        start: int | None = None,
+        end: int | None = None,
+        version_id: str | None = None,
+        **others: Any,
+    ) -> Asked[bytes] | None:
+        """As `cat_file`: its request is sent now, by a connection that is idle.
+
+        None where there is none, where somebody listens, and where it does not begin with a GET of few bytes.
+        """
+        if others:
+            return None
+        location, client = self._paths.object(path, version_id), self._client
+        if not client.store.is_at_hand(location.bucket):
+            return None
+        if start in (None, 0) and end is None:
+            early = client.reads.send_get_object(location)
+            return Asked(early, partial(read_object, client, location, early))
+        check_slice(start, end)
+        span = span_of(start, end, client.options.range_size)
+        if span is None or span.longest > _SMALL:
+            return None
+        early = client.slices.send(location, span)
+        return Asked(early, partial(read_slice, client, location, start, end, early))
 
     def cat(
         self,

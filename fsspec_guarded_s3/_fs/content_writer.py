@@ -8,13 +8,14 @@ from typing import Any
 
 from .._read.download import read_range
 from .._s3.client import S3Client
+from .._s3.early import Asked
 from .._values.annotations import Buffer
-from .._values.attributes import Attributes, check_names
-from .._values.conditions import Condition
+from .._values.attributes import NONE, Attributes, check_names
+from .._values.conditions import UNCONDITIONAL, Condition
 from .._values.keywords import Verb, check_bytes, check_integer, check_type
 from .._values.parameters import Path
 from .._values.paths import S3Path
-from .._write.sources import upload_bytes
+from .._write.sources import ask_bytes, upload_bytes
 from ..errors import (
     ObjectChangedError,
     ObjectExistsError,
@@ -71,6 +72,38 @@ class ContentWriter:
         location = self._paths.target(path)
         written = upload_bytes(client, self._headers.new_upload(location, condition, given), value)
         return {"ETag": written.etag, "VersionId": written.version_id}
+
+    def ask_file(
+        self,
+        is_in_transaction: bool,
+        /,
+        path: Path,
+        value: Any,
+        mode: str = "overwrite",
+        if_match: str | None = None,
+        **others: Any,
+    ) -> Asked[Answer] | None:
+        """As `pipe_file`: its request is sent now, by a connection that is idle.
+
+        None where there is none or somebody listens, and where it is not one small request.
+        """
+        is_plain = mode == "overwrite" and if_match is None and not others and self._headers.are_plain
+        if not is_plain or is_in_transaction:
+            return None
+        check_bytes("value", value)
+        location = self._paths.target(path)
+        if not self._client.store.is_at_hand(location.bucket):
+            return None
+        upload = self._headers.new_upload(location, UNCONDITIONAL, NONE)
+        asked = ask_bytes(self._client, upload, value)
+        if asked is None:
+            return None
+
+        def take() -> Answer:
+            written = asked.take()
+            return {"ETag": written.etag, "VersionId": written.version_id}
+
+        return Asked(asked.early, take)
 
     def pipe(
         self,

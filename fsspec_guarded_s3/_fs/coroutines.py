@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from .._s3.early import Asked
 from .awaiting import AwaitedCalls
 from .known_row import KnownRow
 
@@ -78,6 +79,31 @@ def settled_coroutine(
     That takes a second at most.
     """
     return _coroutine(verb, is_settled=True)
+
+
+def asked_coroutine(
+    verb: Callable[Concatenate[FS, P], T],
+    ask: Callable[[FS], Callable[..., Asked[T] | None]],
+    *,
+    is_settled: bool,
+) -> Callable[Concatenate[FS, P], Coroutine[Any, Any, T]]:
+    """The coroutine of a verb that makes one small request, as a rule: without a thread.
+
+    `ask` gives the function that takes the arguments and sends the request. The verb of a subclass is called
+    where it has one. With `is_settled` a task that is cancelled waits for its end.
+    """
+    name = verb.__name__
+
+    @functools.wraps(verb)
+    async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        own = getattr(self, name)
+        call: Callable[[], T] = partial(own, *args, **kwargs)
+        if getattr(own, "__func__", None) is not verb:
+            return await self._awaited.make(call, is_settled=is_settled)
+        asking: Callable[[], Asked[T] | None] = partial(ask(self), *args, **kwargs)
+        return await self._awaited.make_asked(asking, call, is_settled=is_settled)
+
+    return _named(awaited)
 
 
 def _coroutine(

@@ -27,6 +27,11 @@ class ObjectHeaders:
         self._client = client
         self._attributes = attributes
 
+    @property
+    def are_plain(self) -> bool:
+        """Whether the options ask for nothing that an object is to have."""
+        return not self._attributes
+
     def client_for(self, given: Attributes) -> S3Client:
         """The client for an object that was written or is to be written with `given`."""
         if not given or not given.changes_access():

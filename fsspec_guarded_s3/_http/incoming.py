@@ -13,14 +13,19 @@ comes in one piece costs nothing.
 from __future__ import annotations
 
 import http.client
+import re
 from typing import Any
 
+from .._values.models import Arrival
 from .timed_socket import Channel, Pace
 
 MAX_HEADERS = 200
 MAX_LINE = 65536  # bytes
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
 _TO_STATUS = len("HTTP/1.1 ")
+# An answer that needs no second look: the object is named by its ETag, and nothing is said that is a page's.
+_GRANTED = re.compile(rb"http/1\.1 20[06][ \r]")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,6})\r\n")
 
 
 class Incoming:
@@ -109,6 +114,47 @@ class Incoming:
             return True
         self._stop = count or 0
         return count == 0
+
+    def arrival(self) -> Arrival:
+        """Receive what has come of an answer, as far as the buffer holds it. It does not wait."""
+        if self.is_empty:
+            self._start = self._stop = 0
+        try:
+            is_open = self._receive_available()
+        except OSError:  # a reset, which the next receive tells too
+            is_open = False
+        if not is_open or self._stop == len(self._view):
+            return Arrival.PART
+        found = self._arrived()
+        if found is Arrival.NOTHING and not self.is_empty:
+            self._channel.acknowledge(True)
+        return found
+
+    def _receive_available(self) -> bool:
+        """Receive what is there; False at the end of the connection."""
+        while self._stop < len(self._view):
+            count = self._channel.receive_available(self._view[self._stop :])
+            if count == 0:
+                return False
+            self._stop += count or 0
+            if not (count and self._channel.has_buffered()):
+                break
+        return True
+
+    def _arrived(self) -> Arrival:
+        """What is in the buffer; NOTHING where more is to come that belongs there."""
+        end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
+        if end < 0:
+            return Arrival.NOTHING
+        head = self._buffer[self._start : end + 2].lower()
+        told = _LENGTH.search(head)
+        is_plain = b"\r\netag:" in head and b"transfer-encoding" not in head and b"html" not in head
+        if told is None or not is_plain or not _GRANTED.match(head):
+            return Arrival.PART
+        stop = end + 4 + int(told[1])
+        if self._stop < stop < len(self._view):
+            return Arrival.NOTHING
+        return Arrival.WHOLE if self._stop == stop else Arrival.PART
 
     # --- heads ---
 

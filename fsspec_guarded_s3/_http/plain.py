@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from .._values.bodies import body_chunks, body_size
 from .._values.deadline import Deadline
-from .._values.models import WireRequest
+from .._values.models import Arrival, WireRequest
 from .._values.private_parts import say_once
 from .._work import check
 from ..errors import IncompleteBodyError
@@ -123,6 +123,14 @@ class PlainSent:
         if refused or isinstance(error, _NOT_CONNECTED):
             return no_connection(self._route, self._options, origin)
         return translated(origin)
+
+    def descriptor(self) -> int | None:
+        """None: it is sent when its answer is wanted."""
+        return None
+
+    def arrival(self) -> Arrival:
+        """Nothing."""
+        return Arrival.NOTHING
 
     def is_lost(self) -> bool:
         """Nothing was sent yet that could be."""

@@ -58,6 +58,10 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self.route} idle={len(self._idle)}>"
 
+    def has_idle(self) -> bool:
+        """Whether there is one that nobody uses."""
+        return bool(self._idle)
+
     def idle(self) -> list[Connection]:
         """Those that nobody uses."""
         return self._idle.copy()

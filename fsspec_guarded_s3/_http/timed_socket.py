@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._values.deadline import Deadline
-from .._work import TURN, check, is_of_a_handler
+from .._work import TURN, check, is_of_a_handler, must_wait
 from ..options import Options
 from .readiness import READ, WRITE, is_readable, is_writable, poller
 
@@ -42,6 +42,7 @@ except ImportError:
 _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 _SENDFILE_SLICE = 2**20
+_RECORD = 2**14  # bytes in one record of TLS (RFC 8446, 5.1)
 _DELAYED = 0.03  # seconds; Linux puts an acknowledgement off by 40 ms, TCP_DELACK_MIN
 _QUICKACK: int = getattr(socket, "TCP_QUICKACK", 0)
 _SO_NWRITE = 0x1024  # macOS: <sys/socket.h>
@@ -166,6 +167,10 @@ class Channel:
             with suppress(OSError):  # a connection that has ended tells so by itself
                 self._carrier.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
+    def descriptor(self) -> int | None:
+        """What an event loop can wait for, where what is received comes from there alone."""
+        return None if self._readable is None else int(self._sock.fileno())
+
     def _limit(self, seconds: float) -> None:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
             self._sock.settimeout(seconds)
@@ -190,6 +195,8 @@ class Channel:
 
     def send(self, view: memoryview, pace: Pace, answered: Callable[[], bool] = _unanswered) -> int:
         """Send some bytes of `view`; returns how many. EarlyAnswerError when `answered()` while it waits."""
+        if view.nbytes > _RECORD:  # TLS sends record by record, and each may have to wait
+            must_wait()
 
         def turn(seconds: float) -> int | None:
             self._limit(seconds)
@@ -313,7 +320,7 @@ class KernelTimed(Channel):
         try:
             sent: int = sock.send(view, _NO_WAIT)
         except BlockingIOError:
-            pass
+            must_wait()
         else:  # mostly: what is sent is small
             pace.moved(sent)
             return sent

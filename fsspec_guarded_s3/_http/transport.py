@@ -29,8 +29,8 @@ from typing import Protocol
 from .._forks import PerProcess, importing, renew_after_fork
 from .._values.bodies import wire_bytes
 from .._values.deadline import Deadline
-from .._values.models import WireRequest
-from .._work import is_of_a_handler, pause
+from .._values.models import Arrival, WireRequest
+from .._work import is_of_a_handler, must_wait, pause
 from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ..options import Options
 from .connect import (
@@ -61,7 +61,7 @@ _FEW_SECONDS = 1.0  # that descriptors are taken to be few for, when there was n
 class Sent:
     """A request on its way, on a connection of its own. Take its answer, or close it."""
 
-    __slots__ = ("_conn", "_is_reused", "_pool", "_transport", "_wire", "broken", "since")
+    __slots__ = ("_conn", "_is_reused", "_pool", "_transport", "_wire", "awaited", "broken", "since")
 
     def __init__(
         self, transport: Transport, pool: Pool, conn: Connection, wire: WireRequest, is_reused: bool
@@ -72,6 +72,7 @@ class Sent:
         self._wire = wire
         self._is_reused = is_reused
         self.since = 0.0  # when it was sent
+        self.awaited = False  # whether somebody has waited for the answer since then
         self.broken: OSError | None = None  # by what, while sending: S3 may have answered early
 
     def answer(self, deadline: Deadline) -> HTTPBody:
@@ -95,7 +96,8 @@ class Sent:
         self._pool.answered = True
         body.is_reused = self._is_reused
         now = time.monotonic()
-        self._transport.learn_round_trip(now - began, now - self.since)
+        passed = now - self.since
+        self._transport.learn_round_trip(passed if self.awaited else now - began, passed)
         if body.status == 407:
             self._refuse_by_proxy(body)
         if self.broken is not None:
@@ -126,6 +128,15 @@ class Sent:
         """Whether the store has closed the connection without an answer. It does not wait."""
         return self._conn.incoming.has_ended()
 
+    def descriptor(self) -> int | None:
+        """What an event loop can wait for until something of the answer is there; None where nothing is."""
+        return None if self.broken is not None else self._conn.channel.descriptor()
+
+    def arrival(self) -> Arrival:
+        """Receive what has come of the answer, as far as little room holds it. It does not wait."""
+        self.awaited = True
+        return self._conn.incoming.arrival()
+
     def close(self) -> None:
         """Close the connection without the answer: it cannot be used again."""
         self._conn.close()
@@ -142,6 +153,14 @@ class OnItsWay(Protocol):
 
     def is_lost(self) -> bool:
         """Whether the store has closed the connection without an answer."""
+        ...
+
+    def descriptor(self) -> int | None:
+        """What an event loop can wait for until something of the answer is there; None where nothing is."""
+        ...
+
+    def arrival(self) -> Arrival:
+        """Receive what has come of the answer, as far as little room holds it. It does not wait."""
         ...
 
     def close(self) -> None:
@@ -206,8 +225,11 @@ class Transport:
         """The first half of `exchange`: the answer is taken from what this returns, or given up with it.
 
         An `early` request waits for nobody to give a descriptor back, and where they are few it is not sent,
-        but a ConnectError: its own thread may have them all.
+        but a ConnectError: its own thread may have them all. In an event loop none is sent but an early one,
+        by a connection that is idle.
         """
+        if not early:
+            must_wait()
         pool = self._pool(wire.scheme, wire.host, wire.port)
         if pool.missing:
             return _by_urllib3(self._current(pool), self.options, wire)
@@ -227,6 +249,11 @@ class Transport:
             sent.close()
             raise
         return sent
+
+    def has_idle(self, scheme: str, host: str, port: int) -> bool:
+        """Whether a connection to this place is idle."""
+        pool = self._pools.get((scheme, host, port))
+        return pool is not None and pool.has_idle()
 
     def close(self) -> None:
         """Close all idle connections. What is under way goes on, and later requests connect anew."""
@@ -249,6 +276,7 @@ class Transport:
     def _pool(self, scheme: str, host: str, port: int) -> Pool:
         pool = self._pools.get((scheme, host, port))
         if pool is None:
+            must_wait()  # for the files of certificates
             with self._lock:
                 pool = self._pools.get((scheme, host, port))
                 if pool is None:
@@ -291,6 +319,7 @@ class Transport:
 
     def _connect(self, pool: Pool, youngest: float | None, deadline: Deadline, patience: float) -> Connection:
         """A new connection, or where this process may have none, one that is given back within `patience`."""
+        must_wait()
         close_all_outdated()
         until = time.monotonic() + min(patience, deadline.left())
         while True:

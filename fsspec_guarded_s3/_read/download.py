@@ -126,15 +126,17 @@ class Received(NamedTuple):
         return self.data[first - self.start : max(first, stop) - self.start]
 
 
-def read_slice(client: S3Client, path: S3Path, start: int | None, end: int | None) -> bytes:
+def read_slice(
+    client: S3Client, path: S3Path, start: int | None, end: int | None, early: Early | None = None
+) -> bytes:
     """The bytes [start, end) of an object, as of a Python sequence: one GET up to `range_size`.
 
-    HeadObject tells the size where that has to be known before.
+    HeadObject tells the size where that has to be known before. `early` is the GET, where it was sent before.
     """
     span = span_of(start, end, client.options.range_size)
     if span is not None:
         try:
-            return _receive_span(client, path, span, end).of(start, end)
+            return _receive_span(client, path, span, end, early).of(start, end)
         except RangeNotSatisfiableError:  # it has none of these bytes, or had none: HeadObject decides
             pass
     info = client.reads.head_object(path)

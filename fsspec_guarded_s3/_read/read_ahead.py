@@ -10,9 +10,10 @@ that it is in began, which is where the file was opened or the last `seek` went.
   times as much as was read, up to four blocks. Who came from elsewhere may be a random reader of records that
   are a little longer: there it is four times as much as was read in one go, and 256 KiB at least.
 - *A random read* gets its bytes and little more: 64 KiB at least, since fewer bytes take as long, and all of
-  a small object. What is small for a distant store grows with each random read, by what comes during a round
-  trip, 1 to 4 MiB, up to a block: so a reader never loses more by it than its random reads took. A few such
-  pieces are kept, since random readers come back to a header or a footer.
+  a small object. What is small for a distant store grows with each request that a file has cost, its opening
+  and its random reads, by what comes during a round trip, 1 to 4 MiB, up to a block: so a reader never loses
+  more by it than these took. A few such pieces are kept, since random readers come back to a header or a
+  footer.
 - *A read of more than a block from a near store*, or of all that is left, is one read of exactly these bytes:
   joining them from blocks would take longer than the request.
 
@@ -57,12 +58,13 @@ class PrefetchCache(BaseCache):
         self._ahead: deque[Arriving] = deque()  # in order, without gaps
         self._kept: list[Piece] = []  # the newest one last
         self._began = self._expected = 0
-        self._randoms = 0  # reads that were random
+        self._round_trips = 0  # of its opening, and of the reads that were random
         self._lock = PerProcess(Lock)
 
     def keep(self, data: bytes) -> None:
         """Take the first bytes of the file, which came when it was opened."""
         if data:
+            self._round_trips += 1
             self._kept.append(Piece(0, len(data), data))
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
@@ -161,7 +163,7 @@ class PrefetchCache(BaseCache):
 
     def _random(self, position: int, stop: int) -> Piece:
         """What a random reader gets: its bytes and little more, or all that is missing of a small file."""
-        self._randoms += 1
+        self._round_trips += 1
         start, stop = position, min(max(stop, position + min(MIN_REQUEST, self.blocksize)), self.size)
         is_small = self._is_small()
         if is_small:
@@ -177,12 +179,12 @@ class PrefetchCache(BaseCache):
         return piece
 
     def _is_small(self) -> bool:
-        """Whether all of the file is a good answer to a random read: it takes no longer than those before."""
+        """Whether all of the file is a good answer to a random read: it takes no longer than what it cost."""
         if self.size <= SMALL_OBJECT:
             return True
         if self.size > self.blocksize or not self.is_distant():
             return False
-        return self.size <= self._randoms * self.worth_of_round_trip()
+        return self.size <= self._round_trips * self.worth_of_round_trip()
 
     def _bring(self, start: int, stop: int) -> bytes:
         self.total_requested_bytes += stop - start

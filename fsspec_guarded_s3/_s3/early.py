@@ -6,10 +6,14 @@ import errno
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from .._http.transport import FRESH_SECONDS, OnItsWay
-from .._values.models import Request
+from .._values.models import Arrival, Request
 from .._work import is_of_a_handler
+
+T = TypeVar("T")
 
 
 class Early:
@@ -38,17 +42,39 @@ class Early:
         """What was sent, the first time.
 
         None when it was not sent, for want of a file descriptor, and when nobody asked for so long that the
-        store hung up.
+        store hung up on a read.
         """
         sent, failed = self._sent, self._failed
         self._sent = self._failed = None
         if failed is not None:
             raise failed
-        if sent is not None and time.monotonic() - sent.since > FRESH_SECONDS and sent.is_lost():
+        is_old = sent is not None and time.monotonic() - sent.since > FRESH_SECONDS
+        if sent is not None and is_old and self.request.method in ("GET", "HEAD") and sent.is_lost():
             sent.close()
             return None
         return sent
 
+    def descriptor(self) -> int | None:
+        """What an event loop can wait for until something of the answer is there; None where nothing is."""
+        return None if self._sent is None else self._sent.descriptor()
+
+    def arrival(self) -> Arrival:
+        """Receive what has come of the answer, as far as little room holds it. It does not wait."""
+        return Arrival.PART if self._sent is None else self._sent.arrival()
+
+    def close(self) -> None:
+        """Give the answer up, unless it was taken."""
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            sent.close()
+
     def __del__(self) -> None:
-        if self._sent is not None:  # another error came first, and nobody wants the answer any more
-            self._sent.close()
+        self.close()  # where another error came first, and nobody wants the answer any more
+
+
+@dataclass(frozen=True)
+class Asked(Generic[T]):
+    """A call whose first request was sent: `take` waits for the answer, and goes on from there."""
+
+    early: Early
+    take: Callable[[], T]

@@ -42,7 +42,7 @@ from .._values.dialects import is_decompressed, is_told
 from .._values.models import Request, Response, SessionCredentials, WireRequest
 from .._values.paths import is_loopback
 from .._values.s3_parameters import CUSTOMER_KEY
-from .._work import check
+from .._work import check, must_wait
 from ..errors import (
     ConfigurationError,
     EncryptionUnsupportedError,
@@ -326,6 +326,7 @@ class Exchange:
         store = self._store
         if request.operation == "CreateSession" or not store.signer.needs_session(request.bucket):
             return None
+        must_wait()
         if least is None:
             return store.sessions.of(request.bucket, self.create_session)
         return store.sessions.of(request.bucket, self.create_session, least)

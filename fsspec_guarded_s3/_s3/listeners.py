@@ -35,6 +35,10 @@ class Listeners:
     def __repr__(self) -> str:
         return f"<Listeners {len(self.own)}>"
 
+    def is_anybody(self) -> bool:
+        """Whether anybody is told of requests."""
+        return bool(self.own or everywhere or _is_logged(logging.DEBUG))
+
     def operation(self, request: Request) -> WatchedOperation | None:
         """What tells of an operation, all attempts together, for a `with` around them; None for nobody."""
         if not (self.own or everywhere or _is_logged(logging.DEBUG)):

@@ -55,6 +55,16 @@ class Store:
         """What the store of `bucket` calls differently, as far as is known."""
         return self.signer.endpoint(bucket).dialect
 
+    def is_at_hand(self, bucket: str) -> bool:
+        """Whether an event loop may make a request about `bucket` itself.
+
+        A connection is idle, and nobody listens, who would be told in the loop, and might take long.
+        """
+        if self.listeners.is_anybody():
+            return False
+        endpoint = self.signer.endpoint(bucket)
+        return self.transport.has_idle(endpoint.scheme, endpoint.host, endpoint.port)
+
     def facts(self, bucket: str) -> StoreFacts:
         """What is known of `bucket` at the endpoint where its requests go."""
         return facts_of(self.signer.endpoint(bucket), bucket)

@@ -11,6 +11,7 @@ from .._values.models import Request, Response, Written
 from .._values.paths import S3Path, is_directory_bucket
 from . import xml_answers
 from .checks import Checks
+from .early import Early
 from .exchange import Exchange
 from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
@@ -27,15 +28,43 @@ class Writes:
         self._generations = generations
 
     def put_object(
-        self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
+        self,
+        path: S3Path,
+        data: RequestBody,
+        condition: Condition,
+        headers: Mapping[str, str],
+        early: Early | None = None,
     ) -> Written:
-        """PutObject, with its CRC; of an empty object too, as a bucket with Object Lock may want it."""
-        condition = self._generations.pinned(path, condition)
+        """PutObject, with its CRC; of an empty object too, as a bucket with Object Lock may want it.
+
+        `early` is its first attempt, where that was sent before.
+        """
+        if early is not None:
+            request = early.request
+        else:
+            condition = self._generations.pinned(path, condition)
+            request = self._put_request(path, data, condition, headers)
+        with self._generations.explained(path, condition):
+            return self._exchange.ask(
+                request,
+                lambda answer: written(
+                    answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")
+                ),
+                early,
+            )
+
+    def send_put_object(self, path: S3Path, data: RequestBody, headers: Mapping[str, str]) -> Early:
+        """Send the request of a `put_object` without a condition now."""
+        return self._exchange.ahead(self._put_request(path, data, UNCONDITIONAL, headers))
+
+    def _put_request(
+        self, path: S3Path, data: RequestBody, condition: Condition, headers: Mapping[str, str]
+    ) -> Request:
         crc, checked = self._checks.of_body("PutObject", path.bucket, data)
         if isinstance(data, WatchedSlice):
             crc = crc or body_crc(data, self._checks.algorithm)
             data = data.expecting(algorithm_of(crc.algorithm).update, crc.value)
-        request = Request(
+        return Request(
             "PutObject",
             "PUT",
             path.bucket,
@@ -46,13 +75,6 @@ class Writes:
             retry_on_conflict=True,
             condition=condition,
         )
-        with self._generations.explained(path, condition):
-            return self._exchange.ask(
-                request,
-                lambda answer: written(
-                    answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")
-                ),
-            )
 
     def copy_object(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -43,6 +44,14 @@ def within(start: int | None, end: int | None, size: int) -> tuple[int, int]:
 def range_header(start: int, stop: int) -> str:
     """The value of a Range header (RFC 9110, 14.1.2) for the bytes [start, stop)."""
     return f"bytes={start}-{stop - 1}"
+
+
+class Arrival(enum.Enum):
+    """What has come of an answer."""
+
+    NOTHING = "nothing, or less than belongs into the buffer"
+    PART = "a part of it, or what is to be looked into"
+    WHOLE = "all of it: what was asked for was granted"
 
 
 @dataclass(frozen=True, slots=True)

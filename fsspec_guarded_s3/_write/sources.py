@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._s3.client import S3Client
+from .._s3.early import Asked
 from .._values.bodies import Buffer, RequestBody, bytes_of
 from .._values.checksums import Crc, algorithm_of
 from .._values.models import Part, Written
@@ -23,11 +24,21 @@ from .upload import Upload
 if TYPE_CHECKING:
     import typing_extensions
 
+_SMALL = 64 * 1024  # bytes that one call of the system sends
+
 
 def upload_bytes(client: S3Client, upload: Upload, data: typing_extensions.Buffer) -> Written:
     """Publish `data`, which is in memory as a whole; parts are slices, not copies."""
     view = bytes_of(data)
     return upload_slices(client, upload, view.nbytes, lambda start, stop: view[start:stop], no_progress)
+
+
+def ask_bytes(client: S3Client, upload: Upload, data: typing_extensions.Buffer) -> Asked[Written] | None:
+    """As `upload_bytes`, of an upload without a condition: its request is sent now, if it is a small one."""
+    view = bytes_of(data)
+    if view.nbytes > _SMALL or view.nbytes >= client.options.multipart_threshold:
+        return None
+    return upload.ask_put_object(view)
 
 
 def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Progress) -> Written:

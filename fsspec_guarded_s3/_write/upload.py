@@ -40,6 +40,7 @@ from contextlib import suppress
 from functools import partial
 
 from .._s3.client import S3Client
+from .._s3.early import Asked
 from .._threads import Task
 from .._values.answer_fields import described, undescribed
 from .._values.bodies import RequestBody
@@ -189,6 +190,22 @@ class Upload:
             lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
             lambda: content_of(data),
         )
+
+    def ask_put_object(self, data: RequestBody) -> Asked[Written]:
+        """Send `data` by PutObject now, without a condition; what is returned publishes it."""
+        if self._condition:
+            raise ValueError("a condition may have to be tried first")
+        self._move(State.COMPLETING)
+        early = self._client.writes.send_put_object(self._path, data, self._headers)
+
+        def publish() -> Written:
+            put = self._client.writes.put_object
+            return self._publish(
+                lambda: put(self._path, data, self._condition, self._headers, early),
+                lambda: content_of(data),
+            )
+
+        return Asked(early, publish)
 
     def copy_object(self, source: S3Path, info: ObjectInfo) -> Written:
         """Publish the version `info` of `source` by CopyObject.
