@@ -90,6 +90,7 @@ from ._values.parameters import (
     Writing,
 )
 from ._values.surroundings import SurroundingsOfNow, is_recent, remember
+from ._values.tracebacks import verbs_with_short_tracebacks
 from ._write.compressed_writer import CompressedWriter
 from ._write.guards import Guards, probe
 from ._write.seekable import GuardedFile
@@ -117,6 +118,7 @@ __all__ = [
 ]
 
 
+@verbs_with_short_tracebacks
 class GuardedS3FileSystem(InheritedVerbs):
     """S3 as a filesystem, with conditional create, pinned reads and guarded writers.
 
@@ -2079,3 +2081,16 @@ class GuardedS3FileSystem(InheritedVerbs):
 
 
 mapping.tell_failures(GuardedS3FileSystem)
+
+# What help, tracebacks and pickles call them: where they can be imported from.
+for _kind in (
+    AsyncReader,
+    AsyncWriter,
+    CompressedWriter,
+    GuardedTransaction,
+    GuardedWriter,
+    Guards,
+    PinnedReader,
+    TextWriter,
+):
+    _kind.__module__ = __name__

@@ -15,6 +15,7 @@ from .._values.keywords import check_depth, check_type, refuse
 from .._values.models import ListPage
 from .._values.parameters import Path
 from .._values.paths import S3Path
+from .._values.tracebacks import short_tracebacks_of_steps
 from ..errors import HOPELESS, ConnectError, ObjectNotFoundError
 from .directories import directories_of, refuse_everything
 from .listing import Lister, beginning
@@ -109,6 +110,7 @@ class Trees:
         sizes = {name: row["size"] for name, row in found.items()}
         return sum(sizes.values()) if total else sizes
 
+    @short_tracebacks_of_steps
     def walk(
         self,
         path: Path,

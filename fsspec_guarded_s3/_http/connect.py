@@ -249,7 +249,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[Any]:
         with suppress(queue.Empty):
             answer = answers.get(timeout=min(left, TURN))
             if isinstance(answer, BaseException):
-                raise answer
+                raise answer.with_traceback(None)  # the steps of that thread tell nobody anything
             return answer
     raise TimeoutError(f"the name {host} was not resolved before the deadline of the request")
 

@@ -19,6 +19,7 @@ from .._values.annotations import Buffer
 from .._values.attributes import Attributes
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
+from .._values.tracebacks import short_tracebacks
 from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
@@ -224,6 +225,7 @@ class PinnedReader(PinnedFile):
         found: bytes = super().readuntil(char, blocks or MIN_REQUEST)
         return found
 
+    @short_tracebacks
     def _joined(self, length: int | None) -> bytes:
         """What `read` returns when not all of it is in the block."""
         cache = self.cache
@@ -252,6 +254,7 @@ class PinnedReader(PinnedFile):
             self._load_block()
         return self._small_pieces(min(self.loc + count, self._pin.size))
 
+    @short_tracebacks
     def _large_pieces(self, count: int) -> list[bytes | memoryview]:
         stop = min(self.loc + count, self._pin.size)
         cache: PrefetchCache = self.cache
@@ -272,6 +275,7 @@ class PinnedReader(PinnedFile):
         block, start = self._block
         return 0 <= (self.loc if position is None else position) - start < len(block)
 
+    @short_tracebacks
     def _load_block(self, position: int | None = None) -> bool:
         """Have the bytes from `position`, or from here on, in the block; False at the end of the file."""
         if self.closed:

@@ -159,7 +159,7 @@ class Exchange:
                     continue
                 reason = corrections.settle(error)
                 if reason is not None:
-                    raise reason from error
+                    raise reason from None  # the answer to the HEAD says less, and nothing else
                 raise
             else:
                 if corrections is not None:

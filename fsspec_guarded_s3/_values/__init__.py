@@ -9,6 +9,7 @@ The attributes of an object are in `attributes`, with `attribute_values`, `s3_pa
 Pythons do not have. `keywords` refuses wrong keywords, `s3fs_options` has s3fs's names of options,
 `guessed_options` those of other libraries. `surroundings` is another value when AWS's settings have changed.
 `fsspec_rules` are fsspec's for paths and patterns, `private_parts` says which part of a library is gone.
+`tracebacks` keeps those of our errors short.
 A value is frozen, or can be read again from its start.
 Nothing here waits for a network.
 

@@ -23,6 +23,7 @@ from .._forks import renew_after_fork
 from .._values.annotations import Buffer
 from .._values.bodies import bytes_of
 from .._values.keywords import view_to_write
+from .._values.tracebacks import short_tracebacks
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
@@ -181,6 +182,7 @@ class GuardedWriter(BinaryFile):
             self._write(view)
         return view.nbytes
 
+    @short_tracebacks
     def _write(self, view: memoryview) -> None:
         self.check_process()
         with self.lock:
@@ -190,6 +192,7 @@ class GuardedWriter(BinaryFile):
             if view.nbytes:
                 self._take(lambda: bytes_of(view))
 
+    @short_tracebacks
     def _hand_on(self) -> None:
         """Take what small writes left, unless whoever closed the file has done so. Raises as `write` does."""
         self.check_process()
@@ -265,6 +268,7 @@ class GuardedWriter(BinaryFile):
         self._fail(error)
         self._upload.abandon()
 
+    @short_tracebacks
     def commit(self) -> None:
         """Publish. Raises FileExistsError, ObjectChangedError, WriteOutcomeUnknownError, or the first error
         of a part; harmless when the file is published already.
