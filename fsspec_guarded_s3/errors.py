@@ -93,10 +93,17 @@ class GuardedS3Error(OSError):
         for name, value in extra.items():
             setattr(self, name, value)
 
+    @property
+    def filename(self) -> Any:
+        """The bucket, and the key if there is one: "bucket/key". None where neither is known."""
+        return (f"{self.bucket}/{self.key}" if self.key else self.bucket) or None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __str__(self) -> str:
-        where = self.bucket + (f"/{self.key}" if self.key else "")
         facts = [
-            f"{self.operation} {where}".strip(),
+            f"{self.operation} {self.filename or ''}".strip(),
             f"HTTP {self.status}" if self.status else "",
             self.code,
             f"request id {self.request_id}" if self.request_id else "",

@@ -96,7 +96,10 @@ def test_message_names_the_place_and_the_facts() -> None:
         "no", bucket="b", key="k", operation="GetObject", status=403, code="Denied", request_id="ID"
     )
     assert str(error) == "no (GetObject b/k, HTTP 403, Denied, request id ID)"
+    assert repr(error) == f"GuardedS3Error({str(error)!r})"
+    assert error.filename == "b/k"
     assert str(GuardedS3Error("no")) == "no"
+    assert GuardedS3Error("no").filename is None
 
 
 @pytest.mark.parametrize(
@@ -213,8 +216,9 @@ def test_head_is_answered_without_words_and_still_says_what_it_needs() -> None:
 def test_message_is_what_the_store_said_and_the_remedy() -> None:
     assert error_message(400, "ExpiredToken", "It expired.").startswith("It expired: ")
     assert "sign in again" in error_message(400, "ExpiredToken", "")
-    assert error_message(500, "Odd", "") == "Odd"
-    assert error_message(500, "", "") == "HTTP status 500"
+    assert error_message(500, "Odd", "") == "the store failed, without a word"
+    assert error_message(400, "", "") == "the store refused, without a word"
+    assert error_message(404, "", "", "HeadBucket").startswith("there is no such bucket: check")
 
 
 def test_no_secret_is_in_an_error_a_repr_or_a_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ Each is made against a store that answers as AWS does: without a body to HEAD.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem
 from fsspec_guarded_s3._values.guessed_options import INSTEAD
 from fsspec_guarded_s3._values.s3fs_options import OPTIONS
 from fsspec_guarded_s3.options import Options
@@ -67,6 +68,27 @@ MISTAKES = {
         "The specified bucket does not exist: check the bucket's name; buckets are created by mkdir only",
         1,
     ),
+    "a missing bucket, info": Mistake(
+        lambda fs, d: fs.info("none/a"), FileNotFoundError, "The specified bucket does not exist: check", 2
+    ),
+    "a missing bucket, info of itself": Mistake(
+        lambda fs, d: fs.info("none"), FileNotFoundError, "The specified bucket does not exist: check", 2
+    ),
+    "a missing bucket, cp": Mistake(
+        lambda fs, d: fs.cp_file("none/a", "bucket/b"),
+        FileNotFoundError,
+        "The specified bucket does not exist: check",
+        2,
+    ),
+    "a missing bucket, get": Mistake(
+        lambda fs, d: fs.get("none/a", str(d / "got")),
+        FileNotFoundError,
+        "The specified bucket does not exist: check",
+        2,
+    ),
+    "a missing bucket, rm_file": Mistake(
+        lambda fs, d: fs.rm_file("none/a"), FileNotFoundError, "The specified bucket does not exist: check", 2
+    ),
     "a missing local file": Mistake(
         lambda fs, d: fs.put_file(str(d / "none"), "bucket/new"), FileNotFoundError, "[Errno 2]", 0
     ),
@@ -76,7 +98,9 @@ MISTAKES = {
         "path 'bucket/folder/' names a directory",
         0,
     ),
-    "seek while writing": Mistake(_write_in_the_middle, io.UnsupportedOperation, "seek", 0),
+    "seek while writing": Mistake(
+        _write_in_the_middle, io.UnsupportedOperation, "bucket/new is sent while it is written, so it", 0
+    ),
     "a file to read and write": Mistake(lambda fs, d: fs.open(A, "r+b"), ValueError, "mode", 0),
     "a misspelt mode": Mistake(lambda fs, d: fs.open(A, "rw"), ValueError, "mode", 0),
     "a misspelt keyword": Mistake(
@@ -142,6 +166,26 @@ def test_a_mistake_is_told_at_once_and_in_words(mistake: Mistake, tmp_path: Path
         assert "\n" not in told
         words = [word.strip(" .") for word in re.split(r"[:;(]", told)]
         assert len(words) == len(set(words)), f"something is said twice: {told}"
+        if isinstance(raised.value, GuardedS3Error) and raised.value.bucket:
+            assert raised.value.filename.startswith(raised.value.bucket)
+            assert raised.value.filename in told
+            assert told in repr(raised.value) or repr(told) in repr(raised.value)
+
+
+def test_a_missing_bucket_is_told_of_a_store_that_is_known() -> None:
+    """Where the first answer was none of HEAD's: the look for a directory tells it."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"1")
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        assert fs.cat_file("bucket/a") == b"1"
+        for call in (fs.info, fs.size, lambda path: fs.cp_file(path, "bucket/b")):
+            with pytest.raises(FileNotFoundError, match="The specified bucket does not exist: check"):
+                call("none/a")
+        with pytest.raises(FileNotFoundError, match="there is no such bucket: check the bucket's name"):
+            fs.info("none")
+        assert not fs.exists("none/a")
+        assert not fs.exists("none")
 
 
 @pytest.mark.parametrize(
@@ -255,3 +299,68 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
             filesystem(server.url).get_file("bucket/a", target)
         assert str(tmp_path / "file") in str(raised.value)
         assert ".part" not in str(raised.value)
+
+
+_CALLS = {"written": ("pwrite", "write"), "flushed": ("fsync",), "named": ("link", "replace")}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG], ids=["disk full", "too large"])
+@pytest.mark.parametrize("verb", ["get_file", "get"])
+@pytest.mark.parametrize("when", _CALLS)
+def test_a_disk_that_takes_no_more_is_told_by_the_target(
+    verb: str, when: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"1" * 100)
+
+    def refuse(*args: object, **kwargs: object) -> int:
+        raise OSError(code, os.strerror(code), *([".part", None, "b"] if when == "named" else []))
+
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, fsync=True)
+        for name in _CALLS[when]:
+            monkeypatch.setattr(os, name, refuse)
+        target = str(tmp_path / "got")
+        with pytest.raises(OSError) as raised:
+            getattr(fs, verb)("bucket/a", target)
+        monkeypatch.undo()
+    assert raised.value.errno == code
+    assert raised.value.filename == target
+    assert str(raised.value) == f"[Errno {code}] {os.strerror(code)}: {target!r}"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_may_not_be_written_is_told_by_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "a", b"1")
+    real = os.open
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).startswith(str(tmp_path)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, *args, **kwargs)
+
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        monkeypatch.setattr(os, "open", refuse)
+        with pytest.raises(PermissionError) as raised:
+            fs.get_file("bucket/a", str(tmp_path / "got"))
+    assert raised.value.filename == str(tmp_path / "got")
+
+
+def test_a_proxy_that_is_not_there_is_named_as_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:password@127.0.0.1:{port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    fs = filesystem("http://store.test", max_attempts=1, allow_http=True)
+    with pytest.raises(ConnectionError) as raised:
+        fs.ls("bucket")
+    told = str(raised.value)
+    assert told.startswith(
+        f"no connection to the proxy http://127.0.0.1:{port}, on the way to store.test:80: "
+    )
+    assert "password" not in told

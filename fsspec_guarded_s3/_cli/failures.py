@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import click
 
 from ..errors import (
     ConfigurationError,
     ConflictError,
+    GuardedS3Error,
     ObjectChangedError,
     ObjectExistsError,
     PreconditionFailedError,
@@ -86,7 +87,7 @@ def _is_doubt(error: Exception) -> bool:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:  # of the local disk
+    if _is_of_this_machine(error):
         return f"{error.filename}: {error.strerror}"
     if _is_doubt(error):
         return f"{error}; an answer was lost before, so ours may have been there, too"
@@ -106,6 +107,11 @@ def print_usage_json(error: click.ClickException) -> None:
     """The object of a command that was called in a wrong way."""
     told = {"type": type(error).__name__, "message": error.format_message(), "exit_code": error.exit_code}
     print_json({"ok": False, "error": told})
+
+
+def _is_of_this_machine(error: Exception) -> TypeGuard[OSError]:
+    """Whether it is about a local file, which it names."""
+    return isinstance(error, OSError) and not isinstance(error, GuardedS3Error) and error.filename is not None
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from .._values.conditions import Condition
 from .._values.keywords import Verb, check_choice
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
-from ..errors import ObjectNotFoundError
 from .copy_listed import Listed, ListedCopier
 from .copy_object import Copier
 from .gathering import gather
@@ -245,10 +244,6 @@ class ManyCopier:
         client = self._headers.client_for(Attributes.parse(parameters, cp_file).of_source())
         info = None
         if not only_directory and location.key:
-            try:
-                info = client.reads.head_object(location)
-            except ObjectNotFoundError:
-                if not self._lister.isdir(source):
-                    raise
+            info = self._copier.found(location, lambda: client.reads.head_object(location))
         cp_file(source, target, **kwargs)
         return info

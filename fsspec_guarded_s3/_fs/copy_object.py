@@ -56,10 +56,13 @@ class Copier:
         """What `look` tells of a source, None for a directory. FileNotFoundError where there is neither."""
         try:
             return look()
-        except ObjectNotFoundError:
-            if source.version_id is None and has_children(self._client, source):
-                return None
-            raise
+        except ObjectNotFoundError as error:
+            if error.code:  # as in `Lister.info`
+                raise
+            missing = error
+        if self._lister.has_directory(source):  # or raises what says more: that there is no such bucket
+            return None
+        raise missing
 
     def look_and_copy(self, source: S3Path, target: S3Path) -> ObjectInfo:
         """Copy what is there now; returns which version that was. FileNotFoundError where nothing is."""

@@ -59,6 +59,8 @@ class Lister:
             try:
                 return object_row(location, self._client.reads.head_object(location))
             except ObjectNotFoundError as error:
+                if error.code:  # an answer to HEAD has none: it was found out that the bucket is missing
+                    raise
                 missing = error
         if location.version_id is None and has_children(self._client, location):
             return directory_row(str(location))
@@ -92,13 +94,17 @@ class Lister:
         except ValueError:
             return False
         try:
-            if location is not None and self._listings.entry(location, only_directory=True) is not None:
-                return True
             if location is not None and location.key:
-                return location.version_id is None and has_children(self._client, location)
+                return self.has_directory(location)
             return bool(self.info(path)["type"] == "directory")
         except FileNotFoundError:
             return False
+
+    def has_directory(self, location: S3Path) -> bool:
+        """Whether `location` is a prefix of keys. ListObjectsV2. FileNotFoundError for a missing bucket."""
+        if self._listings.entry(location, only_directory=True) is not None:
+            return True
+        return location.version_id is None and has_children(self._client, location)
 
     def markers(self, location: S3Path) -> list[S3Path]:
         """The keys at and below a directory that end with a slash. ListObjectsV2."""

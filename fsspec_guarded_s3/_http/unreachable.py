@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
+import socket
 import ssl
 
 from .._values.descriptors import none_left
@@ -26,6 +27,9 @@ _REFUSED = re.compile(
 _OF_CERTIFICATE = re.compile("CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE")
 # What OpenSSL makes of an answer that is no TLS.
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE")
+# What only the first host of the way can be the reason of: behind a proxy it answers for the others.
+_OF_FIRST_HOP = (ConnectionRefusedError, socket.gaierror)
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 PLAIN_TO_TLS = "TLS is spoken at this port: use https:// in endpoint_url"
 
 
@@ -38,7 +42,10 @@ def no_connection(route: Route, options: Options, error: Exception) -> ConnectEr
     if isinstance(error, ProxyRefusedError):
         hopeless = error.status < 500 and error.status not in (408, 429)
     told = refusal or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    return ConnectError(f"no connection to {route}: {told}", given_up=hopeless)
+    place = str(route)
+    if route.proxy and (isinstance(error, _OF_FIRST_HOP) or getattr(error, "errno", None) in _NO_WAY):
+        place = f"the proxy {route.proxy.shown}, on the way to {route.host}:{route.port}"
+    return ConnectError(f"no connection to {place}: {told}", given_up=hopeless)
 
 
 def no_answer(route: Route, options: Options, error: Exception, broken: OSError | None) -> TransportError:

@@ -11,7 +11,8 @@ import errno
 import io
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from shutil import SpecialFileError
 from types import TracebackType
 from typing import Any
@@ -59,6 +60,7 @@ class TargetFile:
 
     def __init__(self, path: str) -> None:
         refuse_stream(path)
+        self._told = path
         self._path = extended(real_path(path))
         self._folder, name = os.path.split(self._path)
         self._prefix = f".{name[:40]}."  # characters have up to 4 bytes, names up to 255
@@ -68,7 +70,8 @@ class TargetFile:
             self._mode = _mode_of_new_files()
         self.descriptor = self._open_nameless()
         if self.descriptor < 0:
-            self._open_sibling()
+            with self._naming():
+                self._open_sibling()
 
     def _open_nameless(self) -> int:
         """-1 where the system, or this file system, has no such files, and on other errors."""
@@ -86,6 +89,16 @@ class TargetFile:
         self.descriptor = opened(lambda: os.open(path, flags, 0o666 if self._mode is None else 0o600))
         self._temporary = path
 
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Have errors name the target, and none of the files and descriptors that stand for it."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._told
+            del error.filename2  # which is shown behind an arrow
+            raise
+
     def _new_name(self) -> str:
         return os.path.join(self._folder, f"{self._prefix}{secrets.token_hex(8)}.part")
 
@@ -96,7 +109,7 @@ class TargetFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
-            error.filename = self._path  # a descriptor has no name, and nobody could tell which disk it is
+            error.filename = self._told  # whoever writes by the descriptor knows no name
         with suppress(OSError):
             self._close()
         if self._temporary:
@@ -105,6 +118,10 @@ class TargetFile:
 
     def publish(self, fsync: bool) -> None:
         """Give it the name, and the mode of the file that has it now. With `fsync` after a flush to disk."""
+        with self._naming():
+            self._publish(fsync)
+
+    def _publish(self, fsync: bool) -> None:
         there = _mode_of(self._path)
         mode = self._mode if there is None else there
         # Windows has only "read-only", and what is so cannot be replaced.

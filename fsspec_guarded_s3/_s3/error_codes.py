@@ -167,7 +167,7 @@ _PERMISSIONS: dict[str, str] = {
     "UploadPart": "s3:PutObject",
     "UploadPartCopy": "s3:PutObject on the target and s3:GetObject on the source",
 }
-# Answers to HEAD have no body that could say more.
+# Answers to HEAD have no body that could say more. Status and code are told beside these words.
 _WORDS: dict[int, str] = {
     301: f"redirected: {_REGION}, and look at endpoint_url",
     307: f"redirected: {_REGION}, and look at endpoint_url",
@@ -199,10 +199,14 @@ def missing_permission(message: str) -> str:
 
 def error_message(status: int, code: str, message: str, operation: str = "") -> str:
     """What to tell the user: S3's own sentence, and the remedy where there is one."""
-    text = message.strip().rstrip(".") or code or _WORDS.get(status, f"HTTP status {status}")
+    text = message.strip().rstrip(".")
+    if status == 404 and not code and operation == "HeadBucket":
+        code, text = "NoSuchBucket", "there is no such bucket"
     remedy = _REMEDIES.get(code, "")
     if code == "AccessDenied" or (status == 403 and not code):
         named = missing_permission(message)
         needed = named or _PERMISSIONS.get(operation) or "this action"
         remedy = f"{'allow' if named else 'check'} {needed} in the policies of bucket and credentials"
-    return f"{text}: {remedy}" if remedy else text
+    if not text and not (code and remedy):
+        text = _WORDS.get(status, f"the store {'failed' if status >= 500 else 'refused'}, without a word")
+    return ": ".join(filter(None, (text, remedy)))

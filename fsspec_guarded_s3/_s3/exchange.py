@@ -174,10 +174,13 @@ class Exchange:
         """
         is_told = self._store.welcome and (error.operation != "GetObject" or error.request_id)
         if not error.code and not is_told:
-            self.check_store(error.bucket)
+            self.check_store(error.bucket, tells_missing=True)
 
-    def check_store(self, bucket: str, deadline: Deadline | None = None) -> bool:
-        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's.
+    def check_store(
+        self, bucket: str, deadline: Deadline | None = None, *, tells_missing: bool = False
+    ) -> bool:
+        """Ask for a listing, since an answer to HEAD does not tell who gave it. Raises what is no store's,
+        and with `tells_missing` that the bucket is missing.
 
         Returns whether a store answered, as far as that can be told.
         """
@@ -188,7 +191,9 @@ class Exchange:
 
         try:
             self.repeat(request, attempt, deadline)
-        except ObjectNotFoundError:
+        except ObjectNotFoundError as missing:
+            if tells_missing and missing.code:
+                raise missing from None
             return True
         except ResponseError as error:
             if error.status == 404:

@@ -13,7 +13,6 @@ import atexit
 import io
 import logging
 import os
-import warnings
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -358,12 +357,12 @@ class GuardedWriter(BinaryFile):
         self.gathers = False
 
     def _warn_dropped(self, what: str) -> None:
-        message = (
-            f"{self.path} {what}: nothing was published, what was written is lost; write it in a "
-            "with block (with fs.open(...) as file:), or call close() at the end"
+        logger.warning(
+            "%s %s: nothing was published, what was written is lost; write it in a with block "
+            "(with fs.open(...) as file:), or call close() at the end",
+            self.path,
+            what,
         )
-        logger.warning(message)
-        warnings.warn(message, ResourceWarning, stacklevel=3, source=self)
 
     def _mark_closed(self) -> None:
         self._closed = True
@@ -425,11 +424,5 @@ renew_after_fork(_gather_nothing)
 
 @atexit.register
 def _warn_at_exit() -> None:
-    failed: list[Exception] = []
     for writer in _open:
-        try:
-            writer.warn_at_exit()
-        except Exception as error:  # a warning is one under `python -W error`, and the others are to be told
-            failed.append(error)
-    if failed:
-        raise failed[0]
+        writer.warn_at_exit()

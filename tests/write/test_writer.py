@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -215,46 +216,64 @@ def test_exception_in_a_compressed_file_publishes_nothing(store: Store, data: by
     assert store.nothing()
 
 
+def assert_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """By the log, which is shown without configuration, and not by a warning of Python's too."""
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"{PATH} was dropped without close(): nothing was published")
+
+
 @SIZES
-def test_dropped_file_discards_with_resource_warning(store: Store, data: bytes) -> None:
+def test_dropped_file_discards_with_one_warning(
+    store: Store, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     file = store.fs.open(PATH, "wb")
     file.write(data)
-    with pytest.warns(ResourceWarning, match="bucket/key"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         del file
         gc.collect()
+    assert_told_once(caplog)
     eventually(store.nothing)
 
 
 @SIZES
-def test_file_in_a_dropped_cycle_discards_with_resource_warning(store: Store, data: bytes) -> None:
+def test_file_in_a_dropped_cycle_discards_with_one_warning(
+    store: Store, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     cycle: list[Any] = [store.fs.open(PATH, "wb")]
     cycle[0].write(data)
     cycle.append(cycle)
-    with pytest.warns(ResourceWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         del cycle
         gc.collect()
+    assert_told_once(caplog)
     eventually(store.nothing)
 
 
 @SIZES
 @pytest.mark.parametrize("options", [{"mode": "w"}, {"mode": "wb", "compression": "gzip"}])
-def test_dropped_wrapper_discards_with_resource_warning(
-    store: Store, data: bytes, options: dict[str, Any]
+def test_dropped_wrapper_discards_with_one_warning(
+    store: Store, data: bytes, options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     file = store.fs.open(PATH, **options)
     file.write(data.decode() if options["mode"] == "w" else data)
-    with pytest.warns(ResourceWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         del file
         gc.collect()
+    assert_told_once(caplog)
     assert store.nothing()
 
 
-def test_dropped_buffered_wrapper_discards(store: Store) -> None:
+def test_dropped_buffered_wrapper_discards(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     file = io.BufferedWriter(store.fs.open(PATH, "wb"))
     file.write(SMALL)
-    with pytest.warns(ResourceWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         del file
         gc.collect()
+    assert_told_once(caplog)
     assert store.nothing()
 
 
