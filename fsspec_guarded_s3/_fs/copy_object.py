@@ -18,7 +18,7 @@ from .._write.upload import Upload
 from ..errors import ObjectNotFoundError
 from .conditions import check_version, write_condition
 from .copy_version import condition_onto_itself, copy_version, is_single, store_can_copy
-from .directories import has_children, look_at, nothing_at
+from .directories import look_at, nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
@@ -60,7 +60,9 @@ class Copier:
             if error.code:  # as in `Lister.info`
                 raise
             missing = error
-        if self._lister.has_directory(source):  # or raises what says more: that there is no such bucket
+        if source.version_id is None and has_children(
+            self._client, source
+        ):  # or raises what says more: that there is no such bucket
             return None
         raise missing
 

@@ -94,17 +94,13 @@ class Lister:
         except ValueError:
             return False
         try:
+            if location is not None and self._listings.entry(location, only_directory=True) is not None:
+                return True
             if location is not None and location.key:
-                return self.has_directory(location)
+                return location.version_id is None and has_children(self._client, location)
             return bool(self.info(path)["type"] == "directory")
         except FileNotFoundError:
             return False
-
-    def has_directory(self, location: S3Path) -> bool:
-        """Whether `location` is a prefix of keys. ListObjectsV2. FileNotFoundError for a missing bucket."""
-        if self._listings.entry(location, only_directory=True) is not None:
-            return True
-        return location.version_id is None and has_children(self._client, location)
 
     def markers(self, location: S3Path) -> list[S3Path]:
         """The keys at and below a directory that end with a slash. ListObjectsV2."""
