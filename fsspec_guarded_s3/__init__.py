@@ -168,4 +168,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ._s3 import watched
 
-    return getattr(watched, name)
+    kind = getattr(watched, name)
+    kind.__module__ = __name__
+    return kind
+
+
+# What help, tracebacks and pickles call them: where they can be imported from.
+for _kind in (Event, Listening, Trace, TraceRow):
+    _kind.__module__ = __name__

@@ -2087,6 +2087,7 @@ for _kind in (
     AsyncReader,
     AsyncWriter,
     CompressedWriter,
+    GuardedFile,
     GuardedTransaction,
     GuardedWriter,
     Guards,

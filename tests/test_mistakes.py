@@ -101,7 +101,7 @@ MISTAKES = {
     "seek while writing": Mistake(
         _write_in_the_middle, io.UnsupportedOperation, "bucket/new is sent while it is written, so it", 0
     ),
-    "a file to read and write": Mistake(lambda fs, d: fs.open(A, "r+b"), ValueError, "mode", 0),
+    "a file to read and write": Mistake(lambda fs, d: fs.open(A, "wr+b"), ValueError, "mode", 0),
     "a misspelt mode": Mistake(lambda fs, d: fs.open(A, "rw"), ValueError, "mode", 0),
     "a misspelt keyword": Mistake(
         lambda fs, d: fs.cat_file(A, strat=1),  # type: ignore[call-arg]

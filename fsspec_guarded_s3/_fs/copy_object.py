@@ -18,7 +18,7 @@ from .._write.upload import Upload
 from ..errors import ObjectNotFoundError
 from .conditions import check_version, write_condition
 from .copy_version import condition_onto_itself, copy_version, is_single, store_can_copy
-from .directories import look_at, nothing_at
+from .directories import has_children, look_at, nothing_at
 from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
