@@ -575,8 +575,13 @@ def _leaving() -> Iterator[None]:
 
 @contextlib.contextmanager
 def certificate(*names: str) -> Iterator[tuple[ssl.SSLContext, str]]:
-    """A context for servers of these names, and the file of the authority that signed them."""
-    import trustme  # here, so that servers without TLS do without it
+    """A context for servers of these names, and the file of the authority that signed them.
+
+    A test that needs it is skipped where trustme is not: some Pythons have no cffi.
+    """
+    import pytest  # here, so that servers without TLS do without it
+
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed")
 
     with tempfile.TemporaryDirectory() as folder:
         authority = trustme.CA()

@@ -161,7 +161,7 @@ def test_the_guarantees_hold(store: Store) -> None:
 
 
 def test_the_coroutines_do_what_they_say(store: Store) -> None:
-    pytest.importorskip("zarr")
+    pytest.importorskip("zarr", reason="zarr 3 is not installed")
     testclient = pytest.importorskip("fastapi.testclient", reason="fastapi and httpx are not installed")
     space = run((DOCS / "coroutines.md").read_text(), store)
     assert sorted(space["chunks"]) == [bytes([n]) for n in range(100)]

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cloudpickle
-import h5py
 import joblib
 import numpy as np
 import pytest
@@ -157,6 +156,7 @@ def test_a_zip_that_fails_is_not_published(store: Store) -> None:
 
 
 def test_parts_of_hdf5_are_read(store: Store) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     local = io.BytesIO()
     with h5py.File(local, "w") as file:
         file.create_dataset("deep/rows", data=ROWS, chunks=(20, SIZE))
@@ -168,6 +168,7 @@ def test_parts_of_hdf5_are_read(store: Store) -> None:
 
 def test_hdf5_cannot_be_written_in_place(store: Store) -> None:
     """It goes back in what it wrote. Write to a local file or a BytesIO, and put that."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     with (
         pytest.raises(io.UnsupportedOperation, match="seek"),
         store.fs.open(store.path("a.h5"), "wb") as remote,

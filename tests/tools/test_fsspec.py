@@ -151,7 +151,7 @@ def test_references_show_ranges_of_objects_as_files(each_store: Store) -> None:
 
 def test_an_array_is_read_by_references_into_other_files(store: Store) -> None:
     """What kerchunk does with NetCDF: zarr reads chunks out of an object that is no zarr."""
-    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 needs Python 3.11")
+    zarr = pytest.importorskip("zarr", minversion="3", reason="zarr 3 is not installed")
     values = np.arange(1_000, dtype="<i4").reshape(100, 10)
     store.fs.pipe_file(store.path("raw.bin"), b"header" + values.tobytes())
     meta = {"zarr_format": 2, "shape": [100, 10], "chunks": [25, 10], "dtype": "<i4", "order": "C"}

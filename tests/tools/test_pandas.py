@@ -18,7 +18,6 @@ from tests.stores import Store
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 pytest.importorskip("openpyxl")
-zstandard = pytest.importorskip("zstandard")
 
 FRAME = pd.DataFrame({"n": range(2_000), "text": [f"row {i} ü" for i in range(2_000)]})
 Frame = Any
@@ -47,9 +46,18 @@ NAMES = [*PLAIN, *(f"frame.csv{suffix}" for suffix in COMPRESSED[1:])]
 NAMES += ["frame.json.gz", "frame.jsonl.zst", "frame.pkl.bz2", "frame.dta.gz"]
 
 
+def of_zstandard(data: bytes) -> bytes:
+    """What is compressed in `data`."""
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_frame_comes_back(each_store: Store, name: str) -> None:
     """`frame.to_...(url)`, `pd.read_...(url)`: equal, one object, nothing beside it."""
+    if name.endswith(".zst"):
+        pytest.importorskip("zstandard", reason="zstandard is not installed")
     write, read = FORMATS[name.split(".")[1]]
     write(each_store.url(name), storage_options=each_store.options)
     found = read(each_store.url(name), storage_options=each_store.options)
@@ -65,13 +73,15 @@ def test_a_frame_comes_back(each_store: Store, name: str) -> None:
         (".gz", gzip.decompress),
         (".bz2", bz2.decompress),
         (".xz", lzma.decompress),
-        (".zst", lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data)),
+        (".zst", of_zstandard),
     ],
 )
 def test_what_is_in_the_bucket_is_what_a_local_file_has(
     store: Store, suffix: str, decompress: Callable[[bytes], bytes]
 ) -> None:
     """The bytes are those of the format, for every other reader."""
+    if suffix == ".zst":
+        pytest.importorskip("zstandard", reason="zstandard is not installed")
     FRAME.to_csv(store.url(f"a.csv{suffix}"), index=False, storage_options=store.options)
     assert decompress(store.fs.cat_file(store.path(f"a.csv{suffix}"))) == FRAME.to_csv(index=False).encode()
 
