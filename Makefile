@@ -89,7 +89,7 @@ small:  ## the tests that need few packages
 lowest:  ## all tests with the oldest dependencies allowed
 	test -x .venv-lowest/$(BIN)/python || $(PYTHON) -m venv .venv-lowest
 	.venv-lowest/$(BIN)/python -m pip install --quiet -e ".[test]" -c constraints-lowest.txt
-	.venv-lowest/$(BIN)/python -m pytest -n 2 -q -k "not test_fake_"
+	.venv-lowest/$(BIN)/python -m pytest -n 2 --dist worksteal -q -k "not test_fake_"
 
 # The wheel runs the README's lines in an environment of its own, the source distribution some of its tests.
 .PHONY: package

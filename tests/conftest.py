@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fsspec_guarded_s3._s3 import store_facts
 from fsspec_guarded_s3._write import aborting
@@ -19,6 +20,9 @@ from tests.servers import MotoServer, RcloneServer, moto_server, rclone_binary, 
 from tests.stores import GIVEN
 
 budget.install()
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 _in_main_thread = threading.current_thread() is threading.main_thread()
 if _in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As a shell starts background jobs. Children would inherit it, and those of some tests are interrupted.

@@ -815,7 +815,7 @@ class ScriptedServer:
             self._errors.append(error)
 
 
-def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait until `condition()` is true; an AssertionError when that takes longer than `timeout`."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsspec.transaction import Transaction
 
+from .._write.compressed_writer import CompressedWriter
 from .._write.endings import UNSEEN, being_handled, failure, is_success
 from .._write.upload import State
 from .._write.writer import GuardedWriter
@@ -44,7 +45,7 @@ class GuardedTransaction(Transaction):
     """
 
     fs: Any
-    files: deque[GuardedWriter]
+    files: deque[GuardedWriter | CompressedWriter]
 
     def __init__(self, fs: Any, **kwargs: Any) -> None:
         super().__init__(fs, **kwargs)
@@ -111,7 +112,7 @@ class GuardedTransaction(Transaction):
     def _say_lost(self, error: BaseException) -> None:
         if self._is_inherited:  # nothing of it is lost, as long as the parent goes on
             return
-        paths = [file.path for file in self.files if file.state != State.ABORTED.value]
+        paths = [file.path for file in self._writers() if file.state != State.ABORTED.value]
         if paths:
             logger.warning(
                 "a transaction ended while %s was being handled: nothing was published of %s",
@@ -119,9 +120,13 @@ class GuardedTransaction(Transaction):
                 ", ".join(paths),
             )
 
+    def _writers(self) -> list[GuardedWriter]:
+        """What publishes each of the files: fsspec's `open` of 2025 adds what compresses it."""
+        return [file.guarded if isinstance(file, CompressedWriter) else file for file in self.files]
+
     def _end(self, commit: bool) -> None:
         self._known = []
-        files, self.files = list(self.files), deque()
+        files, self.files = self._writers(), deque()
         self.fs = None
         _everywhere.discard(self)
         _begun.set(_still_under_way())

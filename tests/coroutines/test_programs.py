@@ -16,7 +16,9 @@ import fsspec
 import pytest
 from fsspec.asyn import sync
 from fsspec.generic import GenericFileSystem
+from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.dirfs import DirFileSystem
+from packaging.version import Version
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.fake_s3 import FakeS3
@@ -176,6 +178,9 @@ def test_a_folder_of_it_has_coroutines(server: ScriptedServer) -> None:
     assert (cat, info["size"], found, len(walked[0][2]), read) == (b"3", 1, 20, 20, b"3")
 
 
+@pytest.mark.skipif(
+    Version(fsspec.__version__) < Version("2025.5"), reason="fsspec before 2025.5 copies lists of paths alone"
+)
 def test_a_generic_filesystem_copies_with_it(server: ScriptedServer, tmp_path: Path) -> None:
     GuardedS3FileSystem.clear_instance_cache()
     filesystem(server.url, skip_instance_cache=False)
@@ -195,7 +200,8 @@ def test_a_local_cache_of_it_has_coroutines(server: ScriptedServer, tmp_path: Pa
         return await cached._cat_file("bucket/d/5"), await cached._cat_ranges(["bucket/d/11"], [1], [2])
 
     assert asyncio.run(main()) == (b"5", [b"1"])
-    assert len(list(tmp_path.iterdir())) == 2
+    if "_cat_file" in vars(SimpleCacheFileSystem):  # older releases of fsspec keep nothing in coroutines
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_reference_filesystem_reads_from_it(server: ScriptedServer) -> None:

@@ -1,6 +1,7 @@
 """`with fs.transaction:` publishes all files at its end, and none after an exception."""
 
 import asyncio
+import bz2
 import gzip
 import os
 import pickle
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.compression import compr
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, TransactionError, WriteOutcomeUnknownError
 from tests.data import period_free
@@ -214,6 +217,41 @@ def test_text_and_compressed_files_are_published_whole() -> None:
     assert found["a"].decode() == "ä" * 1000
     assert gzip.decompress(found["b"]) == LARGE
     assert gzip.decompress(found["c.gz"]).decode() == "ö"
+
+
+def open_as_in_2025(
+    fs: Any, path: str, mode: str, block_size: int | None, cache: Any, compression: str | None, **kwargs: Any
+) -> Any:
+    """`open` in the order of fsspec until 2025: a transaction gets what is around the file."""
+    own = kwargs.pop("autocommit", not fs._intrans)
+    file = fs._open(path, mode=mode, block_size=block_size, autocommit=own, cache_options=cache, **kwargs)
+    if compression is not None:
+        file = compr[compression](file, mode="w")
+    if not own:
+        fs.transaction.files.append(file)
+    return file
+
+
+@pytest.mark.parametrize("compression, unpack", [("gzip", gzip.decompress), ("bz2", bz2.decompress)])
+@pytest.mark.parametrize("mode", ["wb", "xb", "ab", "wt"])
+@pytest.mark.parametrize("is_good", [True, False])
+def test_compressed_files_belong_to_it_with_older_releases_of_fsspec(
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+    unpack: Callable[[bytes], bytes],
+    mode: str,
+    is_good: bool,
+) -> None:
+    monkeypatch.setattr(AbstractFileSystem, "open", open_as_in_2025)
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        with suppress(KeyError), fs.transaction:
+            with fs.open(A, mode, compression=compression) as file:
+                file.write("text" if "t" in mode else b"text")
+            assert not fake.objects
+            if not is_good:
+                raise KeyError
+        assert {key: unpack(body) for key, body in bodies(fake).items()} == ({"a": b"text"} if is_good else {})
 
 
 @pytest.mark.parametrize("options", [{"mode": "wt"}, {"mode": "wb", "compression": "gzip"}, {"mode": "wb"}])

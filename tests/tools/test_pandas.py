@@ -161,6 +161,8 @@ BROKEN = pd.DataFrame({"a": pd.Series([*range(20_000), Unwritable()], dtype=obje
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_a_write_that_fails_publishes_nothing(store: Store, name: str, old: bytes | None) -> None:
     """No truncated object, and what was there stays."""
+    if name.endswith(".zst"):
+        pytest.importorskip("zstandard", reason="zstandard is not installed")
     if old is not None:
         store.fs.pipe_file(store.path(name), old)
     rows = BROKEN[-200:] if name.endswith("xlsx") else BROKEN
