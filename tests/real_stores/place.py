@@ -48,13 +48,10 @@ class Place:
     def boto(self, **config: Any) -> BaseClient:
         """boto3's client, which adds no checksums of its own and tries once."""
         options = self.options
-        chosen = {
-            "retries": {"total_max_attempts": 1},
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-            "read_timeout": 120,
-            **config,
-        }
+        chosen = {"retries": {"total_max_attempts": 1}, "read_timeout": 120, **config}
+        for name in ("request_checksum_calculation", "response_checksum_validation"):
+            if name in Config.OPTION_DEFAULTS:  # before botocore 1.36 it added none
+                chosen[name] = "when_required"
         if options.get("endpoint_url"):
             chosen["s3"] = {"addressing_style": "path"}
         client = boto3.session.Session().client(
