@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsspec_guarded_s3._read.read_ahead import MIN_REQUEST
+from fsspec_guarded_s3._s3.scheduler import Scheduler
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -25,6 +26,13 @@ from tests.scripted_server import ScriptedServer
 TEXT = "".join(f"{number},{number * 7919 % 10007},line {number}\n" for number in range(150_000)).encode()
 MIXED = b"\n\n" + period_free(30_000, seed=3) + b"\n" * 50 + b"x" * 200_000 + b"\nend without a line feed"
 PICKLED = {number: str(number) for number in range(60_000)}
+
+
+@pytest.fixture(autouse=True)
+def store_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine answers come late, and a store seems to be so far away that more is read at once."""
+    monkeypatch.setattr(Scheduler, "is_distant", lambda self: False)
+    monkeypatch.setattr(Scheduler, "worth_of_round_trip", lambda self: 2**20)
 
 
 @pytest.fixture(scope="module")
