@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..options import Options, without_secrets
+from .failures import in_words_of_the_shell
 from .transfers import S3Url
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kKMGT])(i?))?(B?)")
@@ -117,7 +118,7 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             Options.parse(options)
         except (ValueError, TypeError) as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(in_words_of_the_shell(str(error))) from error
         return command(options=options, **given)
 
     return _with_flags(call)

@@ -5,6 +5,7 @@ The other commands are in `looking` and `copying`.
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from collections import Counter
@@ -39,6 +40,9 @@ from .transfers import S3Url, read_to
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a key may hold what the terminal's encoding cannot say
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = cli.main(words, prog_name="guarded-s3", standalone_mode=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -140,14 +140,11 @@ def sync(
     with _progress(found.copies) as total:
         run(fs, found.copies, total=total, told=_teller(verbose))
     if not any(copy.error for copy in found.copies):
-        remove(fs, found.extra)
-        if verbose:
-            for place in found.extra:
-                click.echo(f"deleted {shown(place)}", err=True)
+        remove(fs, found.extra, _deletion_teller(verbose))
     _report(found.copies, as_json, deleted=[str(place) for place in found.extra], same=found.same)
 
 
-def _print_plan(copies: Sequence[Copy], extra: Sequence[Place], as_json: bool) -> None:
+def _print_plan(copies: Sequence[Copy], extra: Iterable[Place], as_json: bool) -> None:
     if as_json:
         rows = [_copy_row(copy) for copy in copies]
         print_json({"ok": True, "copies": rows, "deleted": [str(place) for place in extra]})
@@ -177,6 +174,14 @@ def _teller(verbose: bool) -> Callable[[Copy], object]:
     def tell(copy: Copy) -> None:
         if verbose:
             click.echo(f"{shown(copy.source)} -> {shown(copy.target)}", err=True)
+
+    return tell
+
+
+def _deletion_teller(verbose: bool) -> Callable[[Place], object]:
+    def tell(place: Place) -> None:
+        if verbose:
+            click.echo(f"deleted {shown(place)}", err=True)
 
     return tell
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ from ..errors import (
     TransportError,
     WriteOutcomeUnknownError,
 )
+from .guesses import OPTIONS_OF_OTHERS
 
 OK, FAILED, USAGE, NOT_FOUND, REFUSED, DENIED, UNKNOWN, UNAVAILABLE = range(8)
 # As shells report what a signal ended.
@@ -47,7 +49,19 @@ def exit_code(error: Exception) -> int:
 
 
 class Command(click.Command):
-    """A command whose expected failures become a line and an exit code; with `--json` an object too."""
+    """A command whose expected failures become a line and an exit code; with `--json` an object too.
+
+    Options that other programs have are answered with ours.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            words = OPTIONS_OF_OTHERS.get(error.option_name.lstrip("-"))
+            if words is None:
+                raise
+            raise click.UsageError(f"no such option {error.option_name}: {words}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -95,7 +109,27 @@ def _message(error: Exception) -> str:
         return f"s3://{error.bucket}/{error.key} exists already"
     if isinstance(error, ObjectChangedError) and error.code == "PreconditionFailed":
         return f"s3://{error.bucket}/{error.key} is another version by now: its ETag is a different one"
+    if isinstance(error, GuardedS3Error):  # and not in what names the object
+        return str(error).replace(error.message, in_words_of_the_shell(error.message), 1)
     return str(error)
+
+
+# Options of the library that have a flag here, as messages name them.
+_FLAGS = re.compile(
+    r"(?:\b(?:pass|set|storage option) )?\b(?:(endpoint_url|addressing_style)|(anon|allow_http)=True)\b"
+    r"|(?<=set )(region)\b"
+)
+
+
+def in_words_of_the_shell(message: str) -> str:
+    """A message of the library, with the flags of the command line in the place of its options."""
+
+    def flag(found: re.Match[str]) -> str:
+        name = next(filter(None, found.groups()))
+        before = found[0].partition(" ")[0] + " " if found[0].startswith(("pass ", "set ")) else ""
+        return f"{before}--{name.replace('_', '-')}"
+
+    return _FLAGS.sub(flag, message)
 
 
 def wants_json(words: Sequence[str]) -> bool:

@@ -13,9 +13,11 @@ from typing import Any
 
 import click
 
+from .._values.keywords import closest_name
 from ..filesystem import GuardedS3FileSystem
 from .arguments import connecting_all
 from .failures import Command
+from .guesses import COMMANDS_OF_OTHERS
 from .transfers import S3Url
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -23,6 +25,17 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 class _Group(click.Group):
     command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; one that is unknown is answered with what is meant, as far as that is known."""
+        name = args[0]
+        if name not in self.commands:
+            near = COMMANDS_OF_OTHERS.get(name) or closest_name(name, self.commands)
+            if near is not None and not name.startswith("-"):
+                raise click.UsageError(f"no such command {name!r}: did you mean {near}?", ctx)
+        return super().resolve_command(ctx, args)
 
 
 class _Uploads(_Group):

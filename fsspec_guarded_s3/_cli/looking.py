@@ -13,7 +13,7 @@ from ..filesystem import GuardedS3FileSystem
 from .arguments import Age, Pair, Size, Url, as_json_option, connecting, recursive_option
 from .failures import print_json, shown, time_text
 from .group import cli, entry, expanded, matched, open_filesystem, size_text
-from .transfers import S3Url
+from .transfers import S3Url, nothing_at
 
 _Method = Literal["GET", "HEAD", "PUT", "DELETE"]
 _LONG = {"context_settings": {"help_option_names": ["--help"]}}  # -h is for sizes
@@ -55,7 +55,7 @@ def _listed(fs: GuardedS3FileSystem, url: S3Url | None, recursive: bool) -> list
     else:
         found = [entry(url.scheme, row) for row in fs.ls(url.path, detail=True)]
     if "/" in url.path and not found:
-        raise FileNotFoundError(f"there is nothing at {url}")
+        raise nothing_at(url)
     return found
 
 
@@ -133,7 +133,7 @@ def find(
 def _all_below(fs: GuardedS3FileSystem, url: S3Url) -> list[dict[str, Any]]:
     entries = [entry(url.scheme, row) for row in fs.find(url.path, detail=True).values()]
     if not entries and "/" in url.path:
-        raise FileNotFoundError(f"there is nothing at {url}")
+        raise nothing_at(url)
     return entries
 
 
@@ -167,7 +167,7 @@ def tree(url: S3Url, depth: int | None, options: dict[str, Any]) -> None:
     root = url.path.rstrip("/")
     rows = fs.find(root, detail=True, withdirs=True, maxdepth=depth)
     if not rows and "/" in url.path:
-        raise FileNotFoundError(f"there is nothing at {url}")
+        raise nothing_at(url)
     click.echo(shown(url))
     for name in sorted(rows.keys() - {root}):
         below = name[len(root) + 1 :]

@@ -1,35 +1,33 @@
-"""`sync`: which files of a tree differ from those at the target, and what is there too much."""
+"""`sync`: which files of a tree differ from those at the target, and what is there too much.
+
+Invariant: what was compared is what is replaced or deleted. A copy creates, or replaces the version of the
+target that the listing told, where the store can see to that; so does a delete.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import md5
 from typing import Literal
 
+from .._threads import run_all
+from ..errors import ObjectNotFoundError, PreconditionUnsupportedError
 from ..filesystem import GuardedS3FileSystem
-from .transfers import Copy, Place, S3Url, plan
+from .transfers import SIDE_BY_SIDE, Copy, Place, S3Url, Told, plan
 
 Compare = Literal["time", "size", "etag"]
 
 
 @dataclass
 class Differences:
-    """What `sync` is to do: copies, and places at the target that the source does not have."""
+    """What `sync` is to do: copies, and what the target has and the source has not, by its place."""
 
     copies: list[Copy] = field(default_factory=list)
-    extra: list[Place] = field(default_factory=list)
+    extra: dict[Place, Told] = field(default_factory=dict)
     same: int = 0
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is told of a file without reading it; `etag` of one in S3."""
-
-    size: int
-    modified: float
-    etag: str = ""
 
 
 def differences(
@@ -44,25 +42,26 @@ def differences(
     source, target = _as_folder(source), _as_folder(target)
     planned = plan(fs, [source], target, recursive=True)
     there = _files(fs, target)
-    here = _files(fs, source)
     found = Differences()
     for copy in planned:
         old = there.get(_name(copy.target))
-        new = here.get(_name(copy.source))
-        if copy.error is None and old is not None and new is not None and _equal(copy, new, old, compare):
+        if copy.error is None and old is not None and _equal(copy, old, compare):
             found.same += 1
-        else:
-            found.copies.append(copy)
+            continue
+        if isinstance(copy.target, S3Url) and not isinstance(copy.source, S3Url):
+            copy.writing = {"mode": "create"} if old is None else {"if_match": old.etag}
+            copy.spares_conditions = True
+        found.copies.append(copy)
     if delete:
         wanted = {_name(copy.target) for copy in planned}
-        found.extra = [_place(target, name) for name in there if name not in wanted]
+        found.extra = {_place(target, name): told for name, told in there.items() if name not in wanted}
     return found
 
 
 def _as_folder(place: Place) -> Place:
     """The same with a slash at its end: `sync` gives what is in a folder, never the folder itself."""
     if isinstance(place, S3Url):
-        return place if place.is_folder else S3Url(place.scheme, f"{place.path}/")
+        return S3Url(place.scheme, f"{place.path.rstrip('/')}/")
     return os.path.join(place, "")
 
 
@@ -74,25 +73,21 @@ def _place(target: Place, name: str) -> Place:
     return S3Url(target.scheme, name) if isinstance(target, S3Url) else name
 
 
-def _files(fs: GuardedS3FileSystem, place: Place) -> dict[str, _Known]:
+def _files(fs: GuardedS3FileSystem, place: Place) -> dict[str, Told]:
     if isinstance(place, S3Url):
-        rows = fs.find(place.path, detail=True)
-        return {
-            name: _Known(row["size"], row["LastModified"].timestamp(), row["ETag"])
-            for name, row in rows.items()
-        }
+        return {name: Told.of_row(row) for name, row in fs.find(place.path, detail=True).items()}
     known = {}
     for folder, _, names in os.walk(place, followlinks=True):
         for name in names:
             path = os.path.normpath(os.path.join(folder, name))
             if os.path.isfile(path):
-                told = os.stat(path)
-                known[path] = _Known(told.st_size, told.st_mtime)
+                known[path] = Told.of_file(path)
     return known
 
 
-def _equal(copy: Copy, new: _Known, old: _Known, compare: Compare) -> bool:
-    if new.size != old.size:
+def _equal(copy: Copy, old: Told, compare: Compare) -> bool:
+    new = copy.told
+    if new is None or new.size != old.size:
         return False
     if compare == "size":
         return True
@@ -101,7 +96,7 @@ def _equal(copy: Copy, new: _Known, old: _Known, compare: Compare) -> bool:
     return _etag(copy.source, new) == _etag(copy.target, old)
 
 
-def _etag(place: Place, known: _Known) -> str:
+def _etag(place: Place, known: Told) -> str:
     """The ETag, or for a local file what it would be if the file went in one request."""
     if isinstance(place, S3Url):
         return known.etag
@@ -112,11 +107,35 @@ def _etag(place: Place, known: _Known) -> str:
     return f'"{content.hexdigest()}"'
 
 
-def remove(fs: GuardedS3FileSystem, places: Sequence[Place]) -> None:
-    """Delete what is at the target alone."""
-    remote = [place.path for place in places if isinstance(place, S3Url)]
-    if remote:
-        fs.rm(remote)
-    for place in places:
-        if not isinstance(place, S3Url):
-            os.unlink(place)
+def remove(fs: GuardedS3FileSystem, extra: dict[Place, Told], told: Callable[[Place], object]) -> None:
+    """Delete what is at the target alone, in S3 the versions that were found; `told` is called with each.
+
+    Raises ObjectChangedError for one that was written meanwhile, and deletes the others.
+    """
+    changed: list[OSError] = []
+
+    def one(place: Place) -> None:
+        try:
+            _remove(fs, place, extra[place].etag)
+            told(place)
+        except OSError as error:
+            changed.append(error)
+
+    calls: Sequence[Callable[[], None]] = [partial(one, place) for place in extra]
+    if calls:
+        at_once = min(SIDE_BY_SIDE, len(calls))
+        run_all(calls, at_once, at_once)
+    if changed:
+        raise changed[0]
+
+
+def _remove(fs: GuardedS3FileSystem, place: Place, etag: str) -> None:
+    if not isinstance(place, S3Url):
+        os.unlink(place)
+        return
+    try:
+        fs.rm_file(place.path, if_match=etag)
+    except PreconditionUnsupportedError:  # nothing was sent
+        fs.rm_file(place.path)
+    except ObjectNotFoundError:  # somebody else has removed it
+        pass

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -25,12 +25,13 @@ from .._values import paths
 from .._values.local_files import is_special
 from .._values.local_names import refusal_of_key
 from .._work import check
+from ..errors import PreconditionUnsupportedError
 from ..filesystem import GuardedS3FileSystem
 
 SCHEMES = ("s3", "s3a", *paths.PROTOCOLS)
 STANDARD = "-"  # standard input or output
 _CHUNK = 32 * 2**20  # bytes of one read of a stream: two ranges in parallel
-_SIDE_BY_SIDE = 32  # files
+SIDE_BY_SIDE = 32  # files
 
 
 class S3Url(NamedTuple):
@@ -65,11 +66,32 @@ class S3Url(NamedTuple):
 Place = S3Url | str  # a local path, or STANDARD
 
 
+class Told(NamedTuple):
+    """What is told of a file without reading it: `modified` in seconds since 1970, `etag` of one in S3."""
+
+    size: int
+    modified: float
+    etag: str = ""
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Told:
+        """Of a row of a listing."""
+        return cls(row["size"], row["LastModified"].timestamp(), row["ETag"])
+
+    @classmethod
+    def of_file(cls, path: str) -> Told:
+        """Of a local file. Raises OSError."""
+        told = os.stat(path)
+        return cls(told.st_size, told.st_mtime)
+
+
 @dataclass
 class Copy:
     """One file to be copied, and what became of it: `error` is None when all went well.
 
     `writing` are arguments of `put_file`, `cp_file` and `open`: conditions on a target in S3, and attributes.
+    `told` is what the listing of a tree told of the source. With `spares_conditions` it is made without them
+    where the store honours none.
     """
 
     source: Place
@@ -77,6 +99,8 @@ class Copy:
     size: int | None = None
     error: Exception | None = None
     writing: dict[str, Any] = field(default_factory=dict)
+    told: Told | None = None
+    spares_conditions: bool = False
 
 
 class _Share(Callback):
@@ -180,16 +204,21 @@ def _remote_tree(fs: GuardedS3FileSystem, source: S3Url, target: Place) -> Itera
     found = fs.find(source.path, detail=True)
     root = source.path.rstrip("/")
     if not found:
-        raise FileNotFoundError(f"there is nothing at {source}")
+        raise nothing_at(source)
     for name, row in found.items():
         key = name[len(root) + 1 :]
         place = S3Url(source.scheme, name)
         if name == root:
-            yield Copy(place, target, row["size"])
+            yield Copy(place, target, row["size"], told=Told.of_row(row))
         elif isinstance(target, S3Url) or not (why := _unsafe(key)):
-            yield Copy(place, _below(target, key), row["size"])
+            yield Copy(place, _below(target, key), row["size"], told=Told.of_row(row))
         else:
             yield Copy(place, target, error=ValueError(f"{place} cannot be a file below {target}: {why}"))
+
+
+def nothing_at(url: S3Url) -> FileNotFoundError:
+    """The error of a command that needs something to be there."""
+    return FileNotFoundError(f"there is nothing at {url}")
 
 
 def _unsafe(key: str) -> str:
@@ -206,7 +235,8 @@ def _local_tree(source: str, target: Place) -> Iterator[Copy]:
         name = os.path.relpath(path, source).replace(os.sep, "/")
         copy = Copy(path, _below(target, name))
         if os.path.isfile(path):
-            copy.size = os.path.getsize(path)
+            copy.told = Told.of_file(path)
+            copy.size = copy.told.size
         else:
             copy.error = OSError(errno.EINVAL, "not a regular file", path)
         yield copy
@@ -256,7 +286,13 @@ def run(
 
     def one(copy: Copy) -> None:
         try:
-            _copy(fs, copy, share)
+            try:
+                _copy(fs, copy, share)
+            except PreconditionUnsupportedError:  # nothing was sent
+                if not copy.spares_conditions:
+                    raise
+                copy.writing = {}
+                _copy(fs, copy, share)
             told(copy)
         except BrokenPipeError:
             raise
@@ -264,7 +300,7 @@ def run(
             copy.error = error
 
     todo = [partial(one, copy) for copy in copies if copy.error is None]
-    at_once = min(_SIDE_BY_SIDE, max(1, len(todo)))
+    at_once = min(SIDE_BY_SIDE, max(1, len(todo)))
     run_all(todo, at_once, at_once)
 
 
