@@ -6,9 +6,21 @@ import re
 from typing import Any
 
 # A line of a narrow screen has room for 38 characters behind a bullet.
-_CODE = re.compile(r"(?<!<pre>)<code>((?:[^<&]|&\w+;){1,38})</code>")
+_SHORT = re.compile(r"(?:[^<&]|&\w+;){1,38}")
+_WORD = re.compile(r"(?:[^<&\s]|&\w+;)+")
+_CODE = re.compile(r"(?<!<pre>)<code>([^<]+)</code>")
 
 
 def on_page_content(html: str, **_given: Any) -> str:
-    """`html` with the class "short" at such code."""
-    return _CODE.sub(r'<code class="short">\1</code>', html)
+    """`html` with the class "short" at such code, and at each such word of longer code."""
+    return _CODE.sub(_marked, html)
+
+
+def _marked(code: re.Match[str]) -> str:
+    if _SHORT.fullmatch(code[1]):
+        return f'<code class="short">{code[1]}</code>'
+    return f"<code>{_WORD.sub(_marked_word, code[1])}</code>"
+
+
+def _marked_word(word: re.Match[str]) -> str:
+    return f'<span class="short">{word[0]}</span>' if _SHORT.fullmatch(word[0]) else word[0]
