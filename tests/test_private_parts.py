@@ -307,7 +307,7 @@ def test_text_files_are_fsspecs_own_without_its_wrapper(monkeypatch: pytest.Monk
 def test_the_domains_of_aws_are_known_without_botocores_data(monkeypatch: pytest.MonkeyPatch) -> None:
     known = rules.Rules(botocore.session.Session()).domains()
     monkeypatch.setattr(rules.Rules, "_load", lambda *_: {})
-    assert rules.Rules(botocore.session.Session()).domains() == known
+    assert rules.Rules(botocore.session.Session()).domains() >= known  # older versions have fewer
 
 
 def test_a_provider_of_rules_that_is_called_otherwise_is_one_that_is_gone(
