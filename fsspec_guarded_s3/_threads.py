@@ -94,7 +94,7 @@ class _Job(Generic[T]):
             return self._result  # type: ignore[return-value]
         except CancelledError:
             if any(map(self.work.is_part_of, _program_ends)):
-                end_a_daemon()
+                _end_a_daemon()
             raise
         finally:
             del self  # the frame is in the error's traceback: a cycle otherwise
@@ -322,7 +322,18 @@ def _ends_the_program() -> bool:
     return this_thread.worker is not None or threading.get_ident() == _ending_thread
 
 
-def end_a_daemon() -> None:
+def _say_nothing_of_cancelled() -> None:
+    """From now on threads end without a word by what is cancelled: `asyncio.run` raises it in a daemon."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type.__name__ != "CancelledError":
+            before(args)
+
+    threading.excepthook = hook
+
+
+def _end_a_daemon() -> None:
     """Raises SystemExit in a thread of the user, which is a daemon where the program has ended without it."""
     if _program_ends and not _ends_the_program():
         raise SystemExit("the program ends, and with it this thread") from None
@@ -342,6 +353,7 @@ def end_background() -> None:
     global _background, _ending_thread
     ended, _background = _background, Work()
     _ending_thread = threading.get_ident()
+    _say_nothing_of_cancelled()
     works = _pool.works()  # those of daemons of the user too: their calls end with them
     _program_ends.extend([ended, *works])
     for work in (ended, *works):
@@ -409,7 +421,7 @@ class _Run:
                 raise
         if self._failed:
             if isinstance(self._failed[0], CancelledError):
-                end_a_daemon()
+                _end_a_daemon()
             raise self._failed[0]
         if self._forks != forks():
             raise RuntimeError("the process was forked within this call: other threads have parts of it")

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._forks import renew_after_fork
-from .._threads import background, end_a_daemon, others_wait, run_in_pool
+from .._threads import background, others_wait, run_in_pool
 from .._values.models import Arrival
 from .._work import MustWaitError, Work, Worker, check, current, without_waiting, working_for
 from ..errors import GuardedS3Error
@@ -92,7 +92,6 @@ class _Call(Generic[T]):
             if self._error is None:
                 return self._result  # type: ignore[return-value]
             if isinstance(self._error, CancelledError) and self.work.is_over:
-                end_a_daemon()
                 from asyncio import CancelledError as Cancelled
 
                 raise Cancelled(*self._error.args) from self._error
