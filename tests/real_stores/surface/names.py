@@ -6,6 +6,8 @@ import contextlib
 import urllib.request
 from collections.abc import Sequence
 
+from botocore.exceptions import ClientError
+
 from fsspec_guarded_s3 import GuardedS3Error
 from tests.real_stores.checking import No, check
 from tests.real_stores.place import Place, Spot, fetch
@@ -55,8 +57,10 @@ def _try_and_remove(spot: Spot, name: str) -> None:
     try:
         _try(spot, name)
     finally:  # by its name: what is listed in another way could not be removed afterwards
-        with contextlib.suppress(GuardedS3Error, OSError):
-            spot.fs.rm_file(spot.path(name))
+        with contextlib.suppress(ClientError):
+            version = spot.client.head_object(**spot.named(name)).get("VersionId", "null")
+            which = {} if version == "null" else {"VersionId": version}  # no delete marker, which stays
+            spot.client.delete_object(**spot.named(name), **which)
 
 
 def _try(spot: Spot, name: str) -> None:
