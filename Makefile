@@ -62,6 +62,11 @@ aws: $(VENV)/.test  ## the same on a bucket of yours (BUCKET=...); it asks first
 	@$(PY) -m tests.real_stores.aws --bucket "$(BUCKET)" --versioned "$(VERSIONED)" --directory "$(DIRECTORY)" \
 	  $(if $(WRITES),--writes $(WRITES)) $(if $(GIB),--gib $(GIB)) $(if $(YES),--yes) $(if $(CLEAN),--clean $(CLEAN))
 
+# Releases of these projects go to ~/.cache, with an environment of their own: the first time takes ten minutes.
+.PHONY: outside
+outside: $(VENV)/.test  ## the tests of s3fs, pandas, dask and others with our filesystem (SUITE=s3fs: that one)
+	$(PY) -m tests.outside $(if $(SUITE),$(SUITE),--write)
+
 soak: $(VENV)/.test  ## everything at once under random faults (MINUTES=5)
 	$(PY) -m tests.soak --minutes $(MINUTES)
 

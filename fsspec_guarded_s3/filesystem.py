@@ -194,6 +194,7 @@ class GuardedS3FileSystem(InheritedVerbs):
     root_marker = ""
     async_impl: bool = True
     blocksize: int
+    dircache: Any  # the listing cache, or without one what recent listings told
     # fsspec returns a filesystem again while these are the same, and its options.
     _this_thread = ThisThread()
     _surroundings = SurroundingsOfNow()
@@ -482,6 +483,13 @@ class GuardedS3FileSystem(InheritedVerbs):
         ListObjectsV2.
         """
         return cast("Info", self._lookups.info(path, version_id, refresh, **kwargs))
+
+    def sizes(self, paths: Iterable[Path], batch_size: int | None = None) -> list[int | None]:
+        """The size of each of `paths` in bytes, 0 of a directory; in parallel, `batch_size` at a time.
+
+        FileNotFoundError where there is nothing.
+        """
+        return self._lookups.sizes(self._client.in_batches(batch_size), self.size, paths)
 
     def exists(
         self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Unpack[NoMore]
@@ -1921,11 +1929,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         """The size in bytes, None of a directory. HeadObject."""
         return await self._awaited.make(partial(self.size, path))
 
-    async def _sizes(self, paths: Iterable[Path]) -> list[int | None]:
-        """The size of each path in bytes, None of a directory. HeadObject of each, in parallel."""
-        from asyncio import gather
-
-        return list(await gather(*[self._size(path) for path in paths]))
+    _sizes = coroutine(sizes)
 
     # --- sessions, for callers of s3fs ---------------------------------------------------------------------
 
@@ -1936,6 +1940,7 @@ class GuardedS3FileSystem(InheritedVerbs):
         """
         if refresh:
             self._client.close()
+            self._session = Session(self._client)
         return self.session
 
     async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Session:

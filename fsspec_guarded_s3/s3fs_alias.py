@@ -25,12 +25,19 @@ VERSION = "2026.9.0"  # of s3fs, whose names and parameters these are
 
 
 class S3FileSystem(GuardedS3FileSystem):
-    """`GuardedS3FileSystem` with what programs for s3fs rely on: `create_buckets` is on, unless it is passed.
+    """`GuardedS3FileSystem` with what programs for s3fs rely on: its protocols, and `create_buckets`.
 
-    docs/s3fs.md has what differs.
+    URLs that it makes begin with "s3://". docs/s3fs.md has what differs.
     """
 
+    protocol = ("s3", "s3a")  # libraries know s3fs by these
     _defaults: ClassVar[Mapping[str, Any]] = {"create_buckets": True}
+
+    @classmethod
+    def _protocols(cls) -> tuple[str, ...]:
+        ours = GuardedS3FileSystem.protocol
+        others = (ours,) if isinstance(ours, str) else ours
+        return (*cls.protocol, *(name for name in others if name not in cls.protocol))
 
 
 class S3File(ABC):  # noqa: B024 - it is for isinstance alone

@@ -147,6 +147,17 @@ def test_code_that_imports_s3fs_gets_ours() -> None:
     assert fake.objects["new-bucket", "a/b/c"].body == b"content"
 
 
+def test_the_alias_has_the_protocols_of_s3fs_and_understands_ours() -> None:
+    """Libraries know s3fs by them: pyarrow by both, others by the URLs that it makes."""
+    fs = s3fs_alias.S3FileSystem(anon=True)
+    assert fs.protocol == ("s3", "s3a") and fs.unstrip_protocol("bucket/k") == "s3://bucket/k"
+    for path in ("s3://bucket/k", "s3a://bucket/k", "gs3://bucket/k", "bucket/k"):
+        assert fs._strip_protocol(path) == "bucket/k"
+        assert fs.split_path(path) == ("bucket", "k", None)
+    assert type(fs.from_json(fs.to_json())) is s3fs_alias.S3FileSystem
+    assert GuardedS3FileSystem(anon=True).unstrip_protocol("bucket/k").startswith("gs3://")
+
+
 def test_a_bucket_is_not_created_where_that_is_switched_off() -> None:
     with ScriptedServer(handler=FakeS3("bucket")) as server:
         options = {"endpoint_url": server.url, "key": "k", "secret": "s", "skip_instance_cache": True}

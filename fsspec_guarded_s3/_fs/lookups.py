@@ -6,14 +6,17 @@ by what is there ask `listing` themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from .._s3.client import S3Client
 from .._values.fsspec_rules import token_of
-from .._values.keywords import refuse
+from .._values.keywords import Verb, refuse
 from .._values.parameters import Path
 from .._values.paths import S3Path
+from .gathering import gather
 from .known_row import KnownRow
 from .listing import Lister
 from .path_rules import PathRules
@@ -67,6 +70,10 @@ class Lookups:
         return KnownRow(
             listed_row(location.bucket, listed), partial(self._lister.info, str(location), refresh=True)
         )
+
+    def sizes(self, client: S3Client, size: Verb, paths: Iterable[Path]) -> list[int | None]:
+        """What `size` returns of each path, in parallel as `client` has it."""
+        return gather(client, [partial(size, path) for path in paths])
 
     def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
         """Whether there is anything; errors other than "not found" are raised."""

@@ -79,9 +79,9 @@ class Trees:
         else:
             below = self.below(location, maxdepth, withdirs, prefix, refresh)
             rows = by_name(below or ())
-            if (
-                withdirs and not prefix and below is not None and location.key
-            ):  # a bucket is no directory in it
+            # Of a bucket s3fs names the bucket itself where it goes by levels, and there alone.
+            has_root = location.key or (maxdepth is not None and below)
+            if withdirs and not prefix and below is not None and has_root:
                 rows = {str(location): directory_row(str(location)), **rows}
             if detail and rows:
                 return rows

@@ -79,9 +79,14 @@ def unknown(taker: str, name: str, known: Iterable[str]) -> TypeError:
     return TypeError(f"{taker} does not take {name}" + (f"; did you mean {near}?" if near else ""))
 
 
+_INSTEAD = {name: "name the object by path" for name in ("bucket", "key", "Bucket", "Key")}
+
+
 def refuse(call: Callable[..., Any], given: Iterable[str]) -> None:
     """Raise TypeError for the first keyword that is left over in a call of `call`."""
     for name in given:
+        if name in _INSTEAD:
+            raise TypeError(f"{call.__name__} does not take {name}: {_INSTEAD[name]}")
         raise unknown(call.__name__, name, keywords_of(call))
 
 

@@ -56,8 +56,8 @@ async def _piped(fs: GuardedS3FileSystem, path: str) -> bytes:
     return await fs._cat_file(path)
 
 
-def test_find_with_directories_leaves_the_bucket_out(store: Store) -> None:
-    """Of a bucket, however deep; a directory that was asked for is one of its directories."""
+def test_find_with_directories_names_the_bucket_as_s3fs_does(store: Store) -> None:
+    """By levels alone; a directory that was asked for is one of its directories always."""
     for key in ("d/x", "d/e/y"):
         store.fs.pipe_file(store.path(key), b"1")
     below = [store.path(name) for name in ("d", "d/e", "d/e/y", "d/x")]
@@ -65,8 +65,12 @@ def test_find_with_directories_leaves_the_bucket_out(store: Store) -> None:
     for fs in (store.fs, cached, cached):
         assert sorted(fs.find(store.bucket, withdirs=True)) == below
         assert sorted(fs.find(store.bucket, withdirs=True, detail=True)) == below
-        assert fs.find(store.bucket, withdirs=True, maxdepth=1) == [store.path("d")]
-        assert sorted(fs.find(store.bucket, withdirs=True, maxdepth=2)) == [*below[:2], below[3]]
+        assert fs.find(store.bucket, withdirs=True, maxdepth=1) == [store.bucket, store.path("d")]
+        assert sorted(fs.find(store.bucket, withdirs=True, maxdepth=2)) == [
+            store.bucket,
+            *below[:2],
+            below[3],
+        ]
         assert sorted(fs.find(store.path("d"), withdirs=True)) == below
         assert sorted(fs.find(store.path("d"), withdirs=True, maxdepth=1)) == [*below[:2], below[3]]
 
@@ -251,6 +255,9 @@ def test_a_batch_is_as_large_as_its_call_says(store: Store, tmp_path: Path) -> N
     fs.get(names, str(tmp_path), batch_size=2)
     fs.put([str(tmp_path / f"{n}") for n in range(5)], f"{store.bucket}/put/", batch_size=-1)
     fs.copy(f"{store.bucket}/put/", f"{store.bucket}/copy/", recursive=True, batch_size=2)
+    assert (
+        fs.sizes(names, batch_size=2) == fs.sizes(iter(names)) == asyncio.run(fs._sizes(names, 1)) == [1] * 5
+    )
     fs.mv(f"{store.bucket}/copy/", f"{store.bucket}/mv/", recursive=True, batch_size=2)
     assert len(fs.find(f"{store.bucket}/mv")) == 5
     for batch_size in (0, "2"):

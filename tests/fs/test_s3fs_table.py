@@ -118,7 +118,6 @@ def call(store: Store, name: str, parameter: str, folder: Path) -> None:
         "pipe_file": (new, b"1"),
         "put": (str(folder / "file"), new),
         "put_file": (folder / "file", new),
-        "sizes": ([old],),
         "touch": (new,),
     }
     getattr(store.fs, name)(*arguments.get(name, (old,)), **{parameter: 7})
@@ -133,7 +132,7 @@ def test_a_parameter_without_effect_is_taken(name: str, parameter: str, store: S
 
 @pytest.mark.parametrize("name, parameter", odd("(?:is|are) refused"))
 def test_a_parameter_that_is_refused_raises(name: str, parameter: str, store: Store, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=parameter):
+    with pytest.raises(TypeError, match=f"does not take {parameter}: .*"):  # and what to do instead
         call(store, name, parameter, tmp_path)
     assert not store.fs.exists(store.path("new"))
 
@@ -141,7 +140,7 @@ def test_a_parameter_that_is_refused_raises(name: str, parameter: str, store: St
 def test_the_parameters_that_differ_are_found() -> None:
     """The two tests above would hold for none too."""
     assert len(odd("(?:has|have) no effect")) == 1
-    assert len(odd("(?:is|are) refused")) == 5
+    assert len(odd("(?:is|are) refused")) == 4
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)

@@ -37,7 +37,7 @@ def build_once(name: str, build: Callable[[Path], None]) -> Path:
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_name(f".{name}.lock")):
+    with locked(target.with_name(f".{name}.lock")):
         if target.is_dir():  # by somebody who had the lock before
             return target
         staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=target.parent))
@@ -52,7 +52,7 @@ def build_once(name: str, build: Callable[[Path], None]) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a lock that ends with the process. Windows has none here: there the last rename fails."""
     with path.open("wb") as file:
         if sys.platform != "win32":
