@@ -43,7 +43,8 @@ def no_connection(route: Route, options: Options, error: Exception) -> ConnectEr
         hopeless = error.status < 500 and error.status not in (408, 429)
     told = refusal or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
     place = str(route)
-    if route.proxy and (isinstance(error, _OF_FIRST_HOP) or getattr(error, "errno", None) in _NO_WAY):
+    is_of_first_hop = isinstance(error, _OF_FIRST_HOP) and not isinstance(error, ProxyRefusedError)
+    if route.proxy and (is_of_first_hop or getattr(error, "errno", None) in _NO_WAY):
         place = f"the proxy {route.proxy.shown}, on the way to {route.host}:{route.port}"
     return ConnectError(f"no connection to {place}: {told}", given_up=hopeless)
 
