@@ -142,6 +142,13 @@ class GuardedS3FileSystem(InheritedVerbs):
     - token: session token (default: botocore's chain)
     - anon: do not sign requests, even if there are credentials
     - profile: profile of the AWS configuration (default: AWS_PROFILE)
+    - credential_provider: a function that returns credentials, credentials of botocore, or a session of
+      botocore or boto3 (default: botocore's chain)
+    - role_arn: role to assume with the credentials, by STS
+    - external_id: what the role's owner asks for, beside `role_arn`
+    - session_name: name of the role's session in AWS's logs (default: botocore's own)
+    - web_identity_token_file: file with the token of an identity provider, which stands for credentials
+      beside `role_arn`
     - endpoint_url: where the store is, with https:// or http:// (default: AWS configuration)
     - region: region of the buckets; that of another bucket is learned (default: AWS configuration)
     - dialect: what the store calls differently: s3 (nothing), r2 (Cloudflare R2), gcs (Google Cloud Storage),
@@ -213,6 +220,11 @@ class GuardedS3FileSystem(InheritedVerbs):
         token: str | None = None,
         anon: bool = False,
         profile: str | None = None,
+        credential_provider: Any = None,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+        session_name: str | None = None,
+        web_identity_token_file: str | None = None,
         endpoint_url: str | None = None,
         region: str | None = None,
         dialect: Literal["auto", "s3", "r2", "gcs"] = "auto",
@@ -396,8 +408,11 @@ class GuardedS3FileSystem(InheritedVerbs):
     def to_dict(self, *, include_password: bool = False) -> dict[str, Any]:
         """Class and storage options as a dict, from which `from_dict` makes an equal filesystem.
 
-        `key`, `secret` and `token` are left out, unless you pass `include_password=True`.
+        `key`, `secret` and `token` are left out, unless you pass `include_password=True`. TypeError for a
+        filesystem with a `credential_provider`, which only a pickle can hold.
         """
+        if self._options.credential_provider is not None:
+            raise TypeError("credential_provider cannot be written as text: pickle the filesystem")
         found = dict(super().to_dict(include_password=include_password))
         return keys_as_text(found) if include_password else without_secrets(found)
 

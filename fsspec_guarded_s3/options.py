@@ -34,7 +34,7 @@ ATTEMPTS = 5  # where nobody says otherwise
 
 _CUSTOMER_KEYS = frozenset({"SSECustomerKey", "CopySourceSSECustomerKey"})
 _SECRET = frozenset(
-    {"key", "secret", "token", "username", "password"}
+    {"key", "secret", "token", "username", "password", "credential_provider"}
     | _CUSTOMER_KEYS
     | {
         "aws_access_key_id",
@@ -139,6 +139,21 @@ class Options:
     token: str | None = _option(None, "session token", unset="botocore's chain", secret=True)
     anon: bool = _option(False, "do not sign requests, even if there are credentials")
     profile: str | None = _option(None, "profile of the AWS configuration", unset="AWS_PROFILE")
+    credential_provider: Any = _option(  # noqa: RUF009 - it is frozen
+        None,
+        "a function that returns credentials, credentials of botocore, or a session of botocore or boto3",
+        unset="botocore's chain",
+        more="see [credentials](#credentials)",
+        secret=True,
+    )
+    role_arn: str | None = _option(None, "role to assume with the credentials, by STS")
+    external_id: str | None = _option(None, "what the role's owner asks for, beside `role_arn`")
+    session_name: str | None = _option(
+        None, "name of the role's session in AWS's logs", unset="botocore's own"
+    )
+    web_identity_token_file: str | None = _option(
+        None, "file with the token of an identity provider, which stands for credentials beside `role_arn`"
+    )
     endpoint_url: str | None = _option(
         None, "where the store is, with https:// or http://", unset="AWS configuration"
     )
@@ -295,9 +310,29 @@ class Options:
             (self.key is None) == (self.secret is None), "key", "and secret go together: pass both or none"
         )
         _require(self.token is None or self.key is not None, "token", "needs key and secret beside it")
+        self._check_sources()
         if self.endpoint_url is not None:
             fault = endpoint_fault(self.endpoint_url)
             _require(fault is None, "endpoint_url", str(fault))
+
+    def _check_sources(self) -> None:
+        """Raise ValueError for credentials of two sources, and for a role without its beginning."""
+        provider = self.credential_provider
+        if provider is not None:
+            known = callable(provider) or any(
+                hasattr(provider, name) for name in ("get_frozen_credentials", "get_credentials")
+            )
+            if not known:
+                raise TypeError(
+                    "storage option credential_provider must be a function, or credentials or a session of "
+                    f"botocore or boto3, not {type(provider).__name__}"
+                )
+            others = [name for name in ("key", "profile", "anon") if getattr(self, name)]
+            _require(not others, "credential_provider", f"excludes {', '.join(others)}")
+        for name in ("external_id", "session_name", "web_identity_token_file"):
+            given = getattr(self, name) is not None
+            _require(not given or self.role_arn is not None, name, "needs role_arn beside it")
+        _require(self.role_arn is None or not self.anon, "role_arn", "excludes anon")
 
     @classmethod
     def parse(cls, storage_options: Mapping[str, Any]) -> Options:
@@ -400,6 +435,8 @@ class _Kind(NamedTuple):
 
     @classmethod
     def of(cls, hint: Any) -> _Kind:
+        if hint is Any:
+            return cls(object, (), True)
         united = typing.get_origin(hint) in (typing.Union, types.UnionType)
         members = typing.get_args(hint) if united else (hint,)
         chosen = typing.get_args(members[0])  # those of a Literal

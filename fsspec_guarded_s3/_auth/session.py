@@ -12,15 +12,17 @@ import re
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from .._forks import PerProcess, importing, renew_after_fork
 from .._values.private_parts import say_once
 from .._values.surroundings import surroundings
-from .._work import Lock, must_wait, this_thread
-from ..errors import CredentialsError
+from .._work import Lock, must_wait, this_thread, uninterruptible
+from ..errors import ConfigurationError, CredentialsError
 from ..options import Options
 from .unconfigured import (
     Configuration,
@@ -45,12 +47,22 @@ def shared_session(options: Options) -> Session:
     fsspec makes a filesystem per thread, and a chain of sources may end in a program that takes seconds or
     asks a person: it runs once.
     """
-    key = options.profile, options.key, options.secret, options.token, options.anon, surroundings()
+    chosen = options.profile, options.key, options.secret, options.token, options.anon
+    key = (*chosen, _source_of(options), surroundings())
     with _shared_lock():
         session = _shared.get(key)
         if session is None:
             session = _shared[key] = Session(options)
         return session
+
+
+def _source_of(options: Options) -> tuple[Any, ...]:
+    """What else decides which credentials there are: equal where the same object is asked."""
+    provider = options.credential_provider
+    role = options.role_arn, options.external_id, options.session_name, options.web_identity_token_file
+    times = options.connect_timeout, options.read_timeout
+    way = options.endpoint_url, options.region, options.ca_bundle, *times
+    return (None if provider is None else id(provider), *role, *(way if any(role) else ()))
 
 
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
@@ -158,7 +170,8 @@ class Session:
         Returns whether there are others now. Once for all threads: not when that was done after `since`, by
         `time.monotonic()`. Raises CredentialsError when a source fails; the old ones are kept.
         """
-        if self._options.key or self._options.anon:
+        options = self._options
+        if options.anon or (options.key and not options.role_arn):
             return False
         with self._chain:
             if self.reading != used:
@@ -198,8 +211,21 @@ class Session:
     def _find_credentials(self, anew: bool = False) -> Any:
         """Those of the options, or of the first source that has any; `anew`: nothing that was kept."""
         options = self._options
+        if options.role_arn:
+            session = _chain().load(options) if anew else self.botocore()
+            source = partial(self._asking_for_role, anew)
+            return _provided(lambda module: module.of_role(options, session, source))
+        return self._find_own(anew)
+
+    def _asking_for_role(self, anew: bool) -> Any:
+        return _provided(lambda module: module.botocores(self._find_own(anew)))
+
+    def _find_own(self, anew: bool) -> Any:
+        options = self._options
         if options.key:
             return Keys(options.key, options.secret, options.token, "options")
+        if options.credential_provider is not None:
+            return _provided(lambda module: module.of_provider(options.credential_provider))
         silent = is_unconfigured(options) if anew else self.configuration() is _UNCONFIGURED
         if silent and (keys := keys_of_environment()):
             return keys
@@ -217,6 +243,20 @@ def _chain() -> Any:
     with importing():
         from . import chain
     return chain
+
+
+def _provided(ask: Callable[[Any], Any]) -> Any:
+    """What `ask` gets from the module `provided`. CredentialsError, which shows nothing of the cause."""
+    with importing():
+        from . import provided
+    try:
+        with uninterruptible(), _chain().fetching():
+            return ask(provided)
+    except (CancelledError, CredentialsError, ConfigurationError):
+        raise
+    except Exception as error:
+        failure = error
+    raise _chain().failed("loaded", failure)
 
 
 def _values(frozen: Any) -> tuple[Any, ...]:

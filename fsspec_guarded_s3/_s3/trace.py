@@ -34,11 +34,15 @@ class TraceRow:
     """
 
     def __init__(self, operation: str) -> None:
-        self.operation = operation
-        self.requests = self.repeated = self.new_connections = 0
+        self.operation: str = operation
+        self.requests: int = 0
+        self.repeated: int = 0
         self.failed: Counter[str] = Counter()
-        self.sent = self.received = 0
-        self.seconds = self.slowest = 0.0
+        self.sent: int = 0
+        self.received: int = 0
+        self.seconds: float = 0.0
+        self.slowest: float = 0.0
+        self.new_connections: int = 0
 
     def __repr__(self) -> str:
         return f"<TraceRow {self.operation} {self.requests} requests>"

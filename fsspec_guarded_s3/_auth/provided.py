@@ -1,0 +1,140 @@
+"""Credentials that a program brings along: a function that gets them, botocore's own objects, or a role.
+
+Loaded when one of these is passed. botocore refreshes what ends: ahead of time, by one thread, while the
+others go on with what they have (`botocore.credentials.RefreshableCredentials`).
+Invariant: nothing that a source says or logs shows a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import botocore.config
+import botocore.credentials
+import botocore.session
+
+from .._values.models import s3_time
+from ..errors import ConfigurationError, CredentialsError
+from ..options import Options
+from .rules import configured_endpoint
+from .unconfigured import Keys
+
+_METHOD = "credential_provider"
+# What sources call the four values: botocore's own names, those of STS and of files, those of this package.
+_NAMES = {
+    "access_key": ("access_key", "AccessKeyId", "aws_access_key_id", "key"),
+    "secret_key": ("secret_key", "SecretAccessKey", "aws_secret_access_key", "secret"),
+    "token": ("token", "SessionToken", "Token", "aws_session_token"),
+    "expiry_time": ("expiry_time", "Expiration", "expiration", "expires_at"),
+}
+_ADVISORY, _MANDATORY = 900, 600  # seconds before the end: botocore's own
+
+
+def of_provider(provider: Any) -> Any:
+    """The credentials that `provider` is, or returns when it is called. Raises CredentialsError."""
+    if hasattr(provider, "get_frozen_credentials"):  # botocore's credentials, which refresh themselves
+        return provider
+    if hasattr(provider, "get_credentials"):  # a session of botocore or boto3
+        found = provider.get_credentials()
+        if found is None:
+            raise CredentialsError("the session of credential_provider has no credentials")
+        return found
+    found = provider()
+    if hasattr(found, "get_frozen_credentials"):
+        return found
+    first = _values(found)
+    if first["expiry_time"] is None:
+        return Keys(first["access_key"], first["secret_key"], first["token"], _METHOD)
+    left = (first["expiry_time"] - datetime.now(timezone.utc)).total_seconds()
+    return botocore.credentials.RefreshableCredentials.create_from_metadata(
+        _as_metadata(first),
+        refresh_using=lambda: _as_metadata(_values(provider())),
+        method=_METHOD,
+        # Of credentials that live for minutes botocore's own times would make each request a refresh.
+        advisory_timeout=int(min(_ADVISORY, max(0, left) / 3)),
+        mandatory_timeout=int(min(_MANDATORY, max(0, left) / 6)),
+    )
+
+
+def _values(found: Any) -> dict[str, Any]:
+    """The values of what a function returned, by botocore's names. Raises CredentialsError."""
+    if not isinstance(found, Mapping):
+        names = [name for name in ("access_key", "secret_key", "token") if hasattr(found, name)]
+        found = {name: getattr(found, name) for name in names}
+    nested = found.get("Credentials")  # an answer of STS
+    found = nested if isinstance(nested, Mapping) else found
+    values = {ours: next((found[n] for n in names if found.get(n)), None) for ours, names in _NAMES.items()}
+    if values["access_key"] is None or values["secret_key"] is None:
+        raise CredentialsError(
+            "credential_provider must return a dict with access_key and secret_key, and where they end with "
+            "token and expiry_time; an answer of STS; or credentials of botocore"
+        )
+    values["expiry_time"] = _time(values["expiry_time"])
+    return values
+
+
+def _time(value: Any) -> datetime | None:
+    """When credentials end. Raises CredentialsError for what is no time, or has no time zone."""
+    if value is None:
+        return None
+    time = s3_time(value) if isinstance(value, str) else value
+    if isinstance(time, (int, float)):
+        time = datetime.fromtimestamp(time, timezone.utc)
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise CredentialsError("expiry_time of credential_provider must be a time with a time zone")
+    return time
+
+
+def _as_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
+    ends = values["expiry_time"] or datetime.now(timezone.utc) + timedelta(hours=1)
+    return {**values, "expiry_time": ends.isoformat()}
+
+
+def of_role(options: Options, session: Any, source: Callable[[], Any]) -> Any:
+    """Credentials of the role `role_arn`, which STS gives and botocore refreshes. AssumeRole.
+
+    `source` gives those that ask for it; a file with a token of an identity provider needs none
+    (AssumeRoleWithWebIdentity). Raises CredentialsError, ConfigurationError.
+    """
+    extra = {"ExternalId": options.external_id, "RoleSessionName": options.session_name}
+    extra = {name: value for name, value in extra.items() if value is not None}
+    client = partial(_client, options, session)
+    if options.web_identity_token_file is not None:
+        load = Path(options.web_identity_token_file).read_text
+        fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(
+            client, load, options.role_arn, extra_args=extra
+        )
+        method = "assume-role-with-web-identity"
+    else:
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            client, source(), options.role_arn, extra_args=extra
+        )
+        method = "assume-role"
+    return botocore.credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, method)
+
+
+def _client(options: Options, session: Any, service: str, **kwargs: Any) -> Any:
+    """botocore's client of STS, at the endpoint that AWS's configuration names."""
+    url = configured_endpoint(session, service)
+    if url is None and options.endpoint_url is not None and options.key is not None:
+        raise ConfigurationError(
+            "the store is not AWS: set AWS_ENDPOINT_URL_STS to the STS that knows its keys and roles"
+        )
+    config = botocore.config.Config(
+        connect_timeout=options.connect_timeout, read_timeout=options.read_timeout
+    ).merge(kwargs.pop("config", None) or botocore.config.Config())
+    region = options.region or session.get_config_variable("region") or "us-east-1"
+    return session.create_client(
+        service, region_name=region, endpoint_url=url, verify=options.ca_bundle, config=config, **kwargs
+    )
+
+
+def botocores(keys: Any) -> Any:
+    """`keys` as credentials of botocore's."""
+    if isinstance(keys, Keys):
+        return botocore.credentials.Credentials(keys.access_key, keys.secret_key, keys.token)
+    return keys
