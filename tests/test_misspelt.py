@@ -22,7 +22,7 @@ ROOT = PACKAGE.parent
 Line = tuple[str, int]
 
 # What objects of libraries that have no types are held as; and `fs` of a reader, which may be any filesystem.
-UNTYPED = {"_sock", "_compressor", "_thread", "_credentials", "_loader", "_provider", "fs"}
+UNTYPED = {"_botocore", "_sock", "_compressor", "_thread", "_credentials", "_loader", "_provider", "fs"}
 
 
 def of_self(node: ast.Attribute) -> bool:

@@ -28,7 +28,7 @@ class Rules:
     """The rules of S3, as a session of botocore's has them. Thread-safe."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self._botocore = session
         self._provider: Any = None
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class Rules:
         return AskedClient()
 
     def _load(self, name: str) -> Any:
-        return self._session.get_component("data_loader").load_data(name)  # which keeps what it has read
+        return self._botocore.get_component("data_loader").load_data(name)  # which keeps what it has read
 
 
 def configured_endpoint(session: Any, service: str = "s3") -> str | None:

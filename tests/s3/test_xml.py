@@ -95,9 +95,16 @@ def test_broken_xml_is_a_protocol_error(body: bytes) -> None:
         xml_listings.parse_list(body)
 
 
-@pytest.mark.parametrize("body", [b"<html/>", b"<Error><Code>InternalError</Code></Error>"])
-def test_another_document_is_not_an_empty_listing(body: bytes) -> None:
-    with pytest.raises(ProtocolError, match="ListBucketResult"):
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html/>", "an HTML page"),
+        (b"<Error><Code>InternalError</Code></Error>", "ListBucketResult"),
+        (b"<Other/>", "ListBucketResult"),
+    ],
+)
+def test_another_document_is_not_an_empty_listing(body: bytes, words: str) -> None:
+    with pytest.raises(ProtocolError, match=words):
         xml_listings.parse_list(body)
 
 
