@@ -93,8 +93,13 @@ class Sender:
             return True
 
     def _send_pieces(self, body: Buffer | FileSlice) -> None:
+        meter = body.meter if isinstance(body, WatchedSlice) else None
+        if meter is not None:
+            meter.restart()
         for piece in body_chunks(body):  # reads the file: its errors are its own
             self._send_buffer(piece)
+            if meter is not None:
+                meter.add(len(piece))
 
     def _send_file(self, body: FileSlice) -> None:
         position = body.start

@@ -52,6 +52,25 @@ class FileSlice:
             position += count
 
 
+class Meter:
+    """How much of a body was sent by the attempt that is under way; `progress` is told of each piece."""
+
+    def __init__(self, progress: Callable[[int], object]) -> None:
+        self._progress = progress
+        self.sent = 0
+
+    def restart(self) -> None:
+        """Another attempt begins: what was told before is taken back, by a negative number."""
+        if self.sent:
+            self._progress(-self.sent)
+            self.sent = 0
+
+    def add(self, count: int) -> None:
+        """`count` more bytes were sent."""
+        self.sent += count
+        self._progress(count)
+
+
 @dataclass(frozen=True, slots=True)
 class WatchedSlice(FileSlice):
     """All of a file, which one request publishes: nothing can be taken back once its last byte is sent.
@@ -61,6 +80,7 @@ class WatchedSlice(FileSlice):
     """
 
     unchanged: Callable[[], object]
+    meter: Meter
     crc: tuple[Callable[[Buffer, int], int], int] | None = None
 
     def expecting(self, update: Callable[[Buffer, int], int], crc: int) -> WatchedSlice:

@@ -17,7 +17,7 @@ from shutil import SpecialFileError
 from types import TracebackType
 
 from .._s3.error_codes import OTHER_BYTES
-from .._values.bodies import CHANGED, CHUNK, FileSlice, WatchedSlice
+from .._values.bodies import CHANGED, CHUNK, FileSlice, Meter, WatchedSlice
 from .._values.checksums import body_crc, body_md5, is_at_hand
 from .._values.descriptors import opened
 from .._values.local_files import BINARY, extended, is_special, read_at
@@ -61,9 +61,9 @@ class SourceFile:
         """The bytes [start, stop), read when they are sent."""
         return FileSlice(self._descriptor, start, stop)
 
-    def watched_body(self) -> WatchedSlice:
+    def watched_body(self, meter: Meter) -> WatchedSlice:
         """All of it, for one request; its last piece is not given once `grew` raises."""
-        return WatchedSlice(self._descriptor, 0, self.size, self.grew)
+        return WatchedSlice(self._descriptor, 0, self.size, self.grew, meter)
 
     @property
     def has_reliable_size(self) -> bool:

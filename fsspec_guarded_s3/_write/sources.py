@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .._s3.client import S3Client
 from .._s3.early import Asked
-from .._values.bodies import Buffer, RequestBody, bytes_of
+from .._values.bodies import Buffer, Meter, RequestBody, bytes_of
 from .._values.checksums import Crc, algorithm_of
 from .._values.models import Part, Written
 from ..options import part_size_for
@@ -52,8 +52,9 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
         return _upload_contents(client, upload, file, progress)
     with file.watched():
         if file.size < client.options.multipart_threshold:
-            written = upload.put_object(file.watched_body())
-            progress(file.size)
+            meter = Meter(progress)
+            written = upload.put_object(file.watched_body(meter))
+            progress(file.size - meter.sent)  # of an empty file, say, or one whose answer was lost
             return written
         return upload_slices(
             client, upload, file.size, file.piece, progress, lambda: check_unchanged(file, upload.parts)

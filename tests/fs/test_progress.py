@@ -161,3 +161,50 @@ def test_tqdm_ends_at_all(fs: GuardedS3FileSystem, tmp_path: Path) -> None:
         assert callback.tqdm.n == callback.tqdm.total == 20
     assert "100%" in shown.getvalue()
     assert len(list((tmp_path / "t").iterdir())) == 20
+
+
+@pytest.mark.parametrize("way", ["put_file", "get_file"])
+def test_one_request_shows_its_progress_while_it_goes(tmp_path: Path, way: str) -> None:
+    """And not only at its end: 5 MB on a slow line take a minute."""
+    size = 4 * MIB
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", LARGE[:size])
+    (tmp_path / "local").write_bytes(LARGE[:size])
+    watching = Watching()
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+        if way == "put_file":
+            fs.put_file(tmp_path / "local", "bucket/key", callback=watching)
+        else:
+            fs.get_file("bucket/key", tmp_path / "local", callback=watching)
+        assert len(server.requests) == 1
+    watching.assert_complete(size)
+    assert len({value for _, value in watching.seen if 0 < value < size}) >= 3
+
+
+def test_a_put_that_is_sent_again_begins_again(tmp_path: Path) -> None:
+    size = 4 * MIB
+    (tmp_path / "local").write_bytes(LARGE[:size])
+    refused: list[Request] = []
+    fake = FakeS3("bucket")
+
+    def handler(request: Request) -> Any:
+        if request.method == "PUT" and not refused:
+            refused.append(request)
+            return s3_error(503, "SlowDown")
+        return fake(request)
+
+    watching = Watching()
+    with ScriptedServer(handler=handler) as server:
+        filesystem(server.url).put_file(tmp_path / "local", "bucket/key", callback=watching)
+    watching.assert_complete(size)
+    values = [value for _, value in watching.seen]
+    assert size in values[:-1] and 0 in values[values.index(size) :]
+    assert fake.objects["bucket", "key"].body == LARGE[:size]
+
+
+def test_an_empty_file_is_complete_too(fs: GuardedS3FileSystem, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    watching = Watching()
+    fs.put_file(tmp_path / "empty", "bucket/empty", callback=watching)
+    watching.assert_complete(0)
