@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .._auth.signer import Outset
 from .._http.transport import FRESH_SECONDS, OnItsWay
 from .._values.models import Arrival, Request
 from .._work import is_of_a_handler
@@ -24,8 +25,10 @@ class Early:
 
     _sent: OnItsWay | None = None  # of the class, for the destructor of one whose making was interrupted
 
-    def __init__(self, request: Request, send: Callable[[], OnItsWay]) -> None:
+    def __init__(self, request: Request, outset: Outset, send: Callable[[], OnItsWay]) -> None:
+        """`outset` is the state in which it was signed, which another request may correct meanwhile."""
         self.request = request
+        self.outset = outset
         self._failed: Exception | None = None
         try:
             self._sent = send()

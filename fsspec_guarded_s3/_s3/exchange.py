@@ -100,13 +100,19 @@ class Exchange:
         `early` is its first attempt, where that was sent before.
         """
         with self._store.lanes.enter(body_size(request.body)):
-            return self.repeat(request, lambda deadline: self.once(request, parse, deadline, early))
+            return self.repeat(
+                request, lambda deadline: self.once(request, parse, deadline, early), early=early
+            )
 
     def ahead(self, request: Request) -> Early:
         """Send `request` now; an attempt takes its answer later."""
         deadline = Deadline(self._store.options.request_deadline)
         self._leave_out_refused(request)
-        return Early(request, lambda: self._store.transport.send(self._wire(request), deadline, early=True))
+        return Early(
+            request,
+            self._store.signer.outset(request.bucket),
+            lambda: self._store.transport.send(self._wire(request), deadline, early=True),
+        )
 
     def presign(self, request: Request, expires: int) -> str:
         """A URL that carries the signature of `request` in its query, valid for `expires` seconds."""
@@ -121,27 +127,37 @@ class Exchange:
     # --- around the attempts ---
 
     def repeat(
-        self, request: Request, attempt: Callable[[Deadline], T], deadline: Deadline | None = None
+        self,
+        request: Request,
+        attempt: Callable[[Deadline], T],
+        deadline: Deadline | None = None,
+        early: Early | None = None,
     ) -> T:
         """Run `attempt` under the retry policy, and again after what a refusal taught.
 
-        `deadline` is that of something that this is a part of.
+        `deadline` is that of something that this is a part of. `early` is what the first attempt takes.
         """
         watched = self._store.listeners.operation(request)
         deadline = deadline or Deadline(self._store.options.request_deadline)
         try:
             if watched is None:
-                return self._repeat(request, attempt, deadline)
+                return self._repeat(request, attempt, deadline, early)
             with watched:
-                return self._repeat(request, attempt, deadline)
+                return self._repeat(request, attempt, deadline, early)
         finally:
             if self._store.changed is not None and request.method not in ("GET", "HEAD"):
                 self._store.changed(request.bucket, request.key)  # after an error it may have been applied
 
-    def _repeat(self, request: Request, attempt: Callable[[Deadline], T], deadline: Deadline) -> T:
+    def _repeat(
+        self,
+        request: Request,
+        attempt: Callable[[Deadline], T],
+        deadline: Deadline,
+        early: Early | None,
+    ) -> T:
         store = self._store
         self._leave_out_refused(request)
-        outset = store.signer.outset(request.bucket)
+        outset = store.signer.outset(request.bucket) if early is None else early.outset
         self._session_of(request)  # here, so that its failure is none of the request, which was not sent
         corrections: Corrections | None = None
         while True:

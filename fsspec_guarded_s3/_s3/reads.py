@@ -151,7 +151,7 @@ class Reads:
                 return receive(body, deadline)
 
         try:
-            return self._exchange.repeat(request, attempt)
+            return self._exchange.repeat(request, attempt, early=early)
         except ObjectNotFoundError as error:
             self._exchange.doubt(error)
             raise
@@ -193,7 +193,7 @@ class Reads:
             self._fill(request, path, cursor, pin, drain, deadline, early)
 
         with self._store.lanes.enter(cursor.stop - begin, lambda: cursor.position - begin):
-            self._exchange.repeat(asked, attempt)
+            self._exchange.repeat(asked, attempt, early=early)
 
     def finish_range(
         self,

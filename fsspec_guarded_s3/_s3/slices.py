@@ -91,7 +91,7 @@ class Slices:
 
         try:
             with self._store.lanes.enter(span.longest if is_all else 0, lambda: cursor.position - begin):
-                return self._exchange.repeat(request, attempt)
+                return self._exchange.repeat(request, attempt, early=early)
         except ObjectNotFoundError as error:
             self._exchange.doubt(error)
             raise
