@@ -26,6 +26,8 @@ from ._fs.copy_many import ManyCopier
 from ._fs.copy_object import Copier
 from ._fs.coroutines import (
     EitherWay,
+    KeptByProvider,
+    ThisProvider,
     ThisThread,
     asked_coroutine,
     asynchronous_iterator,
@@ -119,7 +121,7 @@ __all__ = [
 
 
 @verbs_with_short_tracebacks
-class GuardedS3FileSystem(InheritedVerbs):
+class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     """S3 as a filesystem, with conditional create, pinned reads and guarded writers.
 
     - A create (`put_if_absent`, `open(path, "xb")`, `mode="create"`) tells you whether it created the object.
@@ -204,8 +206,9 @@ class GuardedS3FileSystem(InheritedVerbs):
     dircache: Any  # the listing cache, or without one what recent listings told
     # fsspec returns a filesystem again while these are the same, and its options.
     _this_thread = ThisThread()
+    _this_provider = ThisProvider()
     _surroundings = SurroundingsOfNow()
-    _extra_tokenize_attributes = ("_this_thread", "_surroundings")
+    _extra_tokenize_attributes = ("_this_thread", "_this_provider", "_surroundings")
     transaction_type = GuardedTransaction
     _defaults: ClassVar[Mapping[str, Any]] = {}  # options of a subclass, where they are not passed
 
@@ -1988,7 +1991,8 @@ class GuardedS3FileSystem(InheritedVerbs):
     def get_delegated_s3pars(self, exp: int = 3600) -> dict[str, Any]:
         """Storage options for workers, with temporary credentials in place of the key that was passed.
 
-        They are valid for `exp` seconds, 900 at least. A key that has a `token` already is returned as it is.
+        They are valid for `exp` seconds, 900 at least. A key that has a `token` already is returned as it is,
+        and so are the present credentials of `role_arn` and `credential_provider`, until they end.
         Without a key the answer is {"anon": False}, and workers find credentials themselves. GetSessionToken
         of STS; if the store is not AWS, of the STS that AWS_ENDPOINT_URL_STS names (ConfigurationError
         without it).

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -362,6 +363,8 @@ class Options:
         """
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         del values["secret"], values["token"]
+        if self.credential_provider is not None:
+            values["credential_provider"] = name_of(self.credential_provider)
         return repr(values | {"s3_additional_kwargs": self.s3_additional_kwargs.identity()})
 
     def with_part_size(self, part_size: int, name: str = "block_size") -> Options:
@@ -455,6 +458,20 @@ class _Kind(NamedTuple):
             several = f"one of {', '.join(self.choices)}"
             words = several if len(self.choices) > 2 else " or ".join(self.choices)
             _require(value in self.choices, name, f"must be {words}")
+
+
+def name_of(provider: Any) -> tuple[object, ...]:
+    """What tells one `credential_provider` from another: its `repr` may be that of others too.
+
+    Of a function of a module it is the same in each process.
+    """
+    module, name = getattr(provider, "__module__", None), getattr(provider, "__qualname__", None)
+    if module and name and getattr(sys.modules.get(module), name, None) is provider:
+        return module, name
+    try:
+        return type(provider).__qualname__, hash(provider)  # a bound method is another object each time
+    except TypeError:
+        return type(provider).__qualname__, id(provider)
 
 
 # Of text where none is wanted, as a configuration or a command line has it.

@@ -10,29 +10,20 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import botocore.config
-import botocore.session
 
 from .._work import uninterruptible
-from ..errors import ConfigurationError
 from ..options import Options
 from .chain import failed, fetching
-from .rules import configured_endpoint
+from .provided import sts_endpoint
 from .unconfigured import Keys
 
 
-def delegated(options: Options, seconds: int, region: str, *, is_aws: bool) -> Keys:
+def delegated(options: Options, session: Any, seconds: int, region: str) -> Keys:
     """The key of `options`, as credentials that end after `seconds`. GetSessionToken of STS.
 
-    CredentialsError where STS gives none. ConfigurationError where the store is not AWS (`is_aws`) and
-    nothing says which STS knows its keys: AWS is not to see them.
+    CredentialsError where STS gives none; ConfigurationError as of `provided.sts_endpoint`.
     """
-    session = botocore.session.Session(profile=options.profile)
-    url = configured_endpoint(session, "sts")
-    if url is None and not is_aws:
-        raise ConfigurationError(
-            "the store is not AWS: set AWS_ENDPOINT_URL_STS to the STS that knows its keys, or pass on "
-            "key and secret themselves"
-        )
+    url = sts_endpoint(options, session)
     failure: Exception
     try:
         with uninterruptible(), fetching():

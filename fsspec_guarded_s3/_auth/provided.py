@@ -12,15 +12,17 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.config
 import botocore.credentials
 import botocore.session
 
 from .._values.models import s3_time
+from .._values.paths import is_loopback
 from ..errors import ConfigurationError, CredentialsError
 from ..options import Options
-from .rules import configured_endpoint
+from .rules import Rules, configured_endpoint
 from .unconfigured import Keys
 
 _METHOD = "credential_provider"
@@ -117,13 +119,32 @@ def of_role(options: Options, session: Any, source: Callable[[], Any]) -> Any:
     return botocore.credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, method)
 
 
-def _client(options: Options, session: Any, service: str, **kwargs: Any) -> Any:
-    """botocore's client of STS, at the endpoint that AWS's configuration names."""
-    url = configured_endpoint(session, service)
-    if url is None and options.endpoint_url is not None and options.key is not None:
+def sts_endpoint(options: Options, session: Any) -> str | None:
+    """Where STS is, by AWS's configuration; None for that of AWS.
+
+    ConfigurationError where the store is not AWS and nothing says which STS knows its keys, its roles and
+    its identity provider: AWS is not to see them; and for plain http, as of the store itself.
+    """
+    url = configured_endpoint(session, "sts")
+    store = urlsplit(options.endpoint_url or configured_endpoint(session) or "").hostname
+    if url is None and store:
+        if not store.endswith(tuple(f".{domain}" for domain in Rules(session).domains())):
+            raise ConfigurationError(
+                "the store is not AWS: set AWS_ENDPOINT_URL_STS to the STS that knows its keys and roles"
+            )
+        return None
+    parts = urlsplit(url or "")
+    if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or options.allow_http):
         raise ConfigurationError(
-            "the store is not AWS: set AWS_ENDPOINT_URL_STS to the STS that knows its keys and roles"
+            f"STS is asked by plain http at {parts.hostname}: credentials could be read on the way. "
+            "Use https, or pass allow_http=True where the network is trusted"
         )
+    return url
+
+
+def _client(options: Options, session: Any, service: str, **kwargs: Any) -> Any:
+    """botocore's client of STS."""
+    url = sts_endpoint(options, session)
     config = botocore.config.Config(
         connect_timeout=options.connect_timeout, read_timeout=options.read_timeout
     ).merge(kwargs.pop("config", None) or botocore.config.Config())

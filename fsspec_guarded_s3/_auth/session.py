@@ -198,11 +198,11 @@ class Session:
             with self.lock:
                 self._session = self._is_silent = None
 
-    def delegated(self, seconds: int, region: str, *, is_aws: bool) -> Keys:
+    def delegated(self, seconds: int, region: str) -> Keys:
         """The key of the options as credentials that end; errors as of `delegation.delegated`."""
         with importing():
             from .delegation import delegated
-        return delegated(self._options, seconds, region, is_aws=is_aws)
+        return delegated(self._options, self.botocore(), seconds, region)
 
     def identity(self) -> tuple[str, str]:
         """The access key's id and the source it is from; nothing secret. Raises CredentialsError."""

@@ -142,8 +142,12 @@ class Signer:
 
     def delegated(self, seconds: int) -> Keys:
         """The key of the options as credentials that end after `seconds`. GetSessionToken of STS."""
-        endpoint = self._endpoints.of("")
-        return self._session.delegated(seconds, endpoint.region, is_aws=self.is_aws(""))
+        return self._session.delegated(seconds, self._endpoints.of("").region)
+
+    def credentials(self) -> Keys:
+        """The credentials of this moment. Raises CredentialsError."""
+        found = self._session.frozen()
+        return Keys(found.access_key, found.secret_key, found.token, "session")
 
     def needs_session(self, bucket: str) -> bool:
         """Whether requests to `bucket` are signed with a session, which CreateSession gives."""

@@ -10,9 +10,12 @@ import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from fsspec import AbstractFileSystem
 
 from .._s3.early import Asked
+from ..options import name_of
 from .awaiting import AwaitedCalls
 from .known_row import KnownRow
 
@@ -62,6 +65,42 @@ class ThisThread:
 
     def __get__(self, instance: object, owner: type) -> int:
         return threading.get_ident()
+
+
+class _Asking(threading.local):
+    """The `credential_provider` of the filesystem that this thread asks for."""
+
+    provider: object = None
+
+
+_asking = _Asking()
+
+
+class ThisProvider:
+    """What tells one `credential_provider` from another in the token of fsspec's cache.
+
+    fsspec looks at the `repr` of options, and that of a session of boto3 names its region alone: who passes
+    another one would be given the filesystem, and the credentials, of the first.
+    """
+
+    def __get__(self, instance: object, owner: type) -> tuple[object, ...] | None:
+        return None if _asking.provider is None else name_of(_asking.provider)
+
+
+if TYPE_CHECKING:  # to a type checker each subclass would have two metaclasses
+    KeptByProvider = type
+else:
+
+    class KeptByProvider(type(AbstractFileSystem)):  # which has no public name
+        """The class of classes whose instances fsspec keeps apart by their `credential_provider`."""
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            before = _asking.provider
+            _asking.provider = kwargs.get("credential_provider")
+            try:
+                return super().__call__(*args, **kwargs)
+            finally:
+                _asking.provider = before
 
 
 def coroutine(

@@ -31,6 +31,9 @@ class Session:
 def delegated_options(client: S3Client, options: Options, seconds: int) -> dict[str, Any]:
     """Options by which a worker has, for `seconds`, the rights of the key in `options`."""
     check_integer("exp", seconds, 900)
+    if options.role_arn or options.credential_provider is not None:  # what workers do not have
+        keys = client.store.signer.credentials()
+        return {"key": keys.access_key, "secret": keys.secret_key, "token": keys.token, "anon": False}
     if options.anon or not options.key:
         return {"anon": options.anon}
     if options.token:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import botocore.credentials
 import botocore.session
 import pytest
 
-from fsspec_guarded_s3 import CredentialsError, GuardedS3FileSystem
+from fsspec_guarded_s3 import ConfigurationError, CredentialsError, GuardedS3FileSystem
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import Request, ScriptedServer, respond, s3_error
 
@@ -265,6 +266,61 @@ def test_two_filesystems_with_one_provider_ask_once(world: World) -> None:
     assert (provider.calls, other.calls) == (1, 1)
 
 
+class Alike:
+    """A provider that shows nothing, as those do that hide what they hold."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "<Alike>"
+
+    def __call__(self) -> dict[str, str]:
+        return {"access_key": self._key, "secret_key": "s"}
+
+    def get(self) -> dict[str, str]:
+        return self()
+
+
+def _boto3(key: str) -> Any:
+    boto3 = pytest.importorskip("boto3")
+    return boto3.Session(aws_access_key_id=key, aws_secret_access_key="s", region_name="us-east-1")
+
+
+def _decorated(key: str) -> Any:
+    return functools.wraps(module_level_provider)(Alike(key))
+
+
+@pytest.mark.parametrize("kind", [Alike, _boto3, _decorated, lambda key: Alike(key).get])
+def test_providers_that_look_alike_are_not_taken_for_each_other(world: World, kind: Any) -> None:
+    first, second = kind("one"), kind("two")
+    options = {"endpoint_url": world.server.url, "region": "us-east-1"}
+    filesystems = [
+        GuardedS3FileSystem(**options, credential_provider=provider) for provider in (first, second, first)
+    ]
+    for fs in filesystems:
+        fs.cat_file("bucket/key")
+    assert world.used == ["one", "two", "one"]
+    assert filesystems[0] is filesystems[2]
+    assert filesystems[0] != filesystems[1]
+    assert filesystems[0]._fs_token != filesystems[1]._fs_token
+    assert GuardedS3FileSystem(**options, key="k", secret="s") is GuardedS3FileSystem(
+        **options, key="k", secret="s"
+    )
+
+
+def test_a_bound_method_is_the_same_provider_each_time(world: World) -> None:
+    alike = Alike("one")
+    options = {"endpoint_url": world.server.url, "region": "us-east-1"}
+    first, second = (GuardedS3FileSystem(**options, credential_provider=alike.get) for _ in range(2))
+    assert first is second
+
+
+def test_workers_get_what_a_function_returned(world: World) -> None:
+    fs = world.fs(credential_provider=Alike("one"))
+    assert fs.get_delegated_s3pars() == {"key": "one", "secret": "s", "token": None, "anon": False}
+
+
 # --- roles ---
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -334,9 +390,55 @@ def test_a_token_file_that_is_missing_is_told(world: World, sts: list[dict[str, 
         world.fs(role_arn=ROLE, web_identity_token_file="/none/token").cat_file("bucket/key")
 
 
-def test_keys_of_another_store_do_not_go_to_aws(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("source", ["key", "function", "token", "delegated"])
+def test_credentials_of_another_store_do_not_go_to_aws(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, source: str
+) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS", raising=False)
-    from fsspec_guarded_s3 import ConfigurationError
-
+    (tmp_path / "token").write_text("of-the-provider")
+    fs = _asking_sts(world, source, str(tmp_path / "token"))
     with pytest.raises((ConfigurationError, CredentialsError), match="AWS_ENDPOINT_URL_STS"):
-        world.fs(key="own", secret="s", role_arn=ROLE).cat_file("bucket/key")
+        fs.get_delegated_s3pars() if source == "delegated" else fs.cat_file("bucket/key")
+
+
+def _asking_sts(world: World, source: str, token_file: str, **options: Any) -> GuardedS3FileSystem:
+    given: dict[str, dict[str, Any]] = {
+        "key": {"key": "own", "secret": "s", "role_arn": ROLE},
+        "function": {"credential_provider": module_level_provider, "role_arn": ROLE},
+        "token": {"web_identity_token_file": token_file, "role_arn": ROLE},
+        "delegated": {"key": "own", "secret": "s"},
+    }
+    return world.fs(**given[source], **options)
+
+
+@pytest.mark.parametrize("source", ["key", "function", "token", "delegated"])
+def test_sts_is_not_asked_in_the_clear(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, source: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://sts.invalid")
+    (tmp_path / "token").write_text("of-the-provider")
+    fs = _asking_sts(world, source, str(tmp_path / "token"))
+    with pytest.raises((ConfigurationError, CredentialsError), match="allow_http"):
+        fs.get_delegated_s3pars() if source == "delegated" else fs.cat_file("bucket/key")
+
+
+def test_aws_by_its_address_has_its_own_sts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec_guarded_s3._auth.chain import load
+    from fsspec_guarded_s3._auth.provided import sts_endpoint
+    from fsspec_guarded_s3.options import Options
+
+    for name in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    for url in (
+        None,
+        "https://s3.eu-west-1.amazonaws.com",
+        "https://bucket.vpce-1.s3.us-east-1.vpce.amazonaws.com",
+    ):
+        options = Options(key="k", secret="s", role_arn=ROLE, endpoint_url=url)
+        assert sts_endpoint(options, load(options)) is None
+
+
+def test_workers_have_the_rights_of_the_role(world: World, sts: list[dict[str, str]]) -> None:
+    given = world.fs(key="own", secret="s", role_arn=ROLE).get_delegated_s3pars()
+    assert given == {"key": "role1", "secret": "s", "token": "t", "anon": False}
+    assert [form["Action"] for form in sts] == ["AssumeRole"]
