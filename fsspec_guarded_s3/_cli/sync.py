@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import md5
-from typing import Literal
+from typing import Any, Literal
 
 from .._threads import run_all
+from .._values.conditions import is_weak
 from ..errors import ObjectNotFoundError, PreconditionUnsupportedError
 from ..filesystem import GuardedS3FileSystem
 from .transfers import SIDE_BY_SIDE, Copy, Place, S3Url, Told, plan
@@ -49,7 +50,7 @@ def differences(
             found.same += 1
             continue
         if isinstance(copy.target, S3Url) and not isinstance(copy.source, S3Url):
-            copy.writing = {"mode": "create"} if old is None else {"if_match": old.etag}
+            copy.writing = {"mode": "create"} if old is None else _only(old)
             copy.spares_conditions = True
         found.copies.append(copy)
     if delete:
@@ -61,8 +62,15 @@ def differences(
 def _as_folder(place: Place) -> Place:
     """The same with a slash at its end: `sync` gives what is in a folder, never the folder itself."""
     if isinstance(place, S3Url):
+        if place.path.endswith("//"):  # what is above it was not meant, and would be deleted
+            raise ValueError(f"{place} ends with a folder that has no name, which sync does not know")
         return S3Url(place.scheme, f"{place.path.rstrip('/')}/")
     return os.path.join(place, "")
+
+
+def _only(told: Told) -> dict[str, Any]:
+    """The condition that what was listed is still there; none where the store tells nothing to name it by."""
+    return {} if not told.etag or is_weak(told.etag) else {"if_match": told.etag}
 
 
 def _name(place: Place) -> str:
@@ -92,7 +100,7 @@ def _equal(copy: Copy, old: Told, compare: Compare) -> bool:
     if compare == "size":
         return True
     if compare == "time":
-        return new.modified <= old.modified
+        return new.modified is not None and old.modified is not None and new.modified <= old.modified
     return _etag(copy.source, new) == _etag(copy.target, old)
 
 
@@ -116,7 +124,7 @@ def remove(fs: GuardedS3FileSystem, extra: dict[Place, Told], told: Callable[[Pl
 
     def one(place: Place) -> None:
         try:
-            _remove(fs, place, extra[place].etag)
+            _remove(fs, place, extra[place])
             told(place)
         except OSError as error:
             changed.append(error)
@@ -129,12 +137,12 @@ def remove(fs: GuardedS3FileSystem, extra: dict[Place, Told], told: Callable[[Pl
         raise changed[0]
 
 
-def _remove(fs: GuardedS3FileSystem, place: Place, etag: str) -> None:
+def _remove(fs: GuardedS3FileSystem, place: Place, found: Told) -> None:
     if not isinstance(place, S3Url):
         os.unlink(place)
         return
     try:
-        fs.rm_file(place.path, if_match=etag)
+        fs.rm_file(place.path, **_only(found))
     except PreconditionUnsupportedError:  # nothing was sent
         fs.rm_file(place.path)
     except ObjectNotFoundError:  # somebody else has removed it

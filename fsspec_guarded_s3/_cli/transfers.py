@@ -67,16 +67,20 @@ Place = S3Url | str  # a local path, or STANDARD
 
 
 class Told(NamedTuple):
-    """What is told of a file without reading it: `modified` in seconds since 1970, `etag` of one in S3."""
+    """What is told of a file without reading it: `modified` in seconds since 1970, `etag` of one in S3.
+
+    A store may tell neither.
+    """
 
     size: int
-    modified: float
+    modified: float | None
     etag: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Told:
         """Of a row of a listing."""
-        return cls(row["size"], row["LastModified"].timestamp(), row["ETag"])
+        modified = row["LastModified"]
+        return cls(row["size"], modified.timestamp() if modified else None, row["ETag"])
 
     @classmethod
     def of_file(cls, path: str) -> Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from fsspec_guarded_s3._cli.failures import in_words_of_the_shell
 from fsspec_guarded_s3._cli.guesses import COMMANDS_OF_OTHERS, OPTIONS_OF_OTHERS
 from tests.cli.test_cli import Store
 from tests.fake_s3 import FakeS3
-from tests.scripted_server import Answer, Request, ScriptedServer
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +138,36 @@ def test_a_slash_behind_a_place_of_sync_means_nothing(slash: str, store: Store, 
     source = _tree(tmp_path / "here", one="1")
     store.ok("sync", source + slash, f"s3://bucket/x{slash}")
     assert store.bodies() == {"x/one": b"1"}
+
+
+def test_sync_does_not_take_a_folder_without_a_name_for_the_one_above(store: Store, tmp_path: Path) -> None:
+    store.fake.put("bucket", "x/keep", b"1")
+    source = _tree(tmp_path / "here", one="1")
+    assert "no name" in store.fails(2, "sync", source, "s3://bucket/x//", "--delete")
+    assert store.bodies() == {"x/keep": b"1"}
+
+
+@pytest.mark.parametrize("missing", [b"LastModified", b"ETag"])
+def test_a_store_that_tells_less_in_listings_is_copied_from_and_to(
+    store: Store, tmp_path: Path, missing: bytes
+) -> None:
+    def without(request: Request) -> Answer:
+        answer = store.fake(request)
+        if isinstance(answer, Reply) and b"<ListBucketResult" in answer.body:
+            field = re.compile(b"<%s>.*?</%s>" % (missing, missing))
+            return respond(200, field.sub(b"", answer.body))
+        return answer
+
+    store.fake.put("bucket", "t/a", b"1")
+    here = str(tmp_path / "here")
+    with ScriptedServer(handler=without) as server:
+        told_less = Store(store.fake, server.url)
+        told_less.ok("cp", "-r", "s3://bucket/t", here)
+        Path(here, "a").write_text("22")
+        Path(here, "b").write_text("3")
+        store.fake.put("bucket", "t/extra", b"1")
+        told_less.ok("sync", here, "s3://bucket/t", "--delete")
+    assert store.bodies() == {"t/a": b"22", "t/b": b"3"}
 
 
 def test_sync_knows_names_that_differ_in_case(store: Store, tmp_path: Path) -> None:
