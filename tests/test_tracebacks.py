@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from fsspec.callbacks import Callback
 
 import fsspec_guarded_s3
@@ -160,6 +161,23 @@ def test_the_cause_is_kept_for_programs() -> None:
     fs = opening.filesystem("http://127.0.0.1:1", max_attempts=1)
     error, _ = _told(lambda: fs.cat_file(A))
     assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+def test_what_the_caller_was_handling_stays_as_it_is(store: tuple[FakeS3, ScriptedServer]) -> None:
+    fs = opening.filesystem(store[1].url)
+    with pytest.raises(OSError) as theirs:
+        try:
+            urllib3.connection.HTTPConnection("127.0.0.1", 1).connect()
+        except urllib3.exceptions.HTTPError as refused:
+            raise OSError("theirs").with_traceback(refused.__traceback__) from None
+    try:
+        raise theirs.value
+    except OSError as error:
+        before = traceback.extract_tb(error.__traceback__)
+        assert any("urllib3" in entry.filename for entry in before)
+        caught, _ = _told(lambda: fs.cat_file(NONE))
+        assert traceback.extract_tb(error.__traceback__) == before
+    assert caught is not theirs.value
 
 
 def test_at_debug_nothing_is_left_out(

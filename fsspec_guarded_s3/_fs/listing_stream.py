@@ -140,10 +140,16 @@ class ListingStream:
         types = (pa.string(), pa.int64(), pa.string(), pa.timestamp("us", tz="UTC"), pa.string())
         schema = pa.schema(list(zip(_COLUMNS.values(), types, strict=True)))
         rows = self.iter_find(path, start_after, True, prefix, wanted)
-        return (
-            pa.record_batch([[row[name] for row in some] for name in _COLUMNS], schema=schema)
-            for some in in_lists(rows, batch_size)
-        )
+
+        def batch(some: list[Any]) -> Any:
+            try:
+                return pa.record_batch([[row[name] for row in some] for name in _COLUMNS], schema=schema)
+            except UnicodeEncodeError as error:
+                raise ValueError(
+                    f"Arrow has no text for a key that is not UTF-8: {error.object!r}; iter_find tells it"
+                ) from error
+
+        return map(batch, in_lists(rows, batch_size))
 
     def _key_after(self, location: S3Path, start_after: str) -> str:
         """The key that `start_after` names. ValueError for one of another bucket."""

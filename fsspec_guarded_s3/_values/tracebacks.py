@@ -28,11 +28,17 @@ _LIBRARIES = ("concurrent.futures", "fsspec", "tenacity", "urllib3")  # that run
 
 
 def shortened(error: GuardedS3Error) -> GuardedS3Error:
-    """`error`, whose traceback has lost the frames of this package; so have those of its causes."""
+    """`error`, whose traceback has lost the frames of this package; so have those of its causes.
+
+    What the caller was handling when it called, which is the context of `error`, stays as it is: it was
+    caught by the caller, and its traceback begins there.
+    """
     if not logger.isEnabledFor(logging.DEBUG):
         folders = tuple(_folders())
         for link in _chain(error):
-            link.__traceback__ = _without(folders, link.__traceback__)
+            trace = link.__traceback__
+            if trace is not None and _is_within(folders, trace):
+                link.__traceback__ = _without(folders, trace)
     return error
 
 
@@ -88,10 +94,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
+def _is_within(folders: tuple[str, ...], trace: TracebackType) -> bool:
+    return trace.tb_frame.f_code.co_filename.startswith(folders)
+
+
 def _without(folders: tuple[str, ...], trace: TracebackType | None) -> TracebackType | None:
     kept = []
     while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(folders):
+        if not _is_within(folders, trace):
             kept.append(trace)
         trace = trace.tb_next
     rest = None

@@ -180,3 +180,10 @@ def test_errors_of_the_store_come_while_it_is_listed() -> None:
 def test_times_of_rows_are_in_utc(fs: GuardedS3FileSystem) -> None:
     row = next(iter(fs.iter_find("bucket", detail=True)))
     assert row["LastModified"].tzinfo == timezone.utc
+
+
+def test_a_key_that_arrow_cannot_hold_is_named(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
+    fake.put("bucket", "other/\udcff", b"")
+    assert list(fs.iter_find("bucket/other")) == ["bucket/other/\udcff"]
+    with pytest.raises(ValueError, match=r"not UTF-8: 'bucket/other/\\udcff'"):
+        list(fs.iter_find_batches("bucket/other"))
