@@ -147,14 +147,15 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     - credential_provider: a function that returns credentials, credentials of botocore, or a session of
       botocore or boto3 (default: botocore's chain)
     - role_arn: role to assume with the credentials, by STS
-    - external_id: what the role's owner asks for, beside `role_arn`
+    - external_id: external id that the owner of the role demands; needs `role_arn`
     - session_name: name of the role's session in AWS's logs (default: botocore's own)
-    - web_identity_token_file: file with the token of an identity provider, which stands for credentials
-      beside `role_arn`
+    - web_identity_token_file: file with the token of an identity provider, in place of credentials; needs
+      `role_arn`
     - endpoint_url: where the store is, with https:// or http:// (default: AWS configuration)
-    - region: region of the buckets; that of another bucket is learned (default: AWS configuration)
-    - dialect: what the store calls differently: s3 (nothing), r2 (Cloudflare R2), gcs (Google Cloud Storage),
-      or auto: by its host, or by what it says
+    - region: region of the buckets; if a bucket is in another one, the store's answer tells it (default: AWS
+      configuration)
+    - dialect: whose names the requests use: s3, r2 (Cloudflare R2), gcs (Google Cloud Storage), or auto:
+      decided by the host, or by what the store says
     - addressing_style: the bucket in the path or in the name of the host: auto, path or virtual
     - use_dualstack: AWS endpoints with IPv6
     - use_accelerate: S3 Transfer Acceleration
@@ -168,10 +169,10 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     - send_timeout, in seconds: longest wait of a single send
     - read_timeout, in seconds: longest wait of a single receive
     - request_deadline, in seconds: how long one S3 request may take with its retries; time in which a body
-      moves at `min_rate` is free
+      moves at `min_rate` does not count
     - min_rate, in bytes per second: lowest rate over `min_rate_window`, in both directions; 0: any rate
     - min_rate_window, in seconds: over how long `min_rate` is measured
-    - idle_timeout, in seconds: age from which an idle connection is not used again
+    - idle_timeout, in seconds: an idle connection that is older is not used again
     - max_attempts: attempts per request (default: AWS_MAX_ATTEMPTS, else 5)
     - max_concurrency: how many ranges, parts or objects are requested in parallel
     - requester_pays: pay for requests and traffic of a requester-pays bucket
@@ -181,17 +182,18 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     - part_size, in bytes: size of a part of a multipart upload, 5 MiB to 5 GiB
     - multipart_threshold, in bytes: size from which an upload is multipart
     - fixed_upload_size: all parts have one size, as Cloudflare R2 demands
-    - cache_type: the cache of open files: prefetch (ours), or fsspec's readahead, bytes, block, all, none ...
+    - cache_type: the cache of open files: prefetch (of this package), or fsspec's readahead, bytes, block,
+      all, none ...
     - use_listings_cache: keep directory listings
     - listings_expiry_time, in seconds: how long a listing is kept; None: until it is dropped
     - max_paths: how many listings are kept; None: any number
-    - recent_listings, in seconds: how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`,
-      `isfile`, `isdir`, `ukey` and `modified`; 0: they always ask
+    - recent_listings, in seconds: how long the results of `ls`, `find`, `glob` and `walk` also answer `info`,
+      `exists`, `isfile`, `isdir`, `ukey` and `modified`; 0: these always ask the store
     - fsync: flush downloads and their folder to disk
     - verify_checksums: compare whole objects with the stored CRC, where there is one (default: AWS
       configuration, else True)
-    - request_checksum_calculation: when_required: bodies go with Content-MD5 in place of a CRC, for stores
-      that refuse `x-amz-checksum-*` (default: AWS configuration, else when_supported)
+    - request_checksum_calculation: when_required: bodies carry Content-MD5 in place of a CRC, for stores that
+      refuse `x-amz-checksum-*` (default: AWS configuration, else when_supported)
     - probe: find out which conditions the store honours: auto (not on AWS), always, never
     - version_aware: "?versionId=..." at the end of a path names a version, and readers are pinned to their
       version

@@ -148,23 +148,27 @@ class Options:
         secret=True,
     )
     role_arn: str | None = _option(None, "role to assume with the credentials, by STS")
-    external_id: str | None = _option(None, "what the role's owner asks for, beside `role_arn`")
+    external_id: str | None = _option(
+        None, "external id that the owner of the role demands; needs `role_arn`"
+    )
     session_name: str | None = _option(
         None, "name of the role's session in AWS's logs", unset="botocore's own"
     )
     web_identity_token_file: str | None = _option(
-        None, "file with the token of an identity provider, which stands for credentials beside `role_arn`"
+        None, "file with the token of an identity provider, in place of credentials; needs `role_arn`"
     )
     endpoint_url: str | None = _option(
         None, "where the store is, with https:// or http://", unset="AWS configuration"
     )
     region: str | None = _option(
-        None, "region of the buckets; that of another bucket is learned", unset="AWS configuration"
+        None,
+        "region of the buckets; if a bucket is in another one, the store's answer tells it",
+        unset="AWS configuration",
     )
     dialect: Literal["auto", "s3", "r2", "gcs"] = _option(
         "auto",
-        "what the store calls differently: s3 (nothing), r2 (Cloudflare R2), gcs (Google Cloud Storage), "
-        "or auto: by its host, or by what it says",
+        "whose names the requests use: s3, r2 (Cloudflare R2), gcs (Google Cloud Storage), "
+        "or auto: decided by the host, or by what the store says",
         more="see [stores](stores.md#dialects)",
     )
     addressing_style: Literal["auto", "path", "virtual"] = _option(
@@ -179,7 +183,7 @@ class Options:
         None,
         "PEM file or folder of trusted certificates",
         unset="AWS_CA_BUNDLE, the profile's, REQUESTS_CA_BUNDLE",
-        more="without it the system's, or those of botocore where it has none",
+        more="if nothing is set: those of the system, or of botocore if the system has none",
     )
     client_cert: str | None = _option(
         None, "PEM file with client certificate and key; the key must not be encrypted"
@@ -192,7 +196,8 @@ class Options:
     read_timeout: float = _option(30.0, "longest wait of a single receive", "s", check=_SOME_TIME)
     request_deadline: float = _option(
         900.0,
-        "how long one S3 request may take with its retries; time in which a body moves at `min_rate` is free",
+        "how long one S3 request may take with its retries; "
+        "time in which a body moves at `min_rate` does not count",
         "s",
         check=_SOME_TIME,
     )
@@ -204,7 +209,7 @@ class Options:
     )
     min_rate_window: float = _option(30.0, "over how long `min_rate` is measured", "s", check=_SOME_TIME)
     idle_timeout: float = _option(
-        30.0, "age from which an idle connection is not used again", "s", check=_SOME_TIME
+        30.0, "an idle connection that is older is not used again", "s", check=_SOME_TIME
     )
     max_attempts: int | None = _option(
         None,
@@ -217,10 +222,10 @@ class Options:
         64,
         "how many ranges, parts or objects are requested in parallel",
         "requests",
-        more="pass less to use fewer connections. These are the most: with a store that answers within "
-        "milliseconds it begins with 2, a slow line gets [fewer](guarantees.md#slow-lines) large bodies, and "
-        "more than 64 are used by `cat` and `cat_ranges` of a distant store and by the coroutines "
-        "`_cat_file` and `_pipe_file` only",
+        more="pass less to use fewer connections. This is an upper bound: a store that answers within "
+        "milliseconds gets 2 at first, and a slow line gets [fewer](guarantees.md#slow-lines) large bodies. "
+        "Only `cat` and `cat_ranges` of a distant store, and the coroutines `_cat_file` and `_pipe_file`, "
+        "use more than 64",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 
@@ -253,7 +258,8 @@ class Options:
     fixed_upload_size: bool = _option(False, "all parts have one size, as Cloudflare R2 demands")
     cache_type: str = _option(
         "prefetch",
-        "the cache of open files: prefetch (ours), or fsspec's readahead, bytes, block, all, none ...",
+        "the cache of open files: prefetch (of this package), "
+        "or fsspec's readahead, bytes, block, all, none ...",
     )
     use_listings_cache: bool = _option(
         False, "keep directory listings", more="see [paths](paths.md#listing-cache)"
@@ -266,8 +272,8 @@ class Options:
     )
     recent_listings: float = _option(
         5.0,
-        "how long what `ls`, `find`, `glob` or `walk` told answers `info`, `exists`, `isfile`, `isdir`, "
-        "`ukey` and `modified`; 0: they always ask",
+        "how long the results of `ls`, `find`, `glob` and `walk` also answer `info`, `exists`, `isfile`, "
+        "`isdir`, `ukey` and `modified`; 0: these always ask the store",
         "s",
         more="see [paths](paths.md#right-behind-a-listing)",
         check=Check(lambda seconds: seconds >= 0, "must be 0 (always ask) or more seconds"),
@@ -280,7 +286,7 @@ class Options:
     )
     request_checksum_calculation: Literal["when_supported", "when_required"] | None = _option(
         None,
-        "when_required: bodies go with Content-MD5 in place of a CRC, "
+        "when_required: bodies carry Content-MD5 in place of a CRC, "
         "for stores that refuse `x-amz-checksum-*`",
         unset="AWS configuration, else when_supported",
     )
