@@ -128,7 +128,7 @@ def sync(
     """Make TARGET have what is in the folder SOURCE: copies what is missing or differs.
 
     What was copied is not copied again, so run it again after a failure. With --delete nothing is deleted
-    when a copy failed.
+    when a copy failed, nor what is behind a link to another folder.
     """
     if STANDARD in (source, target):
         raise click.UsageError("standard input and output hold no tree")

@@ -55,8 +55,19 @@ def differences(
         found.copies.append(copy)
     if delete:
         wanted = {_name(copy.target) for copy in planned}
-        found.extra = {_place(target, name): told for name, told in there.items() if name not in wanted}
+        found.extra = {
+            _place(target, name): told
+            for name, told in there.items()
+            if name not in wanted and (isinstance(target, S3Url) or not _is_behind_link(target, name))
+        }
     return found
+
+
+def _is_behind_link(target: str, name: str) -> bool:
+    """Whether a link to a folder leads to a local file: it belongs to another tree, or is there twice."""
+    folder = os.path.dirname(name)
+    direct = os.path.join(os.path.realpath(target), os.path.relpath(folder, target))
+    return os.path.realpath(folder) != os.path.normpath(direct)
 
 
 def _as_folder(place: Place) -> Place:

@@ -85,6 +85,5 @@ INSTEAD = {
     "bucket_name": "name the bucket in the path: bucket/key",
     "storage_options": "write ** before it: **storage_options",
     "options": "write ** before it: **options",
-    "role_arn": "name the role in a profile of the AWS configuration, and pass profile",
-    "assume_role": "name the role in a profile of the AWS configuration, and pass profile",
+    "assume_role": "pass role_arn, or name the role in a profile of the AWS configuration",
 }

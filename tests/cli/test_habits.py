@@ -125,6 +125,20 @@ def test_sync_of_a_bucket_puts_nothing_under_its_name(store: Store) -> None:
     assert ("other", "a/1") in store.fake.objects
 
 
+def test_sync_deletes_nothing_behind_a_link_to_another_folder(store: Store, tmp_path: Path) -> None:
+    store.fake.put("bucket", "x/one", b"1")
+    elsewhere, here = Path(_tree(tmp_path / "elsewhere", precious="1")), tmp_path / "here"
+    (here / "sub").mkdir(parents=True)
+    (here / "sub" / "old").write_text("1")
+    (here / "link").symlink_to(elsewhere, target_is_directory=True)
+    (tmp_path / "also").symlink_to(here, target_is_directory=True)
+    for target in (here, tmp_path / "also"):
+        store.ok("sync", "s3://bucket/x", str(target), "--delete")
+        assert (elsewhere / "precious").exists()
+        assert [name for _, _, names in os.walk(here) for name in names] == ["one"]
+        (here / "sub" / "old").write_text("1")
+
+
 def test_sync_leaves_a_prefix_that_begins_alike(store: Store, tmp_path: Path) -> None:
     store.fake.put("bucket", "ab/keep", b"1")
     store.fake.put("bucket", "a/gone", b"1")
