@@ -15,13 +15,14 @@ import zipfile
 from importlib import import_module
 from pathlib import Path
 
+import fsspec
 import nbclient
 import nbformat
 import pytest
 
 import fsspec_guarded_s3
 from fsspec_guarded_s3 import GuardedS3FileSystem, errors, filesystem
-from tests.documents import DOCS, ROOT, run
+from tests.documents import DOCS, ENDPOINT, ROOT, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
@@ -132,6 +133,29 @@ def test_troubleshooting_has_every_error_with_the_builtin_that_it_is() -> None:
         kinds = [getattr(errors, name) for name in names if hasattr(errors, name)]
         builtin = [getattr(builtins, name) for name in names if not hasattr(errors, name)]
         assert kinds and all(issubclass(kind, tuple(builtin) or OSError) for kind in kinds), names
+
+
+def _mistakes() -> list[tuple[str, str, str]]:
+    """The call of each row of the table of mistakes, the exception of this package, and its first words."""
+    text = (DOCS / "troubleshooting.md").read_text().split("## The same mistake in s3fs")[1]
+    rows = re.findall(r"^\| [a-z][^|`]*: `([^|]+)` \| `(\w+)`[^|:]*: ([^|]+) \|", text, re.M)
+    assert len(rows) == 10
+    return rows
+
+
+@pytest.mark.parametrize(("call", "error", "words"), _mistakes())
+def test_a_mistake_is_answered_as_troubleshooting_says(
+    store: Store, call: str, error: str, words: str
+) -> None:
+    host = store.options["endpoint_url"].partition("//")[2]
+    store.fs.pipe_file(store.path("folder/a.csv"), b"a,b")
+    call, words = (
+        text.replace(ENDPOINT.partition("//")[2], host).replace("my-bucket", store.bucket)
+        for text in (call, words)
+    )
+    with pytest.raises(getattr(builtins, error)) as caught:
+        eval(call, {"fs": store.fs, "fsspec": fsspec})
+    assert str(caught.value).startswith(words)
 
 
 def test_options_of_objects_are_set(store: Store) -> None:
