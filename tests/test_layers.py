@@ -33,7 +33,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 FOLDERS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 # Foreign libraries, and the folders or modules that import them.
 IMPORTERS = {
-    "botocore": {"_auth.chain", "_auth.delegation", "_auth.provided", "_auth.rules", "_auth.rules_by_client"},
+    "botocore": {"_auth.chain", "_auth.provided", "_auth.rules", "_auth.rules_by_client"},
     "urllib3": {"_http.nested_tls", "_http.plain"},
     "tenacity": {"_s3.retry"},
     "awscrt": {"_values.checksums", "_auth.sigv4a"},

@@ -1,6 +1,6 @@
 """Credentials that end, in place of those of the options: what a program passes on to its workers.
 
-Loaded when it is asked for, since it has botocore make a client of STS.
+Loaded when it is asked for, since it has `provided` make a client of STS.
 Invariant: nothing that STS says or logs shows a secret.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 from concurrent.futures import CancelledError
 from typing import Any
 
-import botocore.config
-
 from .._work import uninterruptible
+from ..errors import ConfigurationError
 from ..options import Options
 from .chain import failed, fetching
-from .provided import sts_endpoint
+from .provided import sts_client
 from .unconfigured import Keys
 
 
@@ -23,30 +22,21 @@ def delegated(options: Options, session: Any, seconds: int, region: str) -> Keys
 
     CredentialsError where STS gives none; ConfigurationError as of `provided.sts_endpoint`.
     """
-    url = sts_endpoint(options, session)
     failure: Exception
     try:
         with uninterruptible(), fetching():
-            given = _client(session, options, url, region).get_session_token(DurationSeconds=seconds)
+            client = sts_client(
+                options,
+                session,
+                region=region,
+                aws_access_key_id=options.key,
+                aws_secret_access_key=options.secret,
+            )
+            given = client.get_session_token(DurationSeconds=seconds)
             found = given["Credentials"]
             return Keys(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], "sts")
-    except CancelledError:
+    except (CancelledError, ConfigurationError):
         raise
     except Exception as error:
         failure = error
     raise failed("delegated", failure)
-
-
-def _client(session: Any, options: Options, url: str | None, region: str) -> Any:
-    timeouts = botocore.config.Config(
-        connect_timeout=options.connect_timeout, read_timeout=options.read_timeout
-    )
-    return session.create_client(
-        "sts",
-        endpoint_url=url,
-        region_name=region,
-        aws_access_key_id=options.key,
-        aws_secret_access_key=options.secret,
-        verify=options.ca_bundle,
-        config=timeouts,
-    )

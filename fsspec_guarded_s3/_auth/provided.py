@@ -104,7 +104,7 @@ def of_role(options: Options, session: Any, source: Callable[[], Any]) -> Any:
     """
     extra = {"ExternalId": options.external_id, "RoleSessionName": options.session_name}
     extra = {name: value for name, value in extra.items() if value is not None}
-    client = partial(_client, options, session)
+    client = partial(sts_client, options, session)
     if options.web_identity_token_file is not None:
         load = Path(options.web_identity_token_file).read_text
         fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(
@@ -142,13 +142,15 @@ def sts_endpoint(options: Options, session: Any) -> str | None:
     return url
 
 
-def _client(options: Options, session: Any, service: str, **kwargs: Any) -> Any:
+def sts_client(
+    options: Options, session: Any, service: str = "sts", region: str | None = None, **kwargs: Any
+) -> Any:
     """botocore's client of STS."""
     url = sts_endpoint(options, session)
     config = botocore.config.Config(
         connect_timeout=options.connect_timeout, read_timeout=options.read_timeout
     ).merge(kwargs.pop("config", None) or botocore.config.Config())
-    region = options.region or session.get_config_variable("region") or "us-east-1"
+    region = region or options.region or session.get_config_variable("region") or "us-east-1"
     return session.create_client(
         service, region_name=region, endpoint_url=url, verify=options.ca_bundle, config=config, **kwargs
     )
