@@ -275,7 +275,7 @@ class Options:
         "how long the results of `ls`, `find`, `glob` and `walk` also answer `info`, `exists`, `isfile`, "
         "`isdir`, `ukey` and `modified`; 0: these always ask the store",
         "s",
-        more="see [paths](paths.md#right-behind-a-listing)",
+        more="see [paths](paths.md#right-after-a-listing)",
         check=Check(lambda seconds: seconds >= 0, "must be 0 (always ask) or more seconds"),
     )
     fsync: bool = _option(False, "flush downloads and their folder to disk")

@@ -138,7 +138,7 @@ ROWS = (
     Row("`info(folder)`, `exists`", lambda fs, d: fs.info(FOLDER), "HEAD, LIST", 2),
     Row("`isdir(folder)`", lambda fs, d: fs.isdir(FOLDER), "LIST", 1),
     Row("`ls(folder)`, `find`, `glob`, `du`", lambda fs, d: fs.find(FOLDER), "LIST", 1),
-    Row(f"`isfile`, `isdir`, `info`, `ukey` of {_ALL} behind a `glob`", _each(_asked), "", 0, _listed),
+    Row(f"`isfile`, `isdir`, `info`, `ukey` of {_ALL} after a `glob`", _each(_asked), "", 0, _listed),
     Row("`open(file)` and a small read", _opened, "GET", 2),
     Row("`cat_file(file)`", lambda fs, d: fs.cat_file(FILE), "GET", 2),
     Row("`cat_file(file, start, end)`", lambda fs, d: fs.cat_file(FILE, start=10, end=20), "GET", 1),
@@ -146,8 +146,10 @@ ROWS = (
     Row("`cat_file` of 40 MiB", lambda fs, d: fs.cat_file("bucket/large"), "GET, 2 GET", 2),
     Row(f"`cat` of {_ALL}", lambda fs, d: fs.cat(NAMES), "20 GET", 40),
     Row("`cat` of a pattern that 20 files match", lambda fs, d: fs.cat(f"{FOLDER}/*"), "LIST, 20 GET", 21),
-    Row(f"`cat_ranges`, one of each of {_ALL}", lambda fs, d: fs.cat_ranges(NAMES, 10, 20), "20 GET", 20),
-    Row("`cat_ranges`, 20 distant ones of one file", _distant_ranges, "GET, 19 GET", 20),
+    Row(
+        f"`cat_ranges`, one range of each of {_ALL}", lambda fs, d: fs.cat_ranges(NAMES, 10, 20), "20 GET", 20
+    ),
+    Row("`cat_ranges`, 20 distant ranges of one file", _distant_ranges, "GET, 19 GET", 20),
     Row("`get_file(file)`", lambda fs, d: fs.get_file(FILE, str(d / "got")), "GET", 1),
     Row(f"`get(folder)`, a tree of {_ALL}", _got, "LIST, 20 GET", 21),
     Row('`pipe_file`, `open(file, "wb")`, `touch`', _written, "PUT", 1),
