@@ -86,7 +86,6 @@ class Rules:
 def configured_endpoint(session: Any, service: str = "s3") -> str | None:
     """AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, in the order of AWS's SDKs; of any service.
 
-
     That in the section `services` comes before that of the whole profile. Raises ConfigurationError.
     """
     if session.get_config_variable("ignore_configured_endpoint_urls"):

@@ -1,7 +1,8 @@
 """`sync`: which files of a tree differ from those at the target, and what is there too much.
 
-Invariant: what was compared is what is replaced or deleted. A copy creates, or replaces the version of the
-target that the listing told, where the store can see to that; so does a delete.
+Invariant: what was compared is what is replaced or deleted. An upload creates, or replaces the version of
+the target that the listing told, where the store can see to that; so does a delete. A copy
+within S3 does not.
 """
 
 from __future__ import annotations
