@@ -58,9 +58,24 @@ _POLL_SECONDS = 0.05  # after which is looked whether a call is in what cannot b
 class _Call(Generic[T]):
     """A call that a coroutine waits for, and what came of it."""
 
-    __slots__ = ("_call", "_context", "_error", "_mailbox", "_result", "future", "is_made", "work", "worker")
+    __slots__ = (
+        "_call",
+        "_context",
+        "_error",
+        "_is_begun",
+        "_mailbox",
+        "_result",
+        "future",
+        "is_made",
+        "work",
+        "worker",
+    )
 
-    def __init__(self, call: Callable[[], T], future: Future[None], mailbox: _Mailbox) -> None:
+    def __init__(
+        self, call: Callable[[], T], future: Future[None], mailbox: _Mailbox, is_begun: bool
+    ) -> None:
+        """`is_begun` says that a request was sent, by which something may have changed: `call` ends it."""
+        self._is_begun = is_begun
         self.work = Work(current() or background())
         self.worker = Worker()
         self.is_made = False
@@ -75,7 +90,8 @@ class _Call(Generic[T]):
         """Make the call in this thread, and tell the loop."""
         try:
             with working_for(self.work, self.worker):
-                check()
+                if not self._is_begun:
+                    check()
                 assert self._call is not None, "a call is made once"
                 self._result = self._context.run(self._call)
         except BaseException as error:
@@ -201,12 +217,13 @@ class AwaitedCalls:
     def __repr__(self) -> str:
         return f"<AwaitedCalls threads={self._threads} waiting={len(self._todo)}>"
 
-    async def make(self, call: Callable[[], T], *, is_settled: bool = False) -> T:
+    async def make(self, call: Callable[[], T], *, is_settled: bool = False, is_begun: bool = False) -> T:
         """What `call` returns or raises, made in a thread of the pool.
 
-        If the task is cancelled, the work of the call ends; with `is_settled` its end is waited for.
+        If the task is cancelled, the work of the call ends; with `is_settled` its end is waited for. One that
+        has not been made yet is not made any more, unless it `is_begun`: it goes on from a request.
         """
-        awaited = self._start(call)
+        awaited = self._start(call, is_begun)
         try:
             await awaited.future
         except BaseException as error:
@@ -238,13 +255,13 @@ class AwaitedCalls:
                 except MustWaitError:
                     again = partial(_again, call) if is_settled else call
                     return await self.make(again, is_settled=is_settled)
-            return await self.make(asked.take, is_settled=is_settled)
+            return await self.make(asked.take, is_settled=is_settled, is_begun=True)
         finally:
             turns.give_back()
 
-    def _start(self, call: Callable[[], T]) -> _Call[T]:
+    def _start(self, call: Callable[[], T], is_begun: bool = False) -> _Call[T]:
         loop, mailbox = _here()
-        awaited = _Call(call, loop.create_future(), mailbox)
+        awaited = _Call(call, loop.create_future(), mailbox, is_begun)
         with self._lock:
             self._todo.append(awaited)
             is_served = self._coming or not self._comes()

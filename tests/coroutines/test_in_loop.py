@@ -59,9 +59,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     given: list[object] = []
     start = AwaitedCalls._start
 
-    def counting(self: AwaitedCalls, call: Any) -> Any:
+    def counting(self: AwaitedCalls, call: Any, *others: Any) -> Any:
         given.append(call)
-        return start(self, call)
+        return start(self, call, *others)
 
     monkeypatch.setattr(AwaitedCalls, "_start", counting)
     yield given
@@ -243,6 +243,42 @@ def connect(fs: GuardedS3FileSystem, server: ScriptedServer, number: int) -> Non
     pool = transport._pool("http", "127.0.0.1", server.port)
     for conn in [transport._connect(pool, None, Deadline(BOUND), 1.0) for _ in range(number)]:
         pool.give_back(conn)
+
+
+def test_a_write_that_is_cancelled_before_a_thread_looks_at_its_answer_drops_kept_listings() -> None:
+    """It was sent, and the only thread is at another call: the object is there all the same."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", SMALL)
+    looks, goes_on = threading.Event(), threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "HEAD":
+            looks.set()
+            goes_on.wait(BOUND)
+        return None
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        return respond(200, b"", headers=reply.headers, chunked=True) if request.method == "PUT" else None
+
+    fake.fault, fake.after = fault, after
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_concurrency=1, use_listings_cache=True)
+        assert fs.ls("bucket", detail=False) == ["bucket/key"]
+        connect(fs, server, 2)
+
+        async def main() -> None:
+            other = asyncio.ensure_future(fs._info("bucket/other"))
+            assert await asyncio.to_thread(looks.wait, BOUND)
+            write = asyncio.ensure_future(fs._pipe_file("bucket/new", b"new"))
+            await asyncio.to_thread(eventually, lambda: fs._awaited._todo, BOUND)
+            write.cancel()
+            await asyncio.sleep(0)
+            goes_on.set()
+            await asyncio.gather(other, write, return_exceptions=True)
+            assert write.cancelled()
+
+        asyncio.run(main())
+        assert fs.ls("bucket", detail=False) == ["bucket/key", "bucket/new"]
 
 
 def expired(request: Request) -> Answer | None:
