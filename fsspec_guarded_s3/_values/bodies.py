@@ -53,11 +53,16 @@ class FileSlice:
 
 
 class Meter:
-    """How much of a body was sent by the attempt that is under way; `progress` is told of each piece."""
+    """How much of a body was sent by the attempt that is under way; `progress` is told of each piece.
 
-    def __init__(self, progress: Callable[[int], object]) -> None:
+    Not of the last one: whoever is told may raise, to end it all, and by then the object may be there.
+    """
+
+    def __init__(self, progress: Callable[[int], object], size: int) -> None:
+        """`size` is that of the body, in bytes."""
         self._progress = progress
-        self.sent = 0
+        self._size = size
+        self.sent = 0  # as far as `progress` was told of it
 
     def restart(self) -> None:
         """Another attempt begins: what was told before is taken back, by a negative number."""
@@ -67,8 +72,9 @@ class Meter:
 
     def add(self, count: int) -> None:
         """`count` more bytes were sent."""
-        self.sent += count
-        self._progress(count)
+        if self.sent + count < self._size:
+            self.sent += count
+            self._progress(count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,9 @@ def upload_file(client: S3Client, upload: Upload, file: SourceFile, progress: Pr
         return _upload_contents(client, upload, file, progress)
     with file.watched():
         if file.size < client.options.multipart_threshold:
-            meter = Meter(progress)
+            meter = Meter(progress, file.size)
             written = upload.put_object(file.watched_body(meter))
-            progress(file.size - meter.sent)  # of an empty file, say, or one whose answer was lost
+            progress(file.size - meter.sent)
             return written
         return upload_slices(
             client, upload, file.size, file.piece, progress, lambda: check_unchanged(file, upload.parts)

@@ -199,8 +199,31 @@ def test_a_put_that_is_sent_again_begins_again(tmp_path: Path) -> None:
         filesystem(server.url).put_file(tmp_path / "local", "bucket/key", callback=watching)
     watching.assert_complete(size)
     values = [value for _, value in watching.seen]
-    assert size in values[:-1] and 0 in values[values.index(size) :]
+    again = next(place for place, value in enumerate(values) if place and not value and values[place - 1])
+    assert max(values[:again]) < size  # which it is when the object is there
     assert fake.objects["bucket", "key"].body == LARGE[:size]
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "create"])
+@pytest.mark.parametrize("error", [RuntimeError, OSError])
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_who_stops_a_put_by_its_progress_knows_what_became_of_it(
+    tmp_path: Path, share: float, error: type[Exception], mode: str
+) -> None:
+    """Nothing is published by one that is stopped on its way; at the end the object is there."""
+    size = 4 * MIB
+    (tmp_path / "local").write_bytes(LARGE[:size])
+
+    class Stopping(Callback):  # type: ignore[misc]  # fsspec has no types
+        def relative_update(self, inc: int = 1) -> None:
+            super().relative_update(inc)
+            if self.value >= share * size:
+                raise error("enough")
+
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake) as server, pytest.raises(error, match="enough"):
+        filesystem(server.url).put_file(tmp_path / "local", "bucket/new", mode=mode, callback=Stopping())
+    assert (("bucket", "new") in fake.objects) == (share == 1.0)
 
 
 def test_an_empty_file_is_complete_too(fs: GuardedS3FileSystem, tmp_path: Path) -> None:
