@@ -227,6 +227,16 @@ def test_who_has_closed_hears_no_more(fs: GuardedS3FileSystem) -> None:
     assert told == len(heard) == 2
 
 
+def test_who_closes_twice_does_not_close_another(fs: GuardedS3FileSystem) -> None:
+    heard = Heard()
+    listening, same_listener = fs.events(heard.append), fs.events(heard.append)
+    listening.close()
+    listening.close()
+    fs.cat_file("bucket/many/03")
+    assert len(heard) == 2
+    assert "closed" in repr(listening) and "on" in repr(same_listener)
+
+
 def test_all_filesystems_of_the_process(fs: GuardedS3FileSystem, server: ScriptedServer) -> None:
     other: GuardedS3FileSystem = pickle.loads(pickle.dumps(fs))
     own, everything = Heard(), Heard()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -52,12 +53,12 @@ class Listening:
     """Somebody listens until this is closed: by `close()`, or at the end of a `with`."""
 
     def __init__(self, listener: Listener, among: list[Listener]) -> None:
-        self._listener = listener
+        self._mine = [listener]  # until this is closed
         self._among = among
         among.append(listener)
 
     def __repr__(self) -> str:
-        return f"<Listening {'on' if self._listener in self._among else 'closed'}>"
+        return f"<Listening {'on' if self._mine else 'closed'}>"
 
     def __enter__(self) -> Listening:
         return self
@@ -67,8 +68,8 @@ class Listening:
 
     def close(self) -> None:
         """Listen no more. Requests that are under way may still be told of. Harmless when repeated."""
-        if self._listener in self._among:
-            self._among.remove(self._listener)
+        with suppress(IndexError):  # it is closed
+            self._among.remove(self._mine.pop())
 
 
 class _Hashing:
