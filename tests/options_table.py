@@ -96,7 +96,9 @@ def settings() -> Iterator[str]:
     for setting in SETTINGS:
         variables = ", ".join(f"`{name}`" for name in setting.variable.split(", ") if name)
         said = (
-            f"{setting.meaning}, and said in the log: {setting.instead}" if setting.name else setting.meaning
+            f"{setting.meaning}; a warning in the log says: {setting.instead}"
+            if setting.name
+            else setting.meaning
         )
         yield f"| {variables} | {setting.place} | {said} |"
 

@@ -46,7 +46,11 @@ SETTINGS = (
     Setting("AWS_STS_REGIONAL_ENDPOINTS", "`sts_regional_endpoints`", BY_BOTOCORE),
     Setting("AWS_DATA_PATH", "`data_path`", BY_BOTOCORE),
     Setting("AWS_DEFAULT_REGION", "`region`", "honoured"),
-    Setting("AWS_REGION", "", "honoured where neither of the two is set; boto3 does not read it"),
+    Setting(
+        "AWS_REGION",
+        "",
+        "honoured if neither `AWS_DEFAULT_REGION` nor `region` is set; boto3 does not read it",
+    ),
     Setting(
         "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL",
         "`endpoint_url`; `services` and its section `s3`",
@@ -62,16 +66,16 @@ SETTINGS = (
         "AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS", "`s3`: `s3_disable_multiregion_access_points`", "honoured"
     ),
     Setting("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "`s3_disable_express_session_auth`", "honoured"),
-    Setting("AWS_MAX_ATTEMPTS", "`max_attempts`", "honoured where `max_attempts` is not given"),
+    Setting("AWS_MAX_ATTEMPTS", "`max_attempts`", "honoured if the option `max_attempts` is not given"),
     Setting(
         "AWS_REQUEST_CHECKSUM_CALCULATION",
         "`request_checksum_calculation`",
-        "honoured where the option of that name is not given",
+        "honoured if the option of that name is not given",
     ),
     Setting(
         "AWS_RESPONSE_CHECKSUM_VALIDATION",
         "`response_checksum_validation`",
-        "honoured where `verify_checksums` is not given: when_required is False",
+        "honoured if `verify_checksums` is not given: when_required means False",
     ),
     Setting("AWS_SDK_UA_APP_ID", "`sdk_ua_app_id`", "honoured: it goes into the user agent"),
     Setting(
@@ -146,13 +150,13 @@ SETTINGS = (
         (),
         "set HTTPS_PROXY to a proxy that needs neither",
     ),
-    Setting("BOTOCORE_TCP_KEEPALIVE", "`tcp_keepalive`", "no matter: keep-alive is always on"),
-    Setting("", "`parameter_validation`", "no matter: parameters are always checked"),
+    Setting("BOTOCORE_TCP_KEEPALIVE", "`tcp_keepalive`", "no effect: keep-alive is always on"),
+    Setting("", "`parameter_validation`", "no effect: parameters are always checked"),
     Setting(
         "AWS_ACCOUNT_ID_ENDPOINT_MODE, AWS_DISABLE_HOST_PREFIX_INJECTION, AWS_ENDPOINT_DISCOVERY_ENABLED, "
         "AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES, AWS_DISABLE_REQUEST_COMPRESSION",
         "the same in lower case; `api_versions`",
-        "no matter: S3 has none of these",
+        "no effect: S3 has none of these",
     ),
     Setting(
         "",

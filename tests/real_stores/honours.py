@@ -35,9 +35,13 @@ ROWS = (
         "create: `If-None-Match` on PUT",
         REFUSED,
     ),
-    _Row("the same from `multipart_threshold` on", "create on Complete", REFUSED),
+    _Row("the same for objects of `multipart_threshold` or more", "create on Complete", REFUSED),
     _Row('`if_match=` of a write, `update`, `open(path, "ab")`', "swap: `If-Match` on PUT", REFUSED),
-    _Row("the same from `multipart_threshold` on, appends from 5 MiB on", "swap on Complete", REFUSED),
+    _Row(
+        "the same for objects of `multipart_threshold` or more, appends to objects of 5 MiB or more",
+        "swap on Complete",
+        REFUSED,
+    ),
     _Row("`rm_file(path, if_match=)`", "`If-Match` on DELETE", REFUSED),
     _Row("`cp_file`, `copy`", "pin of CopyObject", READ_AND_SENT, "the store copies, under the pin"),
     _Row(
