@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from fsspec import AbstractFileSystem
+from fsspec.config import conf as fsspec_configuration
 
 from .._s3.early import Asked
 from ..options import name_of
@@ -87,6 +88,13 @@ class ThisProvider:
         return None if _asking.provider is None else name_of(_asking.provider)
 
 
+def _configured_provider(protocol: str | tuple[str, ...]) -> object:
+    """The one that the program has put into fsspec's configuration, of which fsspec takes the last."""
+    names = [protocol] if isinstance(protocol, str) else protocol
+    sections = [fsspec_configuration.get(name) or {} for name in reversed(names)]
+    return next((one["credential_provider"] for one in sections if "credential_provider" in one), None)
+
+
 if TYPE_CHECKING:  # to a type checker each subclass would have two metaclasses
     KeptByProvider = type
 else:
@@ -96,7 +104,7 @@ else:
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             before = _asking.provider
-            _asking.provider = kwargs.get("credential_provider")
+            _asking.provider = kwargs.get("credential_provider", _configured_provider(cls.protocol))
             try:
                 return super().__call__(*args, **kwargs)
             finally:

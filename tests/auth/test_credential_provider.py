@@ -12,6 +12,7 @@ from typing import Any
 
 import botocore.credentials
 import botocore.session
+import fsspec
 import pytest
 
 from fsspec_guarded_s3 import ConfigurationError, CredentialsError, GuardedS3FileSystem
@@ -307,6 +308,20 @@ def test_providers_that_look_alike_are_not_taken_for_each_other(world: World, ki
     assert GuardedS3FileSystem(**options, key="k", secret="s") is GuardedS3FileSystem(
         **options, key="k", secret="s"
     )
+
+
+def test_configured_providers_that_look_alike_are_not_taken_for_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("one", "two", "one"):
+        section = {
+            "credential_provider": Alike(key),
+            "endpoint_url": world.server.url,
+            "region": "us-east-1",
+        }
+        monkeypatch.setitem(fsspec.config.conf, "gs3", section)
+        fsspec.filesystem("gs3").cat_file("bucket/key")
+    assert world.used == ["one", "two", "one"]
 
 
 def test_a_bound_method_is_the_same_provider_each_time(world: World) -> None:
