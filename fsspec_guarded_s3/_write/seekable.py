@@ -196,3 +196,7 @@ class GuardedFile(GuardedWriter):
             self._upload.abort()
             return
         super()._publish()
+
+    def _warn_dropped(self, what: str) -> None:
+        if self._contents.is_changed:  # else nothing is lost
+            super()._warn_dropped(what)

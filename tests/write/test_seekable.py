@@ -333,6 +333,19 @@ def test_what_is_dropped_is_not_published(fake: FakeS3, fs: GuardedS3FileSystem)
     assert body(fake) == DATA
 
 
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_loss_is_told_where_there_is_one(
+    fs: GuardedS3FileSystem, is_changed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = fs.open("bucket/key", "r+b")
+    assert file.read() == DATA
+    if is_changed:
+        file.write(b"more")
+    del file
+    gc.collect()
+    assert ("what was written is lost" in caplog.text) == is_changed
+
+
 def test_discard(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
     file = fs.open("bucket/key", "r+b")
     file.write(b"half")
