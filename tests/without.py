@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import uuid
@@ -53,6 +54,7 @@ MODULES = ("fcntl", "termios", "resource", "pwd", "grp", "tty", "pty", "syslog")
 
 def take_away() -> None:
     """What Windows lacks is not there any more."""
+    sysconfig.get_config_vars()  # kept: they are read from a module that is named by the system
     for module, names in LACKING.items():
         for name in names.split():
             vars(module).pop(name, None)

@@ -88,6 +88,7 @@ class HTTPBody:
 
     is_reused: bool | None = None  # whether the connection had served before, where that is known
     _heard: Callable[[BaseException | None], None] | None = None
+    _unsized = 0  # bytes that were read of a body whose length nobody told
 
     def __init__(self, incoming: Incoming, method: str, release: Callable[[bool, int], None]) -> None:
         self._incoming = incoming
@@ -109,7 +110,6 @@ class HTTPBody:
         else:
             self.will_close = self.will_close or self.length is None
         self._remaining = self.length
-        self._unsized = 0  # bytes of a body whose length nobody told
         incoming.body_begins()
         self._must_check_end = False
 

@@ -142,7 +142,7 @@ def test_it_is_logged_once(by_urllib3: None, caplog: pytest.LogCaptureFixture) -
             fs.pipe_file(f"bucket/{number}", b"data")
     assert [record.message for record in caplog.records if "a part" in record.message] == [
         "a part is not as this version knows it: requests that need it are made by urllib3's own exchange, "
-        "which is slower. Please report it, with the versions of urllib3 and Python"
+        "which is slower. Please report it, with the version of that library"
     ]
 
 

@@ -167,11 +167,20 @@ def test_a_copy_that_fails_leaves_nothing(db: Any, store: Store) -> None:
     assert store.pending() == []
 
 
-def test_a_database_file_is_not_opened_for_writing(db: Any, store: Store) -> None:
-    """ATTACH opens "rb+", which S3 has not."""
-    with pytest.raises(duckdb.Error, match=r"mode 'rb\+' is not supported"):
-        db.execute(f"ATTACH '{store.url('a.duckdb')}' AS other")
-    assert store.fs.find(store.bucket) == []
+def test_a_database_file_is_not_changed(db: Any, store: Store, tmp_path: Any) -> None:
+    """ATTACH opens "rb+", and wants its log to be there before it is closed: what fails changes nothing."""
+    with pytest.raises(duckdb.Error, match="NoSuchKey"):
+        db.execute(f"ATTACH '{store.url('none.duckdb')}' AS other")
+    with duckdb.connect(str(tmp_path / "a.duckdb")) as local:
+        local.execute("CREATE TABLE t AS SELECT range AS n FROM range(1000)")
+    store.fs.put_file(str(tmp_path / "a.duckdb"), store.path("a.duckdb"))
+    before = store.fs.info(store.path("a.duckdb"))["ETag"]
+    db.execute(f"ATTACH '{store.url('a.duckdb')}' AS other")
+    with pytest.raises(duckdb.Error, match=r"a\.duckdb\.wal"):
+        db.execute("INSERT INTO other.t VALUES (1)")
+    db.close()
+    assert store.fs.find(store.bucket) == [store.path("a.duckdb")]
+    assert store.fs.info(store.path("a.duckdb"))["ETag"] == before
 
 
 def test_a_database_file_is_attached_for_reading(db: Any, store: Store, tmp_path: Any) -> None:

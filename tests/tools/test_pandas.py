@@ -192,12 +192,21 @@ def test_what_is_not_there_is_file_not_found(store: Store, read: Callable[..., F
         read(store.url("none"), storage_options=store.options)
 
 
-def test_a_workbook_cannot_be_changed_in_place(store: Store) -> None:
-    """ExcelWriter(mode="a") opens "r+b", which S3 has not; the message says so, and nothing is changed."""
-    FRAME[:10].to_excel(store.url("book.xlsx"), storage_options=store.options)
+def test_a_workbook_gets_another_sheet(store: Store) -> None:
+    """ExcelWriter(mode="a") opens "r+b". After an exception the workbook is as it was."""
+    url = store.url("book.xlsx")
+    FRAME[:10].to_excel(url, storage_options=store.options)
+    with pd.ExcelWriter(url, mode="a", storage_options=store.options) as book:
+        FRAME[:5].to_excel(book, sheet_name="more")
+    found = pd.read_excel(url, sheet_name=None, storage_options=store.options)
+    assert {name: len(frame) for name, frame in found.items()} == {"Sheet1": 10, "more": 5}
     before = store.fs.cat_file(store.path("book.xlsx"))
-    with pytest.raises(ValueError, match=r"mode 'r\+b' is not supported"):
-        pd.ExcelWriter(store.url("book.xlsx"), mode="a", storage_options=store.options)
+    with (
+        pytest.raises(ZeroDivisionError),
+        pd.ExcelWriter(url, mode="a", storage_options=store.options) as book,
+    ):
+        FRAME[:5].to_excel(book, sheet_name="never")
+        raise ZeroDivisionError
     assert store.fs.cat_file(store.path("book.xlsx")) == before
 
 

@@ -165,7 +165,7 @@ def test_temporary_files_are_gone_afterwards(how: str, small_memory: None) -> No
 def test_a_disk_that_is_full_is_an_error_and_nothing_is_published(
     small_memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(descriptor: int, data: Any) -> int:
+    def full(descriptor: int, data: Any, position: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     fake = FakeS3("bucket")
@@ -174,11 +174,11 @@ def test_a_disk_that_is_full_is_an_error_and_nothing_is_published(
         file = fs.open("bucket/key", "wb")
         file.write(DATA[:1000])
         with monkeypatch.context() as disk:
-            disk.setattr("fsspec_guarded_s3._write.spool.os.write", full)
-            with pytest.raises(OSError, match="parts of a large stream") as caught:
+            disk.setattr("fsspec_guarded_s3._write.spool.write_at", full)
+            with pytest.raises(OSError, match="kept there until it is sent") as caught:
                 file.write(DATA)
         assert caught.value.errno == errno.ENOSPC and caught.value.filename
-        with pytest.raises(OSError, match="parts of a large stream"):
+        with pytest.raises(OSError, match="kept there until it is sent"):
             file.close()
     assert not fake.objects and not fake.uploads
 
