@@ -225,7 +225,11 @@ def test_what_the_design_says_of_files_and_names_is_there() -> None:
     steps = re.findall(r"`([\w/]+\.py)`, `([\w.]+)`:", text)
     assert len(table) > 20 and len(steps) > 10
     for file, name in [*table, *steps]:
-        here: object = import_module("fsspec_guarded_s3." + file.removesuffix(".py").replace("/", "."))
+        try:
+            here: object = import_module("fsspec_guarded_s3." + file.removesuffix(".py").replace("/", "."))
+        except ModuleNotFoundError as error:  # zarr, which is not there for Python 3.10
+            assert not str(error.name).startswith("fsspec_guarded_s3")
+            continue
         for part in name.split("."):
             assert hasattr(here, part), f"{file} has no {name}"
             here = getattr(here, part)
@@ -244,6 +248,8 @@ def test_links_lead_somewhere() -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built pages; a warning of mkdocs, of a plugin or of Python fails the build."""
+    if sys.version_info < (3, 11):
+        pytest.skip("mkdocstrings and pymdown-extensions for Python 3.10 do not go together")
     pytest.importorskip("material", reason="the extra [docs] is not installed: `make docs` does so")
     pytest.importorskip("mkdocstrings_handlers.python", reason="the extra [docs] is not installed")
     folder = tmp_path_factory.mktemp("site")

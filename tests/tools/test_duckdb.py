@@ -19,6 +19,10 @@ from tests.fake_s3 import FakeS3
 from tests.scripted_server import ScriptedServer
 from tests.stores import Store
 
+# DuckDB 1, the last for Python 3.10, takes no URL of another filesystem in ATTACH.
+IS_NEW = int(duckdb.__version__.split(".")[0]) >= 2
+NEW = pytest.mark.skipif(not IS_NEW, reason="DuckDB 1 attaches files of the system alone")
+
 SUM = sum(range(1_000))
 KINDS = [(0, 334), (1, 333), (2, 333)]
 
@@ -116,9 +120,10 @@ def test_a_hive_dataset_is_written_and_pruned(connection: Any, store: Store) -> 
     db = connection
     rows = "SELECT range AS n, range % 3 AS kind FROM range(1000)"
     write = f"COPY ({rows}) TO '{store.url('set')}' (FORMAT parquet, PARTITION_BY (kind)"
-    with pytest.raises(duckdb.Error, match="404"):
-        db.execute(f"{write})")
-    assert store.fs.find(store.bucket) == []
+    if IS_NEW:
+        with pytest.raises(duckdb.Error, match="404"):
+            db.execute(f"{write})")
+        assert store.fs.find(store.bucket) == []
     db.execute(f"{write}, OVERWRITE_OR_IGNORE)")
     read = f"FROM read_parquet('{store.url('set/**/*.parquet')}', hive_partitioning = true)"
     assert db.execute(f"SELECT kind, count(*) {read} GROUP BY kind ORDER BY kind").fetchall() == KINDS
@@ -167,6 +172,7 @@ def test_a_copy_that_fails_leaves_nothing(db: Any, store: Store) -> None:
     assert store.pending() == []
 
 
+@NEW
 def test_a_database_file_is_not_changed(db: Any, store: Store, tmp_path: Any) -> None:
     """ATTACH opens "rb+", and wants its log to be there before it is closed: what fails changes nothing."""
     with pytest.raises(duckdb.Error, match="NoSuchKey"):
@@ -183,6 +189,7 @@ def test_a_database_file_is_not_changed(db: Any, store: Store, tmp_path: Any) ->
     assert store.fs.info(store.path("a.duckdb"))["ETag"] == before
 
 
+@NEW
 def test_a_database_file_is_attached_for_reading(db: Any, store: Store, tmp_path: Any) -> None:
     with duckdb.connect(str(tmp_path / "a.duckdb")) as local:
         local.execute("CREATE TABLE t AS SELECT range AS n FROM range(1000)")
