@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -217,16 +218,15 @@ class Opener:
         if mode == "ab":
             return self._appending(location, if_match, given, about)
         condition = Condition(create=mode == "xb", if_match=if_match)
-        if condition.create and self._looks_taken(location):
-            raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
+        if condition.create:
+            self._refuse_taken(location)
         return GuardedWriter(self._headers.new_upload(location, condition, given), **about)
 
-    def _looks_taken(self, location: S3Path) -> bool:
-        """An early look, which decides nothing: the condition of the write does."""
-        try:
-            return look_before_write(self._client, location) is not None
-        except ObjectNotFoundError:
-            return False
+    def _refuse_taken(self, location: S3Path) -> None:
+        """ObjectExistsError by an early look, which decides nothing: the condition of the write does."""
+        with suppress(ObjectNotFoundError):
+            if look_before_write(self._client, location) is not None:
+                raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
 
     def _appending(
         self,
@@ -270,8 +270,8 @@ class Opener:
             condition = Condition(if_match=info.etag)
         else:
             condition = Condition(create=mode[0] in "xa", if_match=if_match)
-            if mode[0] == "x" and self._looks_taken(location):
-                raise ObjectExistsError("the key is taken", bucket=location.bucket, key=location.key)
+            if mode[0] == "x":
+                self._refuse_taken(location)
             upload = self._headers.new_upload(location, condition, given)
         require_guard(client, location, condition, multipart=False)
         contents = LocalContents(client, upload, file, appends=mode[0] == "a", is_changed=info is None)

@@ -196,8 +196,7 @@ class WatchedAttempt:
 
     def failed(self, error: BaseException) -> None:
         """There is no answer, or none that can be used."""
-        if not self._is_told:
-            self._ended(error)
+        self._ended(error)
 
     def _ended(self, error: BaseException | None) -> None:
         if self._is_told:
