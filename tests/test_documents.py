@@ -170,11 +170,16 @@ def test_the_getting_started_notebook_runs(tmp_path: Path) -> None:
     notebook = nbformat.read(DOCS / "getting-started.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(tmp_path))
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    told = [output.get("text") or output["data"]["text/plain"] for output in outputs]
-    assert told[1:5] == ["np.int64(4005)", "(True, False)", "half-way - published: False\n", "b'3'"]
+    # By cell: how a kernel cuts what is printed into messages is a matter of its pace.
+    told = [
+        "".join(output.get("text") or output["data"]["text/plain"] for output in cell["outputs"]).strip()
+        for cell in notebook.cells
+        if cell.get("outputs")
+    ]
+    assert told[1:5] == ["np.int64(4005)", "(True, False)", "half-way - published: False", "b'3'"]
     assert "the object was replaced" in told[5]
-    assert "my-bucket/days.parquet" in told[6] and told[7:] == ["[]"]
+    assert "my-bucket/days.parquet" in told[6] and told[6].endswith("[]")
+    assert len(told) == 7
 
 
 def test_the_guarantees_hold(store: Store) -> None:
