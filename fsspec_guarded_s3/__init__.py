@@ -15,6 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import _program  # noqa: F401  before all that takes time to load
+
+# isort: split
 import fsspec
 
 # First, because they load botocore and urllib3: at the end of a long chain of imports CPython 3.11 maps and
@@ -28,6 +31,7 @@ from .errors import (
     AccessDeniedError,
     BucketExistsError,
     ChecksumMismatchError,
+    CommitConflictError,
     ConfigurationError,
     ConflictError,
     ConnectError,
@@ -69,6 +73,7 @@ __all__ = [
     "AttemptEvent",
     "BucketExistsError",
     "ChecksumMismatchError",
+    "CommitConflictError",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",

@@ -6,23 +6,17 @@ Theory of operation. There is one pool of daemon threads per process, which grow
 - `Task`: one call in the background. Whoever waits for a task that no thread has begun makes the call
   itself. So nested use cannot deadlock, however few threads there are, and a task is done even where the
   system gives no thread at all.
-- `run_all` and `ask_all`: many calls in parallel. The caller's thread is one of those that make them, so a
-  single call costs no hand-over. A near store keeps the processor busy with two threads, and more would
-  only take turns at Python's lock; so it begins with few, and a thread that spends its time waiting for the
-  network brings one more. `ask_all` is for small reads: a thread sends several requests before it takes
-  their answers, each on a connection of its own.
+- many calls in parallel (`_runs`).
 - `run_in_pool`: the calls of coroutines, which nobody else makes. Where calls to one store fill the pool and
   hang, those of another filesystem would wait for them: so the pool grows further for the first few of each.
 
 How they end. A task is part of the work of the thread that started it (`_work`), and is over with that; one
 made by `Task.in_background` belongs to an open file, and outlives the call that began it. Dropping a task
-gives it up. The first error of `run_all` ends all its calls, and is raised when no thread uses the caller's
-buffers and files any more. When the program ends, `end_background` ends what is left and waits a little:
+gives it up. When the program ends, `end_background` ends what is left and waits a little:
 OpenSSL must not be torn down while a thread uses it.
 
 After a fork (`_forks`) the child has no thread of the pool. It makes another pool; a task that was not
-finished is done again by whoever waits for it; `run_all` that was under way raises RuntimeError in the
-child.
+finished is done again by whoever waits for it.
 
 The main thread can be interrupted by a signal between any two steps of the interpreter. So no lock here is
 waited for without bound, and what several threads read is set in one step.
@@ -35,22 +29,18 @@ import atexit
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError
-from functools import partial
 from itertools import starmap
 from operator import methodcaller
 from typing import Generic, TypeVar
 
 from ._forks import PerProcess, forks, renew_after_fork
-from ._work import TURN, Work, Worker, check, current, origin, this_thread
+from ._work import TURN, Work, Worker, check, current, inherit, inherited, this_thread
 
 T = TypeVar("T")
 MAX_THREADS = 64
 _MAX_IN_ALL = 256  # with those that are always needed
-_WINDOW = 0.02  # seconds after which a thread looks whether another one would help
-_SLOW = 0.5  # seconds that one answer takes
-_WAITING = 2.0  # how many times its processor time a run must take, times its threads, to be said to wait
 _EXIT_SECONDS = 1.0  # that a program that ends waits for threads that were told to stop
 _POLL_SECONDS = 0.02
 
@@ -68,7 +58,7 @@ class _Job(Generic[T]):
         self._call: Callable[[], T] | None = call
         self._result: T | None = None
         self._error: BaseException | None = None
-        self._origin = origin()
+        self._inherited = inherited()
         self._forks = forks()
         self._claim = threading.Lock()  # never waited for
         self._running = _locked()  # until it has ended
@@ -94,7 +84,7 @@ class _Job(Generic[T]):
             return self._result  # type: ignore[return-value]
         except CancelledError:
             if any(map(self.work.is_part_of, _program_ends)):
-                _end_a_daemon()
+                end_a_daemon()
             raise
         finally:
             del self  # the frame is in the error's traceback: a cycle otherwise
@@ -126,17 +116,17 @@ class _Job(Generic[T]):
             raise
 
     def _make(self, work: Work, worker: Worker | None) -> None:
-        before = this_thread.work, this_thread.worker, this_thread.origin
+        before = this_thread.work, this_thread.worker, this_thread.origin, this_thread.listeners
         try:
             this_thread.work, this_thread.worker = work, worker or this_thread.worker
-            this_thread.origin = self._origin
+            inherit(self._inherited)
             check()
             assert self._call is not None, "a call is made once"
             self._result = self._call()
         except BaseException as error:
             self._error = error
         finally:
-            this_thread.work, this_thread.worker, this_thread.origin = before
+            this_thread.work, this_thread.worker, this_thread.origin, this_thread.listeners = before
             self.finished = True
             self._call = None  # with all that it holds
             if self._running.locked():
@@ -234,11 +224,11 @@ def start_thread(call: Callable[[], None]) -> None:
 
     RuntimeError where the interpreter is going down, or the system has no more threads.
     """
-    _thread.start_new_thread(_make_for, (origin(), call))
+    _thread.start_new_thread(_make_for, (inherited(), call))
 
 
-def _make_for(kept: object, call: Callable[[], None]) -> None:
-    this_thread.origin = kept
+def _make_for(kept: tuple[object, tuple[object, ...]], call: Callable[[], None]) -> None:
+    inherit(kept)
     call()
 
 
@@ -333,7 +323,7 @@ def _say_nothing_of_cancelled() -> None:
     threading.excepthook = hook
 
 
-def _end_a_daemon() -> None:
+def end_a_daemon() -> None:
     """Raises SystemExit in a thread of the user, which is a daemon where the program has ended without it."""
     if _program_ends and not _ends_the_program():
         raise SystemExit("the program ends, and with it this thread") from None
@@ -361,128 +351,3 @@ def end_background() -> None:
     latest = time.monotonic() + (_EXIT_SECONDS if works else 0.0)
     while not _pool.is_idle() and time.monotonic() < latest:
         time.sleep(_POLL_SECONDS)
-
-
-Question = Callable[[], Callable[[], None]]  # asks, and returns the function that takes the answer
-
-
-def run_all(calls: Iterable[Callable[[], None]], limit: int, initial: int) -> None:
-    """Make all calls, up to `limit` at a time, the caller's thread included. The first error stops all.
-
-    It begins with `initial` threads. A thread that spends its time waiting for the network brings one more.
-    An error, also an interrupt, ends the calls that are under way, and is raised within a second.
-    """
-    ask_all((partial(_itself, call) for call in calls), limit, initial, 1)
-
-
-def ask_all(questions: Iterable[Question], limit: int, initial: int, ahead: int) -> None:
-    """Ask all questions and take their answers, up to `limit` at a time; errors as in `run_all`.
-
-    It begins with `initial` threads, the caller's among them: each is up to `ahead` questions before the
-    answer that it takes. Threads that are added ask one at a time.
-    """
-    threads = limit - initial * (ahead - 1)
-    _Run(questions, threads, min(initial, threads), ahead).run()
-
-
-def _itself(call: Callable[[], None]) -> Callable[[], None]:
-    return call
-
-
-class _Run:
-    """Calls made in parallel until there are no more, one fails, or work around them is over."""
-
-    def __init__(self, questions: Iterable[Question], limit: int, initial: int, ahead: int) -> None:
-        self._todo: Iterator[Question] = iter(questions)
-        self._limit = limit  # two threads may both add one: it is no promise to the last thread
-        self._started = initial
-        self._ahead = ahead
-        self._lock = threading.Lock()
-        self._failed: list[BaseException] = []
-        self._work = Work(current())
-        self._tasks: list[Task[None]] = []
-        self._forks = forks()
-
-    def run(self) -> None:
-        before = this_thread.work
-        try:
-            this_thread.work = self._work
-            self._tasks += [
-                Task(partial(self._go_on, self._ahead), self._work) for _ in range(self._started - 1)
-            ]
-            self._go_on(self._ahead)
-            self._wait()
-            this_thread.work = before
-        except BaseException as error:  # an interrupt, which comes to the main thread between two calls too
-            this_thread.work = before
-            self._fail(error)
-            self._end()
-            if not isinstance(error, CancelledError):
-                raise
-        if self._failed:
-            if isinstance(self._failed[0], CancelledError):
-                _end_a_daemon()
-            raise self._failed[0]
-        if self._forks != forks():
-            raise RuntimeError("the process was forked within this call: other threads have parts of it")
-        check()
-
-    def _go_on(self, ahead: int) -> None:
-        asked: deque[Callable[[], None]] = deque()
-        began, used = time.perf_counter(), time.thread_time()
-        try:
-            while not self._work.is_over and self._next(asked, ahead):
-                wall = time.perf_counter() - began
-                if wall > _SLOW:  # on a slow line answers come no earlier for having been asked for
-                    ahead = 1
-                if wall > _WINDOW:
-                    if wall > _WAITING * self._started * (time.thread_time() - used):
-                        self._add()
-                    began, used = time.perf_counter(), time.thread_time()
-        finally:
-            asked.clear()  # what nobody takes is given up now, not when the error is forgotten
-
-    def _next(self, asked: deque[Callable[[], None]], ahead: int) -> bool:
-        """Ask, and take an answer; False when there is nothing left."""
-        try:
-            while len(asked) < ahead and (question := self._question()) is not None:
-                asked.append(question())
-            if not asked:
-                return False
-            asked.popleft()()
-        except BaseException as error:
-            self._fail(error)
-        return True
-
-    def _fail(self, error: BaseException) -> None:
-        """Note it before the others are told: what ends them is none of their own errors."""
-        if not isinstance(error, Exception):
-            self._failed.insert(0, error)
-        elif not (self._failed and isinstance(error, CancelledError)):
-            self._failed.append(error)
-        self._work.end()
-
-    def _add(self) -> None:
-        if self._started < self._limit:
-            self._started += 1
-            # Of the run, not of the thread that adds it, whose task may be over before.
-            self._tasks.append(Task(partial(self._go_on, 1), self._work))
-
-    def _question(self) -> Question | None:
-        with self._lock:
-            return next(self._todo, None)
-
-    def _wait(self) -> None:
-        """Until all threads have come to an end, or the work is over."""
-        while self._tasks and not self._work.is_over:
-            task = self._tasks[-1]
-            task.wait()
-            self._tasks.remove(task)
-        if self._tasks:
-            self._end()
-
-    def _end(self) -> None:
-        while self._tasks:
-            task = self._tasks[-1]
-            task.end()
-            self._tasks.remove(task)  # only now: an interrupt while it is waited for must not lose it

@@ -9,7 +9,7 @@ lock (`Lock`). So work ends within about a second, and only at places that are r
 Work is nested. Each thread knows what it works for (`current`), and what it starts is part of that: it is
 over when any work around it is. What sets the flag:
 
-- the first error of calls that are made in parallel, or an interrupt, ends the others (`_threads.run_all`);
+- the first error of calls that are made in parallel, or an interrupt, ends the others (`_runs.run_all`);
 - `close()` and `del` of readers and writers end the blocks and parts on their way: whoever drops a
   `_threads.Task` gives it up;
 - the end of the process ends what is done in the background (`_threads.end_background`), and bounds the
@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from types import CodeType
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ._forks import renew_after_fork
 
@@ -53,7 +53,7 @@ _RECOVERY = 5.0  # seconds until callers wait again for as long as they did
 class Work:
     """Something that is being done. It is over when it, or any work around it, was ended or is too late."""
 
-    __slots__ = ("_around", "_ended", "_until", "is_last_attempt")
+    __slots__ = ("_around", "_ended", "_until", "attempts_made", "is_last_attempt")
 
     def __init__(self, *around: Work | None, limit: float = _NEVER) -> None:
         """`around` is what it is part of; after `limit` seconds it is over."""
@@ -61,6 +61,7 @@ class Work:
         self._until = time.monotonic() + limit
         self._ended = False
         self.is_last_attempt = False  # whether a request that is on its way is not made again
+        self.attempts_made = 0  # by an event loop, of the first request that is made for it
 
     def __repr__(self) -> str:
         return f"<Work {'over' if self.is_over else 'wanted'}>"
@@ -100,12 +101,14 @@ class Worker:
 class _ThisThread(threading.local):
     """What a thread works for, and as which worker; None where nobody but its own caller waits.
 
-    `origin` is what `carry` keeps of the thread that began the work.
+    `origin` is what `carry` keeps of the thread that began the work. `listeners` are those to requests that
+    are being told of some, in this thread or in those that began the work.
     """
 
     work: Work | None = None
     worker: Worker | None = None
     origin: object = None
+    listeners: tuple[object, ...] = ()
     may_wait = True
 
 
@@ -134,6 +137,16 @@ def origin() -> object:
     return _kept() or this_thread.origin
 
 
+def inherited() -> tuple[object, tuple[object, ...]]:
+    """What work that this thread begins has of it, in whichever thread it is done: for `inherit`."""
+    return origin(), this_thread.listeners
+
+
+def inherit(kept: tuple[object, tuple[object, ...]]) -> None:
+    """Have what `inherited` returned in another thread, which began what this one does."""
+    this_thread.origin, this_thread.listeners = kept
+
+
 def current() -> Work | None:
     """What this thread works for; None where nobody but its own caller waits."""
     return this_thread.work
@@ -160,7 +173,41 @@ def check() -> None:
 
 
 class MustWaitError(BaseException):
-    """What is done for an event loop would have to wait here."""
+    """What is done for an event loop would have to wait here.
+
+    `rest` is what is left of the call, where its beginning need not be done again. Where the wait is for
+    something that the next call would have to wait for too, `prepare` brings it about, in a thread. `connect`
+    begins a connection that the loop itself can wait for; it returns None where it cannot.
+    """
+
+    rest: Callable[[], Any] | None = None
+    prepare: Callable[[], object] | None = None
+    connect: Callable[[], Connecting | None] | None = None
+
+
+class Connecting(Protocol):
+    """A connection that is being made, for a loop that waits until something can be written to it."""
+
+    def descriptor(self) -> int:
+        """What to wait for."""
+        ...
+
+    def keep(self) -> None:
+        """Have it be idle for the next request to take, if it has been made."""
+        ...
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+def as_rest(call: Callable[[], T]) -> T:
+    """What `call` returns, which is all that is left to do: where it must wait, a thread makes it."""
+    try:
+        return call()
+    except MustWaitError as error:
+        error.rest = call
+        raise
 
 
 def without_waiting(call: Callable[[], T]) -> T:
@@ -172,10 +219,14 @@ def without_waiting(call: Callable[[], T]) -> T:
         this_thread.may_wait = True
 
 
-def must_wait() -> None:
+def must_wait(
+    *, prepare: Callable[[], object] | None = None, connect: Callable[[], Connecting | None] | None = None
+) -> None:
     """What follows may take as long as a request. Raises MustWaitError where this thread must not wait."""
     if not this_thread.may_wait:
-        raise MustWaitError("a thread has to wait for this")
+        error = MustWaitError("a thread has to wait for this")
+        error.prepare, error.connect = prepare, connect
+        raise error
 
 
 def pause(seconds: float) -> None:
@@ -215,14 +266,30 @@ class Lock(_thread.RLock):  # type: ignore[misc]  # typeshed calls it final; it 
     `__exit__` is not written in Python.
     """
 
+    LONG = 10.0  # seconds of waiting after which `say` is called, once for each wait
+
+    def __new__(cls, say: Callable[[], None] | None = None) -> Lock:
+        return super().__new__(cls)
+
+    def __init__(self, say: Callable[[], None] | None = None) -> None:
+        """`say` tells whoever reads the log that a thread waits for long. It must not refer to the lock."""
+        self._say = say
+
     def __enter__(self) -> bool:  # type: ignore[override]
-        """Take it, again too; raises CancelledError when nobody waits any more for what this thread does."""
+        """Take it, again too; raises CancelledError when nobody waits any more for what this thread does.
+
+        MustWaitError where another thread has it, and this one must not wait.
+        """
         tried: list[bool] = []
+        patience = TURN if this_thread.may_wait else 0
         try:
             while True not in tried:
                 if tried:
+                    must_wait()
                     check()
-                tried.extend(map(self.acquire, (True,), (TURN,)))
+                    if self._say is not None and len(tried) == int(self.LONG / TURN):
+                        self._say()
+                tried.extend(map(self.acquire, (True,), (patience,)))
         except BaseException:
             if True in tried:
                 self.release()

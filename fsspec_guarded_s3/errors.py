@@ -19,6 +19,7 @@ __all__ = [
     "AccessDeniedError",
     "BucketExistsError",
     "ChecksumMismatchError",
+    "CommitConflictError",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
@@ -95,8 +96,17 @@ class GuardedS3Error(OSError):
 
     @property
     def filename(self) -> Any:
-        """The bucket, and the key if there is one: "bucket/key". None where neither is known."""
+        """The bucket, and the key if there is one: "bucket/key". None where neither is known.
+
+        As of every OSError, it can be replaced: `error.filename = path`.
+        """
+        if "_filename" in self.__dict__:
+            return self.__dict__["_filename"]
         return (f"{self.bucket}/{self.key}" if self.key else self.bucket) or None
+
+    @filename.setter
+    def filename(self, value: Any) -> None:
+        self._filename = value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -232,6 +242,15 @@ class ObjectChangedError(PreconditionFailedError):
     default_errno: ClassVar[int] = _errno.ESTALE
 
 
+class CommitConflictError(PreconditionFailedError):
+    """Another writer was faster: entry `version` of a log, or version `version` of a table, is theirs.
+
+    Nothing of yours was appended or published.
+    """
+
+    version: int = 0
+
+
 class RangeNotSatisfiableError(ResponseError, ValueError):
     """The range is outside of the object (416), or a `seek` leads before its beginning."""
 
@@ -282,9 +301,14 @@ class TooLargeError(ResponseError, ValueError):
 
 
 class ThrottledError(ResponseError):
-    """S3 asks to slow down (503 SlowDown, 429). The request may have been applied or not."""
+    """S3 asks to slow down (503 SlowDown, 429). The request may have been applied or not.
+
+    `request_sent` is False if requests had to wait because S3 had refused some, and this one waited until
+    `request_deadline`.
+    """
 
     default_errno: ClassVar[int] = _errno.EAGAIN
+    request_sent: bool = True
 
 
 class ServerError(ResponseError):

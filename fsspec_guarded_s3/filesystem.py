@@ -17,7 +17,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import conf as fsspec_configuration
 
 from ._fs import listing_cache, mapping
-from ._fs.async_files import AsyncReader, AsyncWriter, opened
+from ._fs.async_files import AsyncReader, AsyncWriter, check_async_mode, opened
 from ._fs.awaiting import AwaitedCalls
 from ._fs.buckets import Buckets
 from ._fs.content_reader import ContentReader
@@ -32,6 +32,7 @@ from ._fs.coroutines import (
     asked_coroutine,
     asynchronous_iterator,
     coroutine,
+    filling_coroutine,
     settled_coroutine,
 )
 from ._fs.downloads import Downloads
@@ -43,14 +44,26 @@ from ._fs.lookups import Lookups
 from ._fs.merging import Merger
 from ._fs.metadata import Metadata
 from ._fs.named_tree import NamedTrees
+from ._fs.object_annotations import AnnotationInfo, Annotations
 from ._fs.object_headers import ObjectHeaders
 from ._fs.opening import Opener, known_cache
 from ._fs.path_rules import PathRules
 from ._fs.patterns import Patterns
+from ._fs.posted_forms import PostedForms, PostForm
 from ._fs.recent_directories import RecentDirectories
 from ._fs.recent_rows import RecentRows
 from ._fs.removal import Remover
-from ._fs.rows import Answer, Info, ListedInfo, UploadInfo, VersionDetails, VersionInfo
+from ._fs.rows import (
+    Answer,
+    Info,
+    ListedInfo,
+    ObjectAttributes,
+    ObjectPart,
+    ObjectParts,
+    UploadInfo,
+    VersionDetails,
+    VersionInfo,
+)
 from ._fs.s3fs_names import no_attribute
 from ._fs.s3fs_session import Session, delegated_options, given, given_dict
 from ._fs.selection import Selector
@@ -67,10 +80,11 @@ from ._s3.events import Event, Listening, listen
 from ._s3.store import Store
 from ._s3.trace import Trace
 from ._values import paths as _paths
-from ._values.annotations import Buffer, Unpack
+from ._values.annotations import Buffer, Unpack, Writable
 from ._values.fsspec_rules import token_of
 from ._values.keywords import SignatureOfInit, Verb, check_integer, keeping_what_is_given
 from ._values.parameters import (
+    AttributeName,
     BucketAcl,
     CannedAcl,
     CatEach,
@@ -98,9 +112,19 @@ from ._write.guards import Guards, probe
 from ._write.seekable import GuardedFile
 from ._write.text_writer import TextWriter
 from ._write.writer import GuardedWriter
-from .options import FSSPEC_OPTIONS, MIB, Options, OtherOptions, keys_as_text, without_secrets
+from .options import (
+    FSSPEC_OPTIONS,
+    MAX_CONCURRENCY,
+    MIB,
+    REQUESTS,
+    Options,
+    OtherOptions,
+    keys_as_text,
+    without_secrets,
+)
 
 __all__ = [
+    "AnnotationInfo",
     "Answer",
     "AsyncReader",
     "AsyncWriter",
@@ -112,7 +136,11 @@ __all__ = [
     "Guards",
     "Info",
     "ListedInfo",
+    "ObjectAttributes",
+    "ObjectPart",
+    "ObjectParts",
     "PinnedReader",
+    "PostForm",
     "TextWriter",
     "UploadInfo",
     "VersionDetails",
@@ -297,9 +325,15 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         self._paths = PathRules(type(self)._protocols, version_aware=self._options.version_aware)
         self._make_finders()
         self._make_transfers()
-        self._awaited = AwaitedCalls(self._options.max_concurrency)
+        self._awaited = self._make_awaited("max_concurrency" in storage_options)
         self._loop = self.storage_options.get("loop")
         self._forget_outdated()
+
+    def _make_awaited(self, is_bounded: bool) -> AwaitedCalls:
+        """`is_bounded` is whether the user has said how many requests there may be at a time."""
+        limit = self._options.max_concurrency
+        most = MAX_CONCURRENCY if limit == REQUESTS and not is_bounded else limit
+        return AwaitedCalls(limit, most, self._client.scheduler)
 
     def _forget_outdated(self) -> None:
         """Take filesystems out of fsspec's cache that nobody gets again, since the settings have changed.
@@ -329,6 +363,8 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         self._buckets = Buckets(client, paths, create_below=self._options.create_buckets)
         self._stale_uploads = StaleUploads(client, paths)
         self._signed_urls = SignedUrls(client, paths)
+        self._posted_forms = PostedForms(client, paths)
+        self._annotations = Annotations(client, paths)
 
     def _make_transfers(self) -> None:
         """Make the collaborators that read, write, copy and remove."""
@@ -403,7 +439,7 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         return cast("AbstractEventLoop | None", self._loop)
 
     def __repr__(self) -> str:
-        return f"<GuardedS3FileSystem {self._options.endpoint_url or 'AWS'}>"
+        return f"<{type(self).__name__} {self._options.endpoint_url or 'AWS'}>"
 
     if not TYPE_CHECKING:  # type checkers would take every name for one that is there
 
@@ -450,11 +486,13 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         key's SHA-256 in the place of the key.
 
         The callback is called in the thread that made the request, several threads at a time: it should be
-        quick, and must not use this filesystem. An exception of it is logged, once; the request goes on.
+        quick. It may use this filesystem, and is not called for its own requests. An exception of it is
+        logged, once; the request goes on.
 
-        Returns a `Listening`: call its `close()`, or use it in a `with`. Copies of the filesystem (pickled,
-        or of another thread or process) are not listened to: `fsspec_guarded_s3.events` is for all
-        filesystems of the process. TypeError for a `callback` that cannot be called.
+        Returns a `Listening`: call its `close()`, or use it in a `with`. A child of a fork goes on calling
+        the callback. Copies of the filesystem, pickled or made anew in another thread, are not listened to:
+        `fsspec_guarded_s3.events` is for all filesystems of the process. TypeError for a `callback` that
+        cannot be called.
         """
         return listen(callback, self._client.store.listeners.own, hash_keys=hash_keys)
 
@@ -1035,10 +1073,12 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         - "w" writes a new object, which appears when the file is closed cleanly. After an exception in the
           `with` block, or `discard()`, it does not appear.
         - "x" does the same, and raises FileExistsError if there is an object by then: the store decides.
-        - "a" appends. The old bytes are copied inside the store if it can do so. Raises ObjectChangedError if
-          somebody else writes in the meantime.
+        - "a" appends. The old bytes are copied inside the store if it can do so; in a directory bucket (S3
+          Express) only the new bytes are sent. Raises ObjectChangedError if somebody else writes in the
+          meantime.
         - With "+", as in "r+b", it is a local temporary file that reads, writes and seeks, and is published
           as a whole. "r+" begins with the object, and raises ObjectChangedError if somebody else replaces it.
+          In "wb" and "xb" `seek` works while nothing was sent: up to `multipart_threshold` bytes.
 
         `block_size`, in bytes, is the read-ahead of a reader and the part size of a writer. `compression` is
         a name that fsspec knows, such as "gzip" or "infer". `cache_options` go to a cache of fsspec's
@@ -1083,13 +1123,10 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         `async with await fs.open_async(path) as file: data = await file.read()`
 
         `mode` is "rb", "wb", "xb" or "ab". It takes what `open` takes, except text, "+" and `compression`
-        (ValueError). A reader is pinned to one version. A writer publishes only what is closed cleanly:
-        nothing after an exception, nor when its task is cancelled.
+        (ValueError): call `open` in a thread for those. A reader is pinned to one version. A writer publishes
+        only what is closed cleanly: nothing after an exception, nor when its task is cancelled.
         """
-        if "b" not in mode or "+" in mode or kwargs.get("compression"):
-            raise ValueError(
-                "open_async opens binary files without compression or a plus in the mode: use open for others"
-            )
+        check_async_mode(mode, kwargs.get("compression"))
         file: Any = await self._awaited.make(partial(opened, partial(self.open, path, mode, **kwargs)))
         return AsyncReader(self._awaited, file) if "r" in mode else AsyncWriter(self._awaited, file)
 
@@ -1156,7 +1193,7 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     def cat(
         self,
         path: Path,
-        recursive: Literal[False] = False,
+        recursive: bool = False,
         on_error: Literal["raise", "return", "omit"] = "raise",
         batch_size: int | None = None,
         **kwargs: Unpack[CatEach],
@@ -1165,7 +1202,7 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     @overload
     def cat(
         self,
-        path: Path | Iterable[Path],
+        path: Iterable[Path],
         recursive: bool = False,
         on_error: Literal["raise", "omit"] = "raise",
         batch_size: int | None = None,
@@ -1175,7 +1212,7 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     @overload
     def cat(
         self,
-        path: Path | Iterable[Path],
+        path: Iterable[Path],
         recursive: bool = False,
         *,
         on_error: Literal["return"],
@@ -1192,6 +1229,8 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         **kwargs: Any,
     ) -> Any:
         """The bytes of one object; or {path: bytes} for a list, a pattern, or a tree (`recursive=True`).
+
+        With `recursive=True`, the path of an object that is no directory too gives its bytes, as in fsspec.
 
         Objects are read in parallel, at most `batch_size` at a time (None: the option `max_concurrency`),
         each from one version.
@@ -1250,6 +1289,65 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         """
         return self._reader.cat_ranges(
             self._own("cat_file"), paths, starts, ends, max_gap, on_error, batch_size, **kwargs
+        )
+
+    @overload
+    def cat_ranges_into(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        buffers: Writable | Sequence[Writable],
+        max_gap: int | None = None,
+        on_error: Literal["raise"] = "raise",
+        batch_size: int | None = None,
+        **kwargs: Unpack[Reading],
+    ) -> list[int]: ...
+
+    @overload
+    def cat_ranges_into(
+        self,
+        paths: list[str],
+        starts: int | Iterable[int | None] | None,
+        ends: int | Iterable[int | None] | None,
+        buffers: Writable | Sequence[Writable],
+        max_gap: int | None = None,
+        *,
+        on_error: Literal["return"],
+        batch_size: int | None = None,
+        **kwargs: Unpack[Reading],
+    ) -> list[int | Exception]: ...
+
+    def cat_ranges_into(
+        self,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        buffers: Any,
+        max_gap: int | None = None,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """Read slices of many objects into memory that you own; returns how many bytes each slice has.
+
+        `paths`, `starts`, `ends`, `max_gap` and `batch_size` are those of `cat_ranges`, and all slices of one
+        object are of one version. `buffers` is a list with a writable buffer for each slice: an array of
+        numpy, a tensor of torch on the CPU, a mutable buffer of pyarrow, a bytearray. Or it is one of these
+        for all slices: with one dimension it takes them back to back, each at the place that full slices
+        give it; with more dimensions it takes one slice in each row.
+
+        A slice ends where its object ends, so fewer bytes may come than it asks for; what is behind them in
+        its buffer has no meaning. The bytes of a slice go from the socket into its buffer, without a copy. If
+        one request brings several slices, those below 64 KiB are copied once.
+
+        `on_error` is "raise", or "return", which puts an exception in the place of the number of a slice that
+        failed. After an error the buffers hold anything. When the call has ended, also by an interrupt,
+        nothing writes into them any more. Raises TypeError for a buffer that is read-only or none, and
+        ValueError if it is too small, not contiguous, on another device, or shared by two slices. GetObject.
+        """
+        return self._reader.cat_ranges_into(
+            self._own("cat_file"), paths, starts, ends, buffers, max_gap, on_error, batch_size, **kwargs
         )
 
     def get_file(
@@ -1395,7 +1493,8 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     def pipe(self, path: Any, value: Any = None, batch_size: int | None = None, **kwargs: Any) -> None:
         """Write the bytes `value` to one path; or, of a dict {path: bytes}, each value to its path.
 
-        At most `batch_size` objects are written at a time. Further keywords are those of `pipe_file`.
+        At most `batch_size` objects are written at a time. Further keywords are those of `pipe_file`. Raises
+        IsADirectoryError for a path that ends with a slash.
         """
         self._writer.pipe(self.pipe_file, path, value, batch_size, **kwargs)
 
@@ -1609,6 +1708,11 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         honours; if it honours none, a look right before each delete takes its place. Raises IsADirectoryError
         for a directory without `recursive`, and ValueError for a pattern in the place of a bucket.
         CopyObject, DeleteObjects or DeleteObject.
+
+        Within a directory bucket (S3 Express) each object is renamed in one step instead, without a copy:
+        RenameObject, under the ETag of the source, and `mode` or `if_match` for the target. After an error
+        each object is at its old name or at its new one. WriteOutcomeUnknownError if an answer is lost, and
+        nothing proves whether the object was renamed.
         """
         self._many_copier.mv(self._own("cp_file"), path1, path2, recursive, maxdepth, batch_size, **kwargs)
 
@@ -1726,6 +1830,25 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         """
         self._object_metadata.setxattr(path, copy_kwargs, kw_args)
 
+    def object_attributes(
+        self,
+        path: Path,
+        attributes: Iterable[AttributeName] | None = None,
+        version_id: str | None = None,
+        **kwargs: Unpack[Reading],
+    ) -> ObjectAttributes:
+        """The checksum of an object and of its parts, their sizes, and more, without its bytes.
+
+        `attributes` are names of S3: "ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"; None
+        asks for all of them. `version_id` names an older version. Returns a dict: see `ObjectAttributes`. S3
+        tells of single parts only if they were written with checksums, as this package does.
+
+        Raises FileNotFoundError, OperationUnsupportedError if the store does not have the operation, and
+        ObjectChangedError if the object is replaced while its parts are listed. GetObjectAttributes, once for
+        each 1,000 parts.
+        """
+        return self._object_metadata.object_attributes(path, attributes, version_id, **kwargs)
+
     def get_tags(self, path: Path) -> dict[str, str]:
         """The tags of an object as a dict, empty if there are none. GetObjectTagging."""
         return self._object_metadata.get_tags(path)
@@ -1737,6 +1860,49 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
         OperationUnsupportedError, before anything is sent, if the store does not know tags. PutObjectTagging.
         """
         self._object_metadata.put_tags(path, tags, mode)
+
+    def put_annotation(
+        self, path: Path, name: str, text: str, if_match: str | None = None, version_id: str | None = None
+    ) -> None:
+        """Attach `text` to an object as the annotation `name`, in place of the one with this name.
+
+        The object stays as it is, with its ETag and its time. `name` has 1 to 512 bytes of UTF-8 and does not
+        begin with "aws" or "s3"; `text` has 1 byte to 1 MiB. `if_match` is the ETag that the object must
+        have, else ObjectChangedError. `version_id` names an older version. An object has up to 1,000
+        annotations.
+
+        Raises OperationUnsupportedError, before anything is sent, if the store does not know annotations, as
+        directory buckets. PutObjectAnnotation.
+        """
+        self._annotations.put(path, name, text, if_match, version_id)
+
+    def get_annotation(self, path: Path, name: str, version_id: str | None = None) -> str:
+        """The text of the annotation `name` of an object. GetObjectAnnotation.
+
+        `version_id` names an older version. Raises FileNotFoundError if there is no such annotation or no
+        such object, and OperationUnsupportedError if the store does not know annotations.
+        """
+        return self._annotations.get(path, name, version_id)
+
+    def list_annotations(
+        self, path: Path, prefix: str = "", version_id: str | None = None
+    ) -> list[AnnotationInfo]:
+        """The annotations of an object whose names begin with `prefix`: dicts, see `AnnotationInfo`.
+
+        `version_id` names an older version. Raises as `get_annotation` does. ListObjectAnnotations.
+        """
+        return self._annotations.list(path, prefix, version_id)
+
+    def delete_annotation(
+        self, path: Path, name: str, if_match: str | None = None, version_id: str | None = None
+    ) -> None:
+        """Delete the annotation `name` of an object, for good: annotations have no versions.
+
+        `if_match` is the ETag that the object must have, else ObjectChangedError. `version_id` names an older
+        version. Raises OperationUnsupportedError, before anything is sent, if the store does not know
+        annotations. DeleteObjectAnnotation.
+        """
+        self._annotations.delete(path, name, if_match, version_id)
 
     def chmod(self, path: Path, acl: CannedAcl, recursive: bool = False) -> None:
         """Give an object, a tree (`recursive=True`) or a bucket the canned ACL `acl`, say "public-read".
@@ -1859,11 +2025,12 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     ) -> str:
         """A presigned URL for an object; `method` is GET, HEAD, PUT or DELETE.
 
-        It is valid for `expiration` seconds (1 to 604,800). `parameters` are those of the S3 operation, in
-        boto3's names: `VersionId`, `ResponseContentType`, `ResponseContentDisposition` and so on for GET;
-        `UploadId` and `PartNumber` for a part; `IfMatch`, `IfNoneMatch`, `ContentType`, `Metadata` and so on.
-        The last ones are headers: they are signed, and whoever uses the URL has to send them. In a directory
-        bucket a URL is valid for 300 seconds at most. Nothing is sent.
+        It is valid for `expiration` seconds (1 to 604,800); the name `expires` is taken too. `parameters` are
+        those of the S3 operation, in boto3's names: `VersionId`, `ResponseContentType`,
+        `ResponseContentDisposition` and so on for GET; `UploadId` and `PartNumber` for a part; `IfMatch`,
+        `IfNoneMatch`, `ContentType`, `Metadata` and so on. The last ones are headers: they are signed, and
+        whoever uses the URL has to send them. In a directory bucket a URL is valid for 300 seconds at most.
+        Nothing is sent.
         """
         return self._signed_urls.sign(path, expiration, method, **parameters)
 
@@ -1872,10 +2039,39 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     ) -> str:
         """A presigned URL for the operation `client_method` on an object, named as in boto3.
 
-        It is valid for `expires` seconds: 1 to 604,800, in a directory bucket 300 at most. `parameters` are
-        those of the operation, as for `sign`. Nothing is sent.
+        It is valid for `expires` seconds: 1 to 604,800, in a directory bucket 300 at most. The name
+        `expiration` is taken too. `parameters` are those of the operation, as for `sign`. Nothing is sent.
         """
         return self._signed_urls.url(path, expires, client_method, **parameters)
+
+    def sign_post(
+        self,
+        path: Path,
+        expires: int = 3600,
+        fields: Mapping[str, str] | None = None,
+        conditions: Iterable[Mapping[str, str] | Sequence[Any]] | None = None,
+        min_size: int = 0,
+        max_size: int | None = None,
+        *,
+        expiration: int | None = None,
+    ) -> PostForm:
+        """A signed HTML form by which somebody without credentials may upload one file to `path`.
+
+        Returns a dict: `url` is where the form is sent (POST, multipart/form-data), and `fields` are its
+        hidden fields, behind which the file comes as the field `file`. It is valid for `expires` seconds: 1
+        to 604,800, and no longer than the credentials. `expiration` is another name of that. A `path` that
+        ends with "${filename}" gets the name of the file there.
+
+        `fields` are further fields with fixed values, such as Content-Type, acl, success_action_status or
+        x-amz-meta-*. `conditions` are those of an S3 policy for fields that the sender fills in, such as
+        ["starts-with", "$Content-Type", "image/"] or {"acl": "private"}; S3 refuses all other fields. The
+        file may have `min_size` to `max_size` bytes (None: up to the 5 GiB that S3 takes).
+
+        Raises OperationUnsupportedError where no form can upload: in directory buckets, by multi-region
+        access points, at Cloudflare R2 and Google Cloud Storage. A form replaces what is at the key: it can
+        carry no condition on that. Nothing is sent.
+        """
+        return self._posted_forms.sign_post(path, expires, fields, conditions, min_size, max_size, expiration)
 
     # --- coroutines: each is the verb of its name, made by a thread while the event loop goes on ----------
 
@@ -1903,14 +2099,19 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     _cat_file = asked_coroutine(cat_file, _reading, is_settled=False)
     _cat = coroutine(cat)
     _cat_ranges = coroutine(cat_ranges)
+    _cat_ranges_into = filling_coroutine(cat_ranges_into)
     _object_version_info = coroutine(object_version_info)
     _getxattr = coroutine(getxattr)
+    _object_attributes = coroutine(object_attributes)
     _get_tags = coroutine(get_tags)
+    _get_annotation = coroutine(get_annotation)
+    _list_annotations = coroutine(list_annotations)
     _is_bucket_versioned = coroutine(is_bucket_versioned)
     _bucket_region = coroutine(bucket_region)
     _list_uploads = coroutine(list_uploads)
     _sign = coroutine(sign)
     _url = coroutine(url)
+    _sign_post = coroutine(sign_post)
     _metadata = coroutine(metadata)
     _walk = asynchronous_iterator(walk)
     _iter_find = asynchronous_iterator(iter_find)
@@ -1934,6 +2135,8 @@ class GuardedS3FileSystem(InheritedVerbs, metaclass=KeptByProvider):
     _restore_version = settled_coroutine(restore_version)
     _setxattr = settled_coroutine(setxattr)
     _put_tags = settled_coroutine(put_tags)
+    _put_annotation = settled_coroutine(put_annotation)
+    _delete_annotation = settled_coroutine(delete_annotation)
     _chmod = settled_coroutine(chmod)
     _mkdir = settled_coroutine(mkdir)
     _makedirs = settled_coroutine(makedirs)

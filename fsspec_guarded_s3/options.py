@@ -30,6 +30,7 @@ MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * 2**30
 MAX_PARTS = 10_000
 MAX_SINGLE_PUT = 5 * 2**30
+REQUESTS = 64  # at a time, where nobody says otherwise
 MAX_CONCURRENCY = 256
 ATTEMPTS = 5  # where nobody says otherwise
 
@@ -219,13 +220,14 @@ class Options:
         check=Check(lambda count: count >= 1, "must be at least 1"),
     )
     max_concurrency: int = _option(
-        64,
+        REQUESTS,
         "how many ranges, parts or objects are requested in parallel",
         "requests",
         more="pass less to use fewer connections. This is an upper bound: a store that answers within "
         "milliseconds gets 2 at first, and a slow line gets [fewer](guarantees.md#slow-lines) large bodies. "
         "Only `cat` and `cat_ranges` of a distant store, and the coroutines `_cat_file` and `_pipe_file`, "
-        "use more than 64",
+        f"use more than 64. If you do not pass it, these two go up to {MAX_CONCURRENCY} where the store is "
+        "distant and many of them wait",
         check=_between(1, MAX_CONCURRENCY, f"1 to {MAX_CONCURRENCY}"),
     )
 
@@ -353,7 +355,7 @@ class Options:
         extra = given.get("s3_additional_kwargs")
         if isinstance(extra, Mapping):
             given["s3_additional_kwargs"] = Attributes.parse(extra, "s3_additional_kwargs").with_source()
-            directives = given["s3_additional_kwargs"].of_kinds("copy").names
+            directives = given["s3_additional_kwargs"].of_kinds("copy", "copying").names
             _require(not directives, "s3_additional_kwargs", "has directives of a copy: pass them to cp_file")
         return cls(**s3fs_options.translated(given, {item.name: item.default for item in fields(cls)}))
 

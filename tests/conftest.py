@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fsspec_guarded_s3._s3 import store_facts
+from fsspec_guarded_s3._s3 import rates, store_facts
 from fsspec_guarded_s3._write import aborting
 from tests.real_stores import budget
 from tests.real_stores.building import NotBuilt
@@ -62,12 +62,18 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def nothing_is_known_of_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found out is kept by host, port and bucket, and the system gives a port out again."""
     monkeypatch.setattr(store_facts, "_all", {})
+    monkeypatch.setattr(rates, "limits", {})
 
 
 @pytest.fixture(autouse=True)
-def uploads_are_aborted_before_the_test_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is. test_ended_work.py tests how long it is waited for."""
+def uploads_are_aborted_before_the_test_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """However busy the machine is. test_ended_work.py tests how long it is waited for.
+
+    An abort that is still under way when its store ends would warn in the log of the next test.
+    """
     monkeypatch.setattr(aborting, "PATIENCE", 10.0)
+    yield
+    aborting._wait(list(aborting._under_way), 10.0)
 
 
 @pytest.fixture(scope="session")

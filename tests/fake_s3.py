@@ -40,6 +40,7 @@ KEPT = (
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
     "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
 )
 LOCKS = {  # header, root and field of what tells it, by the name in the query
     "retention": ("x-amz-object-lock-mode", "Retention", "Mode"),
@@ -77,6 +78,7 @@ class StoredObject:
     tags: Mapping[str, str] = field(default_factory=dict)
     acl: str = "private"
     lock: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[bytes] = ()  # of an upload in parts
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -189,6 +191,15 @@ class FakeS3:
         self.unknown_names: Collection[str] = ()  # of subresources: ignored, and what is above them is meant
         self.two_steps = 0.0  # seconds between the comparison of a PUT's condition and the write, as S3Mock
         self.unknown_headers: Mapping[str, S3Error] = {}  # how a request that carries them is refused
+        self.annotates = True
+        self.notes: dict[tuple[str, str], dict[str, bytes]] = {}  # annotations
+        self.most_notes = 1000  # of a page
+        self.most_parts = 1000  # of a page of attributes
+        self.appends = True  # to objects of directory buckets
+        self.appended: dict[tuple[str, str], int] = {}  # how often
+        self.most_appends = 10_000
+        self.renames = True  # objects of directory buckets
+        self.renamed: dict[str, tuple[str | None, ...]] = {}  # what was asked for, by client token
         self._upload_numbers = itertools.count(1)
         self._opaque = itertools.count(1)
         self._versions = itertools.count(1)
@@ -259,7 +270,16 @@ class FakeS3:
         found = [("Bucket", [("Name", name), ("CreationDate", at)]) for name, at in self.buckets.items()]
         return _xml("ListAllMyBucketsResult", [("Buckets", found)])
 
+    def _create_session(self) -> Reply:
+        """Of a directory bucket. Nobody checks what is signed with it."""
+        ends = now() + timedelta(minutes=5)
+        names = [("SessionToken", "t"), ("SecretAccessKey", "s"), ("AccessKeyId", "k"), ("Expiration", ends)]
+        return _xml("CreateSessionResult", [("Credentials", names)])
+
     def _bucket_operation(self, request: Request, bucket: str) -> Reply:
+        if request.method == "GET" and "session" in request.query:
+            self._need_bucket(bucket)
+            return self._create_session()
         method, query = request.method, request.query
         if method == "PUT" and not query:
             if bucket in self.buckets:
@@ -443,8 +463,14 @@ class FakeS3:
             return self._upload_operation(request, bucket, key)
         if {"tagging", "acl", *LOCKS} & set(query):
             return self._subresource(request, bucket, key)
+        if "annotation" in query and self.annotates:
+            return self._annotation(request, bucket, key)
+        if method == "GET" and "attributes" in query:
+            return self._get_attributes(request, bucket, key)
         if method in ("GET", "HEAD"):
             return self._get_object(request, bucket, key)
+        if method == "PUT" and "renameObject" in query and bucket.endswith("--x-s3") and self.renames:
+            return self._rename_object(request, bucket, key)
         if method == "PUT" and "x-amz-copy-source" in request.headers:
             return self._copy_object(request, bucket, key)
         if method == "PUT" and not set(query) - {"x-id"}:
@@ -486,6 +512,59 @@ class FakeS3:
                 return _xml(root, [(item, stored.lock[header])])
         raise S3Error(501, "NotImplemented")
 
+    def _annotation(self, request: Request, bucket: str, key: str) -> Reply:
+        stored, name = self._stored(bucket, key), request.query.get("annotationName")
+        notes = self.notes.setdefault((bucket, key), {})
+        wanted = request.headers.get("x-amz-object-if-match")
+        if wanted is not None and not _matches(wanted, stored.etag):
+            raise _precondition_failed("x-amz-object-if-match")
+        if name is None:
+            prefix, after = (request.query.get(f, "") for f in ("annotation-prefix", "continuation-token"))
+            names = [n for n in sorted(notes) if n.startswith(prefix) and n > after]
+            page, more = names[: self.most_notes], names[self.most_notes :]
+            rows = []
+            for each in page:
+                sizes = [("AnnotationName", each), ("Size", len(notes[each])), ("LastModified", now())]
+                rows.append(("AnnotationEntry", [*sizes, ("ETag", md5_etag(notes[each]))]))
+            fields: list[tuple[str, object]] = [("Annotations", rows), ("AnnotationCount", len(page))]
+            fields += [("NextContinuationToken", page[-1])] if more else []
+            return _xml("ListObjectAnnotationsResult", fields)
+        if request.method == "PUT":
+            _verify(request)
+            notes[name] = request.body
+            return respond(200, etag=md5_etag(request.body))
+        if request.method == "DELETE":
+            notes.pop(name, None)
+            return respond(204)
+        if name not in notes:
+            raise S3Error(404, "NoSuchAnnotation", "The specified annotation does not exist.")
+        return respond(200, notes[name], etag=md5_etag(notes[name]), headers={CRC32: crc32(notes[name])})
+
+    def _get_attributes(self, request: Request, bucket: str, key: str) -> Reply:
+        stored = self._stored(bucket, key)
+        asked = request.headers["x-amz-object-attributes"].split(",")
+        fields: list[tuple[str, object]] = []
+        if "ETag" in asked:
+            fields.append(("ETag", stored.etag.strip('"')))  # as AWS
+        if "Checksum" in asked and stored.crc32:
+            whole = [("ChecksumCRC32", stored.crc32), ("ChecksumType", "FULL_OBJECT")]
+            fields.append(("Checksum", whole))
+        if "ObjectParts" in asked and stored.parts:
+            after = int(request.headers.get("x-amz-part-number-marker", "0"))
+            page = [*enumerate(stored.parts, 1)][after : after + self.most_parts]
+            more = after + len(page) < len(stored.parts)
+            rows: list[tuple[str, object]] = [("IsTruncated", more), ("PartsCount", len(stored.parts))]
+            rows += [("NextPartNumberMarker", after + len(page)), ("MaxParts", self.most_parts)]
+            for number, body in page:
+                sizes = [("PartNumber", number), ("Size", len(body)), ("ChecksumCRC32", crc32(body))]
+                rows.append(("Part", sizes))
+            fields.append(("ObjectParts", rows))
+        fields += [("StorageClass", "STANDARD")] if "StorageClass" in asked else []
+        fields += [("ObjectSize", len(stored.body))] if "ObjectSize" in asked else []
+        reply = _xml("GetObjectAttributesResponse", fields)
+        modified = format_datetime(stored.modified, usegmt=True)
+        return replace(reply, headers={**reply.headers, "Last-Modified": modified})
+
     def _kept(self, headers: Headers) -> dict[str, str]:
         kept = {
             name: text for name, text in headers.items() if name in KEPT or name.startswith("x-amz-meta-")
@@ -526,6 +605,8 @@ class FakeS3:
         if self.compares:
             _verify(request)
         self._check_write(request.headers, bucket, key)
+        if "x-amz-write-offset-bytes" in request.headers and "append" not in self.ignored:
+            return self._append_object(request, bucket, key)
         sent = request.headers.get(CRC32)
         stored = StoredObject(
             request.body,
@@ -536,6 +617,24 @@ class FakeS3:
         )
         self.objects[bucket, key] = stored
         return respond(200, etag=stored.etag, headers={CRC32: sent} if sent else {})
+
+    def _append_object(self, request: Request, bucket: str, key: str) -> Reply:
+        """As the operation page says: to the size that there is, in a directory bucket."""
+        if not (bucket.endswith("--x-s3") and self.appends):
+            raise S3Error(501, "NotImplemented", "A header you provided implies functionality ...")
+        offset, found = int(request.headers["x-amz-write-offset-bytes"]), self.objects.get((bucket, key))
+        if offset != (len(found.body) if found else 0):
+            raise S3Error(400, "InvalidWriteOffset", "The write offset value does not match the size")
+        if found is None:
+            found = StoredObject(b"", "", self._kept(request.headers))
+        if self.appended.get((bucket, key), 0) >= self.most_appends:
+            raise S3Error(400, "TooManyParts", "You have attempted to add more parts than 10000")
+        self.appended[bucket, key] = self.appended.get((bucket, key), 0) + 1
+        body = found.body + request.body
+        whole = crc32(body) if CRC32 in request.headers else None
+        stored = replace(found, body=body, etag=self._etag_of(body), crc32=whole, modified=now())
+        self.objects[bucket, key] = stored
+        return respond(200, etag=stored.etag, headers={"x-amz-object-size": str(len(body))})
 
     def _copy_object(self, request: Request, bucket: str, key: str) -> Reply:
         source = self._copy_source(request, "copy_source")
@@ -566,6 +665,25 @@ class FakeS3:
         elif guard not in self.ignored:
             self._check_read(request.headers, stored, prefix="x-amz-copy-source-")
         return stored
+
+    def _rename_object(self, request: Request, bucket: str, key: str) -> Reply:
+        """As its operation page says; a token that comes again renames nothing more."""
+        headers, token = request.headers, request.headers["x-amz-client-token"]
+        source = unquote(headers["x-amz-rename-source"], errors="surrogateescape")
+        asked = (key, source, headers.get("if-match"), headers.get("if-none-match"))
+        if token in self.renamed:
+            if self.renamed[token] != asked:
+                raise S3Error(400, "IdempotencyParameterMismatch")
+            return respond(200)
+        if source.endswith("/") or key.endswith("/"):
+            raise S3Error(400, "InvalidRequest", "Keys that end with a slash are not renamed")
+        stored = self._stored(bucket, source)
+        if "rename_source" not in self.ignored:
+            self._check_read(headers, stored, prefix="x-amz-rename-source-")
+        self._check_write(headers, bucket, key, "rename_create", "rename_swap")
+        self.objects[bucket, key] = self.objects.pop((bucket, source))
+        self.renamed[token] = asked
+        return respond(200)
 
     # Multipart uploads
 
@@ -652,6 +770,7 @@ class FakeS3:
             tags={} if self.drops_tags else upload.tags,
             acl=upload.acl,
             lock={} if self.locks == "partly" else upload.lock,
+            parts=[part.body for part in parts],
         )
         del self.uploads[upload_id]
         fields = [("Location", request.path), ("Bucket", upload.bucket), ("Key", upload.key), ("ETag", etag)]
@@ -672,8 +791,10 @@ class FakeS3:
                 raise S3Error(400, "InvalidPart")
         if any(len(upload.parts[number].body) < self.min_part_size for number in numbers[:-1]):
             raise S3Error(400, "EntityTooSmall")
-        checksums = [item.findtext("ChecksumCRC32") for item in _parse(request.body).iter("Part")]
-        if (upload.composite or self.wants_checksums) and None in checksums:
+        rows = [*_parse(request.body).iter("Part")]
+        checksums = [item.findtext("ChecksumCRC32") for item in rows]
+        have = all(any(child.tag.startswith("Checksum") for child in item) for item in rows)
+        if (upload.composite or self.wants_checksums) and not have:
             raise S3Error(400, "InvalidRequest", "The upload was created using a checksum")
         for number, sent in zip(numbers, checksums, strict=True):
             if sent is not None and sent != crc32(upload.parts[number].body):

@@ -23,11 +23,12 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "requests.md"
 COUNT = 20  # objects of a folder
 FILE = "bucket/folder/file-00"
 FOLDER = "bucket/folder"
+DIRECTORY = "name--use1-az4--x-s3"
 NAMES = [f"{FOLDER}/file-{number:02}" for number in range(COUNT)]
 S3FS = "2026.9.0"  # whose requests the table has
 MIB = 2**20
 # What S3 bills: PUT, COPY, POST and LIST as one class of requests, GET and all others as another.
-DEAR = {"PUT", "COPY", "POST", "LIST"}
+DEAR = {"PUT", "COPY", "POST", "LIST", "RENAME"}
 Call = Callable[[Any, Path], object]
 
 
@@ -63,12 +64,15 @@ def kind_of(request: Request) -> str:
     """What a request asks for, in the words of the table."""
     if request.method == "GET" and ("list-type" in request.query or request.path.count("/") < 2):
         return "LIST"
+    if "renameObject" in request.query:
+        return "RENAME"
     return "COPY" if "x-amz-copy-source" in request.headers else request.method
 
 
 def filled() -> FakeS3:
     """A store with a folder of small objects and a large one."""
-    fake = FakeS3("bucket", "other", min_part_size=1)
+    fake = FakeS3("bucket", "other", DIRECTORY, min_part_size=1)
+    fake.put(DIRECTORY, "a", b"1")
     for name in NAMES:
         fake.put("bucket", name.removeprefix("bucket/"), name.encode() * 100)
     fake.put("bucket", "large", bytes(40 * MIB))
@@ -84,6 +88,26 @@ def _opened(fs: Any, folder: Path) -> bytes:
 def _written(fs: Any, folder: Path) -> None:
     with fs.open("bucket/new", "wb") as file:
         file.write(b"1")
+
+
+def _gone_back(fs: Any, folder: Path) -> None:
+    with fs.open("bucket/new", "wb") as file:
+        file.write(b"12")
+        file.seek(0)
+        file.write(b"3")
+
+
+def _changing(name: str, mode: str = "r+b") -> Call:
+    def change(fs: Any, folder: Path) -> None:
+        with fs.open(name, mode) as file:
+            file.write(b"1")
+
+    return change
+
+
+def _looked_at(fs: Any, folder: Path) -> None:
+    with fs.open(FILE, "r+b") as file:
+        assert file.read(10)
 
 
 def _local(folder: Path) -> str:
@@ -132,6 +156,16 @@ def _removed(fs: Any, folder: Path) -> None:
     fs.rm(FOLDER, recursive=True)
 
 
+def _known(fs: Any, folder: Path) -> None:
+    """The session of the directory bucket is there."""
+    fs.exists(f"{DIRECTORY}/a")
+
+
+def _appended(fs: Any, folder: Path) -> None:
+    with fs.open(f"{DIRECTORY}/a", "ab") as file:
+        file.write(b"2")
+
+
 _ALL = "20 files"
 ROWS = (
     Row("`info(file)`, `exists`, `isfile`, `size`", lambda fs, d: fs.info(FILE), "HEAD", 1),
@@ -150,16 +184,36 @@ ROWS = (
         f"`cat_ranges`, one range of each of {_ALL}", lambda fs, d: fs.cat_ranges(NAMES, 10, 20), "20 GET", 20
     ),
     Row("`cat_ranges`, 20 distant ranges of one file", _distant_ranges, "GET, 19 GET", 20),
+    Row(
+        f"`cat_ranges_into`, one range of each of {_ALL}",
+        lambda fs, d: fs.cat_ranges_into(NAMES, 10, 20, bytearray(10 * COUNT)),
+        "20 GET",
+        None,
+    ),
     Row("`get_file(file)`", lambda fs, d: fs.get_file(FILE, str(d / "got")), "GET", 1),
     Row(f"`get(folder)`, a tree of {_ALL}", _got, "LIST, 20 GET", 21),
     Row('`pipe_file`, `open(file, "wb")`, `touch`', _written, "PUT", 1),
+    Row('`open(file, "wb")`, and a `seek` back', _gone_back, "PUT", None),
+    Row('`open(file, "r+b")`, and a change', _changing(FILE), "GET, PUT", None),
+    Row('`open(file, "r+b")` of 40 MiB, and a change', _changing("bucket/large"), "GET, 2 GET, PUT", None),
+    Row('`open(file, "r+b")`, and no change', _looked_at, "GET", None),
+    Row('`open(file, "w+b")`', _changing("bucket/new", "w+b"), "PUT", None),
+    Row('`open(file, "x+b")`', _changing("bucket/new", "x+b"), "HEAD, PUT", None),
     Row(f"`put(folder)`, a tree of {_ALL}", _put, "LIST, 20 PUT", 22),
     Row("`cp_file(file)`", lambda fs, d: fs.cp_file(FILE, "other/file"), "HEAD, COPY", 2),
     Row(f"`copy(folder)`, a tree of {_ALL}", _copied, "LIST, LIST, HEAD, 20 COPY", 23),
     Row("`mv(file)`", lambda fs, d: fs.mv(FILE, "other/file"), "LIST + HEAD, COPY, POST", 5),
     Row(f"`mv(folder)`, a tree of {_ALL}", _moved, "LIST, LIST, HEAD, 20 COPY, LIST, POST", None),
+    Row(
+        "`mv(file)` in a directory bucket",
+        lambda fs, d: fs.mv(f"{DIRECTORY}/a", f"{DIRECTORY}/b"),
+        "LIST + HEAD, RENAME",
+        5,
+        _known,
+    ),
+    Row('`open(file, "ab")` in a directory bucket', _appended, "HEAD, PUT", 5, _known),
     Row("`rm(file)`", lambda fs, d: fs.rm(FILE), "HEAD, POST", 1),
-    Row(f"`rm` of a list of {_ALL}", lambda fs, d: fs.rm(NAMES), "20 HEAD, POST", 1),
+    Row(f"`rm` of a list of {_ALL}", lambda fs, d: fs.rm(NAMES), "LIST, POST", 1),
     Row("`rm` of a pattern that 20 files match", lambda fs, d: fs.rm(f"{FOLDER}/*"), "LIST, POST", 2),
     Row(f"`rm(folder)`, a tree of {_ALL}", _removed, "LIST, POST", 2),
 )

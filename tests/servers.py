@@ -62,7 +62,7 @@ def moto_server(attempts: int = 3) -> Iterator[MotoServer]:
     with contextlib.ExitStack() as stack:
         for attempt in range(1, attempts + 1):
             try:
-                url = stack.enter_context(_moto_on(free_port()))
+                url = stack.enter_context(_moto_on(stack.enter_context(reserved_port())))
                 break
             except ServerDidNotStart:
                 if attempt == attempts:
@@ -125,11 +125,22 @@ def _printed_url(output: str) -> str | None:
     return found.group(1) if found else None
 
 
-def free_port() -> int:
-    """A port of loopback that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of loopback that the system gives to nobody else until the `with` ends.
+
+    Else the server of another test may get it before the one that it is for has begun to listen, and is
+    taken for that one. On Linux a socket that does not listen holds it, and whoever asks for this port with
+    SO_REUSEADDR, as servers do, gets it all the same. Elsewhere it is one that nobody had a moment ago.
+    """
+    with socket.socket() as holder:
+        if sys.platform == "linux":
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port
 
 
 @contextlib.contextmanager

@@ -14,6 +14,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries wait, but not for long."""
     monkeypatch.setattr("fsspec_guarded_s3._s3.retry.BASE_SECONDS", 0.001)
     monkeypatch.setattr("fsspec_guarded_s3._s3.retry.THROTTLED_BASE_SECONDS", 0.001)
+    monkeypatch.setattr("fsspec_guarded_s3._s3.rates.FIRST_RATE", 1000.0)
+    monkeypatch.setattr("fsspec_guarded_s3._s3.rates.MIN_RATE", 1000.0)
+    monkeypatch.setattr("fsspec_guarded_s3._s3.rates.HOLD_SECONDS", 0.001)
 
 
 def operation(request: Request) -> str:

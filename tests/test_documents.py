@@ -26,10 +26,12 @@ from tests.documents import DOCS, ENDPOINT, ROOT, run
 from tests.servers import MotoServer
 from tests.stores import Store, new_store
 
-RUN_HERE = {"coroutines.md", "guarantees.md", "howto.md", "index.md", "options.md", "s3fs.md"}
+RUN_HERE = {"commits.md", "coroutines.md", "guarantees.md", "howto.md", "index.md", "options.md", "s3fs.md"}
 RUN_ELSEWHERE = {
     "README.md": "tests/test_readme.py",
+    "express.md": "tests/s3/test_express.py",
     "store-setup.md": "tests/test_store_setup.py",
+    "pytorch.md": "tests/tools/test_pytorch.py",
     "tools.md": "tests/tools/test_document.py",
 }
 # What is no Python: which test runs it, or why none does.
@@ -39,6 +41,7 @@ OTHER_BLOCKS = {
     ("CONTRIBUTING.md", "indented"): "tests/test_documents.py",
     ("README.md", "indented"): "tests/test_documents.py, and the workflows install the package",
     ("design.md", "indented"): "a picture",
+    ("howto.md", "indented"): "tests/fs/test_annotations.py: no store but AWS knows annotations",
     ("iam.md", "json"): "tests/test_iam.py",
     ("options.md", "ini"): "tests/test_options.py",
     ("store-setup.md", "bash"): "tests/test_store_setup.py",
@@ -187,6 +190,20 @@ def test_the_guarantees_hold(store: Store) -> None:
     assert (space["created"], space["raised"], space["published"]) == (True, True, False)
     assert store.fs.cat_file(store.path("once")) == b"23"
     assert space["removed"] == []
+
+
+def test_commits_do_what_they_say(store: Store) -> None:
+    space = run((DOCS / "commits.md").read_text(), store)
+    assert space["names"] == ["2024/feb.csv", "2024/jan.csv"]
+    assert (space["january"], space["february"]) == (b"a,b\n1,2\n", "a,b\n3,4\n")
+    assert (space["before"], list(space["after"])) == (b"a,b\n3,4\n", ["2024/jan.csv"])
+    assert space["version_2"] == space["snapshot"] and space["frame"]["a"].tolist() == [5]
+    assert space["removed"] == []
+    assert space["t"].published.cat_file("total") == b"12"
+    assert space["events"] == [(1, "started"), (2, "done")]
+    assert (space["newest"], space["taken"], space["third"].version) == (2, 2, 3)
+    assert space["now"] == space["state"]
+    assert (space["now"].version, space["now"].value) == (3, {"model": "b", "checked": True})
 
 
 def test_the_coroutines_do_what_they_say(store: Store) -> None:

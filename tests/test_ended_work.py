@@ -27,7 +27,7 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, _work
 from fsspec_guarded_s3._forks import PerProcess, importing
 from fsspec_guarded_s3._fs import listing_cache
-from fsspec_guarded_s3._read.arriving import Arriving
+from fsspec_guarded_s3._read.arriving import Arriving, Cut
 from fsspec_guarded_s3._values.conditions import Condition
 from fsspec_guarded_s3._values.paths import S3Path
 from fsspec_guarded_s3._write import aborting
@@ -105,7 +105,7 @@ def seconds(call: Callable[[], object]) -> float:
 # --- one error of many ---
 
 
-@pytest.mark.parametrize("verb", ["cat", "get", "cat_ranges"])
+@pytest.mark.parametrize("verb", ["cat", "get", "cat_ranges", "cat_ranges_into"])
 def test_the_first_error_of_many_is_raised_while_the_others_stall(
     store: Store, server: ScriptedServer, verb: str, tmp_path: Path
 ) -> None:
@@ -121,6 +121,7 @@ def test_the_first_error_of_many_is_raised_while_the_others_stall(
         "cat": lambda: fs.cat(paths),
         "get": lambda: fs.get(paths, str(tmp_path / "there") + "/"),
         "cat_ranges": lambda: fs.cat_ranges(paths, [0] * 10, [10] * 10, on_error="raise"),
+        "cat_ranges_into": lambda: fs.cat_ranges_into(paths, 0, 10, bytearray(100)),
     }
 
     def call() -> None:
@@ -366,7 +367,7 @@ def test_a_reader_does_not_wait_for_what_it_read_ahead(
         store.silent = lambda request: False
         file.read(MIB)
     store.silent = lambda request: request.method == "GET"
-    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream))
+    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream, Cut()))
     assert store.asked.wait(30)
 
     def give_up() -> None:
@@ -415,7 +416,7 @@ def test_a_writer_does_not_wait_for_its_parts_nor_for_the_abort(
 def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServer, writers: int) -> None:
     code = """
     import json, sys, warnings
-    from fsspec_guarded_s3._read.arriving import Arriving
+    from fsspec_guarded_s3._read.arriving import Arriving, Cut
     from tests.opening import MIB, filesystem
     warnings.simplefilter("ignore")
     url, options, writers = json.loads(sys.argv[1])
@@ -429,7 +430,7 @@ def test_a_program_ends_whatever_it_left_open(store: Store, server: ScriptedServ
         one._upload._tasks[0].wait()
     print("ready", flush=True)
     sys.stdin.readline()
-    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream))
+    file.cache._ahead.append(Arriving(20 * MIB, 21 * MIB, file.cache.stream, Cut()))
     print("end", flush=True)
     """
     options = SLOW | PARTS
@@ -667,7 +668,7 @@ def test_a_reader_goes_on_in_a_child_and_in_its_parent(store: Store, server: Scr
     for _ in range(4):
         file.read(MIB)
     last = file.cache._ahead[-1].stop
-    file.cache._ahead.append(Arriving(last, last + MIB, file.cache.stream))  # on its way
+    file.cache._ahead.append(Arriving(last, last + MIB, file.cache.stream, Cut()))  # on its way
     assert in_child(lambda: file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]) == 0
     assert file.read(8 * MIB) == DATA[4 * MIB : 12 * MIB]
 
@@ -885,7 +886,7 @@ def test_a_thread_that_cannot_be_interrupted_is_not_waited_for() -> None:
 
     def run() -> None:
         with pytest.raises(KeyError, match="the other"):
-            fsspec_guarded_s3._threads.run_all([call, call], limit=2, initial=2)
+            fsspec_guarded_s3._runs.run_all([call, call], limit=2, initial=2)
 
     try:
         assert seconds(run) < BOUND
@@ -979,7 +980,7 @@ def test_the_end_does_not_wait_for_calls_of_daemons(threads: int) -> None:
     """Their threads of the pool are told to stop, and the daemon ends without a word."""
     code = """
         import json, sys, threading
-        from fsspec_guarded_s3 import _threads, _work
+        from fsspec_guarded_s3 import _runs, _threads, _work
 
         (threads,) = json.loads(sys.argv[1])
         _threads._EXIT_SECONDS = 100
@@ -989,7 +990,7 @@ def test_the_end_does_not_wait_for_calls_of_daemons(threads: int) -> None:
             begun.release()
             _work.pause(1000)
 
-        daemon = threading.Thread(target=_threads.run_all, args=([call] * 20, threads, threads), daemon=True)
+        daemon = threading.Thread(target=_runs.run_all, args=([call] * 20, threads, threads), daemon=True)
         daemon.start()
         for _ in range(threads):
             begun.acquire()

@@ -20,6 +20,7 @@ from tests.scripted_server import ScriptedServer, close, s3_error
 BUILTINS: dict[str, tuple[type[OSError] | type[ValueError], int]] = {
     "AccessDeniedError": (PermissionError, errno.EACCES),
     "BucketExistsError": (FileExistsError, errno.EEXIST),
+    "CommitConflictError": (OSError, errno.ESTALE),
     "ConfigurationError": (ValueError, errno.EINVAL),
     "ConflictError": (OSError, errno.EBUSY),
     "ConnectError": (ConnectionError, errno.ECONNREFUSED),
@@ -100,6 +101,17 @@ def test_message_names_the_place_and_the_facts() -> None:
     assert error.filename == "b/k"
     assert str(GuardedS3Error("no")) == "no"
     assert GuardedS3Error("no").filename is None
+
+
+def test_who_knows_a_better_name_may_set_it() -> None:
+    """As of every OSError."""
+    error = fsspec_guarded_s3.ObjectNotFoundError("not there", bucket="b", key="k")
+    error.filename = "gs3://b/k"
+    copy = pickle.loads(pickle.dumps(error))
+    assert (error.filename, copy.filename, copy.bucket, copy.key) == ("gs3://b/k", "gs3://b/k", "b", "k")
+    assert "gs3://b/k" in str(copy)
+    error.filename = None
+    assert error.filename is None
 
 
 @pytest.mark.parametrize(

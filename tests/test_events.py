@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import pickle
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,7 +25,19 @@ from fsspec_guarded_s3 import (
     OperationEvent,
 )
 from tests.fake_s3 import FakeS3
-from tests.scripted_server import ScriptedServer, Step, close, cut, expects, respond
+from tests.scripted_server import (
+    Answer,
+    Request,
+    ScriptedServer,
+    Step,
+    close,
+    cut,
+    delay,
+    eventually,
+    expects,
+    respond,
+    s3_error,
+)
 
 SECRETS = {"key": "AKIDSHOWNNOWHERE", "secret": "secretshownnowhere", "token": "tokenshownnowhere"}
 PARTS = {"part_size": 5 * 2**20, "multipart_threshold": 5 * 2**20}
@@ -116,6 +130,80 @@ def test_each_request_is_told_of_once(fs: GuardedS3FileSystem, server: ScriptedS
         assert sum(event.received for event in own) == operation.received
         assert sum(event.sent for event in own) == operation.sent
     assert {event.operation_id for event in attempts} == {event.operation_id for event in heard.operations}
+
+
+async def cancel(fs: GuardedS3FileSystem) -> None:
+    fs.info("bucket/large")  # a connection is idle: but for the listener, the event loop would send
+    tasks = [asyncio.create_task(fs._cat_file("bucket/many/05")) for _ in range(3)]
+    tasks += [asyncio.create_task(fs._pipe_file("bucket/late", b"late")) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def fail_in_the_middle(fs: GuardedS3FileSystem) -> None:
+    with pytest.raises(PermissionError):
+        fs.cat("bucket/many/*")
+
+
+LOOP = "the thread of the loop"
+
+
+def _in_a_thread_of_its_own(call: Callable[[], object]) -> None:
+    thread = threading.Thread(target=call, name=LOOP)
+    thread.start()
+    thread.join()
+
+
+GIVEN_UP: dict[str, Callable[[GuardedS3FileSystem], object]] = {
+    "the first error of many": fail_in_the_middle,
+    "cancelled coroutines": lambda fs: _in_a_thread_of_its_own(partial(asyncio.run, cancel(fs))),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN_UP)
+def test_requests_that_were_sent_and_given_up_are_told_of(
+    fs: GuardedS3FileSystem,
+    fake: FakeS3,
+    server: ScriptedServer,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They cost as much as others. Several are under way before the first answer is read.
+
+    No event loop calls a listener: it is a thread that has sent, and is given up.
+    """
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.method == "PUT" or request.path.endswith("05"):
+            return delay(1, s3_error(403, "AccessDenied"))
+        return s3_error(403, "AccessDenied") if request.path.endswith("00") else None
+
+    fake.fault = fault
+    monkeypatch.setattr(
+        "fsspec_guarded_s3._s3.scheduler.DISTANT", float("inf")
+    )  # one thread, which sends ahead
+    heard = Heard()
+    threads: set[str] = set()
+
+    def note(event: AttemptEvent | OperationEvent) -> None:
+        if event.key != "large":
+            threads.add(threading.current_thread().name)
+        heard.append(event)
+
+    with fs.events(note), fs.trace() as trace:
+        GIVEN_UP[name](fs)
+    fs.close()
+
+    def is_all_told() -> bool:  # a thread that was given up ends a moment later
+        told = Counter(event.method for event in heard.attempts)
+        return told == Counter(request.method for request in server.requests)
+
+    eventually(is_all_told)
+    assert "CancelledError" in {event.error for event in heard.attempts}
+    assert trace.requests == len(heard.attempts)
+    assert LOOP not in threads
 
 
 def test_what_was_read_is_counted(fs: GuardedS3FileSystem) -> None:
@@ -214,6 +302,63 @@ def test_what_a_listener_raises_does_not_matter(
         assert fs.cat_file("bucket/many/04") == b"xxxx"
     assert len(heard.attempts) == 2
     assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
+
+def test_each_listener_that_raises_is_told_of(
+    fs: GuardedS3FileSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also one that comes to be where another was, which is gone."""
+    for number in range(20):
+
+        def raising(event: object, number: int = number) -> None:
+            raise ValueError(f"of {number}")
+
+        with fs.events(raising):
+            fs.cat_file("bucket/many/03")
+        del raising
+    assert [f"of {number}" in caplog.text for number in range(20)] == [True] * 20
+
+
+@pytest.mark.parametrize("verb", ["cat", "cat_file", "open", "coroutine"])
+def test_a_listener_may_use_the_filesystem(fs: GuardedS3FileSystem, verb: str) -> None:
+    """It is not told of what it asks for itself, also where other threads do that: it would never end."""
+    heard, others = Heard(), Heard()
+
+    def asking(event: Any) -> None:
+        heard.append(event)
+        fs.cat("bucket/many/1*")
+        with fs.open("bucket/large") as file:
+            file.read(5 * 2**20)
+
+    with fs.events(asking), fs.events(others.append):
+        if verb == "open":
+            with fs.open("bucket/many/03") as file:
+                assert file.read() == b"xxx"
+        elif verb == "coroutine":
+            asyncio.run(fs._cat_file("bucket/many/03"))
+        else:
+            getattr(fs, verb)("bucket/many/03")
+    assert [event.key for event in heard.attempts] == ["many/03"]
+    assert len(others.attempts) > 20
+
+
+def test_a_listener_that_is_slow_keeps_up_nobody_else(fs: GuardedS3FileSystem) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def slow(event: Any) -> None:
+        if event.key == "many/03":
+            held.set()
+            assert go_on.wait(60)
+
+    with fs.events(slow):
+        thread = threading.Thread(target=fs.cat_file, args=("bucket/many/03",))
+        thread.start()
+        assert held.wait(60)
+        assert fs.cat_file("bucket/many/04") == b"xxxx"
+        assert fs.cat("bucket/many/1*")
+        assert thread.is_alive()
+        go_on.set()
+        thread.join()
 
 
 def test_who_has_closed_hears_no_more(fs: GuardedS3FileSystem) -> None:
@@ -433,6 +578,41 @@ def test_a_span_of_what_failed_says_so(fs: GuardedS3FileSystem, spans: tuple[Any
     for span in (attempt, operation):
         assert not span.status.is_ok
         assert span.attributes["error.type"] == "NoSuchKey"
+
+
+def test_a_span_says_how_long_its_request_waited(
+    fs: GuardedS3FileSystem, spans: tuple[Any, Any, Any]
+) -> None:
+    from fsspec_guarded_s3.integrations import otel
+
+    exporter, _, (provider, meters) = spans
+    heard = Heard()
+    with fs.events(heard.append):
+        fs.cat_file("bucket/many/03")
+    with otel.instrument(fs, tracer_provider=provider, meter_provider=meters) as instrumentation:
+        for waited in (0.0, 0.5):
+            event = dataclasses.replace(heard.attempts[0], operation_id=0, waited=waited)
+            instrumentation._hear(event)
+    at_once, later = exporter.get_finished_spans()
+    assert "fsspec_guarded_s3.waited" not in at_once.attributes
+    assert later.attributes["fsspec_guarded_s3.waited"] == 0.5
+
+
+def test_attempts_whose_operation_never_ends_are_told_of(
+    fs: GuardedS3FileSystem, spans: tuple[Any, Any, Any]
+) -> None:
+    """Else they would gather without end."""
+    from fsspec_guarded_s3.integrations import otel
+
+    exporter, _, (provider, meters) = spans
+    heard = Heard()
+    with fs.events(heard.append):
+        fs.cat_file("bucket/many/03")
+    with otel.instrument(fs, tracer_provider=provider, meter_provider=meters) as instrumentation:
+        for number in range(3000):
+            instrumentation._hear(dataclasses.replace(heard.attempts[0], operation_id=number + 1))
+        assert len(exporter.get_finished_spans()) == 2000
+    assert len(exporter.get_finished_spans()) == 3000
 
 
 def test_the_package_loads_none_of_it_for_nobody() -> None:

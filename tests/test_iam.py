@@ -9,13 +9,16 @@ import json
 import re
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import CommitConflictError, GuardedS3FileSystem
 from fsspec_guarded_s3._s3.error_codes import _PERMISSIONS
+from fsspec_guarded_s3.integrations.commit import CommitLog, Pointer, Table
 from tests.documents import DOCS
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -55,6 +58,32 @@ class Group:
     rare: tuple[str, ...] = ()
 
 
+def _commit(fs: GuardedS3FileSystem, folder: Path) -> None:
+    log, pointer = CommitLog(fs, "data/log"), Pointer(fs, "data/pointer")
+    log.append(1)
+    with suppress(CommitConflictError):
+        CommitLog(fs, "data/log").append(2, expected=0)
+    assert [entry.data for entry in CommitLog(fs, "data/log").entries()] == [1]
+    pointer.swap(2, pointer.create(1))
+    pointer.update(lambda value: value + 1)
+    table = Table.create(fs, "data/table")
+    with suppress(CommitConflictError), table.transaction() as t:
+        with table.transaction() as other:
+            other.pipe_file("a", b"1")
+        with t.open("b") as file:
+            file.write(b"1")
+
+
+def _vacuum(fs: GuardedS3FileSystem, folder: Path) -> None:
+    assert len(Table(fs, "data/published").vacuum()) == 1
+
+
+def _read_snapshot(fs: GuardedS3FileSystem, folder: Path) -> None:
+    snapshot = Table(fs, "data/published").snapshot()
+    assert snapshot.cat_file("a") == snapshot.open("a").read() == b"1"
+    snapshot.verify()
+
+
 GROUPS = (
     Group(
         "read objects that are there",
@@ -62,6 +91,7 @@ GROUPS = (
             lambda fs, d: fs.open(A).read(),
             lambda fs, d: fs.cat_file(A),
             lambda fs, d: fs.cat_ranges([A], 0, 1),
+            lambda fs, d: fs.cat_ranges_into([A], 0, 1, bytearray(1)),
             lambda fs, d: fs.get_file(A, str(d / "got")),
             lambda fs, d: fs.info(A),
             lambda fs, d: (fs.head(A), fs.tail(A)),
@@ -127,6 +157,10 @@ GROUPS = (
         (lambda fs, d: fs.put_tags(A, {"k": "1"}), lambda fs, d: fs.put_tags(A, {"k": "1"}, mode="m")),
     ),
     Group("write with tags", (lambda fs, d: fs.pipe_file(NEW, b"1", Tagging={"k": "1"}),)),
+    Group("read a snapshot", (_read_snapshot,)),
+    Group("clean up a table", (_vacuum,)),
+    Group("append to a log", (_commit,)),
+    Group("read checksums", (lambda fs, d: fs.object_attributes(A),)),
     Group(
         "find and remove",
         (lambda fs, d: fs.list_uploads("data"), lambda fs, d: fs.abort_uploads("data", older_than=0)),
@@ -154,6 +188,8 @@ def needed(request: Request) -> frozenset[str]:
     """The permissions that AWS asks of this request."""
     query, has_key = request.query, bool(request.path.strip("/").partition("/")[2])
     version = "Version" if "versionId" in query else ""
+    if "attributes" in query:
+        return frozenset({f"s3:GetObject{version}", f"s3:GetObject{version}Attributes"})
     if "tagging" in query:
         return frozenset({f"s3:{request.method.title()}ObjectTagging"})
     if not has_key:
@@ -195,6 +231,12 @@ def made(call: Call, allowed: frozenset[str], folder: Path) -> set[str]:
         fake.put("data", key, b"1" * 10)
     with ScriptedServer(handler=fake) as server:
         _begin_upload(server.url)
+        table = Table.create(filesystem(server.url), "data/published")
+        with table.transaction() as t:
+            t.pipe_file("a", b"1")
+        fake.put("data", f"published/data/{0:032x}/1/b", b"1")  # of a transaction that was killed
+        for slot, stored in fake.objects.items():
+            fake.objects[slot] = replace(stored, modified=stored.modified - timedelta(days=8))
         fake.fault = policy = Policy(allowed)
         call(filesystem(server.url, **PARTS), folder)
     return policy.asked

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work
+from fsspec_guarded_s3 import GuardedS3FileSystem, _runs, _threads, _work
 from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
 from fsspec_guarded_s3._write.upload import State, Upload
 from tests.data import period_free
@@ -84,9 +84,32 @@ def test_a_lock_is_not_left_locked() -> None:
         assert _is_free(lock)
 
 
+def test_an_event_loop_does_not_wait_for_a_lock() -> None:
+    lock, taken, end = _work.Lock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            end.wait(60)
+
+    def take() -> bool:
+        with lock:
+            return True
+
+    assert _work.without_waiting(take)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(60)
+    with pytest.raises(_work.MustWaitError):
+        _work.without_waiting(take)
+    end.set()
+    thread.join()
+    assert _work.without_waiting(take)
+
+
 def test_the_pool_is_not_left_locked_and_the_thread_works_for_nobody() -> None:
     def work() -> None:
-        _threads.run_all([lambda: None] * 3, 3, 3)
+        _runs.run_all([lambda: None] * 3, 3, 3)
 
     for _ in range(ROUNDS // 2):
         _interrupt(work, random.uniform(0.0001, 0.002))
@@ -141,6 +164,9 @@ class _LimitError(Exception):
 PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 NOT_RAISING: dict[str, Callable[[GuardedS3FileSystem], object]] = {
     "cat_ranges": lambda fs: fs.cat_ranges(["bucket/a"] * 2, [0, 50], [10, 60]),
+    "cat_ranges_into": lambda fs: fs.cat_ranges_into(
+        ["bucket/a"] * 2, [0, 50], [10, 60], bytearray(20), on_error="return"
+    ),
     "cat, return": lambda fs: fs.cat(["bucket/a", "bucket/b"], on_error="return"),
     "cat, omit": lambda fs: fs.cat(["bucket/a", "bucket/b"], on_error="omit"),
     "getitems": lambda fs: fs.get_mapper("bucket").getitems(["a", "b"], on_error="return"),

@@ -26,6 +26,7 @@ from fsspec_guarded_s3.options import Options
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, s3_error
+from tests.servers import reserved_port
 
 A = "bucket/folder/a.csv"
 
@@ -44,9 +45,8 @@ def _options(**given: Any) -> Callable[[GuardedS3FileSystem, Path], object]:
     return lambda fs, folder: GuardedS3FileSystem(skip_instance_cache=True, **given)
 
 
-def _write_in_the_middle(fs: GuardedS3FileSystem, folder: Path) -> None:
+def _seek_first(fs: GuardedS3FileSystem, folder: Path) -> None:
     with fs.open("bucket/new", "wb") as file:
-        file.write(b"1")
         file.seek(0)
 
 
@@ -98,8 +98,8 @@ MISTAKES = {
         "path 'bucket/folder/' names a directory",
         0,
     ),
-    "seek while writing": Mistake(
-        _write_in_the_middle, io.UnsupportedOperation, "bucket/new is sent while it is written, so it", 0
+    "a seek before the first byte": Mistake(
+        _seek_first, io.UnsupportedOperation, "bucket/new is sent while it is written, so it", 0
     ),
     "a file to read and write": Mistake(lambda fs, d: fs.open(A, "wr+b"), ValueError, "mode", 0),
     "a misspelt mode": Mistake(lambda fs, d: fs.open(A, "rw"), ValueError, "mode", 0),
@@ -280,12 +280,11 @@ def test_the_bucket_in_the_address_of_the_store_is_noticed(
 
 
 def test_nobody_at_the_port_is_told_by_host_and_port() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    fs = filesystem(f"http://127.0.0.1:{port}", max_attempts=1)
-    with pytest.raises(ConnectionError, match=f"^no connection to 127.0.0.1:{port}: ConnectionRefusedError"):
-        fs.ls("bucket")
+    with reserved_port() as port:
+        fs = filesystem(f"http://127.0.0.1:{port}", max_attempts=1)
+        refused = f"^no connection to 127.0.0.1:{port}: ConnectionRefusedError"
+        with pytest.raises(ConnectionError, match=refused):
+            fs.ls("bucket")
 
 
 def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -351,14 +350,12 @@ def test_a_folder_that_may_not_be_written_is_told_by_the_target(
 
 
 def test_a_proxy_that_is_not_there_is_named_as_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("HTTP_PROXY", f"http://user:password@127.0.0.1:{port}")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    fs = filesystem("http://store.test", max_attempts=1, allow_http=True)
-    with pytest.raises(ConnectionError) as raised:
-        fs.ls("bucket")
+    with reserved_port() as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:password@127.0.0.1:{port}")
+        fs = filesystem("http://store.test", max_attempts=1, allow_http=True)
+        with pytest.raises(ConnectionError) as raised:
+            fs.ls("bucket")
     told = str(raised.value)
     assert told.startswith(
         f"no connection to the proxy http://127.0.0.1:{port}, on the way to store.test:80: "

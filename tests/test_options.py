@@ -237,3 +237,11 @@ print(options.endpoint_url, options.read_timeout, options.fsync, options.s3_addi
         [sys.executable, "-c", code], env=given, capture_output=True, text=True, timeout=300
     )
     assert done.stdout == "https://s3.example.com 61 True frozenset({'StorageClass'})\n", done.stderr
+
+
+def test_options_by_position_are_refused_in_words() -> None:
+    """s3fs takes them: `S3FileSystem(True)` is anonymous there. No value is shown: it may be a secret."""
+    for given in ((True,), (False, "http://127.0.0.1:9", "k", "hush")):
+        with pytest.raises(TypeError, match="storage options go by name, such as anon=True") as caught:
+            GuardedS3FileSystem(*given)  # type: ignore[misc]
+        assert "hush" not in str(caught.value)

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 # The contract, and what deals with sockets, files and the terminal.
 PROVING = (
     "tests/integration/test_contract.py tests/read/test_downloads.py tests/http/test_transport.py "
-    "tests/cli/test_cli.py tests/fs/test_local_names.py tests/test_systems.py"
+    "tests/cli/test_cli.py tests/fs/test_local_names.py tests/write/test_seeking_writers.py "
+    "tests/test_systems.py"
 )
 DATA = period_free(11 * MIB)
 

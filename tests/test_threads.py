@@ -8,11 +8,12 @@ from types import FrameType
 
 import pytest
 
-from fsspec_guarded_s3 import _threads
+from fsspec_guarded_s3 import _runs
+from fsspec_guarded_s3._runs import run_all
 from fsspec_guarded_s3._s3 import scheduler
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.store import Store
-from fsspec_guarded_s3._threads import Task, run_all
+from fsspec_guarded_s3._threads import Task
 from fsspec_guarded_s3._work import Work, check
 from fsspec_guarded_s3.options import Options
 
@@ -297,8 +298,8 @@ def test_a_thread_that_was_added_is_not_ended_with_the_one_that_added_it(
             assert dropped.wait(30)
             check()
 
-    monkeypatch.setattr(_threads, "_WINDOW", 0.0)
-    monkeypatch.setattr(_threads, "Task", Slow)
+    monkeypatch.setattr(_runs, "_WINDOW", 0.0)
+    monkeypatch.setattr(_runs, "Task", Slow)
     run_all([call] * 3, 3, 2)
     assert dropped.is_set()
 

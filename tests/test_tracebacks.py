@@ -6,7 +6,6 @@ import inspect
 import logging
 import pickle
 import pydoc
-import socket
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,11 +22,19 @@ from fsspec_guarded_s3._fs.content_reader import ContentReader
 from tests import opening
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import Answer, Request, ScriptedServer, close, s3_error
+from tests.servers import reserved_port
 
 A = "bucket/folder/a.csv"
 NONE = "bucket/folder/none"
 _OURS = str(Path(fsspec_guarded_s3.__file__).parent)
 _RUNNERS = ("tenacity", "urllib3", "concurrent", "threading.py", "During handling")
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port at which nobody listens."""
+    with reserved_port() as port:
+        yield port
 
 
 def _write(fs: GuardedS3FileSystem, size: int) -> None:
@@ -88,9 +95,13 @@ def _told(call: Callable[[], object]) -> tuple[GuardedS3Error, list[str]]:
 
 
 def _count(lines: list[str]) -> int:
-    """Without marks below a line, which Python has from 3.11 on, and without the frames of this module."""
-    of_caller = 2 * sum(line.startswith(f'  File "{__file__}') for line in lines)
-    return sum(bool(line.strip(" ^~")) for line in lines) - of_caller
+    """Two for each frame, without those of this module, and all that is not of a frame.
+
+    Python shows marks below a line from 3.11 on, and all lines of a statement from 3.13 on.
+    """
+    frames = [line for line in lines if line.startswith('  File "')]
+    others = [line for line in lines if line.strip() and not line.startswith("  ")]
+    return 2 * sum(not line.startswith(f'  File "{__file__}') for line in frames) + len(others)
 
 
 @pytest.mark.parametrize(
@@ -102,15 +113,13 @@ def _count(lines: list[str]) -> int:
     ],
 )
 def test_a_traceback_is_short(
-    verb: str, fault: str, store: tuple[FakeS3, ScriptedServer], tmp_path: Path
+    verb: str, fault: str, store: tuple[FakeS3, ScriptedServer], nobody: int, tmp_path: Path
 ) -> None:
     fake, server = store
     url = server.url
     answer, bound = FAULTS[fault]
     if fault == "nobody listens":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        url = f"http://127.0.0.1:{nobody}"
     fs = opening.filesystem(url, max_attempts=1)
 
     def refuse(request: Request, fake: FakeS3) -> Answer | None:

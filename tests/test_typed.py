@@ -137,7 +137,7 @@ def test_what_is_written_down_of_untyped_libraries_is_what_they_have(tmp_path: P
 
 def test_the_parameters_of_s3_are_those_that_are_checked() -> None:
     access = {name for name, item in PARAMETERS.items() if item.kind == "access"}
-    of_copies = {name for name, item in PARAMETERS.items() if item.kind == "copy"}
+    of_copies = {name for name, item in PARAMETERS.items() if item.kind in ("copy", "copying")}
     of_copies |= {name for name in access if name.startswith(("CopySource", "ExpectedSource"))}
     assert set(parameters.Reading.__annotations__) == access - of_copies
     assert set(parameters.Writing.__annotations__) == set(PARAMETERS) - of_copies

@@ -86,6 +86,13 @@ _TEXT = (
         peers=(*_URLS, "obstore native"),
     ),
     _row("records", "{records} random records, `readinto`", "big", lines.records),
+    _row(
+        "strides",
+        "some bytes of every 100 kB of {big_mb} MB, to its middle",
+        "big",
+        lines.strides,
+        peers=_URLS,
+    ),
     _row("tar", "a tenth of the {members} members of a tar", "tar", lines.tar_members),
     _row("zip", "a tenth of the {members} members of a zip", "zip", lines.zip_members),
 )

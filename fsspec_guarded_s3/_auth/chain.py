@@ -25,6 +25,9 @@ from ..errors import ConfigurationError, CredentialsError
 from ..options import Options
 from .settings import check_values, say_ignored
 
+_INSTEAD = "perhaps a gateway or a login page answered in its place"
+# What the endpoint of a container refuses with, which is a page where a gateway answers.
+_BODY = re.compile(r"(Received non 200 response \S+ from container metadata): .*", re.DOTALL)
 _OF_BOTOCORE = re.compile("Missing required key")  # what is said of a program, and is none of its own words
 
 
@@ -40,20 +43,36 @@ _LATER_SETTINGS: dict[str, tuple[str, str, None, Callable[[str], bool] | None]] 
 }
 
 
-class _Discretion(logging.Filter):
-    """Drops botocore's debug records of a thread that fetches credentials.
+_CREDENTIALS = "botocore.credentials"
 
-    The clients of STS and SSO log their requests and answers whole: tokens, secrets, signatures.
+
+class _Discretion(logging.Filter):
+    """Drops botocore's debug records of a thread that fetches credentials, and shortens what failed there.
+
+    The clients of STS and SSO log their requests and answers whole: tokens, secrets, signatures. So do those
+    of containers and instances (`botocore.utils`), and the traceback of an answer that cannot be read.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._thread = threading.local()
-        for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
+        for name in (
+            _CREDENTIALS,
+            "botocore.auth",
+            "botocore.endpoint",
+            "botocore.parsers",
+            "botocore.utils",
+        ):
             logging.getLogger(name).addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.DEBUG or not getattr(self._thread, "fetching", False)
+        if not getattr(self._thread, "fetching", False):
+            return True
+        failed = record.exc_info[1] if record.exc_info else None
+        if isinstance(failed, Exception):
+            told = _BODY.sub(r"\1", record.getMessage())
+            record.msg, record.args, record.exc_info = f"{told} {_said(failed)}", (), None
+        return record.levelno > logging.DEBUG or record.name == _CREDENTIALS
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
@@ -134,11 +153,11 @@ def is_at_hand(credentials: Any) -> bool:
 
 
 def frozen(credentials: Any) -> Any:
-    """Their values at this moment. Raises CredentialsError."""
+    """Their values at this moment. Raises CredentialsError, ConfigurationError."""
     try:
         with uninterruptible(), fetching():
             return credentials.get_frozen_credentials()
-    except CancelledError:
+    except (CancelledError, CredentialsError, ConfigurationError):
         raise
     except Exception as error:  # botocore's sources raise RuntimeError, KeyError, OSError ... too
         failure = error
@@ -159,10 +178,45 @@ def _said(error: Exception) -> str:
     told = getattr(error, "kwargs", {})
     if told.get("provider") == "custom-process" and not _OF_BOTOCORE.match(str(told.get("error_msg"))):
         return "credential_process of the AWS profile failed: run it by hand to see why"
-    if isinstance(error, (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)):
-        return str(error)
+    if isinstance(error, botocore.exceptions.ClientError):
+        return _said_by_a_service(error)
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return _BODY.sub(r"\1", str(error))
     if isinstance(error, json.JSONDecodeError):
         return "credential_process, a container or a kept token told what is no JSON (JSONDecodeError)"
-    if type(error).__module__.startswith("dateutil."):  # it repeats what a source told
+    if type(error).__module__ == "botocore.parsers" or _is_of_an_answer(error):
+        # A parser's error repeats the answer, which may have the secret in it.
+        # A KeyError has the name that botocore looks for, which is from its model.
+        why = f"there is no {error}" if type(error) is KeyError else type(error).__name__
+        return f"STS, SSO or another source answered what cannot be read ({why}): {_INSTEAD}"
+    is_of_a_time = str(error).startswith("Invalid timestamp")  # of botocore.utils
+    if is_of_a_time or type(error).__module__.startswith("dateutil."):  # it repeats what a source told
         return "the time at which they end is none"
     return f"{type(error).__name__}: {error}"
+
+
+def _said_by_a_service(error: botocore.exceptions.ClientError) -> str:
+    """What STS or SSO says.
+
+    Of a page that came in its place it is the status: botocore repeats the page, or says "Unknown".
+    """
+    answer: Any = error.response
+    told = answer.get("Error", {})
+    if told.get("Code") not in (None, "", "Unknown") and "<" not in str(told.get("Message")):
+        return str(error)
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return f"{error.operation_name} was answered with HTTP {status} and nothing that can be read: {_INSTEAD}"
+
+
+def _is_of_an_answer(error: Exception) -> bool:
+    """Whether botocore, or this package, failed because an answer lacks what it must have.
+
+    Its parser of XML and its sources take elements and fields for given: of a login page they raise
+    "KeyError: 'AssumeRoleResult'". Errors of a user's own function are from other modules.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    is_ours = module.partition(".")[0] in ("botocore", __package__.partition(".")[0])
+    return is_ours and isinstance(error, (LookupError, TypeError, AttributeError, UnicodeDecodeError))

@@ -84,6 +84,10 @@ class Endpoints:
                 found = self._endpoints[bucket] = self._resolve(bucket)
         return found
 
+    def known(self, bucket: str) -> Endpoint | None:
+        """As `of`; None where it has not been resolved."""
+        return self._endpoints.get(bucket)
+
     def is_aws(self, bucket: str) -> bool:
         """Whether the host of `bucket` is of one of the partitions of AWS, as botocore knows them."""
         host = self.of(bucket).host

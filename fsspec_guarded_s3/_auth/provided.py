@@ -7,9 +7,13 @@ Invariant: nothing that a source says or logs shows a secret.
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from numbers import Number
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,21 +49,41 @@ def of_provider(provider: Any) -> Any:
         if found is None:
             raise CredentialsError("the session of credential_provider has no credentials")
         return found
-    found = provider()
+    found = _called(provider)
     if hasattr(found, "get_frozen_credentials"):
         return found
+    if inspect.iscoroutine(found):
+        found.close()
+        raise CredentialsError("credential_provider must return credentials, and must not be a coroutine")
     first = _values(found)
     if first["expiry_time"] is None:
         return Keys(first["access_key"], first["secret_key"], first["token"], _METHOD)
     left = (first["expiry_time"] - datetime.now(timezone.utc)).total_seconds()
     return botocore.credentials.RefreshableCredentials.create_from_metadata(
         _as_metadata(first),
-        refresh_using=lambda: _as_metadata(_values(provider())),
+        refresh_using=lambda: _as_metadata(_not_ended(_values(_called(provider)))),
         method=_METHOD,
         # Of credentials that live for minutes botocore's own times would make each request a refresh.
         advisory_timeout=int(min(_ADVISORY, max(0, left) / 3)),
         mandatory_timeout=int(min(_MANDATORY, max(0, left) / 6)),
     )
+
+
+def _called(provider: Callable[[], Any]) -> Any:
+    """What `provider` returns.
+
+    What is wrong with the function itself is told here: further out it would look like an answer of STS or
+    of a program that cannot be read (`chain`).
+    """
+    try:
+        return provider()
+    except Exception as error:
+        trace = error.__traceback__
+        is_of_the_call = trace is not None and trace.tb_next is None  # it takes arguments, or is no Python
+        if not (is_of_the_call or isinstance(error, json.JSONDecodeError)):
+            raise
+        told = f"{type(error).__name__}: {error}"
+    raise CredentialsError(f"credential_provider failed: {told}")
 
 
 def _values(found: Any) -> dict[str, Any]:
@@ -84,11 +108,22 @@ def _time(value: Any) -> datetime | None:
     if value is None:
         return None
     time = s3_time(value) if isinstance(value, str) else value
-    if isinstance(time, (int, float)):
-        time = datetime.fromtimestamp(time, timezone.utc)
+    if isinstance(time, Number) and not isinstance(time, bool):
+        with suppress(TypeError, ValueError, OverflowError, OSError):  # milliseconds are in no calendar
+            time = datetime.fromtimestamp(float(time), timezone.utc)  # type: ignore[arg-type]
     if not isinstance(time, datetime) or time.tzinfo is None:
-        raise CredentialsError("expiry_time of credential_provider must be a time with a time zone")
+        raise CredentialsError(
+            "expiry_time of credential_provider must be a time with a time zone, or seconds since 1970"
+        )
     return time
+
+
+def _not_ended(values: dict[str, Any]) -> dict[str, Any]:
+    """`values`. CredentialsError where they are over: the store would refuse them."""
+    ends = values["expiry_time"]
+    if ends is not None and ends <= datetime.now(timezone.utc):
+        raise CredentialsError(f"credential_provider returned credentials that ended at {ends.isoformat()}")
+    return values
 
 
 def _as_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,18 +140,27 @@ def of_role(options: Options, session: Any, source: Callable[[], Any]) -> Any:
     extra = {"ExternalId": options.external_id, "RoleSessionName": options.session_name}
     extra = {name: value for name, value in extra.items() if value is not None}
     client = partial(sts_client, options, session)
+    cache: dict[str, Any] = {}  # of botocore
     if options.web_identity_token_file is not None:
         load = Path(options.web_identity_token_file).read_text
         fetcher = botocore.credentials.AssumeRoleWithWebIdentityCredentialFetcher(
-            client, load, options.role_arn, extra_args=extra
+            client, load, options.role_arn, extra_args=extra, cache=cache
         )
         method = "assume-role-with-web-identity"
     else:
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
-            client, source(), options.role_arn, extra_args=extra
+            client, source(), options.role_arn, extra_args=extra, cache=cache
         )
         method = "assume-role"
-    return botocore.credentials.DeferredRefreshableCredentials(fetcher.fetch_credentials, method)
+
+    def fetch() -> Any:
+        try:
+            return fetcher.fetch_credentials()
+        except BaseException:
+            cache.clear()  # an answer without credentials would be read again, for good
+            raise
+
+    return botocore.credentials.DeferredRefreshableCredentials(fetch, method)
 
 
 def sts_endpoint(options: Options, session: Any) -> str | None:

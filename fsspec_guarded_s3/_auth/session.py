@@ -15,13 +15,14 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from .._forks import PerProcess, importing, renew_after_fork
 from .._values.private_parts import say_once
 from .._values.surroundings import surroundings
-from .._work import Lock, must_wait, this_thread, uninterruptible
+from .._work import Lock, Work, current, must_wait, this_thread, uninterruptible
 from ..errors import ConfigurationError, CredentialsError
 from ..options import Options
 from .unconfigured import (
@@ -33,6 +34,8 @@ from .unconfigured import (
 )
 
 logger = logging.getLogger("fsspec_guarded_s3")
+
+T = TypeVar("T")
 
 _UNCONFIGURED = Unconfigured()
 
@@ -67,6 +70,18 @@ def _source_of(options: Options) -> tuple[Any, ...]:
 
 _VISIBLE = re.compile(r"[!-~]+")  # ASCII without blanks
 
+# The readings of credentials that this context is within. Threads of the pool know them by their work; what a
+# provider starts by itself (`asyncio.to_thread`, a coroutine in another thread's loop) by its context.
+_within: ContextVar[tuple[Work, ...]] = ContextVar("fsspec_guarded_s3 credentials", default=())
+
+
+def _say_that_they_are_awaited() -> None:
+    logger.warning(
+        "a thread has waited %.0f s for credentials that another thread gets. If credential_provider uses a "
+        "filesystem that has the same credential_provider, it waits for itself and never returns",
+        Lock.LONG,
+    )
+
 
 class Session:
     """Configuration and credentials for one `Options`, found on first use. Thread-safe.
@@ -83,6 +98,7 @@ class Session:
         self._checked: Any = None
         self._renewed_at = 0.0
         self._failure: tuple[float, CredentialsError | None] = (0.0, None)  # of the last reading, and when
+        self._readings: list[Work] = []  # that are under way
         self.reading = 0
         self._renew()
         renew_after_fork(self._renew)
@@ -92,7 +108,7 @@ class Session:
 
     def _renew(self) -> None:
         self.lock = threading.RLock()  # of the configuration
-        self._chain = Lock()  # of the credentials, which may take long
+        self._chain = Lock(_say_that_they_are_awaited)  # of the credentials, which may take long
         found = self._credentials
         if hasattr(found, "_refresh_lock"):  # of botocore, for credentials that end
             found._refresh_lock = threading.Lock()
@@ -125,9 +141,10 @@ class Session:
         """The credentials of this moment; botocore refreshes them when they are about to expire."""
         if self._static is not None:
             return self._static
+        self._refuse_from_within()
         found = self._credentials
         if not (this_thread.may_wait or self._is_at_hand(found)):
-            must_wait()
+            must_wait(prepare=self.frozen)
         if found is None:
             found = self._read(time.monotonic())
         frozen = self._frozen(found)
@@ -150,6 +167,33 @@ class Session:
             return credentials is not None
         return bool(_chain().is_at_hand(credentials))
 
+    def _ask(self, source: Callable[[], T]) -> T:
+        """What `source` returns. What it does in its turn is known as part of that."""
+        work, before = Work(current()), this_thread.work
+        token = _within.set((*_within.get(), work))
+        try:
+            this_thread.work = work
+            self._readings.append(work)
+            return source()
+        finally:
+            this_thread.work = before
+            with suppress(ValueError):  # an interrupt came before it was there
+                self._readings.remove(work)
+            _within.reset(token)
+
+    def _refuse_from_within(self) -> None:
+        """Raises CredentialsError where a source uses the credentials it is asked for: it would never end."""
+        if not self._readings:
+            return
+        work, within = current(), _within.get()
+        for reading in self._readings.copy():
+            if reading in within or (work is not None and work.is_part_of(reading)):
+                raise CredentialsError(
+                    "credential_provider used a filesystem that gets its credentials from the same "
+                    "credential_provider. Within the function, use a filesystem that has credentials of its "
+                    "own (key and secret, profile, or anon=True), or no filesystem"
+                )
+
     def _read(self, since: float) -> Any:
         """The credentials, read once. A failure is that of all who waited for the reading, since `since`."""
         with self._chain:
@@ -158,7 +202,7 @@ class Session:
                 if failure is not None and failed >= since:
                     raise CredentialsError(failure.message) from failure
                 try:
-                    self._credentials = self._find_credentials()
+                    self._credentials = self._ask(self._find_credentials)
                 except CredentialsError as error:
                     self._failure = time.monotonic(), error
                     raise
@@ -173,6 +217,7 @@ class Session:
         options = self._options
         if options.anon or (options.key and not options.role_arn):
             return False
+        self._refuse_from_within()
         with self._chain:
             if self.reading != used:
                 return True
@@ -182,7 +227,7 @@ class Session:
             with suppress(CredentialsError):
                 before = self._credentials and _values(self.frozen())
             self._renewed_at = time.monotonic()
-            found = self._find_credentials(anew=True)
+            found = self._ask(partial(self._find_credentials, anew=True))
             if _values(self._frozen(found)) == before:
                 return False
             self._credentials, self._static = found, None
@@ -232,9 +277,12 @@ class Session:
         # Anew by another session, since botocore keeps what it has read: files, tokens, roles.
         return _chain().find(_chain().load(options) if anew else self.botocore())
 
-    @staticmethod
-    def _frozen(credentials: Any) -> Any:
-        return credentials if isinstance(credentials, Keys) else _chain().frozen(credentials)
+    def _frozen(self, credentials: Any) -> Any:
+        if isinstance(credentials, Keys):
+            return credentials
+        if self._is_at_hand(credentials):
+            return _chain().frozen(credentials)
+        return self._ask(partial(_chain().frozen, credentials))
 
 
 @cache

@@ -81,10 +81,8 @@ SETTINGS = (
     Setting(
         "AWS_RETRY_MODE",
         "`retry_mode`",
-        "standard and legacy: retries have full jitter and a budget; adaptive: without effect",
-        "retry_mode",
-        ("standard", "legacy"),
-        "lower max_concurrency where the store asks to slow down",
+        "no effect: retries have full jitter and a budget, and the rate always adapts "
+        "to a store that refuses too many requests",
     ),
     Setting(
         "AWS_DEFAULTS_MODE",

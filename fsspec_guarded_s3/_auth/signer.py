@@ -13,7 +13,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -25,7 +25,7 @@ from .._values.dialects import S3, is_in_own_words
 from .._values.keywords import check_integer
 from .._values.models import Request, SessionCredentials, WireRequest, s3_time
 from .._values.paths import NOT_TEXT, S3Path
-from ..errors import OperationUnsupportedError
+from ..errors import CredentialsError, OperationUnsupportedError
 from ..options import Options
 from .endpoints import Endpoint, Endpoints
 from .operations import request_of
@@ -128,6 +128,37 @@ class Signer:
             target = auth.presigned(request.method, target, headers, expires)
         return f"{endpoint.scheme}://{endpoint.netloc}{target}"
 
+    def presign_post(
+        self, bucket: str, expires: int, conditions: Sequence[Any]
+    ) -> tuple[str, dict[str, str]]:
+        """Where a form is sent that uploads to `bucket`, and its fields with the policy and the signature.
+
+        `expires` is in seconds (1 to 604,800), `conditions` are those of the policy beside that on the
+        bucket. Raises OperationUnsupportedError where there is no such upload, CredentialsError without any.
+        """
+        if not 1 <= check_integer("expires", expires) <= MAX_EXPIRES:
+            raise ValueError(f"expires must be 1 to {MAX_EXPIRES} seconds, not {expires}")
+        endpoint = self.endpoint(bucket)
+        reason = _why_no_form(endpoint)
+        if reason:
+            raise OperationUnsupportedError(
+                f"{reason}: sign a PUT by fs.sign instead", bucket=bucket, operation="PostObject"
+            )
+        if self._options.anon:
+            raise CredentialsError(
+                "a form has to be signed, and anon=True says that nothing is", bucket=bucket
+            )
+        auth = self._auth(endpoint, UNSIGNED, None)
+        assert isinstance(auth, SymmetricAuth)
+        seconds = self._now() + self._clock_offset.total_seconds() + expires
+        ends = datetime.fromtimestamp(int(seconds), timezone.utc)
+        policy = {
+            "expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "conditions": [*conditions, {"bucket": bucket}],
+        }
+        target = self._target(endpoint, Request("PostObject", "POST", bucket))
+        return f"{endpoint.scheme}://{endpoint.netloc}{target}", auth.posted(policy)
+
     def is_when_required(self, name: str) -> bool:
         """Whether AWS's setting `name`, about checksums, is "when_required". Raises ConfigurationError."""
         return is_when_required(self._session.configuration(), name)
@@ -156,6 +187,10 @@ class Signer:
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
         return self._endpoints.of(bucket)
+
+    def known_endpoint(self, bucket: str) -> Endpoint | None:
+        """As `endpoint`; None where it has not been resolved. It does not wait."""
+        return self._endpoints.known(bucket)
 
     def is_aws(self, bucket: str) -> bool:
         """Whether `bucket` is at a host of AWS itself."""
@@ -321,6 +356,15 @@ class Signer:
     @staticmethod
     def _now() -> float:
         return time.time()
+
+
+def _why_no_form(endpoint: Endpoint) -> str:
+    """Why nothing can be uploaded by a form there; "" where it can, as far as is known."""
+    if endpoint.dialect is not S3:
+        return f"{endpoint.dialect.title} takes no form that is signed as S3's are"
+    if endpoint.signature != "sigv4":
+        return "directory buckets and multi-region access points take no forms"
+    return ""
 
 
 def _moment(text: str) -> datetime | None:

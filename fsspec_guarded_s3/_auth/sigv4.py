@@ -9,9 +9,11 @@ longer to load than all that a first request needs, and it logs tokens and signa
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Set
+import json
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -154,6 +156,24 @@ class SymmetricAuth:
         pieces += [f"{name}={quote(value, safe='-_.~')}" for name, value in carried.items()]
         target = f"{path}?{'&'.join(sorted(pieces, key=lambda piece: piece.partition('=')))}"
         return f"{target}&X-Amz-Signature={self._signed(method, headers, _NEVER_SIGNED).signature(target)}"
+
+    def posted(self, policy: Mapping[str, Any]) -> dict[str, str]:
+        """The fields of a form that carry `policy` and its signature.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-UsingHTTPPOST.html
+        """
+        fields = {
+            "x-amz-algorithm": self._scheme.algorithm,
+            "x-amz-credential": f"{self._credentials.access_key}/{self._scope}",
+            "x-amz-date": self._timestamp,
+        }
+        if self._credentials.token:
+            fields[self._token_name] = self._credentials.token
+        conditions = [*policy["conditions"], *({name: text} for name, text in fields.items())]
+        text = json.dumps({**policy, "conditions": conditions})
+        encoded = base64.b64encode(text.encode()).decode()
+        signature = hmac.digest(self._key(), encoded.encode(), "sha256").hex()
+        return {**fields, "policy": encoded, "x-amz-signature": signature}
 
     def _signed(self, method: str, headers: dict[str, str], left_out: Set[str]) -> _Signed:
         signed = _sorted(headers, left_out)

@@ -12,7 +12,7 @@ import click
 
 from ..options import Options, without_secrets
 from .failures import in_words_of_the_shell
-from .transfers import S3Url
+from .transfers import SCHEMES, S3Url
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kKMGT])(i?))?(B?)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -30,13 +30,34 @@ class Url(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Root(Url):
+    """A URL of S3; None for s3:// alone, above all buckets."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        is_root = value.endswith("://") and value.removesuffix("://") in SCHEMES
+        return None if is_root else super().convert(value, param, ctx)
+
+
 class Location(Url):
     """A URL of S3, a local path, or - for standard input or output."""
 
     name = "location"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("it is empty: '.' is the folder in which you are", param, ctx)
         return super().convert(value, param, ctx) if "://" in value else value
+
+
+class Text(click.ParamType):
+    """Text that is there: what a script passes by a variable that is not set would be ignored else."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("it is empty: leave the option out", param, ctx)
+        return str(value)
 
 
 class Age(click.ParamType):
@@ -51,7 +72,7 @@ class Age(click.ParamType):
         except (ValueError, OverflowError):
             age = timedelta(-1)
         if age < timedelta(0):
-            self.fail(f"{value!r} is no age, like 90s, 30m, 12h, 1d or 2w", param, ctx)
+            self.fail(f"{value!r} is no length of time, like 90s, 30m, 12h, 1d or 2w", param, ctx)
         return age
 
 
@@ -96,6 +117,8 @@ class StorageOption(click.ParamType):
         name, mark, text = value.partition("=")
         if not mark:
             self.fail(f"{value!r} is not of the form name=value", param, ctx)
+        if not text:
+            self.fail(f"{name} is empty: leave the option out", param, ctx)
         if not without_secrets({name: text}):
             self.fail(
                 f"{name} is not taken from the command line, where others could see it: "

@@ -5,11 +5,15 @@ What they write they remove again, and they write nothing before they know that 
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 from .._read.download import read_range
+from .._s3.client import S3Client
+from .._s3.store import Store
 from .._values.conditions import Condition
 from .._values.paths import S3Path
 from ..errors import (
@@ -91,11 +95,40 @@ def accepted(patient: Patient) -> Seen:
     if code in _NOT_ACCEPTED:
         seen, remedy = _NOT_ACCEPTED[code]
         return failed(f"{seen} ({code})", remedy)
-    if patient.is_denied_without_reason():
-        return skipped("the store does not tell: it may deny a key that it does not know in the same words")
+    if refusal and patient.is_denied_without_reason():
+        words = refusal.message.partition(": check ")[0]
+        return skipped(f"the store says {words!r}, and may say so of a wrong key or secret, too")
     if refusal and refusal.status in _REFUSALS and code not in ("AccessDenied", "NoSuchBucket"):
         return failed(refusal, "are key, secret and token those of this store? Else its logs may say more")
+    if patient.client.store.is_aws(patient.path.bucket):
+        return ok("the store knows the key and the signature is right")
+    if patient.page is None:  # some look for the bucket before they look at the signature
+        return ok("the store does not refuse the key or the signature")
+    if _is_wrong_secret_taken(patient):
+        return ok("a wrong secret is taken as well: the store lets in whoever reaches it")
     return ok("the store knows the key and the signature is right")
+
+
+def _is_wrong_secret_taken(patient: Patient) -> bool:
+    """Whether the first request is answered as well when another secret signs it."""
+    key, _ = patient.client.store.identity()
+    wrong = replace(
+        patient.options,
+        key=key,
+        secret=secrets.token_hex(20),
+        token=None,
+        credential_provider=None,
+        role_arn=None,
+        external_id=None,
+        session_name=None,
+        web_identity_token_file=None,
+    )
+    try:
+        listings = S3Client(Store(wrong)).listings
+        next(listings.list_objects(patient.path.bucket, patient.path.key, max_keys=1))
+    except GuardedS3Error:
+        return False
+    return True
 
 
 _REFUSALS = (401, 403, 404)  # some stores have words of their own for a key that they do not know
@@ -141,7 +174,9 @@ def bucket(patient: Patient) -> Seen:
 
 def listing(patient: Patient) -> Seen:
     if patient.page is None:
-        return _denied("listing", "s3:ListBucket")
+        status, seen, remedy = _denied("listing", "s3:ListBucket")
+        unsure = "; or correct key and secret" if patient.is_denied_without_reason() else ""
+        return status, seen, remedy + unsure
     return ok("allowed" if patient.page.keys else "allowed; there is nothing yet")
 
 

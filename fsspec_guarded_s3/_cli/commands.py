@@ -26,6 +26,8 @@ from .doctor import examine
 from .failures import (
     FAILED,
     INTERRUPTED,
+    complain,
+    ended_by_reader,
     print_json,
     print_usage_json,
     shown,
@@ -45,6 +47,16 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        return _run(words)
+    except BrokenPipeError:
+        return ended_by_reader()
+    except OSError as error:  # help, or an object of JSON, could not be printed
+        complain(error)
+        return FAILED
+
+
+def _run(words: list[str]) -> int:
+    try:
         result = cli.main(words, prog_name="guarded-s3", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:  # wrong usage: no command has seen its options yet
@@ -62,10 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
 def cat(urls: tuple[S3Url, ...], options: dict[str, Any]) -> None:
     """Write objects to standard output.
 
-    Each as one version of it: exit code 4 where it is replaced meanwhile.
+    Each as one version of it: exit code 4 where it is replaced meanwhile. Of a pattern the objects alone.
     """
     fs = open_filesystem(options)
-    for url in expanded(fs, urls):
+    for url in expanded(fs, urls, objects=True):
         read_to(fs, url, sys.stdout.buffer, Callback())
 
 
@@ -152,8 +164,8 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bri
 
 def _print_finding(found: Finding) -> None:
     status = click.style(f"{found.status:8}", fg=_COLOURS[found.status])
-    width = min(110, shutil.get_terminal_size().columns)
     indent = " " * 22
+    width = max(len(indent) + 30, min(110, shutil.get_terminal_size().columns))  # else a column of letters
     seen = click.wrap_text(shown(found.seen), width, indent, indent).lstrip()
     click.echo(f"{status} {found.name:12} {seen}")
     for line in found.remedy.splitlines():

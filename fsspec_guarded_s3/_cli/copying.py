@@ -12,7 +12,7 @@ import click
 from fsspec.callbacks import Callback, TqdmCallback
 
 from ..filesystem import GuardedS3FileSystem
-from .arguments import Location, Pair, Url, as_json_option, connecting, recursive_option
+from .arguments import Location, Pair, Text, Url, as_json_option, connecting, recursive_option
 from .failures import FAILED, complain, exit_code, facts, print_json, shown
 from .group import cli, expanded, open_filesystem
 from .sync import Compare, differences, remove
@@ -26,11 +26,11 @@ _verbose = click.option("-v", "--verbose", is_flag=True, help="Say what was done
 @click.argument("target", type=Location())
 @recursive_option(help="Copy whole trees.")
 @click.option("--if-absent", is_flag=True, help="Only create: exit code 4 where the key is taken.")
-@click.option("--if-match", metavar="ETAG", help="Only replace the version that has this ETag.")
-@click.option("--content-type", metavar="TYPE", help="Instead of the one that the name tells.")
+@click.option("--if-match", type=Text(), metavar="ETAG", help="Only replace the version that has this ETag.")
+@click.option("--content-type", type=Text(), metavar="TYPE", help="Instead of the one that the name tells.")
 @click.option("--metadata", type=Pair(), multiple=True, help="May be repeated.")
-@click.option("--storage-class", metavar="NAME", help="Such as STANDARD_IA.")
-@click.option("--resume", metavar="ID", help="Go on with the upload of this id, see `uploads`.")
+@click.option("--storage-class", type=Text(), metavar="NAME", help="Such as STANDARD_IA.")
+@click.option("--resume", type=Text(), metavar="ID", help="Go on with the upload of this id, see `uploads`.")
 @_verbose
 @as_json_option
 @connecting
@@ -60,13 +60,14 @@ def cp(
     writing: dict[str, Any] = {name: value for name, value in given.items() if value}
     if (writing or resume or if_absent or if_match is not None) and not isinstance(target, S3Url):
         raise click.UsageError("conditions, attributes and --resume are for a target in S3")
-    if resume and (writing or recursive or len(sources) > 1 or isinstance(sources[0], S3Url)):
+    is_of_here = not isinstance(sources[0], S3Url) and sources[0] != STANDARD
+    if resume and (writing or recursive or len(sources) > 1 or not is_of_here):
         raise click.UsageError("--resume is about one local file; its attributes are those of the upload")
     if if_match is not None and (if_absent or recursive or len(sources) > 1):
         raise click.UsageError("--if-match is about one object, and excludes --if-absent")
     if as_json and target == STANDARD:
         raise click.UsageError("--json and the data cannot both be on standard output")
-    writing |= {"mode": "create"} if if_absent else {"if_match": if_match} if if_match else {}
+    writing |= {"mode": "create"} if if_absent else {"if_match": if_match} if if_match is not None else {}
     writing |= {"resume": resume} if resume else {}
     fs = open_filesystem(options)
     copies = plan(fs, _expanded(fs, sources), target, recursive)
@@ -134,24 +135,22 @@ def sync(
         raise click.UsageError("standard input and output hold no tree")
     fs = open_filesystem(options)
     found = differences(fs, source, target, compare, delete)
-    if dry_run:
-        _print_plan(found.copies, found.extra, as_json)
-        return
-    with _progress(found.copies) as total:
-        run(fs, found.copies, total=total, told=_teller(verbose))
-    if not any(copy.error for copy in found.copies):
-        remove(fs, found.extra, _deletion_teller(verbose))
-    _report(found.copies, as_json, deleted=[str(place) for place in found.extra], same=found.same)
+    if not dry_run:
+        with _progress(found.copies) as total:
+            run(fs, found.copies, total=total, told=_teller(verbose))
+    deleted = {} if any(copy.error for copy in found.copies) else found.extra
+    if not dry_run:
+        remove(fs, deleted, _deletion_teller(verbose))
+    elif not as_json:
+        _print_plan(found.copies, deleted)
+    _report(found.copies, as_json, deleted=[str(place) for place in deleted], same=found.same)
 
 
-def _print_plan(copies: Sequence[Copy], extra: Iterable[Place], as_json: bool) -> None:
-    if as_json:
-        rows = [_copy_row(copy) for copy in copies]
-        print_json({"ok": True, "copies": rows, "deleted": [str(place) for place in extra]})
-        return
+def _print_plan(copies: Sequence[Copy], deleted: Iterable[Place]) -> None:
     for copy in copies:
-        click.echo(f"copy {shown(copy.source)} to {shown(copy.target)}")
-    for place in extra:
+        if copy.error is None:
+            click.echo(f"copy {shown(copy.source)} to {shown(copy.target)}")
+    for place in deleted:
         click.echo(f"delete {shown(place)}")
 
 
@@ -227,7 +226,7 @@ def _copy_row(copy: Copy) -> dict[str, Any]:
 @cli.command()
 @click.argument("urls", type=Url(), nargs=-1, required=True)
 @recursive_option(help="All that is below too; never the bucket itself.")
-@click.option("--if-match", metavar="ETAG", help="Only the version that has this ETag.")
+@click.option("--if-match", type=Text(), metavar="ETAG", help="Only the version that has this ETag.")
 @_verbose
 @connecting
 def rm(

@@ -68,9 +68,8 @@ class Command(click.Command):
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
-        except BrokenPipeError:  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again
-            ctx.exit(BROKEN_PIPE)
+        except BrokenPipeError:
+            ctx.exit(ended_by_reader())
         except KeyboardInterrupt:
             click.echo("guarded-s3: interrupted", err=True)
             ctx.exit(INTERRUPTED)
@@ -81,10 +80,16 @@ class Command(click.Command):
             ctx.exit(exit_code(error))
 
 
+def ended_by_reader() -> int:
+    """Whoever read our output has seen enough: the exit code for that. Nothing more can be printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again
+    return BROKEN_PIPE
+
+
 def complain(error: Exception) -> None:
     """Say what went wrong on standard error."""
     click.echo(f"guarded-s3: {shown(_message(error))}", err=True)
-    if exit_code(error) in (DENIED, UNAVAILABLE):
+    if exit_code(error) in (DENIED, UNAVAILABLE) and isinstance(error, GuardedS3Error):
         click.echo("guarded-s3: to find out why: guarded-s3 doctor URL, with the same options", err=True)
 
 
@@ -103,6 +108,8 @@ def _is_doubt(error: Exception) -> bool:
 def _message(error: Exception) -> str:
     if _is_of_this_machine(error):
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and not isinstance(error, GuardedS3Error) and error.strerror:
+        return str(error.strerror)  # without its number
     if _is_doubt(error):
         return f"{error}; an answer was lost before, so ours may have been there, too"
     if isinstance(error, ObjectExistsError):
@@ -114,7 +121,8 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
-# Options of the library that have a flag here, as messages name them.
+# Verbs and options of the library that have other names here, as messages name them.
+_MKDIR = re.compile(r"\bby mkdir only\b")
 _FLAGS = re.compile(
     r"(?:\b(?:pass|set|storage option) )?\b(?:(endpoint_url|addressing_style)|(anon|allow_http)=True)\b"
     r"|(?<=set )(region)\b"
@@ -122,14 +130,14 @@ _FLAGS = re.compile(
 
 
 def in_words_of_the_shell(message: str) -> str:
-    """A message of the library, with the flags of the command line in the place of its options."""
+    """A message of the library, with the commands and flags of the command line for its verbs and options."""
 
     def flag(found: re.Match[str]) -> str:
         name = next(filter(None, found.groups()))
         before = found[0].partition(" ")[0] + " " if found[0].startswith(("pass ", "set ")) else ""
         return f"{before}--{name.replace('_', '-')}"
 
-    return _FLAGS.sub(flag, message)
+    return _FLAGS.sub(flag, _MKDIR.sub("by guarded-s3 mb only", message))
 
 
 def wants_json(words: Sequence[str]) -> bool:

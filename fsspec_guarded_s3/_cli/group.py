@@ -20,8 +20,6 @@ from .failures import Command
 from .guesses import COMMANDS_OF_OTHERS
 from .transfers import S3Url
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
 
 class _Group(click.Group):
     command_class = Command
@@ -62,7 +60,7 @@ def cli() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 exists already or has changed, 5 access
     denied, 6 unknown whether it was written, 7 the store was not reached or asks to come back later.
     """
-    if os.environ.get("NO_COLOR"):  # https://no-color.org
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":  # https://no-color.org
         click.get_current_context().color = False
 
 
@@ -71,15 +69,21 @@ def open_filesystem(options: dict[str, Any]) -> GuardedS3FileSystem:
     return GuardedS3FileSystem(**options, skip_instance_cache=True)
 
 
-def expanded(fs: GuardedS3FileSystem, urls: Iterable[S3Url]) -> list[S3Url]:
-    """What each URL stands for: itself, or all that its pattern matches.
+def expanded(fs: GuardedS3FileSystem, urls: Iterable[S3Url], *, objects: bool = False) -> list[S3Url]:
+    """What each URL stands for: itself, or all that its pattern matches; with `objects` no folders of that.
 
     A name that is there is no pattern. Raises FileNotFoundError for a pattern that matches nothing.
     """
     found: list[S3Url] = []
     for url in urls:
         rows = matched(fs, url)
-        found += [url] if rows is None else [S3Url(url.scheme, name) for name in rows]
+        if rows is None:
+            found.append(url)
+            continue
+        names = [name for name, row in rows.items() if not objects or row["type"] == "file"]
+        if not names:
+            raise FileNotFoundError(f"{url} matches folders alone, and no object")
+        found += [S3Url(url.scheme, name) for name in names]
     return found
 
 
@@ -103,13 +107,3 @@ def entry(scheme: str, row: Mapping[str, Any]) -> dict[str, Any]:
         "modified": row.get("LastModified") or row.get("CreationDate"),
         "etag": row.get("ETag"),
     }
-
-
-def size_text(size: int, human: bool) -> str:
-    """Bytes, or with three digits and a unit."""
-    if not human:
-        return str(size)
-    value, unit = float(size), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{size} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"

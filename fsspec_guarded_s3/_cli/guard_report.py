@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 from .._write.guards import Guards, probe
@@ -33,12 +34,17 @@ def guards(patient: Patient) -> Seen:
         return skipped("read-only")
     patient.guards = found = probe(patient.client, patient.trial)
     missing = found.missing()
-    meaning = {name: {"verbs": MEANING[name][0], "then": MEANING[name][1]} for name in missing}
+    meaning = {name: {"verbs": MEANING[name][0], "then": _then(name, missing)} for name in missing}
     patient.details = {"honoured": asdict(found), "missing": meaning}
     if not missing:
         return ok("all are honoured")
-    lines = [f"{name}: {MEANING[name][0]}: {MEANING[name][1]}" for name in missing]
+    lines = [f"{name}: {told['verbs']}: {told['then']}" for name, told in meaning.items()]
     return warning(f"not honoured: {', '.join(missing)}", "\n".join(lines))
+
+
+def _then(name: str, missing: Collection[str]) -> str:
+    """What happens to the verbs of a missing guard. Copies have another way by the guard of a write alone."""
+    return REFUSED if name.startswith("copy_") and name.removeprefix("copy_") in missing else MEANING[name][1]
 
 
 def race(patient: Patient) -> Seen:

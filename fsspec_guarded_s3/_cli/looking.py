@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args
 
 import click
 
+from .._values.sizes import size_text
 from ..filesystem import GuardedS3FileSystem
-from .arguments import Age, Pair, Size, Url, as_json_option, connecting, recursive_option
+from .arguments import Age, Pair, Root, Size, Text, Url, as_json_option, connecting, recursive_option
 from .failures import print_json, shown, time_text
-from .group import cli, entry, expanded, matched, open_filesystem, size_text
+from .group import cli, entry, expanded, matched, open_filesystem
 from .transfers import S3Url, nothing_at
 
 _Method = Literal["GET", "HEAD", "PUT", "DELETE"]
@@ -20,7 +21,7 @@ _LONG = {"context_settings": {"help_option_names": ["--help"]}}  # -h is for siz
 
 
 @cli.command(**_LONG)
-@click.argument("url", type=Url(), required=False)
+@click.argument("url", type=Root(), required=False)
 @click.option("-l", "long", is_flag=True, help="With size, time (UTC) and ETag.")
 @click.option("-h", "--human-readable", "human", is_flag=True, help="Sizes with units.")
 @recursive_option(help="All objects below, and no folders.")
@@ -61,7 +62,7 @@ def _listed(fs: GuardedS3FileSystem, url: S3Url | None, recursive: bool) -> list
 
 def _print_entries(entries: Iterable[Mapping[str, Any]], long: bool, human: bool) -> None:
     for row in entries:
-        size = size_text(row["size"], human)
+        size = _size(row["size"], human)
         facts = f"{size:>14}  {time_text(row['modified']):20}  {row['etag'] or '-':34}  "
         click.echo((facts if long else "") + shown(row["url"]))
 
@@ -102,7 +103,9 @@ def _facts(fs: GuardedS3FileSystem, url: S3Url) -> dict[str, Any]:
 
 @cli.command()
 @click.argument("url", type=Url())
-@click.option("--name", metavar="PATTERN", help="Only objects whose last part matches, such as '*.csv'.")
+@click.option(
+    "--name", type=Text(), metavar="PATTERN", help="Only objects whose last part matches, such as '*.csv'."
+)
 @click.option("--larger", type=Size(), help="Only objects of more bytes: 5000, 10MB, 64MiB.")
 @click.option("--older-than", type=Age(), help="Only objects older than that: 90s, 12h, 7d.")
 @as_json_option
@@ -153,7 +156,7 @@ def du(urls: tuple[S3Url, ...], human: bool, as_json: bool, options: dict[str, A
         print_json({"ok": True, "places": rows})
         return
     for row in rows:
-        size = size_text(int(row["size"]), human)
+        size = _size(int(row["size"]), human)
         click.echo(f"{size:>14}  {row['objects']:>9} objects  {shown(row['url'])}")
 
 
@@ -220,3 +223,7 @@ def sign(url: S3Url, expires: timedelta, method: _Method, options: dict[str, Any
     """Print a signed URL: whoever has it can do that one thing until it expires."""
     fs = open_filesystem(options)
     click.echo(fs.sign(url.path, expiration=int(expires.total_seconds()), method=method))
+
+
+def _size(size: int, human: bool) -> str:
+    return size_text(size) if human else str(size)

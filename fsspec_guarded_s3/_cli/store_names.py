@@ -70,7 +70,11 @@ _KNOWN = (
     _Known("Wasabi", _says("wasabis3")),
     _Known("Google Cloud Storage", lambda answered: "x-guploader-uploadid" in answered.headers),
     _Known("Cloudflare R2", lambda answered: answered.endpoint.host.endswith(".r2.cloudflarestorage.com")),
-    _Known("LocalStack", lambda answered: "x-localstack" in answered.headers),
+    _Known(
+        "LocalStack",
+        lambda answered: "x-localstack" in answered.headers,
+        "a test double: of several creates in parts at once more than one can win",
+    ),
     _Known("ministack", _is_ministack, "a test double: nothing is kept"),
     _Known("gofakes3", _is_gofakes3, "a test double: it checks no signature"),
     _Known(

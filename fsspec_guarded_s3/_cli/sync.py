@@ -8,14 +8,16 @@ within S3 does not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import md5
 from typing import Any, Literal
 
-from .._threads import run_all
+from .._fs.placement import is_below
+from .._runs import run_all
 from .._values.conditions import is_weak
+from .._values.local_names import Spellings
 from ..errors import ObjectNotFoundError, PreconditionUnsupportedError
 from ..filesystem import GuardedS3FileSystem
 from .transfers import SIDE_BY_SIDE, Copy, Place, S3Url, Told, plan
@@ -42,11 +44,14 @@ def differences(
     (parts, a KMS) differs.
     """
     source, target = _as_folder(source), _as_folder(target)
+    if delete and isinstance(source, S3Url) and isinstance(target, S3Url):
+        _refuse_within(source, target)
     planned = plan(fs, [source], target, recursive=True)
     there = _files(fs, target)
+    spelt = _spelling(target, there)
     found = Differences()
     for copy in planned:
-        old = there.get(_name(copy.target))
+        old = there.get(spelt(copy.target))
         if copy.error is None and old is not None and _equal(copy, old, compare):
             found.same += 1
             continue
@@ -55,13 +60,21 @@ def differences(
             copy.spares_conditions = True
         found.copies.append(copy)
     if delete:
-        wanted = {_name(copy.target) for copy in planned}
+        wanted = {spelt(copy.target) for copy in planned}
         found.extra = {
             _place(target, name): told
             for name, told in there.items()
             if name not in wanted and (isinstance(target, S3Url) or not _is_behind_link(target, name))
         }
     return found
+
+
+def _refuse_within(source: S3Url, target: S3Url) -> None:
+    """ValueError for a source that is in the target, where all of it would be deleted as extra files."""
+    if is_below(source.path.rstrip("/"), target.path.rstrip("/")):
+        raise ValueError(
+            f"{source} is in {target}: --delete would delete it, since a copy of it is elsewhere"
+        )
 
 
 def _is_behind_link(target: str, name: str) -> bool:
@@ -87,6 +100,23 @@ def _only(told: Told) -> dict[str, Any]:
 
 def _name(place: Place) -> str:
     return place.path if isinstance(place, S3Url) else os.path.normpath(place)
+
+
+def _spelling(target: Place, there: Iterable[str]) -> Callable[[Place], str]:
+    """What gives the name by which a place is `there`, if it is.
+
+    Many folders of macOS and Windows have one file by several names, and the names that they list need not be
+    those that were written: the copy of `README` must not be deleted as the extra file `readme`.
+    """
+    if isinstance(target, S3Url):
+        return _name
+    spellings = Spellings()
+
+    def of(name: str) -> str:
+        return spellings.of(os.path.normcase(os.path.abspath(name)))
+
+    names = {of(name): name for name in there}
+    return lambda place: names.get(of(_name(place)), _name(place))
 
 
 def _place(target: Place, name: str) -> Place:

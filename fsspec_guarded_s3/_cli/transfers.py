@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fsspec.callbacks import Callback
 
-from .._fs.placement import meeting, meeting_here, outside, overwriting, unnameable
+from .._fs.placement import into_itself, meeting, meeting_here, outside, overwriting, refuse, unnameable
 from .._read.target_file import is_stream, write_all
-from .._threads import run_all
+from .._runs import run_all
 from .._values import paths
 from .._values.local_files import is_special
 from .._values.local_names import refusal_of_key
@@ -133,7 +133,7 @@ def plan(fs: GuardedS3FileSystem, sources: Sequence[Place], target: Place, recur
     gives what is in it.
 
     Raises FileNotFoundError for a source that is not there, IsADirectoryError for a tree that is not
-    `recursive`, ValueError for what makes no sense.
+    `recursive`, ValueError for what makes no sense, such as a tree that would be copied into itself.
     """
     if len(sources) > 1 and not _is_folder(target):
         raise ValueError(f"several sources need a folder as target, not {target}: end it with a slash")
@@ -177,11 +177,11 @@ def _single(fs: GuardedS3FileSystem, source: Place, target: Place) -> list[Copy]
     if isinstance(source, S3Url):
         info = fs.info(source.path)
         if info["type"] == "directory":
-            raise IsADirectoryError(f"{source} is a folder: -r copies all that is in it")
+            raise IsADirectoryError(f"{source} is a folder: -r takes all that is in it")
         size = info["size"]
     elif source != STANDARD:
         if os.path.isdir(source):
-            raise IsADirectoryError(f"{source} is a folder: -r copies all that is in it")
+            raise IsADirectoryError(f"{source} is a folder: -r takes all that is in it")
         size = os.stat(source).st_size if os.path.isfile(source) else None
     if not _is_folder(target):
         return [Copy(source, target, size)]
@@ -209,6 +209,8 @@ def _remote_tree(fs: GuardedS3FileSystem, source: S3Url, target: Place) -> Itera
     root = source.path.rstrip("/")
     if not found:
         raise nothing_at(source)
+    if isinstance(target, S3Url) and found.keys() != {root}:
+        refuse(into_itself([(root, target.path.rstrip("/"))]))
     for name, row in found.items():
         key = name[len(root) + 1 :]
         place = S3Url(source.scheme, name)

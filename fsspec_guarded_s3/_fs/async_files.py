@@ -20,7 +20,7 @@ from .._read.pinned_file import before_beginning
 from .._read.reader import PinnedReader
 from .._values.annotations import Buffer, Self
 from .._values.bodies import bytes_of
-from .._values.keywords import check_bytes, check_integer
+from .._values.keywords import check_bytes, check_integer, check_type
 from .._work import Lock
 from .._write.endings import being_handled, failure
 from .._write.writer import GuardedWriter
@@ -36,6 +36,24 @@ def opened(opening: Callable[[], Any]) -> Any:
     if isinstance(file, PinnedReader):
         file.info()
     return file
+
+
+def check_async_mode(mode: str, compression: str | None) -> None:
+    """Raise TypeError or ValueError for a file that `open_async` does not open, with what does."""
+    check_type("mode", mode, str)
+    instead = f"await asyncio.to_thread(fs.open, path, {mode!r})"
+    if "+" in mode:
+        raise ValueError(
+            f"open_async does not open files that seek (mode {mode!r}), which are kept on this machine until "
+            f"they are closed: {instead}, and close the file in a thread too"
+        )
+    if "b" not in mode:
+        raise ValueError(
+            f"open_async opens binary files, so mode must be 'rb', 'wb', 'xb' or 'ab', not {mode!r}: decode "
+            f"what you read, encode what you write, or {instead}"
+        )
+    if compression:
+        raise ValueError(f"open_async does not take compression ({compression!r}): {instead} with it")
 
 
 class _Read:

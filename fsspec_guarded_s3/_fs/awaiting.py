@@ -17,11 +17,12 @@ waits for it: afterwards nobody uses the caller's bytes and files any more, and 
 loop that was closed meanwhile is told nothing.
 
 Reading or writing a small object is one request, as a rule, which the loop makes itself (`make_asked`): it
-sends it by an idle connection, waits for the answer as for any socket, and takes it when it is there as a
-whole. A thread for each costs more than the request: it takes turns with the loop at Python's lock, at each
-step. So there may be more such calls under way than threads. Wherever something else has to be waited for
-(`_work.must_wait`: a connection, credentials, a second attempt, an answer of many bytes, or of one that does
-not come), a thread of the pool makes the rest of the call, or all of it.
+sends it, waits for the answer as for any socket, and takes it when it is there as a whole. A thread for each
+costs more than the request: it takes turns with the loop at Python's lock, at each step. So there may be more
+such calls under way than threads. The loop also makes the connection, if that is plain TCP
+(`loop_connections`), and where all calls need the same (credentials, the address), one thread finds it out
+for all. Wherever something else has to be waited for (`_work.must_wait`: TLS, a second attempt, an answer of
+many bytes, or of one that does not come), a thread of the pool makes the rest of the call, or all of it.
 
 In the child of a fork no call is under way: the loop whose coroutines waited for them is the parent's.
 """
@@ -43,14 +44,18 @@ from .._threads import background, others_wait, run_in_pool
 from .._values.models import Arrival
 from .._work import MustWaitError, Work, Worker, check, current, without_waiting, working_for
 from ..errors import GuardedS3Error
+from .loop_connections import is_connected
+from .turns import Turns
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
     from .._s3.early import Asked
+    from .._s3.scheduler import Scheduler
 
 T = TypeVar("T")
 _PATIENCE = 2.0  # seconds that a loop waits for an answer, before a thread does, by all bounds of a wait
+_STEPS = 4  # that may come before a request: finding out, a connection, the same where another took it
 _FEW = 2  # threads that a filesystem has also where the calls of others hang in all the rest
 _POLL_SECONDS = 0.05  # after which is looked whether a call is in what cannot be interrupted
 
@@ -117,39 +122,6 @@ class _Call(Generic[T]):
             del self
 
 
-class _Turns:
-    """Of the calls of one filesystem that one loop makes, up to a number at a time have one. In order."""
-
-    __slots__ = ("_free", "_waiting")
-
-    def __init__(self, number: int) -> None:
-        self._free = number
-        self._waiting: deque[Future[None]] = deque()
-
-    async def take(self, loop: AbstractEventLoop) -> None:
-        """Wait for a turn, which `give_back` ends."""
-        if self._free:
-            self._free -= 1
-            return
-        turn: Future[None] = loop.create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self.give_back()
-            raise
-
-    def give_back(self) -> None:
-        """Let the next have it."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-
 class _Mailbox:
     """What is to be told to one loop. Many threads put in, the loop takes out."""
 
@@ -158,15 +130,18 @@ class _Mailbox:
     def __init__(self) -> None:
         self._made: deque[_Call[Any]] = deque()
         self._is_called = False
-        self.turns: WeakKeyDictionary[AwaitedCalls, _Turns] = WeakKeyDictionary()
+        self.turns: WeakKeyDictionary[AwaitedCalls, Turns] = WeakKeyDictionary()
 
     def put(self, call: _Call[Any]) -> None:
         """Have the loop go on with the coroutine that waits for `call`."""
         self._made.append(call)
         if not self._is_called:
             self._is_called = True
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            try:
                 call.future.get_loop().call_soon_threadsafe(self._open)
+            except RuntimeError:  # the loop is closed, and nobody waits: its calls would keep it alive
+                self._is_called = False  # before they are dropped: what comes behind that is another message
+                self._made.clear()
 
     def _open(self) -> None:
         self._is_called = False  # before the look: what comes behind it is another message
@@ -196,15 +171,23 @@ def _here() -> tuple[AbstractEventLoop, _Mailbox]:
     loop = get_running_loop()
     mailbox = _loops.mailboxes.get(loop)
     if mailbox is None:
+        for other in list(_loops.mailboxes):
+            if other.is_closed():  # a message that it has not opened would keep it alive
+                del _loops.mailboxes[other]
         mailbox = _loops.mailboxes[loop] = _Mailbox()
     return loop, mailbox
 
 
 class AwaitedCalls:
-    """The calls of one filesystem that coroutines wait for, up to `limit` of them at a time."""
+    """The calls of one filesystem that coroutines wait for, up to `limit` of them at a time.
 
-    def __init__(self, limit: int) -> None:
+    Those that a loop makes are up to `most`, where the store is so distant that it pays.
+    """
+
+    def __init__(self, limit: int, most: int, scheduler: Scheduler) -> None:
         self._limit = limit
+        self._most = most
+        self._scheduler = scheduler
         self._renew()
         renew_after_fork(self._renew)
 
@@ -243,21 +226,51 @@ class AwaitedCalls:
         loop, mailbox = _here()
         turns = mailbox.turns.get(self)
         if turns is None:
-            turns = mailbox.turns[self] = _Turns(self._limit)
+            turns = mailbox.turns[self] = self._turns()
         await turns.take(loop)
         try:
-            asked = _asked(ask)
+            asked = await self._asked_here(loop, turns, ask)
+            if asked is None and not is_settled:  # a thread makes a connection, and sends by it
+                asked = await self.make(partial(_asked, ask))
             if asked is None:
                 return await self.make(call, is_settled=is_settled)
+            turns.since = min(turns.since, loop.time())
             if await _is_answered(loop, asked):
                 try:
                     return without_waiting(asked.take)
-                except MustWaitError:
-                    again = partial(_again, call) if is_settled else call
-                    return await self.make(again, is_settled=is_settled)
+                except MustWaitError as error:
+                    rest = error.rest
+                if rest is not None:
+                    return await self.make(rest, is_settled=is_settled)
+                again = partial(_again, call, is_settled)
+                return await self.make(again, is_settled=is_settled)
             return await self.make(asked.take, is_settled=is_settled, is_begun=True)
         finally:
-            turns.give_back()
+            turns.give_back(loop)
+
+    async def _asked_here(
+        self, loop: AbstractEventLoop, turns: Turns, ask: Callable[[], Asked[T] | None]
+    ) -> Asked[T] | None:
+        """What was asked by the loop; None where a thread has to do it.
+
+        What all calls would have to wait for one thread finds out, and the loop makes a connection.
+        """
+        has_prepared = False
+        for _ in range(_STEPS):
+            try:
+                return without_waiting(partial(_asked, ask))
+            except MustWaitError as error:
+                prepare, connect = error.prepare, error.connect
+            if prepare is not None and not has_prepared:
+                has_prepared = await turns.once(loop, partial(self.make, partial(_quietly, prepare)))
+            elif connect is None or not await is_connected(loop, connect):
+                break
+        return None
+
+    def _turns(self) -> Turns:
+        scheduler = self._scheduler
+        most = scheduler.within_limit(self._most)
+        return Turns(self._limit, most, scheduler.round_trip, scheduler.connection_seconds())
 
     def _start(self, call: Callable[[], T], is_begun: bool = False) -> _Call[T]:
         loop, mailbox = _here()
@@ -324,11 +337,17 @@ async def _settled(awaited: _Call[Any]) -> None:
             await asyncio.wait([awaited.future], timeout=_POLL_SECONDS)
 
 
+def _quietly(prepare: Callable[[], object]) -> None:
+    """Each call gets its errors for itself."""
+    with suppress(Exception):
+        prepare()
+
+
 def _asked(ask: Callable[[], Asked[T] | None]) -> Asked[T] | None:
-    """What was asked without waiting; None where a thread is to make the call, and get its errors."""
+    """What was asked; None where a thread is to make the call, and get its errors."""
     try:
-        return without_waiting(ask)
-    except (MustWaitError, Exception):  # whatever it is, the call raises it again
+        return ask()
+    except Exception:  # whatever it is, the call raises it again
         return None
 
 
@@ -346,15 +365,19 @@ async def _is_answered(loop: AbstractEventLoop, asked: Asked[Any]) -> bool:
 
     def look() -> None:
         arrival = early.arrival()
-        if arrival is not Arrival.NOTHING and not arrived.done():
-            loop.remove_reader(descriptor)  # what is left is for another to receive
+        if arrival is not Arrival.NOTHING:
+            end(arrival)
+
+    def end(arrival: Arrival) -> None:
+        _stop_waiting(loop, descriptor)  # what is left is for another to receive
+        if not arrived.done():
             arrived.set_result(arrival)
 
     try:
         loop.add_reader(descriptor, look)
     except NotImplementedError:  # Windows: the loop that asyncio takes there
         return False
-    late = loop.call_later(_PATIENCE, _is_late, arrived)
+    late = loop.call_later(_PATIENCE, end, Arrival.PART)
     try:
         return await arrived is Arrival.WHOLE
     except BaseException:
@@ -365,7 +388,6 @@ async def _is_answered(loop: AbstractEventLoop, asked: Asked[Any]) -> bool:
         raise
     finally:
         late.cancel()
-        _stop_waiting(loop, descriptor)
 
 
 def _stop_waiting(loop: AbstractEventLoop, descriptor: int) -> None:
@@ -373,15 +395,13 @@ def _stop_waiting(loop: AbstractEventLoop, descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def _is_late(arrived: Future[Arrival]) -> None:
-    if not arrived.done():
-        arrived.set_result(Arrival.PART)
-
-
-def _again(call: Callable[[], T]) -> T:
-    """What a write returns that was made before, which may have been applied."""
+def _again(call: Callable[[], T], writes: bool) -> T:
+    """What a call returns whose first attempt the loop made; one that `writes` may have been applied."""
+    work = current()
+    assert work is not None, "a thread of the pool makes it"
+    work.attempts_made = 1
     try:
         return call()
     except GuardedS3Error as error:
-        error.maybe_applied = True
+        error.maybe_applied |= writes
         raise

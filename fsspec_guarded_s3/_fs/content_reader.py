@@ -1,4 +1,4 @@
-"""Reading objects as a whole or in slices: `cat_file`, `cat`, `cat_ranges`.
+"""Reading objects as a whole or in slices: `cat_file`, `cat`, `cat_ranges`, `cat_ranges_into`.
 
 Many objects are read in parallel, in the order asked for, and every failure is told.
 """
@@ -10,20 +10,32 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from .._read.download import ask_object, read_object, read_slice, span_of
-from .._read.ranges import ObjectSlices, Sliced
+from .._read.download import (
+    Received,
+    ask_object,
+    asked_range,
+    asked_slice,
+    read_into_memory,
+    read_object,
+    read_slice,
+    span_of,
+)
+from .._read.into_buffers import Gate, IntoBuffers
+from .._read.ranges import Destination, InBytes, ObjectSlices, Sliced
 from .._s3.client import S3Client
 from .._s3.early import Asked
 from .._values.attributes import Attributes, check_names
+from .._values.buffers import Places, most_of
 from .._values.keywords import Verb, check_choice, check_integer, check_slice
-from .._values.models import ObjectInfo
+from .._values.models import ObjectInfo, within
 from .._values.parameters import Path
-from ..errors import HOPELESS
+from .._values.paths import S3Path
+from ..errors import HOPELESS, RangeNotSatisfiableError
 from .gathering import gather, gather_asked
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .recent_rows import RecentRows
-from .selection import Selector, Source
+from .selection import Selector, is_one
 
 _SMALL = 2**20  # bytes of a slice that waits for no others
 _MAX_GAP = 128 * 1024  # bytes that are cheaper to read than to ask around
@@ -76,9 +88,9 @@ class ContentReader:
         version_id: str | None = None,
         **others: Any,
     ) -> Asked[bytes] | None:
-        """As `cat_file`: its request is sent now, by a connection that is idle.
+        """As `cat_file`: its request is sent now.
 
-        None where there is none, where somebody listens, and where it does not begin with a GET of few bytes.
+        None where somebody listens, and where it does not begin with a GET of few bytes.
         """
         if others:
             return None
@@ -105,13 +117,18 @@ class ContentReader:
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel."""
+        """One object's bytes, or {path: bytes} for a list, a glob or a tree; in parallel.
+
+        Bytes too where `recursive` finds nothing but the object of this name, as in fsspec.
+        """
         client = self._client.in_batches(batch_size)
         cat_file = own or self.cat_file
         check_names(kwargs, self.cat, cat_file)
         check_choice("on_error", on_error, ("raise", "return", "omit"))
         sources = self._selector.select(path, recursive)
-        if sources == [Source(self._paths.name(path) if isinstance(path, str) else path, "")]:
+        if is_one(path) and [(self._paths.name(path), True)] == [
+            (source.name, source.kind != "directory") for source in sources
+        ]:
             return cat_file(path, **kwargs)
         paths = [source.name for source in sources if source.kind != "directory"]
         if not paths:
@@ -149,20 +166,44 @@ class ContentReader:
         """Slices of many objects, in the order asked for; those of one are of one version. GetObject."""
         client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_ranges))
         client = client.in_batches(batch_size)
-        check_choice("on_error", on_error, ("raise", "return"))
-        if not isinstance(paths, list):
-            raise TypeError("paths must be a list")
-        gap = _MAX_GAP if max_gap is None else check_integer("max_gap", max_gap, 0)
-        starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
-        ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
-        if not len(paths) == len(starts) == len(ends):
-            raise ValueError("paths, starts and ends must have the same length")
-        slices = list(zip(paths, starts, ends, strict=True))
-        raising = on_error == "raise"
+        gap, raising = _how(max_gap, on_error)
+        slices = _slices(paths, starts, ends)
         if own:
             calls = [partial(own, *one, **kwargs) for one in slices]
             return gather(client, calls, raising=raising)
-        return self._merged_slices(client, slices, gap, raising)
+        return self._merged_slices(client, slices, gap, InBytes(len(slices)), raising)
+
+    def cat_ranges_into(
+        self,
+        own: Verb | None,
+        /,
+        paths: list[str],
+        starts: Any,
+        ends: Any,
+        buffers: Any,
+        max_gap: int | None = None,
+        on_error: str = "raise",
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> list[Any]:
+        """As `cat_ranges`, into memory of the caller: how many bytes each slice has. GetObject."""
+        client = self._headers.client_for(Attributes.parse_reading(kwargs, self.cat_ranges_into))
+        client = client.in_batches(batch_size)
+        gap, raising = _how(max_gap, on_error)
+        slices = _slices(paths, starts, ends)
+        places, gate = Places(buffers, [most_of(start, end) for _, start, end in slices]), Gate()
+        try:
+            into = IntoBuffers(places.views, gate, raising=raising)
+            if own:
+                calls = [partial(_put, into, index, own, one, kwargs) for index, one in enumerate(slices)]
+                failed = gather(client, calls, raising=raising)
+                return [error or count for error, count in zip(failed, into.results, strict=True)]
+            return self._merged_slices(client, slices, gap, into, raising)
+        finally:
+            try:
+                gate.close()
+            finally:  # also where an interrupt came while it was being closed
+                places.release()
 
     def slices_of_version(
         self,
@@ -175,29 +216,73 @@ class ContentReader:
 
         Raises ObjectChangedError when it is another one by now, FileNotFoundError.
         """
-        results: list[bytes] = [b""] * len(slices)
+        into = InBytes(len(slices))
         gap = _MAX_GAP if max_gap is None else max_gap
         location = self._paths.object(path)
-        found = ObjectSlices(self._client, location, gap, results, version, is_listed=False)
+        found = ObjectSlices(self._client, location, gap, into, version, is_listed=False)
         for place, (start, end) in enumerate(slices):
             check_slice(start, end)
             found.want(Sliced(start, end, place))
-        self._read(self._client, [found], results, True)
+        self._read(self._client, [found], into.results, True)
         assert found.version is not None, "what was read is of some version"
-        return found.version, results
+        return found.version, into.results
+
+    def ask_slices_of_version(
+        self,
+        path: Path,
+        slices: Sequence[tuple[int | None, int | None]],
+        version: ObjectInfo | None = None,
+    ) -> Asked[tuple[ObjectInfo, list[bytes]]] | None:
+        """As `slices_of_version`, of one slice: its request is sent now. None as of `ask_file`."""
+        if len(slices) != 1:
+            return None
+        ((start, end),) = slices
+        location, client = self._paths.object(path), self._client
+        check_slice(start, end)
+        if not client.store.is_at_hand(location.bucket):
+            return None
+        if version is None:
+            span = span_of(start, end, client.options.range_size)
+            if span is None or not 0 < span.longest <= _SMALL:
+                return None
+            early, read = asked_slice(client, location, span, end)
+            return Asked(early, partial(self._taken, read, path, slices))
+        first, stop = within(start, end, version.size)
+        if not 0 < stop - first <= _SMALL:
+            return None
+        early, fill = asked_range(client, location, version, first, stop)
+        return Asked(early, lambda: (version, [read_into_memory(first, stop, fill)]))
+
+    def _taken(
+        self, read: Callable[[], Received], path: Path, slices: Sequence[tuple[int | None, int | None]]
+    ) -> tuple[ObjectInfo, list[bytes]]:
+        try:
+            found = read()
+        except RangeNotSatisfiableError:  # the object has none of these bytes
+            return self.slices_of_version(path, slices)
+        return found.info, [found.of(*slices[0])]
 
     def _merged_slices(
-        self, client: S3Client, slices: Sequence[tuple[str, Any, Any]], gap: int, raising: bool
+        self,
+        client: S3Client,
+        slices: Sequence[tuple[str, Any, Any]],
+        gap: int,
+        into: Destination,
+        raising: bool,
     ) -> list[Any]:
-        """The bytes of each slice (path, start, end); near ones of an object are read by one request."""
-        results: list[Any] = [b""] * len(slices)
-        objects: dict[str, ObjectSlices] = {}
+        """What is told of each slice (path, start, end); near ones of an object are read by one request."""
+        results = into.results
+        named: dict[str, ObjectSlices] = {}
+        objects: dict[S3Path, ObjectSlices] = {}  # of which some may be named in several ways
         for place, (path, start, end) in enumerate(slices):
-            check_slice(start, end, ("starts", "ends"))
-            found = objects.get(path)
+            found = named.get(path)
             if found is None:
                 try:
-                    found = objects[path] = self._object_slices(client, path, gap, results)
+                    location = self._paths.object(path)
+                    if location not in objects:
+                        pin = self._recent.pin(location)
+                        objects[location] = ObjectSlices(client, location, gap, into, pin)
+                    found = named[path] = objects[location]
                 except (OSError, ValueError) as error:
                     if raising:
                         raise
@@ -214,10 +299,6 @@ class ContentReader:
         self._read(client, changed, results, raising)
         return results
 
-    def _object_slices(self, client: S3Client, path: str, gap: int, results: list[Any]) -> ObjectSlices:
-        location = self._paths.object(path)
-        return ObjectSlices(client, location, gap, results, self._recent.pin(location))
-
     def _read(
         self, client: S3Client, objects: Sequence[ObjectSlices], results: list[Any], raising: bool
     ) -> None:
@@ -232,3 +313,29 @@ class ContentReader:
         for (places, _), error in zip(rest, errors, strict=True):
             for place in places if error is not None else ():
                 results[place] = error
+
+
+def _how(max_gap: int | None, on_error: str) -> tuple[int, bool]:
+    """The largest gap between slices of one request, in bytes, and whether the first error is raised."""
+    check_choice("on_error", on_error, ("raise", "return"))
+    gap = _MAX_GAP if max_gap is None else check_integer("max_gap", max_gap, 0)
+    return gap, on_error == "raise"
+
+
+def _slices(paths: list[str], starts: Any, ends: Any) -> list[tuple[str, Any, Any]]:
+    """Each path with its start and its end, of which one may stand for all."""
+    if not isinstance(paths, list):
+        raise TypeError("paths must be a list")
+    starts = list(starts) if isinstance(starts, Iterable) else [starts] * len(paths)
+    ends = list(ends) if isinstance(ends, Iterable) else [ends] * len(paths)
+    if not len(paths) == len(starts) == len(ends):
+        raise ValueError("paths, starts and ends must have the same length")
+    found = []
+    for path, start, end in zip(paths, starts, ends, strict=True):
+        bounds = check_slice(start, end, ("starts", "ends"))  # ints of Python: those of numpy overflow
+        found.append((path, bounds.start, bounds.stop))
+    return found
+
+
+def _put(into: IntoBuffers, index: int, own: Verb, one: tuple[str, Any, Any], kwargs: Any) -> None:
+    into.put(index, own(*one, **kwargs))

@@ -29,6 +29,7 @@ from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .placement import meeting, refuse
 from .rows import Answer
+from .selection import is_one
 from .transaction import joined
 
 
@@ -83,9 +84,9 @@ class ContentWriter:
         if_match: str | None = None,
         **others: Any,
     ) -> Asked[Answer] | None:
-        """As `pipe_file`: its request is sent now, by a connection that is idle.
+        """As `pipe_file`: its request is sent now.
 
-        None where there is none or somebody listens, and where it is not one small request.
+        None where somebody listens, and where it is not one small request.
         """
         is_plain = mode == "overwrite" and if_match is None and not others and self._headers.are_plain
         if not is_plain or is_in_transaction:
@@ -120,15 +121,15 @@ class ContentWriter:
         """
         client = self._client.in_batches(batch_size)
         check_names(kwargs, self.pipe, pipe_file)
-        if isinstance(path, str):
-            pipe_file(self._paths.name(path), value, **kwargs)
+        if is_one(path):
+            pipe_file(self._paths.without_protocol(path), value, **kwargs)
         elif isinstance(path, dict):
             refuse(meeting([self._paths.name(name) for name in path]))
             write = joined(pipe_file)
             calls = [partial(write, name, data, **kwargs) for name, data in path.items()]
             gather(client, calls)
         else:
-            raise ValueError("path must be str or dict")
+            raise ValueError(f"path must be a path, or a dict of paths and bytes, not {type(path).__name__}")
 
     def put_if_absent(self, pipe_file: Verb, /, path: Path, data: Buffer, **kwargs: Any) -> bool:
         """Create an object. True when it was created, False when the key was taken."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,16 +13,28 @@ from .._values.conditions import Condition
 from .._values.keywords import Verb, check_choice
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
+from .conditions import write_condition
 from .copy_listed import Listed, ListedCopier
 from .copy_object import Copier
+from .directories import look_at
 from .gathering import gather
 from .listing import Lister
 from .lookalikes import refuse_one_object
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules, refuse_version
 from .patterns import MAGIC
-from .placement import check_paths, meeting, overwriting, placed, refuse, say_passed_over
+from .placement import (
+    check_paths,
+    into_itself,
+    is_below,
+    meeting,
+    overwriting,
+    placed,
+    refuse,
+    say_passed_over,
+)
 from .removal import Remover
+from .renaming import Renamer
 from .selection import Selector, Source, is_one
 
 Pairs = list[tuple[Source, str]]
@@ -75,6 +87,7 @@ class ManyCopier:
         self._headers = headers
         self._copier = copier
         self._listed = ListedCopier(client, headers, copier)
+        self._renamer = Renamer(client, headers)
         self._remover = remover
 
     def copy(
@@ -111,7 +124,10 @@ class ManyCopier:
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer."""
+        """Copy, then delete the versions that were copied; not after a failed copy, and nothing newer.
+
+        In a directory bucket the store renames objects, if nothing has to be changed on the way.
+        """
         check_names(kwargs, self.mv, own or self._copier.cp_file)
         client = self._client.in_batches(batch_size)
         path1 = self._selector.in_named_buckets(path1, "mv")
@@ -131,6 +147,9 @@ class ManyCopier:
         for place, _ in places:
             refuse_version(place)
         refuse_one_object(self._client, places)
+        if not own and kwargs.keys() <= {"mode", "if_match"}:
+            condition = write_condition(kwargs.get("mode", "overwrite"), kwargs.get("if_match"))
+            moved = self._rename(client, moved, condition, looks)
         etags: dict[S3Path, str] = {}
         for source, info in self._copy(client, own, moved, "raise", kwargs, looks).items():
             if info is None:
@@ -138,6 +157,40 @@ class ManyCopier:
             etags[self._paths.object(source)] = info.etag
         etags |= self._copy_markers(directories)
         self._remover.delete_exactly(etags)
+        if recursive and maxdepth is None:
+            for name in map(self._paths.name, [path1] if is_one(path1) else path1):
+                if not MAGIC.search(name):
+                    self._remover.remove_kept(self._paths.location(name)[0])
+
+    def _rename(
+        self, client: S3Client, pairs: Pairs, condition: Condition, looks: _Looks
+    ) -> list[tuple[Source, str]]:
+        """Rename what the store can rename; returns the others, which have to be copied.
+
+        After the first error no more are renamed.
+        """
+        left: list[tuple[Source, str]] = []
+
+        def one(source: Source, target: str, place: S3Path, there: S3Path) -> None:
+            if source.row is not None and source.kind == "file":
+                renamed = self._renamer.rename_listed(place, there, source.row, condition)
+            else:
+                look = looks.take if looks.seen else partial(look_at, client, place)
+                info = self._copier.found(place, look)
+                renamed = info is not None and self._renamer.rename(place, there, info, condition)
+            if not renamed:
+                left.append((source, target))
+
+        calls = []
+        for source, target in pairs:
+            place, only_directory = self._paths.location(source.name)
+            there, into_directory = self._paths.location(target)
+            if only_directory or into_directory or not self._renamer.can(place, there):
+                left.append((source, target))
+            else:
+                calls.append(partial(one, source, target, place, there))
+        client.scheduler.run(calls)
+        return left
 
     def _copy_markers(self, directories: Pairs) -> dict[S3Path, str]:
         """Copy the markers of directories that are moved; returns the version of each.
@@ -188,7 +241,25 @@ class ManyCopier:
         names = [(self._paths.name(source.name), self._paths.name(target)) for source, target in files]
         refuse(meeting([target for _, target in names]))
         refuse(overwriting(names))
-        return files, [pair for pair in pairs if pair[0].kind == "directory"]
+        directories = [pair for pair in pairs if pair[0].kind == "directory"]
+        trees = [(self._paths.name(source.name), self._paths.name(target)) for source, target in directories]
+        if is_one(path1) and is_one(path2) and files:
+            trees += self._deep(self._paths.name(path1), self._paths.name(path2), recursive, maxdepth, names)
+        refuse(into_itself(trees))
+        return files, directories
+
+    def _deep(
+        self, path1: str, path2: str, recursive: bool, maxdepth: int | None, names: Sequence[tuple[str, str]]
+    ) -> Iterator[tuple[str, str]]:
+        """The directory from which a path takes files of several levels, with the target.
+
+        With `maxdepth` or `**` it is not among the sources itself.
+        """
+        pattern = MAGIC.search(path1) if all(source != path1 for source, _ in names) else None
+        top = path1[: pattern.start()].rpartition("/")[0] if pattern else path1
+        is_deep = "**" in path1 if pattern else recursive and maxdepth != 1
+        if is_deep and any(is_below(source, top) for source, _ in names):
+            yield top, path2
 
     def _copy(
         self,

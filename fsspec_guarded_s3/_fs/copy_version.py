@@ -17,8 +17,10 @@ from .._s3.client import S3Client
 from .._values.conditions import Condition
 from .._values.models import ObjectInfo, Written
 from .._values.paths import S3Path
+from .._write.appending import Appending
 from .._write.guards import honours
 from .._write.parts import PartBuffer, publish_in_parts
+from .._write.spool import IN_MEMORY
 from .._write.upload import Upload
 from ..errors import PreconditionUnsupportedError
 from ..options import MAX_SINGLE_PUT, MIN_PART_SIZE
@@ -75,22 +77,40 @@ def copy_version(
     return publish_in_parts(client, upload, send, lambda: None)
 
 
+def prepare_at_end(
+    client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, buffer: PartBuffer
+) -> None:
+    """Have what `buffer` gets be appended to the version `info` itself, or else go behind a copy of it."""
+    copy_old = partial(prepare_append, client, upload, source, info, buffer)
+    buffer.follow_object(Appending(client, upload, source, info, copy_old))
+
+
 def prepare_append(
     client: S3Client, upload: Upload, source: S3Path, info: ObjectInfo, buffer: PartBuffer
 ) -> None:
     """Put the version `info` of `source` in front of what `buffer` will get, which replaces it.
 
     Where it is too small for a part of its own it is read into the buffer, else copied by the store. Where
-    all parts have to be of one size, what is left behind those is read, too.
+    all parts have to be of one size, what is left behind those is read, too. And so is all of it where one
+    request is enough for it and the store has the condition on that alone.
     """
     part_size = buffer.fixed_part_size()
     copied = info.size - info.size % part_size if part_size else info.size
-    if copied >= MIN_PART_SIZE:
+    if copied >= MIN_PART_SIZE and not _has_to_be_single(client, source, info):
         by_store = honours(client, source, "copy_source_parts")
         upload.start()
         buffer.follow(copy_in_parts(client, upload, source, info, bool(by_store), part_size))
     else:
         copied = 0
-    if copied < info.size:
-        with memoryview(read_range(client, source, info, copied, info.size)) as old:
+    for start in range(copied, info.size, IN_MEMORY):
+        with memoryview(read_range(client, source, info, start, min(start + IN_MEMORY, info.size))) as old:
             buffer.write(old)
+
+
+def _has_to_be_single(client: S3Client, source: S3Path, info: ObjectInfo) -> bool:
+    """Whether only one PutObject can replace the version `info`, and is allowed to have so many bytes."""
+    return (
+        info.size < client.options.multipart_threshold
+        and honours(client, source, "swap_on_complete") is False
+        and bool(honours(client, source, "swap"))
+    )

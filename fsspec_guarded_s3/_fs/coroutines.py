@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from fsspec import AbstractFileSystem
 from fsspec.config import conf as fsspec_configuration
 
+from .._read.into_buffers import POLL_SECONDS, Gate
 from .._s3.early import Asked
 from ..options import name_of
 from .awaiting import AwaitedCalls
@@ -172,6 +174,33 @@ def _whole(call: Callable[[], Any]) -> Any:
     """What a verb returns, for who is in a loop: to look at it asks the store for nothing."""
     result = call()
     return dict(result) if isinstance(result, KnownRow) else result
+
+
+def filling_coroutine(
+    verb: Callable[Concatenate[FS, P], T],
+) -> Callable[Concatenate[FS, P], Coroutine[Any, Any, T]]:
+    """The coroutine of a verb that writes into memory of the caller: none does when its task goes on."""
+    name = verb.__name__
+
+    @functools.wraps(verb)
+    async def awaited(self: FS, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        gate = Gate()
+        call: Callable[[], T] = partial(getattr(self, name), *args, **kwargs)
+        try:
+            return await self._awaited.make(partial(gate.around, call), is_settled=True)
+        finally:
+            await _closed(gate)
+
+    return _named(awaited)
+
+
+async def _closed(gate: Gate) -> None:
+    """Close `gate`: a thread may still be in a call that was given up, which gets credentials, say."""
+    import asyncio
+
+    while not gate.shut():
+        with suppress(asyncio.CancelledError):  # once more: the first one is raised when this is over
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def asynchronous_iterator(

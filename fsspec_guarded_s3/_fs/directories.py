@@ -76,9 +76,10 @@ def directories_of(key: str, base: int, maxdepth: int | None) -> Iterator[str]:
         depth += 1
 
 
-def nothing_at(location: S3Path) -> ObjectNotFoundError:
-    """The error about a directory that is not there."""
-    return ObjectNotFoundError("there is no such directory", bucket=location.bucket, key=location.key)
+def nothing_at(location: S3Path, *, or_object: bool = False) -> ObjectNotFoundError:
+    """The error about a directory that is not there, and with `or_object` no object either."""
+    what = "neither an object nor a directory of this name" if or_object else "no such directory"
+    return ObjectNotFoundError(f"there is {what}", bucket=location.bucket, key=location.key)
 
 
 def refuse_everything(name: str, maxdepth: int | None) -> None:

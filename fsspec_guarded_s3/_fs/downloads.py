@@ -25,6 +25,7 @@ from .listing import Lister
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
 from .placement import (
+    Pairs,
     also_folders,
     check_paths,
     local_path,
@@ -163,28 +164,38 @@ class Downloads:
             say_passed_over(rpath)
         if is_one(lpath):
             lpath = absolute(local_path(lpath))
-        into = partial(_is_local_directory, lpath)
+        into = partial(is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
-        files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
-        refuse(unnameable([(source.name, target) for source, target in pairs], lpath))
-        refuse(outside([target for _, target in pairs], lpath))
-        no_file = {target for source, target in pairs if source.kind == "directory"}
-        no_file |= also_folders(target for _, target in pairs)
-        left_out = [source for source, target in files if target in no_file]
-        files = [(source, target) for source, target in files if target not in no_file]
-        refuse(meeting_here([target for _, target in files]))
-        for _, target in files:
-            refuse_stream(target)
-        for source, target in pairs:
-            if source.kind == "directory":
-                os.makedirs(extended(target), exist_ok=True)
+        files, left_out = checked_here(pairs, lpath)
         each = own or (self._get_named if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
         transfer(client, files, each, callback, kwargs)
         if left_out:
-            _warn_left_out(left_out)
+            warn_left_out(left_out)
 
 
-def _warn_left_out(names: list[str]) -> None:
+def checked_here(pairs: Pairs, root: Any) -> tuple[list[tuple[str, str]], list[str]]:
+    """The files, each with its place here, and names of those left out, whose place has to be a folder.
+
+    Raises ValueError, before anything is written, where two would be one file, or one none or outside of
+    `root`. Then the folders are made.
+    """
+    files = [(source.name, target) for source, target in pairs if source.kind != "directory"]
+    refuse(unnameable([(source.name, target) for source, target in pairs], root))
+    refuse(outside([target for _, target in pairs], root))
+    no_file = {target for source, target in pairs if source.kind == "directory"}
+    no_file |= also_folders(target for _, target in pairs)
+    left_out = [source for source, target in files if target in no_file]
+    files = [(source, target) for source, target in files if target not in no_file]
+    refuse(meeting_here([target for _, target in files]))
+    for _, target in files:
+        refuse_stream(target)
+    for source, target in pairs:
+        if source.kind == "directory":
+            os.makedirs(extended(target), exist_ok=True)
+    return files, left_out
+
+
+def warn_left_out(names: list[str]) -> None:
     """Warn of objects that could not be files here, since a directory has the same name."""
     others = f" and {len(names) - 1} more" if len(names) > 1 else ""
     warnings.warn(
@@ -195,5 +206,6 @@ def _warn_left_out(names: list[str]) -> None:
     )
 
 
-def _is_local_directory(path: str) -> bool:
+def is_local_directory(path: str) -> bool:
+    """Whether a local path is a folder, or says so by a slash at its end."""
     return path.endswith("/") or os.path.isdir(path)

@@ -6,7 +6,9 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from .._values.annotations import Self
-from .rows import Row
+from .rows import Info, Row
+
+_NAMES = Info.__required_keys__ | Info.__optional_keys__  # that a row of an object may have
 
 
 class KnownRow(dict[str, Any]):
@@ -14,7 +16,8 @@ class KnownRow(dict[str, Any]):
 
     An `info` has more: content type, metadata, version and so on. The first look at anything of that kind, or
     at the row as a whole (its length, its items, a comparison, a pickle), calls `ask` once, which returns the
-    row as HeadObject tells it, and raises as `info` does. So it has the same keys as any `info`.
+    row as HeadObject tells it, and raises as `info` does. So it has the same keys as any `info`. What no row
+    of an object has, such as the `mode` and `uid` that UPath and FUSE look for, is missing without a request.
     What its holder changes stays changed. To set a name asks for nothing, and the answer does not replace it.
     A name is removed from the whole row.
     """
@@ -32,7 +35,7 @@ class KnownRow(dict[str, Any]):
             self._ask = None
 
     def __missing__(self, name: str) -> Any:
-        if self._ask is None:
+        if self._ask is None or name not in _NAMES:
             raise KeyError(name)
         self._complete()
         return self[name]
@@ -42,13 +45,16 @@ class KnownRow(dict[str, Any]):
         return super().get(name, default) if name in self else default
 
     def __contains__(self, name: object) -> bool:
-        if not super().__contains__(name):
+        if not super().__contains__(name) and name in _NAMES:
             self._complete()
         return super().__contains__(name)
 
     def __iter__(self) -> Iterator[str]:
         self._complete()
         return super().__iter__()
+
+    def __bool__(self) -> bool:
+        return super().__len__() > 0  # `len` asks, and nothing has fewer names than it has now
 
     def __len__(self) -> int:
         self._complete()

@@ -1,4 +1,4 @@
-"""One name, or the entries of one directory: `info`, `exists`, `ls` and what is read off them.
+"""One name, or the entries of one directory: `info`, `isfile`, `ls` and what is read off them.
 
 With a listing cache as it was when it was listed. `lookups` answers callers from what was just listed, and
 `directories` says what a directory is.
@@ -14,7 +14,7 @@ from .._values.keywords import refuse
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from ..errors import ObjectNotFoundError
-from .directories import has_children, is_object, nothing_at
+from .directories import has_children, nothing_at
 from .listing_cache import ListingCache
 from .path_rules import PathRules
 from .recent_rows import RecentRows
@@ -70,22 +70,20 @@ class Lister:
         """What the listing cache has of a name."""
         return self._listings.entry(location, only_directory)
 
-    def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
-        """Whether `info` finds anything; its other errors are raised."""
-        refuse(self.exists, kwargs)
-        try:
-            self.info(path, version_id=version_id, refresh=refresh)
-        except FileNotFoundError:
-            return False
-        return True
-
     def isfile(self, path: Path) -> bool:
         """Whether `path` is an object. HeadObject."""
         try:
             location = self._paths.object(path)
         except (IsADirectoryError, ValueError):  # no valid path is no file; a 400 of the store is an error
             return False
-        return is_object(self._client, location)
+        return self.object(location) is not None
+
+    def object(self, location: S3Path) -> Row | None:
+        """The row of an object, None where there is none. HeadObject."""
+        try:
+            return object_row(location, self._client.reads.head_object(location))
+        except ObjectNotFoundError:
+            return None
 
     def isdir(self, path: Path) -> bool:
         """Whether `path` is a bucket (HeadBucket) or a prefix of keys (ListObjectsV2)."""

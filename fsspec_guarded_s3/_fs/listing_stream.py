@@ -16,6 +16,7 @@ from typing import Any
 
 from .._forks import importing
 from .._s3.client import S3Client
+from .._values.fsspec_rules import text_of
 from .._values.keywords import check_integer, check_type
 from .._values.models import ListPage, s3_time
 from .._values.parameters import Path
@@ -155,6 +156,7 @@ class ListingStream:
         """The key that `start_after` names. ValueError for one of another bucket."""
         if is_directory_bucket(location.bucket):
             raise ValueError("start_after is not possible in a directory bucket, which lists in no order")
+        check_type("start_after", text_of(start_after), str)
         bucket, _, key = self._paths.without_protocol(start_after).partition("/")
         if bucket != location.bucket or not key:
             raise ValueError(

@@ -22,6 +22,7 @@ from .listing import Lister
 from .path_rules import PathRules
 from .recent_rows import RecentRows
 from .rows import Row, directory_row, listed_row
+from .selection import is_one
 
 
 class Lookups:
@@ -40,14 +41,15 @@ class Lookups:
 
     def _asked(self, path: Path, version_id: str | None, refresh: bool) -> Row:
         """What the store tells of a name, which is kept."""
+        location = self._location(path)
+        if location is None or version_id is not None or self._paths.says_directory(path):
+            return self._lister.info(path, version_id, refresh)
         began = self._recent.begin_look()
         row = None
         try:
-            row = self._lister.info(path, version_id, refresh)
+            row = self._lister.info(path, refresh=True)  # what a listing cache has was looked for before
         finally:
-            location = self._location(path)
-            if location is not None and version_id is None and not self._paths.says_directory(path):
-                self._recent.saw(location, row, began)
+            self._recent.saw(location, row, began)
         return row
 
     def _known(self, path: Path, version_id: str | None) -> Row | None:
@@ -72,7 +74,9 @@ class Lookups:
         )
 
     def sizes(self, client: S3Client, size: Verb, paths: Iterable[Path]) -> list[int | None]:
-        """What `size` returns of each path, in parallel as `client` has it."""
+        """What `size` returns of each path, in parallel as `client` has it. TypeError for a single path."""
+        if is_one(paths) or isinstance(paths, bytes) or not isinstance(paths, Iterable):
+            raise TypeError(f"paths must be a list of paths, not {type(paths).__name__}")
         return gather(client, [partial(size, path) for path in paths])
 
     def exists(self, path: Path, version_id: str | None = None, refresh: bool = False, **kwargs: Any) -> bool:
@@ -84,14 +88,26 @@ class Lookups:
                 return True
             if self._recent.lists_directory(location):
                 return True
-        return self._lister.exists(path, version_id, refresh)
+            if self._lister.kept(location, self._paths.says_directory(path)) is not None:
+                return True
+        try:
+            self._asked(path, version_id, refresh)
+        except FileNotFoundError:
+            return False
+        return True
 
     def isfile(self, path: Path) -> bool:
         """Whether `path` is an object."""
         location = self._location(path)
-        if location is not None and not self._paths.says_directory(path) and self._recent.is_file(location):
+        if location is None or not location.key or self._paths.says_directory(path):
+            return self._lister.isfile(path)
+        if self._recent.is_file(location):
             return True
-        return self._lister.isfile(path)
+        began = self._recent.begin_look()
+        row = self._lister.object(location)
+        if row is not None:
+            self._recent.saw(location, row, began, answers=False)
+        return row is not None
 
     def isdir(self, path: Path) -> bool:
         """Whether `path` is a bucket or a prefix of keys."""

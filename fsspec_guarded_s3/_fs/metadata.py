@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, cast
 
 from .._s3.client import S3Client
 from .._values import attribute_values as values
 from .._values.answer_fields import described
 from .._values.attributes import Attributes
-from .._values.conditions import Condition
+from .._values.conditions import Condition, same_etag
 from .._values.keywords import check_type
 from .._values.models import META
 from .._values.parameters import Path
 from .._write.setting import put_bucket_acl, put_object_acls, put_tags
+from ..errors import ObjectChangedError
 from .copy_object import Copier
 from .directories import look_at
 from .object_headers import ObjectHeaders
 from .path_rules import PathRules
+from .rows import ObjectAttributes
 from .trees import Trees
+
+_ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
 
 
 class Metadata:
-    """Reads and changes metadata, tags and ACLs of objects."""
+    """Reads attributes, and reads and changes metadata, tags and ACLs of objects."""
 
     def __init__(
         self, client: S3Client, paths: PathRules, trees: Trees, headers: ObjectHeaders, copier: Copier
@@ -63,6 +68,33 @@ class Metadata:
             return
         self._copier.publish(location, info, location, Condition(), given, headers)
 
+    # --- attributes ---
+
+    def object_attributes(
+        self, path: Path, attributes: Iterable[str] | None, version_id: str | None, **kwargs: Any
+    ) -> ObjectAttributes:
+        """Attributes of one version of an object. GetObjectAttributes, for each 1,000 parts once."""
+        given = Attributes.parse_reading(kwargs, "object_attributes")
+        location = self._paths.object(path, version_id)
+        names = _checked(attributes)
+        asked = names if "ETag" in names else (*names, "ETag")  # all pages are to be of one version
+        ask = partial(self._headers.client_for(given).subresources.get_object_attributes, location, asked)
+        found, marker = ask()
+        etag = found.get("ETag", "")
+        while marker:
+            page, marker = ask(marker)
+            if not same_etag(page.get("ETag", ""), etag):
+                raise ObjectChangedError(
+                    "the object was replaced while its parts were listed",
+                    bucket=location.bucket,
+                    key=location.key,
+                    operation="GetObjectAttributes",
+                )
+            found["ObjectParts"]["Parts"] += page["ObjectParts"]["Parts"]
+        if "ETag" not in names:
+            found.pop("ETag", None)
+        return cast("ObjectAttributes", found)
+
     # --- tags ---
 
     def get_tags(self, path: Path) -> dict[str, str]:
@@ -99,6 +131,20 @@ class Metadata:
             put_object_acls(self._client, [location], acl)
         else:
             put_bucket_acl(self._client, location.bucket, acl)
+
+
+def _checked(attributes: Iterable[str] | None) -> tuple[str, ...]:
+    """The names of attributes that are asked for, all of them for None. TypeError, ValueError."""
+    if attributes is None:
+        return _ATTRIBUTES
+    names = (attributes,) if isinstance(attributes, str) else tuple(attributes)
+    unknown = [name for name in names if name not in _ATTRIBUTES]
+    if unknown or not names:
+        allowed = ", ".join(_ATTRIBUTES)
+        raise ValueError(
+            f"attributes must be some of {allowed}, not {', '.join(map(repr, unknown)) or 'none'}"
+        )
+    return names
 
 
 def _changed(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

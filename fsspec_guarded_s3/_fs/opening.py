@@ -14,25 +14,28 @@ from .._read.pinned_file import Opened, PutOff
 from .._read.read_ahead import MIN_REQUEST, PrefetchCache, caches
 from .._read.reader import PinnedReader
 from .._s3.client import S3Client
-from .._s3.pinned import check_etag
+from .._s3.pinned import SMALL_OBJECT, check_etag
 from .._values.attributes import Attributes
 from .._values.conditions import Condition
 from .._values.keywords import Verb, check_integer, check_type, closest_name, keywords_of, unknown
+from .._values.local_files import NO_ROOM
 from .._values.models import ObjectInfo
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._values.s3_parameters import PARAMETERS
-from .._write.compressed_writer import adopt_compressors
+from .._write.appending import Appending
+from .._write.compressed_writer import adopt_compressors, refuse_to_seek
 from .._write.guards import require_guard
+from .._write.local_contents import LocalContents
 from .._write.parts import PartBuffer
-from .._write.seekable import GuardedFile, LocalContents
-from .._write.spool import TemporaryFile
+from .._write.seekable import GuardedFile
+from .._write.spool import TemporaryFile, unusable
 from .._write.text_writer import TextWriter, adopt_text
 from .._write.writer import GuardedWriter
-from ..errors import ObjectChangedError, ObjectExistsError, ObjectNotFoundError
+from ..errors import GuardedS3Error, ObjectChangedError, ObjectExistsError, ObjectNotFoundError
 from ..options import Options
 from .conditions import check_if_match, check_version
-from .copy_version import prepare_append
+from .copy_version import prepare_append, prepare_at_end
 from .directories import look_before_write
 from .listing import Lister
 from .object_headers import ObjectHeaders
@@ -44,6 +47,9 @@ from .transaction import GuardedTransaction
 # What callers of s3fs, dask and text modes pass; `acl` and `requester_pays` have a meaning.
 _TOLERATED = frozenset({"default_cache", "fill_cache", "encoding", "errors", "newline"})
 _OF_S3FS = frozenset({"acl", "requester_pays"})
+# Caches of fsspec whose first read sends a request, which their opening does not. "all" asks at once,
+# "parts" never, and those of programs do what they like.
+_ASK_WHEN_READ = frozenset({"none", "readahead", "bytes", "blockcache", "background", "first", "mmap"})
 
 
 class Opener:
@@ -95,7 +101,7 @@ class Opener:
         text = {name: kwargs.pop(name) for name in ("encoding", "errors", "newline") if name in kwargs}
         _check_compression(compression, adopt_compressors())
         if compression is not None and "+" in plain:
-            raise ValueError(f"compression must be None with mode {mode!r}: what is compressed cannot seek")
+            refuse_to_seek(mode)
         adopt_text()
         file = opening(path, plain + "b", block_size, cache_options, compression, **kwargs)
         if transaction is not None and "r" in plain:  # fsspec takes it for a reader
@@ -121,7 +127,7 @@ class Opener:
         """A binary file without compression; `owner` is the filesystem that a reader shows as its `fs`.
 
         GetObject of the first bytes pins a reader, HeadObject one with a cache of fsspec's. A listing that
-        has just told of the object pins one until it is read. A writer that may not overwrite looks first,
+        has just told of the object pins either until it is read. A writer that may not overwrite looks first,
         which decides nothing.
         """
         if size is not None:
@@ -152,32 +158,44 @@ class Opener:
             cache_options=cache_options,
             fill_cache=_flag(kwargs.get("fill_cache"), owner),
         )
-        if cache_type != PrefetchCache.name:
-            pin, _ = self._pin(client, location, if_match, size, with_bytes=False)
-            return reader(pin, object_row(location, pin))
+        is_own = cache_type == PrefetchCache.name
         listed = self._recent.pin(location) if if_match is None and size is None else None
-        if listed is not None and not self._options.version_aware:  # a listing tells no version id
+        if (
+            listed is not None
+            and (is_own or cache_type in _ASK_WHEN_READ)
+            and not self._options.version_aware
+        ):
+            # Not where versions are told: a listing has no version id.
             forget = partial(self._recent.forget, location.bucket, location.key)
-            put_off = PutOff(partial(self._open_now, client, location), forget)
+            open_now = partial(self._open_now, client, location, is_own, listed_size=listed.size)
+            put_off = PutOff(open_now, forget)
             return reader(listed, None, put_off=put_off)
-        pin, first, details = self._open_now(client, location, if_match, size)
+        pin, first, details = self._open_now(client, location, is_own, if_match, size)
         return reader(pin, details, first=first)
 
     def _open_now(
-        self, client: S3Client, location: S3Path, if_match: str | None = None, size: int | None = None
+        self,
+        client: S3Client,
+        location: S3Path,
+        is_own: bool,
+        if_match: str | None = None,
+        size: int | None = None,
+        listed_size: int = 0,
     ) -> Opened:
-        pin, first = self._pin(client, location, if_match, size, with_bytes=True)
+        """What the first bytes tell, which are kept if the cache `is_own`; HeadObject for one of fsspec's."""
+        count = max(MIN_REQUEST, listed_size if _is_worth_it(client, listed_size) else 0) if is_own else 0
+        pin, first = self._pin(client, location, if_match, size, count)
         return Opened(pin, first, object_row(location, pin))
 
     def _pin(
-        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None, *, with_bytes: bool
+        self, client: S3Client, location: S3Path, if_match: str | None, size: int | None, count: int
     ) -> tuple[ObjectInfo, bytes]:
-        """The version that a reader is to read, and its first bytes where they are wanted."""
+        """The version that a reader is to read, and its first `count` bytes."""
         check_if_match(if_match)
         first = b""
         try:
-            if with_bytes:
-                pin, first = client.reads.get_first(location, MIN_REQUEST)
+            if count:
+                pin, first = client.reads.get_first(location, count)
             else:
                 pin = client.reads.head_object(location)
         except ObjectNotFoundError:
@@ -213,14 +231,17 @@ class Opener:
             "mode": mode,
             "autocommit": autocommit,
         }
+        client = self._headers.client_for(given).in_pieces(block_size, None, writing=True)
         if "+" in mode:
-            return self._open_seekable(location, mode, if_match, given, about)
+            return self._open_seekable(client, location, mode, if_match, given, about)
         if mode == "ab":
             return self._appending(location, if_match, given, about)
         condition = Condition(create=mode == "xb", if_match=if_match)
         if condition.create:
             self._refuse_taken(location)
-        return GuardedWriter(self._headers.new_upload(location, condition, given), **about)
+        upload = self._headers.new_upload(location, condition, given)
+        to_file = partial(LocalContents, client, upload, appends=False, is_changed=True)
+        return GuardedWriter(upload, to_file=to_file, **about)
 
     def _refuse_taken(self, location: S3Path) -> None:
         """ObjectExistsError by an early look, which decides nothing: the condition of the write does."""
@@ -245,11 +266,15 @@ class Opener:
             return GuardedWriter(self._headers.new_upload(location, Condition(create=True), given), **about)
         check_version(location, info, if_match)
         upload = self._headers.next_upload(location, info, given)
-        prepare: Callable[[PartBuffer], None] = partial(prepare_append, client, upload, location, info)
+        # What is to change beside the bytes has to go with a new object.
+        at_end = Appending.suits(location) and not given and self._headers.are_plain
+        how = prepare_at_end if at_end else prepare_append
+        prepare: Callable[[PartBuffer], None] = partial(how, client, upload, location, info)
         return GuardedWriter(upload, position=info.size, prepare=prepare, **about)
 
     def _open_seekable(
         self,
+        client: S3Client,
         location: S3Path,
         mode: str,
         if_match: str | None,
@@ -261,21 +286,26 @@ class Opener:
         A condition that the store does not honour is told of now, and not when all is written.
         """
         check_if_match(if_match)
-        client, file = self._headers.client_for(given), TemporaryFile()
-        info: ObjectInfo | None = None
-        if mode[0] in "ra":
-            info = self._load(client, location, if_match, file, must_exist=mode[0] == "r" or bool(if_match))
-        if info is not None:
-            upload = self._headers.next_upload(location, info, given)
-            condition = Condition(if_match=info.etag)
-        else:
-            condition = Condition(create=mode[0] in "xa", if_match=if_match)
-            if mode[0] == "x":
-                self._refuse_taken(location)
-            upload = self._headers.new_upload(location, condition, given)
-        require_guard(client, location, condition, multipart=False)
-        contents = LocalContents(client, upload, file, appends=mode[0] == "a", is_changed=info is None)
-        return GuardedFile(upload, contents=contents, **about)
+        file, info = TemporaryFile(), None
+        try:
+            if mode[0] in "ra":
+                must_exist = mode[0] == "r" or bool(if_match)
+                info = self._load(client, location, if_match, file, must_exist=must_exist)
+            if info is not None:
+                upload = self._headers.next_upload(location, info, given)
+                condition = Condition(if_match=info.etag)
+            else:
+                condition = Condition(create=mode[0] in "xa", if_match=if_match)
+                if mode[0] == "x":
+                    self._refuse_taken(location)
+                upload = self._headers.new_upload(location, condition, given)
+            is_large = info is not None and info.size >= client.options.multipart_threshold
+            require_guard(client, location, condition, multipart=is_large)
+            contents = LocalContents(client, upload, file, appends=mode[0] == "a", is_changed=info is None)
+            return GuardedFile(upload, contents=contents, **about)
+        except BaseException:
+            file.release()
+            raise
 
     def _load(
         self,
@@ -295,6 +325,10 @@ class Opener:
             if self._lister.isdir(str(location)):
                 raise IsADirectoryError(f"{location} is a directory and cannot be opened") from None
             raise
+        except OSError as error:
+            if error.errno not in NO_ROOM or isinstance(error, GuardedS3Error):
+                raise
+            raise unusable(error) from error
         check_version(location, info, if_match)
         file.size = info.size
         return info
@@ -344,6 +378,12 @@ def _read_ahead(block_size: Any) -> int:
     if block_size < 1:  # fsspec's caches would read nothing, and say nothing
         raise ValueError(f"block_size must be at least 1 byte, not {block_size}")
     return block_size
+
+
+def _is_worth_it(client: S3Client, size: int) -> bool:
+    """Whether all of an object of `size` bytes comes much sooner than the answer to one more request."""
+    worth = min(SMALL_OBJECT, client.scheduler.worth_of_round_trip() // 2)
+    return client.scheduler.is_distant() and size <= worth
 
 
 def known_cache(cache_type: str) -> str:

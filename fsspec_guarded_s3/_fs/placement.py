@@ -109,7 +109,7 @@ def placed(
     else:
         within = not text_of(path).endswith("/") and into()
     if within:
-        common = common.rpartition("/")[0]
+        common = common.rsplit("/", 1)[0]  # a bucket is in no directory: what is in it goes (fsspec's rule)
     return [(source, _join(target, source.name[len(common) :].removeprefix("/"))) for source in sources]
 
 
@@ -149,6 +149,22 @@ def overwriting(pairs: Iterable[tuple[str, str]]) -> Misplaced:
     pairs = [(source, target) for source, target in pairs if source != target]
     overwritten = {source for source, _ in pairs} & {target for _, target in pairs}
     return ((name, f"{name!r} is a source and a target at once: copy step by step") for name in overwritten)
+
+
+def into_itself(trees: Iterable[tuple[str, str]]) -> Misplaced:
+    """Places of directories that are within these directories: each run would copy the copies of the last."""
+    for source, target in trees:
+        if is_below(target, source):
+            yield (
+                target,
+                f"the directory {source!r} cannot be copied or moved into itself, to {target!r}: name a "
+                "target that is not in it",
+            )
+
+
+def is_below(name: str, directory: str) -> bool:
+    """Whether a bucket and key, both without a slash at the end, is in `directory`."""
+    return name.startswith(f"{directory}/")
 
 
 def outside(targets: Iterable[str], root: Any) -> Misplaced:

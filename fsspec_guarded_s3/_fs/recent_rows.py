@@ -8,8 +8,10 @@ open. The listing has told all that. So the last listings are kept for the secon
 Rules. A row is what the listing told; a writer elsewhere may have replaced the object since. So none is used
 that is older than that, and none that a write of this process, by whichever filesystem, may have changed; a
 listing that was under way during such a write is not kept. Only what is there is answered: that a name is
-absent is always asked. `info` of one name answers `exists`, `isfile` and `isdir`, never another `info`: who
-looks again and again sees what changes. Only questions of callers are answered: what a verb decides by (`cp`,
+absent is always asked. `info` or `exists` of one name answers `isfile` and `isdir`, never its like: who
+looks again and again sees what changes. The version that a look told of is read by the next `open` or
+`cat_ranges`, within a second and once: pyarrow and pandas look right before they open, and who opens a file
+again sees what changed. Only questions of callers are answered: what a verb decides by (`cp`,
 `mv`, `rm`, conditions) is asked. A read that takes an ETag from here sends it as its condition, and compares
 it with that of the answer.
 
@@ -21,7 +23,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
+from typing import NamedTuple
 
 from .._forks import renew_after_fork
 from .._values.conditions import is_weak, quoted, same_etag
@@ -34,10 +38,22 @@ from .rows import Row
 MAX_ROWS = 20_000  # of all listings that are kept, some 8 MB
 MAX_LISTINGS = 256
 MAX_LOOKS = 1_000  # names that `info` told about
+_SOON = 1.0  # seconds after a look within which a file is opened under what it told
 
 _NOWHERE = None, 0
 
 clock = time.monotonic
+
+
+class _Look(NamedTuple):
+    """What was told of one name, and when; `pins` has the version of an object until somebody opens it.
+
+    `is_directory` is None where `isfile` asked: its answer is no answer to the next `isfile`.
+    """
+
+    is_directory: bool | None
+    told: float
+    pins: list[ObjectInfo]
 
 
 class _Listing:
@@ -125,9 +141,7 @@ class RecentRows:
         self._seconds = seconds
         self._listings: dict[tuple[str, str], _Listing] = {}  # the one that came last is the last
         self._under_way: set[_Listing] = set()
-        self._looks: dict[
-            tuple[str, str], tuple[bool, float]
-        ] = {}  # whether it is a directory; when it was seen
+        self._looks: dict[tuple[str, str], _Look] = {}
         self._epoch = object()  # another one after each write
         if seconds:
             tell_of_writes(self)
@@ -178,13 +192,17 @@ class RecentRows:
         """Taken before the store is asked about one name, and given back with the answer."""
         return self._epoch
 
-    def saw(self, location: S3Path, row: Row | None, began: object) -> None:
+    def saw(self, location: S3Path, row: Row | None, began: object, *, answers: bool = True) -> None:
         """The store told this row of a name, or with None that there is nothing.
 
-        A listing that told something else of it is dropped.
+        It `answers` the `isfile` and `isdir` behind it, or only opens the object.
+        What was told of it before is dropped if it was something else.
         """
         if not self._seconds:
             return
+        place = (location.bucket, location.key)
+        if row is None:
+            self._looks.pop(place, None)
         kind, listed = self.kind(location), self.listed(location)
         is_other = row is None or kind != row["type"] or (listed and not same_etag(listed.etag, row["ETag"]))
         if kind and is_other:
@@ -192,8 +210,10 @@ class RecentRows:
         elif row is not None:
             if len(self._looks) >= MAX_LOOKS:
                 self._looks.clear()
-            place = (location.bucket, location.key)
-            self._looks[place] = (row["type"] == "directory", clock())
+            is_directory = row["type"] == "directory"
+            has_version = not is_directory and bool(row.get("ETag", "").strip('"'))
+            pins = [ObjectInfo(row["ETag"], row["size"])] if has_version else []
+            self._looks[place] = _Look(is_directory if answers else None, clock(), pins)
             if self._epoch is not began:
                 self._looks.pop(place, None)
 
@@ -238,9 +258,19 @@ class RecentRows:
         return listing.has_object(location.key), listing.has_directory(location.prefix)
 
     def pin(self, location: S3Path) -> ObjectInfo | None:
-        """The version of an object that a listing told, by which it can be read; None where none is known."""
+        """The version of an object by which it can be read, None where none is known.
+
+        That of a listing, or once that of a look.
+        """
         listed = self.listed(location)
-        return None if listed is None else ObjectInfo(listed.etag, listed.size)
+        if listed is not None:
+            return ObjectInfo(listed.etag, listed.size)
+        look = self._look(location)
+        if look is None or clock() - look.told >= _SOON:
+            return None
+        with suppress(IndexError):
+            return look.pins.pop()
+        return None
 
     def kind(self, location: S3Path) -> str | None:
         """Whether the name is that of a "file" or of a "directory", by listings; None where they do not tell.
@@ -257,7 +287,9 @@ class RecentRows:
     def is_file(self, location: S3Path) -> bool:
         """Whether it is known that there is an object of this name."""
         look = self._look(location)
-        return look is False or (look is None and self.kind(location) == "file")
+        if look is None or look.is_directory is None:
+            return self.kind(location) == "file"
+        return not look.is_directory
 
     def lists_directory(self, location: S3Path) -> bool:
         """Whether a listing told that there is a directory of this name, beside an object of it or alone."""
@@ -266,7 +298,8 @@ class RecentRows:
 
     def is_directory(self, location: S3Path) -> bool | None:
         """Whether there is a directory of this name; False for a name that is that of an object alone."""
-        if self._look(location):
+        look = self._look(location)
+        if look is not None and look.is_directory:
             return True
         listing = self._newest(location, location.prefix)
         if listing is None:
@@ -289,10 +322,10 @@ class RecentRows:
         found = {f"{one.place[0]}/{prefix}".rstrip("/") for one in recent for prefix in one.directories()}
         return sorted(found)
 
-    def _look(self, location: S3Path) -> bool | None:
-        """Whether `info` found a directory under this name; None where that is not known."""
+    def _look(self, location: S3Path) -> _Look | None:
+        """What `info` or the like found under this name; None where that is not known."""
         found = self._looks.get((location.bucket, location.key)) if location.version_id is None else None
-        return found[0] if found is not None and self._is_recent(found[1]) else None
+        return found if found is not None and self._is_recent(found.told) else None
 
     def _newest(self, location: S3Path, key: str) -> _Listing | None:
         """The listing that came last of those that would show `key`."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .._s3.client import S3Client
 from .._values.conditions import Condition, same_etag
 from .._values.keywords import check_depth, flag
+from .._values.models import ObjectVersion
 from .._values.parameters import Path
 from .._values.paths import S3Path
 from .._write import guards
@@ -26,12 +28,14 @@ from .delete_batches import REPLACEMENT, batched
 from .directories import has_children, is_object, look_before_write, nothing_at
 from .exact_delete import Failed, delete_versions, is_missing
 from .gathering import gather
+from .kept_directories import is_kept, kept_levels
+from .listed_names import ListedNames
 from .listing import Lister
 from .named_tree import NamedTree, NamedTrees
 from .path_rules import PathRules
 from .patterns import MAGIC
 from .selection import Selector, Source
-from .versions import Versions
+from .versions import Versions, newest_first
 
 _VERSIONS_LEFT = (
     "the bucket still holds old versions or delete markers: rm(bucket, recursive=True, versions=True) "
@@ -55,6 +59,7 @@ class Remover:
         self._paths = paths
         self._lister = lister
         self._named = named
+        self._listed_names = ListedNames(client)
         self._selector = selector
         self._versions = versions
 
@@ -148,7 +153,9 @@ class Remover:
     def _rm_current(self, path: Any, recursive: bool, maxdepth: int | None) -> list[S3Path]:
         check_depth(maxdepth)
         sources = self._selector.roots(path, recursive)
-        calls = [partial(self._keys_of, source, recursive, maxdepth) for source in sources]
+        named = [] if recursive else [self._paths.location(one.name)[0] for one in sources if not one.kind]
+        there = self._listed_names.of(named)
+        calls = [partial(self._keys_of, source, recursive, maxdepth, there) for source in sources]
         locations = [location for some in gather(self._client, calls) for location in some]
         for location in locations:
             if location.version_id is not None:
@@ -156,19 +163,38 @@ class Remover:
         keys = [location for location in locations if location.version_id is None]
         if not locations and not recursive:
             raise IsADirectoryError(f"{path} matches directories alone: pass recursive=True")
-        self._delete(keys, self._delete_current)
+        self._delete(keys)
+        if recursive and maxdepth is None:
+            for source in sources:
+                if source.kind != "file":
+                    self.remove_kept(self._paths.location(source.name)[0])
         return list(dict.fromkeys(locations))
 
-    def _keys_of(self, source: Source, recursive: bool, maxdepth: int | None) -> list[S3Path]:
+    def remove_kept(self, location: S3Path) -> None:
+        """Remove what is left of a directory where its keys are gone, and the store keeps it all the same."""
+        for level in kept_levels(self._client, location):
+            self._delete(level)
+
+    def _keys_of(
+        self, source: Source, recursive: bool, maxdepth: int | None, there: Set[S3Path]
+    ) -> list[S3Path]:
+        """The keys that a source stands for; `there` are objects that a listing showed."""
         location = self._paths.location(source.name)[0]
         if source.kind == "file" or location.version_id is not None:
+            return [location]
+        if not source.kind and location in there:
             return [location]
         if not recursive:
             if source.kind == "directory":  # that a glob matched
                 return []
             if location.key and is_object(self._client, location):
                 return [location]
-            self._lister.info(source.name + "/")  # FileNotFoundError when there is nothing
+            try:
+                self._lister.info(source.name + "/")
+            except ObjectNotFoundError as error:
+                if error.code:  # the bucket is missing
+                    raise
+                raise nothing_at(location, or_object=bool(location.key)) from None
             raise IsADirectoryError(f"{source.name} is a directory: pass recursive=True")
         if not source.kind and location.key and maxdepth is None:
             named = self._named.of(location)
@@ -182,8 +208,13 @@ class Remover:
         if True in are_files:
             found.append(location)
         if not found and location.key and not has_children(self._client, location):
-            raise FileNotFoundError(f"there is nothing at {location}")
+            self._require_kept(location)
         return found
+
+    def _require_kept(self, location: S3Path) -> None:
+        """Raise FileNotFoundError, unless the store keeps a directory there that has no keys."""
+        if not is_kept(self._client, location):
+            raise FileNotFoundError(f"there is nothing at {location}")
 
     def _keys_of_named(self, location: S3Path, named: NamedTree) -> list[S3Path]:
         """The object of a name and the keys in its directory. FileNotFoundError when there is neither."""
@@ -191,7 +222,7 @@ class Remover:
         if named.item is not None:
             found.append(location)
         if not found:
-            raise FileNotFoundError(f"there is nothing at {location}")
+            self._require_kept(location)
         return found
 
     def _keys_below(self, location: S3Path, maxdepth: int | None) -> list[S3Path]:
@@ -206,36 +237,51 @@ class Remover:
         return [location.child(key) for key in keys]
 
     def _rm_all_versions(self, path: Any, recursive: bool, maxdepth: int | None) -> list[S3Path]:
-        """Delete every version and delete marker; with `recursive` of what is below too."""
+        """Delete every version and delete marker; with `recursive` of what is below too.
+
+        The newest version, or the marker, of an object goes last, and stays where another one stays: at no
+        time, and after no failure, is an old version the current one again.
+        """
         if maxdepth is not None:
             raise ValueError("versions and maxdepth exclude each other")
         roots = [self._paths.location(name)[0] for name in self._selector.expand_path(path)]
-        found = [version for location in roots for version in self._all_versions(location, recursive)]
-        self._delete(found, self._delete_versions)
-        return list(dict.fromkeys(found))
+        found: dict[S3Path, dict[S3Path, None]] = {}  # of each object, the newest first
+        for location in roots:
+            for version in newest_first(self._all_versions(location, recursive)):
+                whole = S3Path(location.bucket, version.key)
+                found.setdefault(whole, {})[replace(whole, version_id=version.version_id)] = None
+        count = sum(map(len, found.values()))
+        failed = self._failed([path for of_one in found.values() for path in list(of_one)[1:]])
+        stayed = {replace(path, version_id=None): error for path, error in failed.items()}
+        newest = {whole: next(iter(of_one)) for whole, of_one in found.items()}
+        failed |= self._failed([path for whole, path in newest.items() if whole not in stayed])
+        failed |= {newest[whole]: error for whole, error in stayed.items()}
+        _raise_failed(failed, count)
+        return [path for of_one in found.values() for path in of_one]
 
-    def _all_versions(self, location: S3Path, recursive: bool) -> list[S3Path]:
+    def _all_versions(self, location: S3Path, recursive: bool) -> list[ObjectVersion]:
         if location.version_id is not None:
             raise ValueError(f"{location} is one version: leave out versions=True")
-        found = self._versions.of_all_below(location) if recursive else self._versions.of(location)
-        rows = [S3Path(location.bucket, version.key, version.version_id) for version in found]
-        if not rows and (location.key or not recursive):
+        found = list(self._versions.of_all_below(location) if recursive else self._versions.of(location))
+        if not found and (location.key or not recursive):
             raise ObjectNotFoundError("there is no version", bucket=location.bucket, key=location.key)
-        return rows
+        return found
 
     # --- the requests ---
 
-    def _delete(
-        self, paths: Iterable[S3Path], delete_batch: Callable[[list[S3Path]], Mapping[S3Path, GuardedS3Error]]
-    ) -> None:
-        """Delete what is at these paths, whatever it is by now, in batches; raises with those that stayed."""
+    def _delete(self, paths: Iterable[S3Path]) -> None:
+        """Delete what is at these paths, whatever it is by now; raises with those that stayed."""
         paths = list(dict.fromkeys(paths))
+        _raise_failed(self._failed(paths), len(paths))
+
+    def _failed(self, paths: Iterable[S3Path]) -> Failed:
+        """Delete what is at these paths, in batches, and return the errors of those that stayed."""
         found = batched(paths)
         failed: Failed = {}
 
         def many(batch: list[S3Path]) -> None:
             try:
-                errors = delete_batch(batch)
+                errors = self._delete_batch(batch)
             except GuardedS3Error as error:
                 errors = dict.fromkeys(batch, error)
             failed.update({path: error for path, error in errors.items() if not is_missing(error)})
@@ -252,20 +298,16 @@ class Remover:
 
         calls: list[Callable[[], None]] = [partial(many, batch) for batch in found.together]
         self._client.scheduler.run([*calls, *(partial(one, path) for path in found.alone)])
-        _raise_failed(failed, len(paths))
+        return failed
 
-    def _delete_current(self, batch: list[S3Path]) -> Failed:
-        bucket = batch[0].bucket
-        errors = self._client.deletions.delete_objects(bucket, dict.fromkeys(path.key for path in batch))
-        return {S3Path(bucket, key): error for key, error in errors.items()}
-
-    def _delete_versions(self, batch: list[S3Path]) -> Failed:
-        bucket = batch[0].bucket
+    def _delete_batch(self, batch: list[S3Path]) -> Failed:
+        """DeleteObjects, of objects or of versions."""
+        bucket, deletions = batch[0].bucket, self._client.deletions
+        if batch[0].version_id is None:
+            errors = deletions.delete_objects(bucket, dict.fromkeys(path.key for path in batch))
+            return {S3Path(bucket, key): error for key, error in errors.items()}
         versions = [(path.key, path.version_id or "") for path in batch]
-        return {
-            S3Path(bucket, error.key): error
-            for error in self._client.deletions.delete_versions(bucket, versions)
-        }
+        return {S3Path(bucket, error.key): error for error in deletions.delete_versions(bucket, versions)}
 
     def delete_exactly(self, etags: Mapping[S3Path, str]) -> None:
         """Delete the versions that have these ETags, and nothing newer; raises with those that stayed."""
@@ -301,6 +343,13 @@ class Remover:
             raise DirectoryNotEmptyError(
                 "the directory is not empty", bucket=location.bucket, key=location.key
             )
+        elif is_kept(self._client, location):
+            levels = kept_levels(self._client, location)
+            if len(levels) > 1:
+                raise DirectoryNotEmptyError(
+                    "the directory is not empty", bucket=location.bucket, key=location.key
+                )
+            self._delete(levels[0])
         else:
             raise nothing_at(location)
 

@@ -78,6 +78,46 @@ class Info(_OfObject):
     metadata: dict[str, str]
 
 
+class ObjectPart(TypedDict, total=False):
+    """A part of an object, in S3's names: its size in bytes, and the checksum that it has, in base64."""
+
+    PartNumber: int
+    Size: int
+    ChecksumCRC32: str
+    ChecksumCRC32C: str
+    ChecksumCRC64NVME: str
+    ChecksumSHA1: str
+    ChecksumSHA256: str
+    ChecksumSHA512: str
+    ChecksumMD5: str
+    ChecksumXXHASH64: str
+    ChecksumXXHASH3: str
+    ChecksumXXHASH128: str
+
+
+class ObjectParts(TypedDict):
+    """The parts of an object: how many, and those that S3 tells of."""
+
+    TotalPartsCount: int
+    Parts: list[ObjectPart]
+
+
+class ObjectAttributes(TypedDict, total=False):
+    """What `object_attributes` tells of an object, in S3's names; what was not asked for is not there.
+
+    `Checksum` has the checksum of the object by its name, such as ChecksumCRC32, and ChecksumType, which is
+    FULL_OBJECT or COMPOSITE. `ObjectParts` is there for an object that was written in parts.
+    """
+
+    ETag: str
+    VersionId: str | None
+    LastModified: datetime | None
+    StorageClass: str
+    ObjectSize: int
+    Checksum: dict[str, str]
+    ObjectParts: ObjectParts
+
+
 class Answer(TypedDict, total=False):
     """What S3 answered to a write, in its names; nothing in a transaction, which writes at its end."""
 

@@ -159,7 +159,8 @@ class Selector:
             found.update((source[:2], source) for source in sources)
         if not found:
             raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
-        return [found[place] for place in sorted(found)]
+        files = {name for name, kind in found if kind == "file"}  # by a pattern, and maybe by name too
+        return [found[name, kind] for name, kind in sorted(found) if kind or name not in files]
 
     def _select_one(self, path: str, recursive: bool, maxdepth: int | None, alone: bool) -> list[Source]:
         roots, matched = self._root(path, recursive, maxdepth, alone)
@@ -179,7 +180,7 @@ class Selector:
         if found is None:
             found = self._tree_and_object(location, only_directory, maxdepth)
         if not found:
-            raise nothing_at(location)
+            raise nothing_at(location, or_object=bool(location.key) and not only_directory)
         return found
 
     def _named(self, location: S3Path) -> list[Source] | None:

@@ -148,6 +148,7 @@ class GuardedTransaction(Transaction):
         still_open = [file.path for file in wanted if not file.closed]
         if still_open:
             raise ValueError(f"nothing was published: not closed at the end: {', '.join(still_open)}")
+        _refuse_conflict(wanted)
         for at, file in enumerate(wanted):
             try:
                 file.commit()
@@ -163,6 +164,20 @@ class GuardedTransaction(Transaction):
                     maybe_applied=getattr(error, "maybe_applied", False),
                 ) from error
             published.append(file.path)
+
+
+def _refuse_conflict(files: list[GuardedWriter]) -> None:
+    """ValueError for a file whose condition another one, which is published before it, makes fail."""
+    before: set[str] = set()
+    for file in files:
+        if file.is_conditional and file.path in before:
+            raise ValueError(
+                f"nothing was published: {file.path} is written twice, and the second time it appends, "
+                "creates, or changes the version that was there. A transaction publishes at its end, so that "
+                "is not what the first one wrote. Write all of it at once, or in two transactions"
+            )
+        if file.writes:
+            before.add(file.path)
 
 
 # None: what is written belongs to no transaction.

@@ -32,7 +32,7 @@ class Versions:
         ObjectNotFoundError when there are none.
         """
         location = self._paths.target(path)
-        found = [version.details() for version in _newest_first(self.of(location))]
+        found = [version.details() for version in newest_first(self.of(location))]
         if not found:
             raise ObjectNotFoundError(
                 "the object has no versions and no delete markers", bucket=location.bucket, key=location.key
@@ -50,7 +50,7 @@ class Versions:
         location = self._paths.location(path)[0]
         rows = self._directory(location)
         if not rows and location.key:
-            rows = [version_row(location.bucket, version) for version in _newest_first(self.of(location))]
+            rows = [version_row(location.bucket, version) for version in newest_first(self.of(location))]
         if not rows and location.key:
             raise ObjectNotFoundError("there is nothing", bucket=location.bucket, key=location.key)
         return rows
@@ -61,7 +61,7 @@ class Versions:
         for page in self._client.listings.list_object_versions(location.bucket, location.prefix, "/"):
             found += [item for item in page.versions if item.key[-1:] != "/"]
             folders += [directory_row(location.directory(child)) for child in page.prefixes]
-        files = [version_row(location.bucket, item) for item in _newest_first(found)]
+        files = [version_row(location.bucket, item) for item in newest_first(found)]
         return sorted(files + folders, key=lambda row: str(row["name"]).partition("?versionId=")[0])
 
     def of(self, location: S3Path) -> Iterator[ObjectVersion]:
@@ -92,8 +92,10 @@ class Versions:
             return False
 
 
-def _newest_first(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
-    """S3's order is that already; some stores send delete markers apart. Times are whole seconds."""
+def newest_first(versions: Iterable[ObjectVersion]) -> list[ObjectVersion]:
+    """Versions of one object, or of several, those that are current first, and then by their times.
+
+    S3's order is that already; some stores send delete markers apart. Times are whole seconds."""
 
     def age(version: ObjectVersion) -> tuple[bool, float]:
         made = version.last_modified

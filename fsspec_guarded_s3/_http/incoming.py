@@ -17,15 +17,19 @@ import re
 from typing import Any
 
 from .._values.models import Arrival
-from .timed_socket import Channel, Pace
+from .pace import Pace
+from .timed_socket import Channel
 
 MAX_HEADERS = 200
 MAX_LINE = 65536  # bytes
 _BUFFER = 8192  # holds a head and a small object; more of a body would be copied twice
+# Bytes of an answer for which an event loop makes room, to receive all of it: a thread costs more than that.
+_ROOM = 2**20
+_KEPT = 2**16  # bytes of such room that a connection keeps for the next answer
 _TO_STATUS = len("HTTP/1.1 ")
 # An answer that needs no second look: the object is named by its ETag, and nothing is said that is a page's.
 _GRANTED = re.compile(rb"http/1\.1 20[06][ \r]")
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,6})\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,7})\r\n")
 
 
 class Incoming:
@@ -33,14 +37,17 @@ class Incoming:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._buffer = bytearray(_BUFFER)
-        self._view = memoryview(self._buffer)
+        self._use(bytearray(_BUFFER))
         self._start = self._stop = 0
+        self._ends_at = 0  # in the buffer, of an answer that an event loop receives; 0 until it is known
         self._pace: Pace | None = None
         self._receives = 0  # of this response, up to the second
         self._is_slow = (
             False  # whether a body has kept this connection waiting as long as for an acknowledgement
         )
+
+    def _use(self, buffer: bytearray) -> None:
+        self._buffer, self._view = buffer, memoryview(buffer)
 
     def expect(self, pace: Pace) -> None:
         """A new response begins, bounded by `pace`."""
@@ -65,14 +72,23 @@ class Incoming:
         """Whether nothing has been received, here or by TLS, that nobody asked for."""
         return self._start == self._stop and not self._channel.has_buffered()
 
+    def comes_within(self, seconds: float, beside: int) -> bool:
+        """Whether there is more than the `beside` bytes that end a chunk, or more comes within `seconds`."""
+        return self._stop - self._start > beside or not self._channel.is_quiet(seconds)
+
     def _receive(self, view: memoryview, *, fill: bool = False) -> int:
-        pace, channel = self._pace, self._channel
+        pace = self._next_receive()
+        return self._channel.fill(view, pace) if fill else self._channel.receive(view, pace)
+
+    def _next_receive(self) -> Pace:
+        """A receive begins; what bounds it."""
+        pace = self._pace
         assert pace is not None
         if self._receives < 2:
             if self._receives:
-                channel.acknowledge(self._is_slow)
+                self._channel.acknowledge(self._is_slow)
             self._receives += 1
-        return channel.fill(view, pace) if fill else channel.receive(view, pace)
+        return pace
 
     def _refill(self) -> bool:
         """Receive into the buffer, whose bytes were all taken; False at the end of the connection."""
@@ -116,19 +132,33 @@ class Incoming:
         return count == 0
 
     def arrival(self) -> Arrival:
-        """Receive what has come of an answer, as far as the buffer holds it. It does not wait."""
+        """Receive what has come of an answer, of at most `_ROOM` bytes. It does not wait."""
         if self.is_empty:
-            self._start = self._stop = 0
+            self._start = self._stop = self._ends_at = 0
+        found = self._received()
+        if found is Arrival.NOTHING and self._makes_room():
+            found = self._received()
+        if found is Arrival.NOTHING and not self.is_empty:
+            self._channel.acknowledge(True)
+        return found
+
+    def _received(self) -> Arrival:
         try:
             is_open = self._receive_available()
         except OSError:  # a reset, which the next receive tells too
             is_open = False
-        if not is_open or self._stop == len(self._view):
-            return Arrival.PART
-        found = self._arrived()
-        if found is Arrival.NOTHING and not self.is_empty:
-            self._channel.acknowledge(True)
-        return found
+        return self._arrived() if is_open else Arrival.PART
+
+    def _makes_room(self) -> bool:
+        """Have a buffer for all of the answer, and for a byte behind it, which would be none of it."""
+        if self._ends_at < len(self._view):
+            return False
+        buffer = bytearray(self._ends_at - self._start + 1)
+        buffer[: self._stop - self._start] = self._view[self._start : self._stop]
+        self._stop, self._ends_at = self._stop - self._start, self._ends_at - self._start
+        self._start = 0
+        self._use(buffer)
+        return True
 
     def _receive_available(self) -> bool:
         """Receive what is there; False at the end of the connection."""
@@ -142,19 +172,23 @@ class Incoming:
         return True
 
     def _arrived(self) -> Arrival:
-        """What is in the buffer; NOTHING where more is to come that belongs there."""
-        end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
-        if end < 0:
+        """What is in the buffer; NOTHING where more is to come that belongs there, or into a larger one."""
+        if not self._ends_at:
+            end = self._buffer.find(b"\r\n\r\n", self._start, self._stop)
+            if end < 0:
+                return Arrival.NOTHING if self._stop < len(self._view) else Arrival.PART
+            head = self._buffer[self._start : end + 2].lower()
+            told = _LENGTH.search(head)
+            is_plain = b"\r\netag:" in head and b"transfer-encoding" not in head and b"html" not in head
+            if told is None or not is_plain or not _GRANTED.match(head):
+                return Arrival.PART
+            ends_at = end + 4 + int(told[1])
+            if ends_at - self._start > _ROOM:
+                return Arrival.PART
+            self._ends_at = ends_at
+        if self._stop < self._ends_at:
             return Arrival.NOTHING
-        head = self._buffer[self._start : end + 2].lower()
-        told = _LENGTH.search(head)
-        is_plain = b"\r\netag:" in head and b"transfer-encoding" not in head and b"html" not in head
-        if told is None or not is_plain or not _GRANTED.match(head):
-            return Arrival.PART
-        stop = end + 4 + int(told[1])
-        if self._stop < stop < len(self._view):
-            return Arrival.NOTHING
-        return Arrival.WHOLE if self._stop == stop else Arrival.PART
+        return Arrival.WHOLE if self._stop == self._ends_at else Arrival.PART
 
     # --- heads ---
 
@@ -214,8 +248,21 @@ class Incoming:
         """Read bytes of a body that has at least as many as `view`: as many as come in time."""
         return self._receive(view, fill=True) if self._start == self._stop else self._take(view)
 
+    def fill_within(self, view: memoryview, seconds: float) -> int | None:
+        """As `fill`; None where nothing comes within `seconds`."""
+        if self._start != self._stop:
+            return self._take(view)
+        return self._channel.receive_within(view, self._next_receive(), seconds)
+
+    def take(self, count: int) -> bytes | None:
+        """Some of a body that has `count` bytes, without a copy; None where they go through a buffer."""
+        return self._channel.take(count, self._next_receive()) if self.is_empty else None
+
     def _take(self, view: Any) -> int:
         count = min(len(view), self._stop - self._start)
         view[:count] = self._view[self._start : self._start + count]
         self._start += count
+        if self._start == self._stop and len(self._view) > _KEPT:
+            self._use(bytearray(_BUFFER))
+            self._start = self._stop = 0
         return count

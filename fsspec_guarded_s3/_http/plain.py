@@ -24,8 +24,8 @@ from .._work import check
 from ..errors import IncompleteBodyError
 from ..options import Options
 from .connect import Route, name_of_certificate
+from .pace import Pace
 from .response import HTTPBody, length_of, translated
-from .timed_socket import Pace
 from .unreachable import no_connection
 
 _PIECE = 65536  # bytes that are read at once
@@ -162,6 +162,10 @@ class PlainBody(HTTPBody):
         """Close the connection."""
         self._response.close()
         self._pool.close()
+
+    def _taken(self, count: int) -> bytes | None:
+        """None: urllib3 has the connection."""
+        return None
 
     def _receive_some(self, view: memoryview) -> int:
         self._pace.allowance()

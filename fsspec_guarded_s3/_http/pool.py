@@ -22,12 +22,13 @@ _pools: Living[Pool] = Living()
 class Connection:
     """A connection to speak HTTP on. Once closed it is of no use any more."""
 
-    __slots__ = ("__weakref__", "channel", "idle_since", "incoming")
+    __slots__ = ("__weakref__", "channel", "has_answered", "idle_since", "incoming")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.incoming = Incoming(channel)
         self.idle_since = 0.0
+        self.has_answered = False
         _connections.add(self)
 
     def __repr__(self) -> str:
@@ -90,7 +91,7 @@ class Pool:
         self._trusted_since = time.monotonic()
 
     def give_back(self, conn: Connection) -> None:
-        """Keep `conn`, by which the last answer was read to its end."""
+        """Keep `conn`, by which the last answer was read to its end, or which is new."""
         conn.idle_since = time.monotonic()
         if len(self._idle) < self._size:
             self._idle.append(conn)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
+from .._values.bodies import zeros
 from .._work import is_of_a_handler
 from ..errors import (
     IncompleteBodyError,
@@ -24,6 +26,7 @@ from .incoming import MAX_HEADERS, Incoming
 
 # White space of RFC 9110, 5.5: in text that is read as Latin-1 two bytes of UTF-8 would be white space too.
 _SPACE = " \t"
+_PATIENCE = 0.1  # seconds: somebody may wait for the first of the bytes that are received
 _READ_SIZE = 65536  # bytes to read at once where the head tells no length
 ALTERED = (
     "the store, or a proxy, changes the object on its way. Some decompress what has a Content-Encoding: "
@@ -173,38 +176,99 @@ class HTTPBody:
         Less than `view` holds comes only at the end, or when the connection broke: the next call raises
         ReadTimeoutError, IncompleteBodyError or ProtocolError then, and nothing that had arrived is lost.
         """
+        return self._fill(view)
+
+    def _fill(self, view: memoryview, patience: float = float("inf")) -> int:
+        """As `readinto`; less also where the rest has not come `patience` seconds after the first bytes."""
         if self._failed is not None:
             raise self._failed
         wanted = view.nbytes if self._remaining is None else min(view.nbytes, self._remaining)
-        done = 0
+        done, until = 0, float("inf")
         try:
             while done < wanted:
                 with view[done:wanted] as part:  # released: an exception holds it, and what it is a part of
-                    count = self._receive_some(part)
-                if not count:
-                    if self._remaining:
-                        raise IncompleteBodyError(
-                            f"the connection ended {self._remaining} bytes before the end of the body"
-                        )
+                    if until == float("inf"):
+                        count: int | None = self._receive_some(part)
+                    else:
+                        count = self._receive_until(part, until)
+                if count is None:
                     break
+                self._count(count)
+                if not count:
+                    break
+                if not done:
+                    until = time.monotonic() + patience
                 done += count
-                if self._remaining is not None:
-                    self._remaining -= count
-                else:
-                    self._unsized += count
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self._failed = translated(error)
-            self._failed.__cause__ = error if error is not self._failed else None
+            failed = self._broken_by(error)
             if not done:
-                raise self._failed from self._failed.__cause__
+                raise failed from failed.__cause__
         if self._must_check_end and not self._remaining:
             self._check_end()
         return done
+
+    def take(self, count: int, /) -> bytes:
+        """The next `count` bytes of the body, fewer where the rest is not there yet; none at the end.
+
+        Errors as of `readinto`. What it returns was copied nowhere where the kernel can wait for it.
+        """
+        data = self._taken(count if self._remaining is None else min(count, self._remaining))
+        if data is not None:
+            return data
+        buffer = zeros(count)
+        with buffer.getbuffer() as view:
+            done = self._fill(view, _PATIENCE)
+        data = buffer.getvalue()
+        return data if done == len(data) else data[:done]
+
+    def _taken(self, count: int) -> bytes | None:
+        """Some of `count` bytes that are to come; None where they go through a buffer, or there are none."""
+        if self._failed is not None:
+            raise self._failed
+        if not self._remaining or self._chunked is not None:
+            return None
+        try:
+            data = self._incoming.take(count)
+            if data is None:
+                return None
+            self._count(len(data))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            failed = self._broken_by(error)
+            raise failed from failed.__cause__
+        if self._must_check_end and not self._remaining:
+            self._check_end()
+        return data
+
+    def _count(self, count: int) -> None:
+        """`count` bytes of the body were read, none at the end of the connection."""
+        if self._remaining is None:
+            self._unsized += count
+        elif count:
+            self._remaining -= count
+        elif self._remaining:
+            raise IncompleteBodyError(
+                f"the connection ended {self._remaining} bytes before the end of the body"
+            )
+
+    def _broken_by(self, error: Exception) -> TransportError:
+        self._failed = translated(error)
+        self._failed.__cause__ = error if error is not self._failed else None
+        return self._failed
 
     def _receive_some(self, view: memoryview) -> int:
         if self._chunked is not None:
             return self._chunked.readinto(view)
         return self._incoming.readinto(view) if self._remaining is None else self._incoming.fill(view)
+
+    def _receive_until(self, view: memoryview, until: float) -> int | None:
+        """As `_receive_some`; None where nothing comes until then."""
+        left = until - time.monotonic()
+        if left <= 0:
+            return None
+        if self._chunked is None and self._remaining is not None:
+            return self._incoming.fill_within(view, _PATIENCE)
+        beside = 2 if self._chunked is not None else 0  # the end of a chunk's line
+        return self._receive_some(view) if self._incoming.comes_within(left, beside) else None
 
     def read(self, limit: int = 256 * 2**20) -> bytes:
         """The whole body, for answers that are small by nature; ProtocolError above `limit` bytes."""

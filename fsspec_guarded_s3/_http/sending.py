@@ -13,7 +13,8 @@ from .._values.models import WireRequest
 from .._work import is_of_a_handler
 from ..errors import FileChangedError, SendTimeoutError
 from .incoming import Incoming
-from .timed_socket import Channel, EarlyAnswerError, Pace
+from .pace import Pace
+from .timed_socket import Channel, EarlyAnswerError
 
 _SLICE = 256 * 1024
 _SMALL = 64 * 1024  # bytes of a body that is copied behind the head

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .._values.deadline import Deadline
 from .._work import TURN, check, is_of_a_handler, must_wait
 from ..options import Options
+from .pace import Pace
 from .readiness import READ, WRITE, is_readable, is_writable, poller
 
 try:
@@ -43,7 +43,6 @@ _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 _SENDFILE_SLICE = 2**20
 _RECORD = 2**14  # bytes in one record of TLS (RFC 8446, 5.1)
-_DELAYED = 0.03  # seconds; Linux puts an acknowledgement off by 40 ms, TCP_DELACK_MIN
 _QUICKACK: int = getattr(socket, "TCP_QUICKACK", 0)
 _SO_NWRITE = 0x1024  # macOS: <sys/socket.h>
 _NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -55,99 +54,6 @@ class EarlyAnswerError(ConnectionError):
 
 def _unanswered() -> bool:
     return False
-
-
-class Pace:
-    """Bounds one direction of one exchange: a time-out per call, a minimum rate, a deadline.
-
-    A body that moves at `min_rate` is not ended by the deadline, which it puts off. A patient request has no
-    minimum rate, so that the deadline is its only bound.
-    """
-
-    __slots__ = (
-        "_call_start",
-        "_deadline",
-        "_rate",
-        "_timeout",
-        "_window",
-        "_window_bytes",
-        "_window_seconds",
-        "_window_start",
-        "in_body",
-        "was_slow",
-    )
-
-    def __init__(self, options: Options, timeout: float, deadline: Deadline, slow_answer: bool) -> None:
-        self._timeout = timeout
-        self._deadline = deadline
-        self._rate = 0.0 if slow_answer else options.min_rate
-        self._window = options.min_rate_window
-        self._call_start = self._window_seconds = 0.0
-        self._window_start: float | None = None  # None until something has moved
-        self._window_bytes = 0
-        self.in_body = True
-        self.was_slow = False  # whether a call within a body has taken as long as a delayed acknowledgement
-
-    def allowance(self) -> float:
-        """A call begins; returns the seconds that it may take. TimeoutError when the deadline has passed."""
-        check()
-        self._call_start = now = time.monotonic()
-        left = self._deadline.at - now
-        if left <= 0:
-            if not (self.in_body and self._is_fast(self._window_bytes, self._window_seconds)):
-                raise TimeoutError("the deadline of the request has passed")
-            self._next_window(now)
-            left = self._deadline.left()
-        return self._timeout if self._timeout < left else left
-
-    def moved(self, count: int) -> None:
-        """The call ended. Only time spent waiting for the peer counts, not the time the caller takes.
-
-        How long the first byte takes is a matter of the time-out, not of the rate.
-        """
-        now = time.monotonic()
-        if now - self._call_start > _DELAYED and self.in_body:
-            self.was_slow = True
-        if self._window_start is None:
-            self._window_start = now
-            self._window_bytes = count
-            return
-        self._window_bytes += count
-        self._window_seconds += now - self._call_start
-        if self._window_seconds < self._window:
-            return
-        if self._window_bytes < self._rate * self._window:
-            raise TimeoutError(
-                f"only {self._window_bytes} bytes in {self._window_seconds:.0f} s, slower than min_rate"
-            )
-        self._next_window(now)
-
-    def _is_fast(self, count: int, seconds: float) -> bool:
-        return self._rate > 0 and count > 0 and count >= self._rate * seconds
-
-    def _next_window(self, now: float) -> None:
-        if self.in_body and self._rate > 0 and self._window_start is not None:
-            self._deadline.put_off(now - self._window_start)
-        self._window_start, self._window_seconds, self._window_bytes = now, 0.0, 0
-
-    def extend(self) -> float:
-        """The allowance of a call is used up: more seconds where the deadline had cut it short and what moved
-        before was fast enough, else TimeoutError.
-        """
-        now = time.monotonic()
-        waited = now - self._call_start
-        fast = self.in_body and self._is_fast(self._window_bytes, self._window_seconds + waited)
-        if waited >= self._timeout or not fast:
-            raise TimeoutError("timed out")
-        self._next_window(now)
-        return self.allowance()
-
-    def is_kept_up(self, count: int, seconds: float) -> bool:
-        """Whether `count` bytes of what was sent before went out in `seconds`, and so the peer lives."""
-        if self._is_fast(count, seconds):
-            self._deadline.put_off(seconds)
-            return True
-        return not self._rate and count > 0
 
 
 class Channel:
@@ -175,13 +81,13 @@ class Channel:
         if self._sock.gettimeout() != seconds:  # setting it is a system call
             self._sock.settimeout(seconds)
 
-    def is_quiet(self) -> bool:
-        """Whether neither a byte nor the end of the connection has come."""
+    def is_quiet(self, seconds: float = 0.0) -> bool:
+        """Whether neither a byte nor the end of the connection has come, or comes within `seconds`."""
         if self.has_buffered():
             return False
         if self._readable is None:
-            return not is_readable(self._sock, 0)
-        return not self._readable.poll(0)
+            return not is_readable(self._sock, seconds)
+        return not self._readable.poll(seconds * 1000)
 
     def receive_available(self, view: memoryview) -> int | None:
         """Receive what has arrived; None where that is nothing, 0 at the end of the connection."""
@@ -225,9 +131,25 @@ class Channel:
 
         return self._in_turns(pace, turn)
 
+    def receive_within(self, view: memoryview, pace: Pace, seconds: float) -> int | None:
+        """As `receive`; None where nothing comes within `seconds`."""
+        self._limit(seconds)
+        try:
+            count: int = self._sock.recv_into(view)  # TLS keeps what it has of a record
+        except TimeoutError as error:
+            if is_of_a_handler(error):
+                raise
+            return None
+        pace.moved(count)
+        return count
+
     def fill(self, view: memoryview, pace: Pace) -> int:
         """Receive bytes of a body that has at least as many as `view`: it may wait until all have come."""
         return self.receive(view, pace)
+
+    def take(self, count: int, pace: Pace) -> bytes | None:
+        """Receive some of a body that has `count` bytes; None where they have to go through a buffer."""
+        return None
 
     def send_file(
         self,
@@ -358,8 +280,29 @@ class KernelTimed(Channel):
 
         return self._in_turns(pace, turn)
 
+    def receive_within(self, view: memoryview, pace: Pace, seconds: float) -> int | None:
+        return None if self.is_quiet(seconds) else self.receive(view, pace)
+
     def fill(self, view: memoryview, pace: Pace) -> int:
         return self.receive(view, pace, socket.MSG_WAITALL)
+
+    def take(self, count: int, pace: Pace) -> bytes | None:
+        sock, news = self._sock, self._readable
+        assert news is not None
+        data = b""
+
+        def turn(seconds: float) -> int | None:
+            nonlocal data
+            if not news.poll(seconds * 1000):
+                return None
+            with suppress(BlockingIOError):
+                # Into memory that nobody has touched: a buffer of zeros is written twice.
+                data = sock.recv(count, socket.MSG_WAITALL)
+                return len(data)
+            return None
+
+        self._in_turns(pace, turn)
+        return data
 
     def send_file(
         self,

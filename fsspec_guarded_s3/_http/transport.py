@@ -30,24 +30,27 @@ from .._forks import PerProcess, importing, renew_after_fork
 from .._values.bodies import wire_bytes
 from .._values.deadline import Deadline
 from .._values.models import Arrival, WireRequest
-from .._work import is_of_a_handler, must_wait, pause
+from .._work import Connecting, is_of_a_handler, must_wait, pause
 from ..errors import ConfigurationError, ConnectError, IncompleteBodyError
 from ..options import Options
 from .connect import (
     Proxy,
     ProxyRefusedError,
     Route,
+    addresses_at_hand,
     connected,
+    look_up,
     proxy_for,
     socket_options_of,
     speaks_tls,
 )
+from .connecting import begin
 from .descriptors import are_none_left, within_limit
 from .lanes import Lanes
+from .pace import Pace
 from .pool import Connection, Pool, close_all_idle, close_all_outdated, is_any_open
 from .response import HTTPBody
 from .sending import Sender
-from .timed_socket import Pace
 from .trust import Trust
 from .unreachable import PLAIN_TO_TLS, no_answer, no_connection
 
@@ -133,7 +136,7 @@ class Sent:
         return None if self.broken is not None else self._conn.channel.descriptor()
 
     def arrival(self) -> Arrival:
-        """Receive what has come of the answer, as far as little room holds it. It does not wait."""
+        """Receive what has come of the answer, if that is no longer than a MiB. It does not wait."""
         self.awaited = True
         return self._conn.incoming.arrival()
 
@@ -160,7 +163,7 @@ class OnItsWay(Protocol):
         ...
 
     def arrival(self) -> Arrival:
-        """Receive what has come of the answer, as far as little room holds it. It does not wait."""
+        """Receive what has come of the answer, if that is no longer than a MiB. It does not wait."""
         ...
 
     def close(self) -> None:
@@ -232,13 +235,15 @@ class Transport:
             must_wait()
         pool = self._pool(wire.scheme, wire.host, wire.port)
         if pool.missing:
+            must_wait()
             return _by_urllib3(self._current(pool), self.options, wire)
         if early and time.monotonic() < self._few_until:
             raise no_connection(pool.route, self.options, OSError(errno.EMFILE, ""))
         youngest = FRESH_SECONDS if wire.fresh_connection else None
         conn = pool.take(youngest)
-        is_reused = conn is not None
+        is_reused = conn is not None and conn.has_answered
         if conn is None:
+            must_wait()  # for the files of certificates, and for the connection
             pool = self._current(pool)
             conn = self._connect(pool, youngest, deadline, 0.0 if early else self.options.read_timeout)
         sent = Sent(self, pool, conn, wire, is_reused)
@@ -254,6 +259,29 @@ class Transport:
         """Whether a connection to this place is idle."""
         pool = self._pools.get((scheme, host, port))
         return pool is not None and pool.has_idle()
+
+    def connecting(self, scheme: str, host: str, port: int) -> Connecting | None:
+        """A connection that an event loop makes without a thread, begun; None where a thread has to.
+
+        A thread looks names up. It makes TLS as well, which takes more of a processor than of waiting.
+        """
+        pool = self._pools.get((scheme, host, port))
+        if pool is None or not pool.route.is_plain:
+            return None
+        if time.monotonic() < self._few_until or self._route(scheme, host, port) != pool.route:
+            return None
+        close_all_outdated()
+        return begin(pool, self.options, self.socket_options)
+
+    def prepare(self, scheme: str, host: str, port: int) -> None:
+        """Find out how this place is reached, for which an event loop would wait for files and names."""
+        if self._pool(scheme, host, port).route.is_plain:
+            look_up(host, port, Deadline(self.options.connect_timeout))
+
+    def is_prepared(self, scheme: str, host: str, port: int) -> bool:
+        """Whether a loop may ask for a connection to this place (`connecting`). It does not wait."""
+        pool = self._pools.get((scheme, host, port))
+        return pool is not None and not (pool.route.is_plain and not addresses_at_hand(host, port))
 
     def close(self) -> None:
         """Close all idle connections. What is under way goes on, and later requests connect anew."""
@@ -382,6 +410,7 @@ def _is_any_in_use(until: float) -> bool:
 
 def _release(pool: Pool, conn: Connection, wire: WireRequest, clean: bool, status: int) -> None:
     if clean and not (wire.body and status >= 300):
+        conn.has_answered = True
         pool.give_back(conn)
     else:
         conn.close()

@@ -7,12 +7,16 @@ the range gives the task up, and the thread ends within a second.
 
 Each piece is added in one step, with its place. So a child process, in which the thread is not there, goes on
 behind the last piece that it finds; so does a second attempt.
+
+Who reads on by the same number of bytes gets each read as one piece, which is handed out as it is: pieces end
+where such reads end (`Cut`). A copy of what was received would take as long as receiving it did.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -24,10 +28,9 @@ from .._values.models import Body, ObjectInfo
 from .._values.paths import S3Path
 from .._work import TURN, check
 from ..errors import IncompleteBodyError
-from .download import zeros
 
 Take = Callable[[bytes], None]
-Stream = Callable[[int, int, Take], None]  # brings the bytes [start, stop), in pieces
+_SHORTEST_CUT, _LONGEST_CUT = 16 * 1024, 4 * 2**20  # bytes
 _FIRST_PIECE = 64 * 1024  # bytes: the first pieces are small, since somebody waits for them
 _LARGEST_PIECE = 512 * 1024
 _SOON = 0.02  # seconds that a piece may take for the next one to be larger
@@ -40,6 +43,43 @@ class Piece(NamedTuple):
     start: int
     stop: int
     data: bytes
+
+
+class Cut:
+    """Where the reads of a file end, as far as that can be told: threads that bring pieces look at it."""
+
+    def __init__(self) -> None:
+        self._last = 0  # bytes of the read before
+        self._grid: tuple[int, int] | None = None  # where a read began, and how many bytes each of them has
+
+    def note(self, start: int, stop: int) -> None:
+        """[start, stop) is read: what follows is taken to be as long, unless the read before was not.
+
+        Not where it is short, as the rest of a file is that was read from its end: a piece has its price.
+        """
+        count, last = stop - start, self._last
+        self._last = count
+        is_worth_it = _SHORTEST_CUT <= count <= _LONGEST_CUT
+        self._grid = (start, count) if is_worth_it and last in (0, count) else None
+
+    def after(self, position: int) -> int | None:
+        """Where the read ends that has the byte `position`; None where that is not known."""
+        grid = self._grid  # once: another thread sets it
+        if grid is None:
+            return None
+        start, count = grid
+        return position + count - (position - start) % count
+
+    def before(self, position: int, stop: int) -> int:
+        """The last end of a read in (position, stop], `stop` where there is none."""
+        if self._grid is None:
+            return stop
+        start, count = self._grid
+        end = stop - (stop - start) % count
+        return end if end > position else stop
+
+
+Stream = Callable[[int, int, Take, Cut], None]  # brings the bytes [start, stop), in pieces
 
 
 class _Pieces:
@@ -77,11 +117,11 @@ class _Pieces:
 class Arriving:
     """The bytes [start, stop), on their way or there. Who drops it, ends what brings it."""
 
-    def __init__(self, start: int, stop: int, stream: Stream) -> None:
+    def __init__(self, start: int, stop: int, stream: Stream, cut: Cut) -> None:
         self.start = start
         self.stop = stop
         self._pieces = _Pieces(start)
-        self._task = Task.in_background(partial(_bring, stream, self._pieces, stop))
+        self._task = Task.in_background(partial(_bring, stream, self._pieces, stop, cut))
 
     def __repr__(self) -> str:
         return f"<Arriving {self.start}-{self.stop} until={self._pieces.stop}>"
@@ -96,22 +136,33 @@ class Arriving:
                     raise IncompleteBodyError("the range ended before its last byte")
             elif not pieces.wait(position + 1, TURN):
                 check()
-        return next(piece for piece in reversed(pieces.found) if piece.start <= position)
+        return pieces.found[bisect_right(pieces.found, position, key=_start_of) - 1]
+
+    @property
+    def come(self) -> list[Piece]:
+        """The pieces that are there."""
+        return list(self._pieces.found)
 
     def cancel(self) -> None:
         """End what brings it. Returns at once."""
         self._task.cancel()
 
 
-def _bring(stream: Stream, pieces: _Pieces, stop: int) -> None:
+def _start_of(piece: Piece) -> int:
+    return piece.start
+
+
+def _bring(stream: Stream, pieces: _Pieces, stop: int, cut: Cut) -> None:
     try:
-        stream(pieces.stop, stop, pieces.add)
+        stream(pieces.stop, stop, pieces.add, cut)
     finally:
         pieces.is_over = True
         pieces.tell()
 
 
-def stream_range(client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, take: Take) -> None:
+def stream_range(
+    client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, take: Take, cut: Cut
+) -> None:
     """Give `take` the bytes [start, stop) of the version `pin` as they come, by one request.
 
     A body that breaks is resumed behind the last piece.
@@ -121,14 +172,12 @@ def stream_range(client: S3Client, path: S3Path, pin: ObjectInfo, start: int, st
     def drain(body: Body, cursor: Cursor) -> None:
         nonlocal size, since
         while cursor.position < cursor.stop:
-            buffer = zeros(min(size, cursor.stop - cursor.position))
-            with buffer.getbuffer() as view:
-                count = body.readinto(view)
-            if not count:
+            end = min(cut.after(cursor.position) or cursor.position + size, cursor.stop)
+            data = body.take(end - cursor.position)
+            if not data:
                 return
-            data = buffer.getvalue()
-            cursor.position += count
-            take(data if count == len(data) else data[:count])
+            cursor.position += len(data)
+            take(data)
             now = time.monotonic()
             if now - since < _SOON:
                 size = min(2 * size, _LARGEST_PIECE)

@@ -1,10 +1,10 @@
 """fsspec's cache of blocks in a local file, made safe: for `cache_type="mmap"` and for `blockcache::`.
 
-fsspec's `MMapCache` counts blocks as there before it has them, so that after an error it returns zeros. The
-cache of fsspec's `blockcache::` has more faults: it keeps blocks from one opening to the next without a
-look at the version, mixes its lists of blocks with those of older versions, and fetches missing blocks
-under another pin. Here blocks belong to one open file, under its pin, and `blockcache::` keeps whole files
-of one version.
+fsspec's `MMapCache` counts blocks as there before it has them, so that after an error, and to another thread
+meanwhile, it returns zeros. The cache of fsspec's `blockcache::` has more faults: it keeps blocks from one
+opening to the next without a look at the version, mixes its lists of blocks with those of older versions, and
+fetches missing blocks under another pin. Here blocks belong to one open file, under its pin, and
+`blockcache::` keeps whole files of one version.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from fsspec.caching import MMapCache
+
+from .._forks import PerProcess
+from .._work import Lock
 
 
 class PinnedBlocks(MMapCache):
@@ -34,6 +37,7 @@ class PinnedBlocks(MMapCache):
     ) -> None:
         self._target = target
         self._known_blocks = known_blocks
+        self._lock = PerProcess(Lock)
         place = None
         if target is not None:
             with suppress(FileNotFoundError):
@@ -42,14 +46,15 @@ class PinnedBlocks(MMapCache):
         super().__init__(blocksize, fetch, size, place, set())
 
     def _fetch(self, start: int | None, end: int | None) -> bytes:
-        before = set(self.blocks)
-        try:
-            data: bytes = super()._fetch(start, end)
-        except BaseException:
-            self.blocks.intersection_update(before)
-            raise
-        self._known_blocks.update(self.blocks)
-        return data
+        with self._lock():
+            before = set(self.blocks)
+            try:
+                data: bytes = super()._fetch(start, end)
+            except BaseException:
+                self.blocks.intersection_update(before)
+                raise
+            self._known_blocks.update(self.blocks)
+            return data
 
     def close(self) -> None:
         """Rename a complete file to `target`, and remove any other."""

@@ -10,36 +10,41 @@ there are the bytes of one version, or an error. A whole object is compared with
 holds, and read once more if it differs.
 
 `ask_range`, `ask_slice` and `ask_object` send their request now, and return the function that reads the
-answer: one thread keeps several small reads under way like that (`_threads.ask_all`).
+answer: one thread keeps several small reads under way like that (`_runs.ask_all`).
 """
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .._s3.client import S3Client
 from .._s3.early import Early
 from .._s3.pinned import check_etag
 from .._s3.reads import Cursor, Drain
 from .._s3.slices import Slice, Span
-from .._values.checksums import ObjectChecksum
+from .._values.bodies import zeros
+from .._values.checksums import ObjectChecksum, ObjectDigest, check_for
 from .._values.deadline import Deadline
 from .._values.local_files import write_at
 from .._values.models import Body, ObjectInfo, within
 from .._values.paths import S3Path
+from .._work import as_rest
 from ..errors import ChecksumMismatchError, ObjectChangedError, RangeNotSatisfiableError
 from .target_file import TargetFile
 
 _PIECE = 2**20
 _TOO_MANY = 128 * 2**10  # bytes that are cheaper to read than to ask about
 Progress = Callable[[int], None]
+Fill = Callable[[Drain], None]  # brings bytes, by the function that it is given
+T = TypeVar("T")
 
 
-def _into_memory(view: memoryview, origin: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
+def _into_memory(
+    view: memoryview, origin: int, progress: Progress, check: ObjectChecksum | ObjectDigest | None
+) -> Drain:
     def drain(body: Body, cursor: Cursor) -> None:
         while cursor.position < cursor.stop:
             begin = cursor.position - origin
@@ -58,7 +63,7 @@ def _into_memory(view: memoryview, origin: int, progress: Progress, check: Objec
     return drain
 
 
-def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | None) -> Drain:
+def _into_file(descriptor: int, progress: Progress, check: ObjectChecksum | ObjectDigest | None) -> Drain:
     def drain(body: Body, cursor: Cursor) -> None:
         buffer = memoryview(bytearray(min(_PIECE, cursor.stop - cursor.position)))
         while cursor.position < cursor.stop:
@@ -86,7 +91,7 @@ def _range_calls(
     return [partial(client.reads.get_range, path, cursor, pin, drain) for cursor in cursors]
 
 
-def _fetch_ranges(
+def fetch_ranges(
     client: S3Client, path: S3Path, pin: ObjectInfo, start: int, stop: int, drain: Drain
 ) -> None:
     """Drain [start, stop) in ranges, in parallel, all pinned to the version `pin`."""
@@ -99,18 +104,23 @@ def read_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, sto
     stop = min(stop, info.size)
     if start >= stop:
         return b""
-    return _read_into_memory(start, stop, partial(_fetch_ranges, client, path, info, start, stop))
+    return read_into_memory(start, stop, partial(fetch_ranges, client, path, info, start, stop))
 
 
-def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Callable[[], bytes]:
+def ask_range(client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int) -> Fill:
     """Send the request for the bytes [start, stop), which must exist; the result reads the answer."""
     if stop - start > client.options.range_size:
-        return partial(read_range, client, path, info, start, stop)
+        return partial(fetch_ranges, client, path, info, start, stop)
+    return asked_range(client, path, info, start, stop)[1]
+
+
+def asked_range(
+    client: S3Client, path: S3Path, info: ObjectInfo, start: int, stop: int
+) -> tuple[Early, Fill]:
+    """As `ask_range`, of at most `range_size` bytes: what was sent, and what reads the answer."""
     cursor = Cursor(start, stop)
     early = client.reads.send_get_range(path, cursor, info)
-    return partial(
-        _read_into_memory, start, stop, partial(client.reads.get_range, path, cursor, info, early=early)
-    )
+    return early, partial(client.reads.get_range, path, cursor, info, early=early)
 
 
 class Received(NamedTuple):
@@ -136,7 +146,7 @@ def read_slice(
     span = span_of(start, end, client.options.range_size)
     if span is not None:
         try:
-            return _receive_span(client, path, span, end, early).of(start, end)
+            return receive_span(client, path, span, end, _received, early).of(start, end)
         except RangeNotSatisfiableError:  # it has none of these bytes, or had none: HeadObject decides
             pass
     info = client.reads.head_object(path)
@@ -161,16 +171,32 @@ def span_of(start: int | None, end: int | None, longest: int) -> Span | None:
 
 def ask_slice(client: S3Client, path: S3Path, span: Span, end: int | None) -> Callable[[], Received]:
     """Send the request for `span`, the first of [span.start, end); the result reads that to its end."""
+    return asked_slice(client, path, span, end)[1]
+
+
+def asked_slice(
+    client: S3Client, path: S3Path, span: Span, end: int | None
+) -> tuple[Early, Callable[[], Received]]:
+    """As `ask_slice`: what was sent, and what reads the answer."""
     early = client.slices.send(path, span)
-    return partial(_receive_span, client, path, span, end, early)
+    return early, partial(receive_span, client, path, span, end, _received, early)
 
 
-def _receive_span(
-    client: S3Client, path: S3Path, span: Span, end: int | None, early: Early | None = None
-) -> Received:
-    """`span`, and what is behind it up to `end`, in ranges that are pinned to its version."""
+def receive_span(
+    client: S3Client,
+    path: S3Path,
+    span: Span,
+    end: int | None,
+    take: Callable[[ObjectInfo, int, int, Fill], T],
+    early: Early | None = None,
+) -> T:
+    """`span`, and what is behind it up to `end`, in ranges that are pinned to its version.
 
-    def receive(answer: Slice) -> Received:
+    `take` gets the version, the bytes [first, stop) that there are, and what brings them. It returns the
+    result, and may read nothing.
+    """
+
+    def receive(answer: Slice) -> T:
         info, body, cursor, deadline = answer
         first = cursor.position
         cursor.stop = min(cursor.stop, first + client.options.range_size)
@@ -179,10 +205,14 @@ def _receive_span(
         def fill(drain: Drain) -> None:
             _finish(client, path, body, cursor, stop, drain, deadline, info)
 
-        return Received(info, first, _read_into_memory(first, stop, fill))
+        return take(info, first, stop, fill)
 
     is_all = span.stop == end and span.longest <= client.options.range_size
     return client.slices.get(path, span, receive, early, is_all=is_all)
+
+
+def _received(info: ObjectInfo, first: int, stop: int, fill: Fill) -> Received:
+    return Received(info, first, read_into_memory(first, stop, fill))
 
 
 def _finish(
@@ -208,7 +238,7 @@ def _finish(
         client.scheduler.run([begin, *_range_calls(client, path, pin, cursor.stop, stop, drain)])
 
 
-def _read_into_memory(start: int, stop: int, fill: Callable[[Drain], None]) -> bytes:
+def read_into_memory(start: int, stop: int, fill: Fill) -> bytes:
     """The bytes [start, stop), which `fill` reads by the function that it is given."""
     buffer = zeros(stop - start)
     with buffer.getbuffer() as view:
@@ -231,7 +261,7 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
     def receive(body: Body, deadline: Deadline) -> bytes:
         size = body.length or 0
         buffer = zeros(size)
-        check = ObjectChecksum.for_stored(client.reads.stored_checksum(body))
+        check = check_for(client.reads.stored_checksum(body))
         with buffer.getbuffer() as view:
             drain = _into_memory(view, 0, _no_progress, check)
             first = Cursor(0, min(client.options.range_size, size))
@@ -244,13 +274,7 @@ def read_object(client: S3Client, path: S3Path, early: Early | None = None) -> b
     try:
         return client.reads.get_object(path, receive, early)
     except ChecksumMismatchError:
-        return client.reads.get_object(path, receive)
-
-
-def zeros(size: int) -> io.BytesIO:
-    """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
-    # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
-    return io.BytesIO(bytes(size))
+        return as_rest(partial(client.reads.get_object, path, receive))
 
 
 def _no_progress(count: int) -> None:
@@ -315,7 +339,7 @@ def _fill_file(
     if not info.size:
         return
     os.ftruncate(descriptor, info.size)
-    check = ObjectChecksum.for_stored(info.checksum)
+    check = check_for(info.checksum)
     drain = _into_file(descriptor, progress, check)
     first = Cursor(0, min(client.options.range_size, info.size))
     _finish(client, path, body, first, info.size, drain, deadline, info, in_lane=True)

@@ -9,6 +9,7 @@ ObjectChangedError.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
@@ -16,7 +17,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from .._forks import PerProcess
 from .._s3.client import S3Client
-from .._s3.pinned import replaced_error
+from .._s3.pinned import SMALL_OBJECT, replaced_error
 from .._values.annotations import Buffer, Self
 from .._values.attribute_values import decoded
 from .._values.conditions import same_etag
@@ -24,7 +25,7 @@ from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from .._work import Lock
 from ..errors import ObjectChangedError, ObjectNotFoundError, RangeNotSatisfiableError
-from .read_ahead import MIN_REQUEST
+from .read_ahead import MIN_REQUEST, PrefetchCache
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         path: str
         mode: str
         blocksize: int
+        cache: Any
         closed: bool
 
         def __enter__(self) -> Self: ...
@@ -105,6 +107,8 @@ class PinnedFile(_BufferedFile):
     _put_off: PutOff | None = None
     _rewritten: ObjectInfo | None = None  # what the object has since this file changed its attributes
     fill_cache = True  # of s3fs, where it has no effect either
+    when_gone: str | None = None  # what whoever opened it says where the object is there no longer
+    why_read_only: str | None = None  # and why its attributes cannot be changed
 
     def _take(self, pin: ObjectInfo, first: bytes, *, is_other: bool) -> None:
         """Read the version `pin`, whose first bytes are known; `is_other` than that of the listing."""
@@ -171,14 +175,17 @@ class PinnedFile(_BufferedFile):
         """`fs.setxattr`; `metadata` and `getxattr` tell what it wrote. HeadObject beside its requests.
 
         It writes the object anew: this reader goes on where that has the same ETag, or versions are kept.
+        OSError with `errno` EROFS for a file of a snapshot.
         """
+        if self.why_read_only is not None:
+            raise OSError(errno.EROFS, self.why_read_only, self.path)
         self._open_now()
-        self.fs.setxattr(self.path, copy_kwargs, **kw_args)
+        self.fs.setxattr(str(self._location), copy_kwargs, **kw_args)
         self._rewritten = self._client.reads.head_object(S3Path(self.bucket, self.key))
 
     def url(self, **kwargs: Any) -> str:
         """`fs.url` of the object."""
-        return str(self.fs.url(self.path, **kwargs))
+        return str(self.fs.url(str(self._location), **kwargs))
 
     def _tell(self) -> None:
         """Something of this version is told: no other one may take its place."""
@@ -203,12 +210,21 @@ class PinnedFile(_BufferedFile):
             self._take(pin, first, is_other=is_other)
             put_off.is_opened = put_off.is_checked = put_off.is_told = True
 
-    def _first(self, put_off: PutOff, read: Callable[[], T]) -> T:
+    def _first(self, put_off: PutOff, read: Callable[[], T], position: int, count: int) -> T:
         """What the first read brings, from the version that the listing told of, or from a newer one."""
         with put_off.lock():
-            if not MIN_REQUEST <= self.loc < self._pin.size:
+            cache, size, is_at_end = self.cache, self._pin.size, position >= self._pin.size
+            is_own = isinstance(cache, PrefetchCache)
+            if not is_own:  # opening brings none of the bytes that are to be read
+                if is_at_end:
+                    self._open_now()
+            elif (
+                size <= MIN_REQUEST or position + count <= MIN_REQUEST or (is_at_end and size > SMALL_OBJECT)
+            ):
                 self._open_now()
             try:
+                if is_at_end and not put_off.is_opened:
+                    cache.piece(0, 0)  # all of it: `read_block` looks at the end first
                 found = read()
             except ObjectChangedError as error:
                 if put_off.is_told:
@@ -218,13 +234,16 @@ class PinnedFile(_BufferedFile):
             put_off.is_checked = put_off.is_told = True
             return found
 
-    def _asked(self, read: Callable[[], T]) -> T:
-        """What `read` returns, which sends requests under the pin."""
+    def _asked(self, read: Callable[[], T], position: int, count: int = 1) -> T:
+        """What `read` returns, which sends requests under the pin: for `count` bytes from `position` on."""
         put_off = self._put_off
-        if put_off is None:
-            return read()
         try:
-            return read() if put_off.is_checked else self._first(put_off, read)
-        except (ObjectChangedError, ObjectNotFoundError):
-            put_off.forget()
+            if put_off is None or put_off.is_checked:
+                return read()
+            return self._first(put_off, read, position, count)
+        except (ObjectChangedError, ObjectNotFoundError) as error:
+            if put_off is not None:
+                put_off.forget()
+            if self.when_gone is not None and isinstance(error, ObjectNotFoundError):
+                error.message = self.when_gone
             raise

@@ -7,9 +7,9 @@ slice is one GET, and n of one object that are far apart are n, of which n - 1 w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .._s3.client import S3Client
 from .._s3.early import Early
@@ -18,7 +18,7 @@ from .._s3.slices import Span
 from .._values.models import ObjectInfo, within
 from .._values.paths import S3Path
 from ..errors import ObjectChangedError, RangeNotSatisfiableError
-from .download import Received, ask_range, ask_slice, span_of
+from .download import ask_range, ask_slice, read_into_memory, span_of
 
 
 class Wanted(NamedTuple):
@@ -53,15 +53,82 @@ def merged(ranges: Iterable[Wanted], gap: int, limit: int) -> Iterator[list[Want
         yield group
 
 
+class Destination(Protocol):
+    """Where slices go, each to its place."""
+
+    results: list[Any]  # for each place what is told of its slice: its bytes, their number, or an error
+
+    def most(self, place: int, longest: int) -> int:
+        """How many bytes to ask for where the length of a slice is not known, `longest` at most."""
+
+    def admits(self, place: int, count: int) -> bool:
+        """Whether the `count` bytes that a slice has are to be read. If not, its result is set."""
+
+    def ask_first(
+        self, client: S3Client, path: S3Path, span: Span, end: int | None, group: Sequence[Sliced]
+    ) -> Callable[[], ObjectInfo]:
+        """Send the request for `span`, which brings `group`; the result reads the answer."""
+
+    def ask_group(
+        self, client: S3Client, path: S3Path, pin: ObjectInfo, group: Sequence[Wanted]
+    ) -> Callable[[], None]:
+        """Send the request for a group, one pinned range; the result reads the answer."""
+
+
+class InBytes:
+    """Where slices go whose bytes are the results."""
+
+    def __init__(self, count: int) -> None:
+        self.results: list[Any] = [b""] * count
+
+    def most(self, place: int, longest: int) -> int:
+        """There is room for any."""
+        return longest
+
+    def admits(self, place: int, count: int) -> bool:
+        """All that are there."""
+        self.results[place] = b""
+        return count > 0
+
+    def ask_first(
+        self, client: S3Client, path: S3Path, span: Span, end: int | None, group: Sequence[Sliced]
+    ) -> Callable[[], ObjectInfo]:
+        """Send the request for `span`, which brings `group`; the result reads the answer."""
+        read = ask_slice(client, path, span, end)
+
+        def take() -> ObjectInfo:
+            piece = read()
+            for one in group:
+                self.results[one.place] = piece.of(one.start, one.end)
+            return piece.info
+
+        return take
+
+    def ask_group(
+        self, client: S3Client, path: S3Path, pin: ObjectInfo, group: Sequence[Wanted]
+    ) -> Callable[[], None]:
+        """Send the request for a group, one pinned range; the result reads the answer."""
+        start, stop = group[0].start, max(item.stop for item in group)
+        fill = ask_range(client, path, pin, start, stop)
+
+        def take() -> None:
+            data = read_into_memory(start, stop, fill)
+            # A slice of all of it is `data` itself, any other a copy that does not hold it.
+            for item in group:
+                self.results[item.place] = data[item.start - start : item.stop - start]
+
+        return take
+
+
 class ObjectSlices:
-    """The slices of one object that are wanted. What is read goes to its place in `results`."""
+    """The slices of one object that are wanted. What is read goes to its place in `into`."""
 
     def __init__(
         self,
         client: S3Client,
         path: S3Path,
         gap: int,
-        results: list[Any],
+        into: Destination,
         pin: ObjectInfo | None = None,
         *,
         is_listed: bool = True,
@@ -70,7 +137,7 @@ class ObjectSlices:
         self._client = client
         self._path = path
         self._gap = gap
-        self._results = results
+        self._into = into
         self._wanted: list[Sliced] = []
         self._done: set[int] = set()
         self._pin = pin
@@ -118,7 +185,7 @@ class ObjectSlices:
     def fail(self, error: Exception) -> None:
         """The object cannot be read."""
         for one in self._wanted:
-            self._results[one.place] = error
+            self._into.results[one.place] = error
 
     # --- the first request, which tells the version ---
 
@@ -128,7 +195,8 @@ class ObjectSlices:
         if span is None:
             early = self._client.reads.send_head_object(self._path)
             return partial(self._look, early)
-        return partial(self._take_first, ask_slice(self._client, self._path, span, end), group)
+        read = self._into.ask_first(self._client, self._path, span, end, group)
+        return partial(self._take_first, read, group)
 
     def _first(self) -> tuple[list[Sliced], Span | None, int | None]:
         """Slices that one request brings although the size is not known, that request, and their end."""
@@ -143,21 +211,18 @@ class ObjectSlices:
             span = span_of(group[0].start, end, longest)
             return [self._wanted[item.place] for item in group], span, end
         for one in self._wanted:
-            span = span_of(one.start, one.end, longest)
+            span = span_of(one.start, one.end, self._into.most(one.place, longest))
             if span is not None:
                 return [one], span, one.end
         return [], None, None
 
-    def _take_first(self, read: Callable[[], Received], group: list[Sliced]) -> None:
+    def _take_first(self, read: Callable[[], ObjectInfo], group: list[Sliced]) -> None:
         try:
-            piece = read()
+            self._pin = read()
         except RangeNotSatisfiableError:  # the object has none of these bytes
             self._look()
             return
-        self._pin = piece.info
-        for one in group:
-            self._results[one.place] = piece.of(one.start, one.end)
-            self._done.add(one.place)
+        self._done.update(one.place for one in group)
 
     def _look(self, early: Early | None = None) -> None:
         info = self._client.reads.head_object(self._path, early)
@@ -175,27 +240,20 @@ class ObjectSlices:
         for one in self._wanted:
             if one.place not in self._done:
                 first, stop = within(one.start, one.end, pin.size)
-                self._results[one.place] = b""
-                if first < stop:
+                if self._into.admits(one.place, max(0, stop - first)):
                     ranges.append(Wanted(first, stop, one.place))
         groups = merged(ranges, self._gap, self._client.options.range_size)
         return [([item.place for item in group], partial(self._ask_group, pin, group)) for group in groups]
 
     def _ask_group(self, pin: ObjectInfo, group: list[Wanted]) -> Callable[[], None]:
-        """Send the request for a group, one pinned range; the result reads the answer into `results`."""
-        start, stop = group[0].start, max(item.stop for item in group)
-        read = ask_range(self._client, self._path, pin, start, stop)
+        read = self._into.ask_group(self._client, self._path, pin, group)
 
         def take() -> None:
             try:
-                data = read()
+                read()
             except ObjectChangedError:
                 if not self._is_listed:
                     raise
                 self.is_changed = True  # since it was listed: it is read anew
-                return
-            # A slice of all of it is `data` itself, any other a copy that does not hold it.
-            for item in group:
-                self._results[item.place] = data[item.start - start : item.stop - start]
 
         return take

@@ -10,23 +10,26 @@ import sys
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from fsspec.caching import MMapCache
+from fsspec.caching import BaseCache, MMapCache
 
 from .._s3.client import S3Client
-from .._values.annotations import Buffer
+from .._values.annotations import Buffer, Writable
 from .._values.attributes import Attributes
+from .._values.buffers import writable
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
 from .._values.tracebacks import short_tracebacks
 from .arriving import stream_range
 from .block_cache import PinnedBlocks
 from .download import read_range
+from .into_buffers import Gate, read_into
 from .pinned_file import PinnedFile, PutOff, before_beginning
 from .read_ahead import MIN_REQUEST, PrefetchCache, caches
 
 T = TypeVar("T")
+_SKIPPED = 4096  # bytes that may be passed over by who reads from front to back: padding, a small header
 _PEEK_SIZE = 8192  # bytes, as of a buffered file of Python
 
 
@@ -74,21 +77,26 @@ class PinnedReader(PinnedFile):
             cache_type="none",  # fsspec looks up others in a registry that nobody promises
             size=pin.size,
         )
-        kind = PrefetchCache if cache_type == PrefetchCache.name else caches()[cache_type]
-        options = deepcopy(cache_options) or {}  # the cache "parts" empties it
-        self.cache = kind(self.blocksize, self._fetch_range, pin.size, **options)
+        self._cache_type = cache_type
+        self._begin_cache(first)
+        self._put_off = put_off
+
+    def _begin_cache(self, first: bytes) -> None:
+        is_own = self._cache_type == PrefetchCache.name
+        kind = PrefetchCache if is_own else caches()[self._cache_type]
+        options = deepcopy(self._cache_options) or {}  # the cache "parts" empties it
+        self.cache = kind(self.blocksize, self._fetch_range, self._pin.size, **options)
         if isinstance(self.cache, PrefetchCache):
             self.cache.keep(first)
-        self._put_off = put_off
 
     def _take(self, pin: ObjectInfo, first: bytes, *, is_other: bool) -> None:
         self._pin = pin
         if is_other:
             self._block = b"", 0
             self._fetch_range = partial(read_range, self._client, self._location, pin)
-            self.cache = PrefetchCache(self.blocksize, self._fetch_range, pin.size)
-        cache: PrefetchCache = self.cache
-        cache.keep(first)
+            self._begin_cache(first)
+        elif isinstance(self.cache, PrefetchCache):
+            self.cache.keep(first)
 
     def __repr__(self) -> str:
         return f"<PinnedReader {self.path} etag={self._pin.etag} size={self._pin.size}>"
@@ -113,76 +121,90 @@ class PinnedReader(PinnedFile):
             raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
         if place < 0:
             raise before_beginning(self.bucket, self.key)
-        if place != before:
-            self._began = self.loc = place
+        if not before <= place <= before + _SKIPPED:
+            self._began = place
+        self.loc = place
         return place
 
     def read(self, length: int | None = -1) -> bytes:
         """The next `length` bytes, fewer only at the end of the file; all that are left if None or -1."""
+        position = self.loc
         block, start = self._block
-        begin = self.loc - start
+        begin = position - start
         if length is not None and begin >= 0 < length and begin + length <= len(block):
-            self.loc += length
+            self.loc = position + length
             return block[begin : begin + length]
-        return self._joined(length)
+        return self._joined(length, position)
 
-    def readinto(self, b: Buffer) -> int:
-        """Fill `b` with the next bytes, as far as there are any; returns how many."""
-        view = memoryview(b).cast("B")
-        block, start = self._block
-        begin = self.loc - start
-        stop = begin + len(view)
-        if begin >= 0 and stop <= len(block):
-            view[:] = memoryview(block)[begin:stop]
-            self.loc += len(view)
-            return len(view)
-        done = 0
-        for piece in self._pieces(len(view)):
-            view[done : done + len(piece)] = piece
-            done += len(piece)
-        self.loc += done
+    def readinto(self, b: Writable) -> int:
+        """Fill `b` with the next bytes, as far as there are any; returns how many.
+
+        `b` is a bytearray, an array of numpy, a tensor of torch on the CPU, a mutable buffer of pyarrow or
+        any other writable memory without gaps. What is neither kept nor on its way goes from the socket into
+        it, without a copy. Afterwards, also after an interrupt, nothing writes into it any more.
+
+        Raises TypeError for what is no writable buffer, ValueError for one with gaps or on another device.
+        GetObject.
+        """
+        position = self.loc
+        view = memoryview(b) if _is_plain(b) else writable("b", b).view
+        try:
+            block, start = self._block
+            begin = position - start
+            stop = begin + len(view)
+            if begin >= 0 and stop <= len(block):
+                view[:] = memoryview(block)[begin:stop]
+                done = len(view)
+            else:
+                done = self._filled(view, position)
+        finally:
+            view.release()  # an error keeps it, and a bytearray that is exported keeps its size
+        self.loc = position + done
         return done
 
-    def readinto1(self, b: Buffer) -> int:
+    def readinto1(self, b: Writable) -> int:
         """Fill a part of `b` with what can be had without a second request; returns how many bytes."""
-        view = memoryview(b).cast("B")
-        data = self.read1(len(view))
-        view[: len(data)] = data
+        view = memoryview(b) if _is_plain(b) else writable("b", b).view
+        try:
+            data = self.read1(len(view))
+            view[: len(data)] = data
+        finally:
+            view.release()
         return len(data)
 
     def read1(self, size: int | None = -1) -> bytes:
         """Up to `size` bytes, as many as can be had without a second request."""
-        block, start = self._block
-        begin = self.loc - start
-        if not 0 <= begin < len(block):
-            if size == 0 or not self._load_block():
-                return b""
-            block, start = self._block
-            begin = self.loc - start
+        position = self.loc
+        if size == 0:
+            return b""
+        block, start = self._block_of(position)
+        begin = position - start
         data = block[begin:] if size is None or size < 0 else block[begin : begin + size]
-        self.loc += len(data)
+        self.loc = position + len(data)
         return data
 
     def peek(self, size: int = 0) -> bytes:
         """Bytes from here on, without moving: at least one, except at the end of the file."""
-        if not (self._is_in_block() or self._load_block()):
-            return b""
-        block, start = self._block
-        begin = self.loc - start
+        position = self.loc
+        block, start = self._block_of(position)
+        begin = position - start
         return block[begin : begin + min(max(size, _PEEK_SIZE), MIN_REQUEST)]
 
     def readline(self, size: int | None = -1) -> bytes:
         """The next line with its line feed, at most `size` bytes of it."""
         left = sys.maxsize if size is None or size < 0 else size
         pieces: list[bytes] = []
-        while left > 0 and (self._is_in_block() or self._load_block()):
-            block, start = self._block
-            begin = self.loc - start
+        position = self.loc
+        while left > 0:
+            block, start = self._block_of(position)
+            begin = position - start
             end = block.find(b"\n", begin, begin + left) + 1
             piece = block[begin : end or begin + left]
-            self.loc += len(piece)
+            self.loc = position = position + len(piece)
             if end:
                 return b"".join([*pieces, piece]) if pieces else piece
+            if not piece:
+                break
             pieces.append(piece)
             left -= len(piece)
         return b"".join(pieces)
@@ -226,72 +248,116 @@ class PinnedReader(PinnedFile):
         return found
 
     @short_tracebacks
-    def _joined(self, length: int | None) -> bytes:
+    def _joined(self, length: int | None, position: int) -> bytes:
         """What `read` returns when not all of it is in the block."""
         cache = self.cache
         if not isinstance(cache, PrefetchCache):
-            found: bytes = super().read(length)
-            return found
-        pieces = list(self._pieces(sys.maxsize if length is None or length < 0 else length))
+            data = self._asked(partial(self._of_cache, length, position), position)
+            self.loc = position + len(data)
+            return data
+        pieces = list(self._pieces(sys.maxsize if length is None or length < 0 else length, position))
         only = pieces[0] if len(pieces) == 1 else None
         data = only if isinstance(only, bytes) else b"".join(pieces)
-        self.loc += len(data)
+        self.loc = position + len(data)
         return data
 
-    def _pieces(self, count: int) -> Iterable[bytes | memoryview]:
-        """The next `count` bytes, fewer at the end of the file. It moves nothing."""
+    def _of_cache(self, length: int | None, start: int) -> bytes:
+        """`length` bytes from `start` on by a cache of fsspec, all if None or negative. It moves nothing."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        size = self._pin.size
+        stop = size if length is None or length < 0 else min(start + length, size)
+        cache: BaseCache = self.cache
+        found: bytes = cache._fetch(start, stop) if start < stop else b""
+        return found
+
+    # Each of these is told where it reads. Threads may share a file, each of which seeks and reads in one go,
+    # as DuckDB's do: while a read waits for the store, another thread has moved the file.
+
+    def _filled(self, view: memoryview, position: int) -> int:
+        """How many bytes have gone into `view`, of which not all were in the block. It moves nothing."""
+        cache = self.cache
+        if not self.closed and len(view) > min(MIN_REQUEST, self.blocksize):
+            if isinstance(cache, PrefetchCache):
+                large = partial(self._large_into, view, position, self._began)
+                return self._asked(large, position, len(view))
+            if type(cache) is BaseCache and cache.fetcher is self._fetch_range:  # "none", which keeps nothing
+                return self._asked(partial(self._receive, view, position), position)
+        return _copied(self._pieces(len(view), position), view)
+
+    @short_tracebacks
+    def _large_into(self, view: memoryview, position: int, began: int) -> int:
+        stop = min(position + len(view), self._pin.size)
+        cache: PrefetchCache = self.cache
+        receive = partial(self._receive, view, position)
+        if position < stop and cache.is_passed(position, stop, began, receive):
+            return stop - position
+        return _copied(cache.pieces(position, stop, began), view)
+
+    @short_tracebacks
+    def _receive(self, view: memoryview, position: int) -> int:
+        """Have the bytes from `position` on, as many as go into it, go from the socket into `view`."""
+        count = min(len(view), max(0, self._pin.size - position))
+        gate = Gate()
+        try:
+            with view[:count] as part:
+                read_into(self._client, self._location, self._pin, position, part, gate)
+        finally:
+            gate.close()
+        return count
+
+    def _pieces(self, count: int, position: int) -> Iterable[bytes | memoryview]:
+        """`count` bytes from `position` on, fewer at the end of the file. It moves nothing."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if not count:
             return []
         cache = self.cache
         if not isinstance(cache, PrefetchCache):
-            stop = min(self.loc + count, self._pin.size)
-            return [cache._fetch(self.loc, stop)] if self.loc < stop else []
+            return [self._asked(partial(self._of_cache, count, position), position)]
         if count > min(MIN_REQUEST, self.blocksize):
-            return self._asked(partial(self._large_pieces, count))
-        if not self._is_in_block():
-            self._load_block()
-        return self._small_pieces(min(self.loc + count, self._pin.size))
+            return self._asked(partial(self._large_pieces, count, position, self._began), position, count)
+        return self._small_pieces(self._block_of(position), position, count)
 
     @short_tracebacks
-    def _large_pieces(self, count: int) -> list[bytes | memoryview]:
-        stop = min(self.loc + count, self._pin.size)
+    def _large_pieces(self, count: int, position: int, began: int) -> list[bytes | memoryview]:
+        stop = min(position + count, self._pin.size)
         cache: PrefetchCache = self.cache
-        return cache.pieces(self.loc, stop, self._began)
+        return cache.pieces(position, stop, began)
 
-    def _small_pieces(self, stop: int) -> Iterator[memoryview]:
-        """The bytes from here to `stop`; what comes behind them is then the block."""
-        position = self.loc
+    def _small_pieces(self, found: tuple[bytes, int], position: int, count: int) -> Iterator[memoryview]:
+        """`count` bytes from `position` on, which `found` has; what comes behind them is then the block."""
+        stop = min(position + count, self._pin.size)
         while position < stop:
-            if not self._is_in_block(position):
-                self._load_block(position)
-            block, start = self._block
-            found = memoryview(block)[position - start : stop - start]
-            yield found
-            position += len(found)
+            block, start = found
+            piece = memoryview(block)[position - start : stop - start]
+            yield piece
+            position += len(piece)
+            if position < stop:
+                found = self._block_of(position)
 
-    def _is_in_block(self, position: int | None = None) -> bool:
-        block, start = self._block
-        return 0 <= (self.loc if position is None else position) - start < len(block)
+    def _block_of(self, position: int) -> tuple[bytes, int]:
+        """Bytes, among them the one at `position`, and where they begin; none at the end of the file."""
+        found = block, start = self._block
+        return found if 0 <= position - start < len(block) else self._load_block(position)
 
     @short_tracebacks
-    def _load_block(self, position: int | None = None) -> bool:
-        """Have the bytes from `position`, or from here on, in the block; False at the end of the file."""
+    def _load_block(self, position: int) -> tuple[bytes, int]:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        return self._asked(partial(self._ask_block, self.loc if position is None else position))
+        return self._asked(partial(self._ask_block, position, self._began), position)
 
-    def _ask_block(self, position: int) -> bool:
+    def _ask_block(self, position: int, began: int) -> tuple[bytes, int]:
         size, cache = self._pin.size, self.cache
         if position >= size:
-            return False
+            return b"", position
         if isinstance(cache, PrefetchCache):
-            piece = cache.piece(position, self._began)
-            self._block = piece.data, piece.start
+            piece = cache.piece(position, began)
+            found = piece.data, piece.start
         else:
-            self._block = cache._fetch(position, min(position + MIN_REQUEST, size)), position
-        return bool(self._block[0])
+            found = cache._fetch(position, min(position + MIN_REQUEST, size)), position
+        self._block = found
+        return found
 
     @property
     def cache(self) -> Any:
@@ -333,7 +399,25 @@ class PinnedReader(PinnedFile):
             self._cache_options,
             self.loc,
             self._client.attributes,
+            self.when_gone,
+            self.why_read_only,
         )
+
+
+def _is_plain(b: Any) -> TypeGuard[Buffer]:
+    """Whether it is bytes without gaps that can be written: what callers have that read often."""
+    if type(b) is bytearray:
+        return True
+    is_view = type(b) is memoryview and b.format == "B" and b.ndim == 1
+    return is_view and b.c_contiguous and not b.readonly
+
+
+def _copied(pieces: Iterable[bytes | memoryview], view: memoryview) -> int:
+    done = 0
+    for piece in pieces:
+        view[done : done + len(piece)] = piece
+        done += len(piece)
+    return done
 
 
 def _reopen(
@@ -347,8 +431,11 @@ def _reopen(
     cache_options: dict[str, Any] | None,
     position: int,
     attributes: Attributes,
+    when_gone: str | None,
+    why_read_only: str | None,
 ) -> PinnedReader:
     client = fs._client.carrying(attributes)
     reader = PinnedReader(fs, path, client, location, pin, details, block_size, cache_type, cache_options)
+    reader.when_gone, reader.why_read_only = when_gone, why_read_only
     reader.seek(position)
     return reader

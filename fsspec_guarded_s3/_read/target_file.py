@@ -19,9 +19,8 @@ from typing import Any
 
 from .._values.bodies import Buffer
 from .._values.descriptors import opened
-from .._values.local_files import BINARY, WINDOWS, extended, is_special, real_path, replace
+from .._values.local_files import BINARY, NO_ROOM, WINDOWS, extended, is_special, real_path, replace
 
-_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")  # /dev/stdout may lead to a file that others write to as well
 
 
@@ -108,7 +107,7 @@ class TargetFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM and error.filename is None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM and error.filename is None:
             error.filename = self._told  # whoever writes by the descriptor knows no name
         with suppress(OSError):
             self._close()

@@ -101,5 +101,6 @@ class Buckets:
 def _no_directory_bucket(bucket: str) -> None:
     if is_directory_bucket(bucket):
         raise ValueError(
-            f"directory bucket {bucket} is created and deleted with AWS's console or command line only"
+            f"{bucket} has the name of a directory bucket (--x-s3), which is created and deleted with AWS's "
+            "console or command line only: in another store, take another name"
         )

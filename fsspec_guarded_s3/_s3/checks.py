@@ -9,7 +9,7 @@ from functools import cached_property
 
 from .._values.attributes import Attributes
 from .._values.bodies import RequestBody
-from .._values.checksums import Crc, body_crc, md5_header
+from .._values.checksums import Crc, body_crc, is_digest, md5_header
 from .._values.paths import is_directory_bucket
 from .store import Store
 from .store_facts import is_any_refusing
@@ -74,7 +74,8 @@ class Checks:
         """
         if not self.is_named and (self._md5_instead or not self._store.dialect(bucket).combines_crc):
             return {}
-        return {"x-amz-checksum-algorithm": self.algorithm.upper(), "x-amz-checksum-type": "FULL_OBJECT"}
+        kind = "COMPOSITE" if is_digest(self.algorithm) else "FULL_OBJECT"
+        return {"x-amz-checksum-algorithm": self.algorithm.upper(), "x-amz-checksum-type": kind}
 
     def learn(self, bucket: str, checksum_type: str) -> None:
         """An answer about an upload to `bucket` named the type of its checksum, "" where it named none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from .exchange import Exchange
 from .generations import Generations
 from .listings import Listings
 from .multipart import Multipart
+from .object_annotations import ObjectAnnotations
 from .reads import Reads
 from .scheduler import Scheduler
 from .slices import Slices
@@ -46,10 +47,11 @@ class S3Client:
         generations = Generations(store, self.reads.head_object)
         self.writes = Writes(store, exchange, checks, generations)
         self.deletions = Deletions(exchange, generations)
-        self.multipart = Multipart(exchange, checks, generations)
+        self.multipart = Multipart(store, exchange, checks, generations)
         self.listings = Listings(store, exchange, self.scheduler)
         self.buckets = Buckets(store, exchange)
         self.subresources = Subresources(exchange)
+        self.annotations = ObjectAnnotations(exchange, checks)
         self._exchange = exchange
 
     def __repr__(self) -> str:
@@ -84,6 +86,12 @@ class S3Client:
         if self.options.requester_pays:
             request = replace(request, query=(*request.query, ("x-amz-request-payer", "requester")))
         return self._exchange.presign(request, expires)
+
+    def presigned_post(
+        self, path: S3Path, expires: int, conditions: Sequence[Any]
+    ) -> tuple[str, dict[str, str]]:
+        """Where a form is sent that uploads to `path`, and its signed fields; valid for `expires` seconds."""
+        return self.store.signer.presign_post(path.bucket, expires, conditions)
 
     def close(self) -> None:
         """Close the idle connections of the store, and forget its credentials; later requests begin anew."""

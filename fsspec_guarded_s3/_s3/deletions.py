@@ -59,6 +59,7 @@ class Deletions:
         the attempts that the request has.
         """
         left, failed, made = dict(etags), dict[str, GuardedS3Error](), 0
+        request = _delete_request(bucket, b"")
 
         def attempt(deadline: Deadline) -> None:
             nonlocal made
@@ -71,10 +72,12 @@ class Deletions:
             for key in left.keys() - passing.keys():
                 del left[key]
             if passing:
-                raise next(iter(passing.values()))
+                error = next(iter(passing.values()))
+                self._exchange.refused(request, error)
+                raise error
 
         try:
-            self._exchange.repeat(_delete_request(bucket, b""), attempt)
+            self._exchange.repeat(request, attempt)
         except GuardedS3Error as error:
             if not failed:  # the request itself, the first time
                 raise

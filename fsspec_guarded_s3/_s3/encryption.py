@@ -29,7 +29,7 @@ def confirm(request: Request, key_md5: str, headers: Mapping[str, str]) -> None:
     """
     if request.operation not in _TELLING:
         return
-    if key_md5 and not (headers.get(_ALGORITHM) and headers.get(KEY_MD5, key_md5) == key_md5):
+    if key_md5 and not (headers.get(_ALGORITHM) and _is_each(key_md5, headers.get(KEY_MD5, key_md5))):
         raise _refusal(request, "SSECustomerKey")
     asked, confirmed = request.headers.get(SSE, ""), headers.get(SSE, "")
     if asked.startswith("aws:kms") and not confirmed.startswith("aws:kms"):
@@ -41,6 +41,11 @@ def confirm(request: Request, key_md5: str, headers: Mapping[str, str]) -> None:
             asked,
             request.bucket,
         )
+
+
+def _is_each(wanted: str, said: str) -> bool:
+    """Whether a header says this; SeaweedFS sends it twice, which arrives as one with a comma."""
+    return all(value.strip() == wanted for value in said.split(","))
 
 
 def _refusal(request: Request, asked: str) -> EncryptionUnsupportedError:

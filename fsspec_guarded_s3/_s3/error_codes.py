@@ -49,7 +49,7 @@ _CODES: dict[type[ResponseError], str] = {
         InvalidHostHeader InvalidHttpMethod InvalidLocationConstraint InvalidPart InvalidPartOrder
         InvalidPolicyDocument InvalidPrefix InvalidRegion InvalidRequest InvalidSessionException
         InvalidSignature InvalidSOAPRequest InvalidStorageClass InvalidTag InvalidTargetBucketForLogging
-        InvalidURI InvalidWriteOffset KeyTooLongError KMS.DisabledException KMS.InvalidKeyUsageException
+        InvalidURI KeyTooLongError KMS.DisabledException KMS.InvalidKeyUsageException
         KMS.KMSInvalidStateException KMS.NotFoundException MalformedACLError MalformedPolicy
         MalformedPOSTRequest MalformedXML MethodNotAllowed MissingAttachment MissingAuthenticationToken
         MissingContentLength MissingRequestBodyError NoLoggingStatusForKey
@@ -65,13 +65,14 @@ _CODES: dict[type[ResponseError], str] = {
         NoSuchObject NoSuchVersion NoSuchWebsiteConfiguration NotFound ObjectLockConfigurationNotFoundError
         OwnershipControlsNotFoundError ReplicationConfigurationNotFoundError
         ServerSideEncryptionConfigurationNotFoundError""",
-    PreconditionFailedError: "PreconditionFailed",
+    # The offset of an append is a condition on the size of what is there.
+    PreconditionFailedError: "InvalidWriteOffset PreconditionFailed",
     RangeNotSatisfiableError: "InvalidRange",
     ResponseError: "NotModified PermanentRedirect Redirect TemporaryRedirect",  # followed where it can be
     ServerError: "Busy InternalError InternalServerError RequestTimeout ServiceUnavailable",
     ThrottledError: """
-        BandwidthLimitExceeded RequestLimitExceeded RequestThrottled SlowDown Throttling ThrottlingException
-        TooManyRequests TooManyRequestsException""",
+        BandwidthLimitExceeded RequestLimitExceeded RequestThrottled SlowDown SlowDownRead SlowDownWrite
+        Throttling ThrottlingException TooManyRequests TooManyRequestsException""",  # two are of MinIO
     TooLargeError: """
         EntityTooLarge InlineDataTooLarge MaxMessageLengthExceeded MaxPostPreDataLengthExceededError
         MetadataTooLarge RequestHeaderSectionTooLarge""",
@@ -132,7 +133,7 @@ _REMEDIES: dict[str, str] = {
     "PermanentRedirect": _REGION,
     "RequestTimeTooSkewed": "the clock of this machine is off: correct it",
     "SignatureDoesNotMatch": "the secret does not belong to the access key, or a proxy changed the request",
-    "SlowDown": "lower max_concurrency",
+    "SlowDown": "ask for less at a time, or spread keys over prefixes",
     "TemporaryRedirect": "the bucket is new and its name not known everywhere yet: set region, or wait",
     "TooManyBuckets": "the account has all the buckets that it may have: remove one, or ask for more",
 }
@@ -150,6 +151,11 @@ _PERMISSIONS: dict[str, str] = {
     "GetBucketLocation": "s3:GetBucketLocation",
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetObject": "s3:GetObject, or for a key that is not there s3:ListBucket",
+    "DeleteObjectAnnotation": "s3:DeleteObjectAnnotation",
+    "GetObjectAnnotation": "s3:GetObjectAnnotation",
+    "ListObjectAnnotations": "s3:ListObjectAnnotations",
+    "PutObjectAnnotation": "s3:PutObjectAnnotation",
+    "GetObjectAttributes": "s3:GetObject and s3:GetObjectAttributes",
     "GetObjectTagging": "s3:GetObjectTagging",
     "HeadBucket": "s3:ListBucket",
     "HeadObject": "s3:GetObject, or for a key that is not there s3:ListBucket",
@@ -164,6 +170,7 @@ _PERMISSIONS: dict[str, str] = {
     "PutObject": "s3:PutObject, and for tags, ACL or lock s3:PutObjectTagging, s3:PutObjectAcl ...",
     "PutObjectAcl": "s3:PutObjectAcl",
     "PutObjectTagging": "s3:PutObjectTagging",
+    "RenameObject": "s3express:CreateSession with a session for writing",
     "UploadPart": "s3:PutObject",
     "UploadPartCopy": "s3:PutObject on the target and s3:GetObject on the source",
 }
@@ -210,3 +217,8 @@ def error_message(status: int, code: str, message: str, operation: str = "") -> 
     if not text and not (code and remedy):
         text = _WORDS.get(status, f"the store {'failed' if status >= 500 else 'refused'}, without a word")
     return ": ".join(filter(None, (text, remedy)))
+
+
+def without_remedy(code: str, message: str) -> str:
+    """What `error_message` made, without what it says to do."""
+    return message.removesuffix(f": {_REMEDIES[code]}") if code in _REMEDIES else message

@@ -5,14 +5,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from .._forks import renew_after_fork
+from .._work import this_thread
+
+logger = logging.getLogger("fsspec_guarded_s3")
 _HASH_DIGITS = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What became of requests: an `AttemptEvent`, or an `OperationEvent` for all attempts of one operation.
 
@@ -26,10 +33,10 @@ class Event:
     - error: class of the exception by which it failed, or ""
     - code: S3's error code, or ""
     - sent, received: bytes of the bodies, without heads; of an answer as far as it was read
+    - waited: seconds that attempts waited before they were sent, since the store had refused some as too many
     - origin: the context of OpenTelemetry in which the work began, under `integrations.otel`; else None
     """
 
-    __slots__ = ()
     is_operation: ClassVar[bool] = False
     operation: str
     operation_id: int
@@ -42,23 +49,28 @@ class Event:
     code: str
     sent: int
     received: int
-    origin: Any
+    waited: float = 0.0
+    origin: Any = field(default=None, repr=False, compare=False)
 
 
 Listener = Callable[[Event], None]
-everywhere: list[Listener] = []  # those of all stores of the process
 
 
 class Listening:
-    """Somebody listens until this is closed: by `close()`, or at the end of a `with`."""
+    """Somebody listens until this is closed: by `close()`, or at the end of a `with`.
 
-    def __init__(self, listener: Listener, among: list[Listener]) -> None:
-        self._mine = [listener]  # until this is closed
+    What the listener itself asks a filesystem for, it is not told of.
+    """
+
+    def __init__(self, listener: Listener, among: list[Listening], hash_keys: bool) -> None:
+        self._listener = listener
+        self._hash_keys = hash_keys
         self._among = among
-        among.append(listener)
+        self._has_raised = False
+        among.append(self)
 
     def __repr__(self) -> str:
-        return f"<Listening {'on' if self._mine else 'closed'}>"
+        return f"<Listening {'on' if self in self._among else 'closed'}>"
 
     def __enter__(self) -> Listening:
         return self
@@ -68,18 +80,41 @@ class Listening:
 
     def close(self) -> None:
         """Listen no more. Requests that are under way may still be told of. Harmless when repeated."""
-        with suppress(IndexError):  # it is closed
-            self._among.remove(self._mine.pop())
+        tell_given_up()
+        with suppress(ValueError):  # it is closed
+            self._among.remove(self)
+
+    def tell(self, event: Event) -> None:
+        """Call the listener. What it raises is logged, once, and does not matter."""
+        before = this_thread.listeners
+        if self in before:
+            return
+        try:
+            this_thread.listeners = (*before, self)
+            self._listener(replace(event, key=_hash(event.key)) if self._hash_keys else event)
+        except Exception:
+            if not self._has_raised:
+                self._has_raised = True
+                logger.warning("a listener to requests raised, which is logged once", exc_info=True)
+        finally:
+            this_thread.listeners = before
 
 
-class _Hashing:
-    """Tells a listener hashes in the place of keys."""
+everywhere: list[Listening] = []  # those of all stores of the process
+# What tells of a request that was sent before its turn, and whose answer nobody took. It waits here: that may
+# show in a destructor, which must call no listener, since its thread may hold the lock that one takes.
+given_up: deque[Callable[[], None]] = deque()
+renew_after_fork(given_up.clear)  # the parent tells of its own
 
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
 
-    def __call__(self, event: Event) -> None:
-        self._listener(replace(event, key=_hash(event.key)))  # type: ignore[type-var]  # its classes are ones
+def tell_given_up() -> None:
+    """Tell of the requests that were given up. Not within a listener, which would not be told itself."""
+    while given_up and not this_thread.listeners:
+        try:
+            tell = given_up.popleft()
+        except IndexError:  # another thread was faster
+            return
+        tell()
 
 
 def _hash(key: str) -> str:
@@ -88,12 +123,11 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS] if key else ""
 
 
-def listen(listener: Listener, own: list[Listener] | None, *, hash_keys: bool = False) -> Listening:
+def listen(listener: Listener, own: list[Listening] | None, *, hash_keys: bool = False) -> Listening:
     """Have `listener` called from now on: for one store, whose list of listeners is `own`, or for all.
 
     Raises TypeError for what cannot be called.
     """
     if not callable(listener):
         raise TypeError(f"callback must be a function that takes an event, not {type(listener).__name__}")
-    heard = _Hashing(listener) if hash_keys else listener
-    return Listening(heard, everywhere if own is None else own)
+    return Listening(listener, everywhere if own is None else own, hash_keys)

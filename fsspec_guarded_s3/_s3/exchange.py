@@ -21,6 +21,9 @@ answer came, or one that a proxy may have given (5xx, 429). Every error of the s
 nothing, never have it. This module does not find out what happened: `Upload` asks the store
 (`_write.outcome`).
 
+A store that refuses requests because they are too many gets fewer for a while, from all of the process
+(`rates`).
+
 Whoever listens (`listeners`) is told of each attempt and each operation from here.
 
 After a request that may have changed something, also after one that failed, `Store.changed` is called, which
@@ -45,16 +48,17 @@ from .._values.s3_parameters import CUSTOMER_KEY
 from .._work import check, must_wait
 from ..errors import (
     ConfigurationError,
-    EncryptionUnsupportedError,
     GuardedS3Error,
     ObjectNotFoundError,
+    OperationUnsupportedError,
     ProtocolError,
     ResponseError,
 )
-from . import xml, xml_answers, xml_listings
+from . import rates, xml, xml_answers, xml_listings
 from .corrections import Corrections
 from .early import Early
 from .encryption import KEY_MD5, SSE, confirm
+from .express import say_no_sessions
 from .headers import is_like_page, is_named
 from .optional_headers import leave_out
 from .pinned import check_as_stored
@@ -63,6 +67,7 @@ from .store import Store
 from .store_facts import is_any_refusing
 
 if TYPE_CHECKING:
+    from .._http.transport import OnItsWay
     from .watched import WatchedAttempt
 
 T = TypeVar("T")
@@ -94,14 +99,20 @@ class Exchange:
 
         return self.ask(request, look)
 
-    def ask(self, request: Request, parse: Callable[[Response], T], early: Early | None = None) -> T:
+    def ask(
+        self,
+        request: Request,
+        parse: Callable[[Response], T],
+        early: Early | None = None,
+        read: Callable[[HTTPBody], bytes] | None = None,
+    ) -> T:
         """An operation whose answer is small: sent, retried, read and parsed.
 
-        `early` is its first attempt, where that was sent before.
+        `early` is its first attempt, where that was sent before. `read` reads the body, where it matters how.
         """
         with self._store.lanes.enter(body_size(request.body)):
             return self.repeat(
-                request, lambda deadline: self.once(request, parse, deadline, early), early=early
+                request, lambda deadline: self.once(request, parse, deadline, early, read), early=early
             )
 
     def ahead(self, request: Request) -> Early:
@@ -111,8 +122,16 @@ class Exchange:
         return Early(
             request,
             self._store.signer.outset(request.bucket),
-            lambda: self._store.transport.send(self._wire(request), deadline, early=True),
+            lambda: self._send_ahead(request, deadline),
+            self._store.listeners.attempt(request, is_ahead=True),
         )
+
+    def _send_ahead(self, request: Request, deadline: Deadline) -> OnItsWay | None:
+        """None where it is to have its turn later, since the store refuses what is too much."""
+        if rates.limits and rates.limit_of(self._store.endpoint(request.bucket), request) is not None:
+            must_wait()
+            return None
+        return self._store.transport.send(self._wire(request), deadline, early=True)
 
     def presign(self, request: Request, expires: int) -> str:
         """A URL that carries the signature of `request` in its query, valid for `expires` seconds."""
@@ -238,15 +257,18 @@ class Exchange:
         parse: Callable[[Response], T],
         deadline: Deadline,
         early: Early | None = None,
+        read: Callable[[HTTPBody], bytes] | None = None,
     ) -> T:
-        """One attempt whose answer is read and parsed."""
+        """One attempt whose answer is read, by `read` if there is one, and parsed."""
         with self.attempt(request, deadline, early) as body:
-            answer = Response(body.status, body.headers, body.read())
+            answer = Response(body.status, body.headers, body.read() if read is None else read(body))
             # Complete and the copies may answer 200 and then an error (S3 CopyObject, "200 OK" note).
             fields = xml.parse_error(answer.body)
             if fields:
                 status = 500 if fields.get("Code") == "InternalError" else 200
-                raise refusal_of(request, status, fields, {})
+                error = refusal_of(request, status, fields, {})
+                self.refused(request, error)
+                raise error
             return parse(answer)
 
     def attempt(self, request: Request, deadline: Deadline, early: Early | None = None) -> HTTPBody:
@@ -272,20 +294,43 @@ class Exchange:
         sent = early.take() if early is not None else None
         if watched is not None and sent is not None:
             watched.sent_before(sent.since)
+        turn: rates.Turn | None = None
+        if sent is None and rates.limits:
+            turn = rates.turn(store.endpoint(request.bucket), request, deadline)
+            if turn is not None and watched is not None:
+                watched.had_turn(turn.waited, turn.code)
         body = sent.answer(deadline) if sent else store.transport.exchange(self._wire(request), deadline)
         if watched is not None:
             watched.answered(body)
-        if body.status >= 300:
-            with body:
-                raise refusal(request, body)
-        if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
-            self._confirm(request, body)
-        if "x-amz-request-id" not in body.headers and request.bucket and request.operation != _LISTING:
-            self._check_answer(request, body, deadline)
-        store.welcome = True
-        if "x-amz-version-id" in body.headers:
-            store.facts(request.bucket).see_version()
+        try:
+            if body.status >= 300:
+                error = refusal(request, body)
+                self._learn(request, error, turn)
+                raise error
+            if turn is not None:
+                turn.accept()
+            if (self._key_md5 or SSE in request.headers) and request.operation != "CreateMultipartUpload":
+                self.confirm(request, body.headers)
+            if "x-amz-request-id" not in body.headers and request.bucket and request.operation != _LISTING:
+                self._check_answer(request, body, deadline)
+            store.welcome = True
+            if "x-amz-version-id" in body.headers:
+                store.facts(request.bucket).see_version()
+        except BaseException:
+            with body:  # which is not read on
+                raise
         return body
+
+    def _learn(self, request: Request, error: GuardedS3Error, turn: rates.Turn | None) -> None:
+        """How many requests a store takes, from what it answered to one of them."""
+        if rates.is_too_many(error):
+            rates.refused(self._store.endpoint(request.bucket), request, error, turn)
+        elif turn is not None:
+            turn.accept()
+
+    def refused(self, request: Request, error: GuardedS3Error) -> None:
+        """An answer to `request` was no refusal, and has one within, which may mean that it was too much."""
+        self._learn(request, error, None)
 
     def _check_answer(self, request: Request, body: HTTPBody, deadline: Deadline) -> None:
         """Raises ProtocolError for an answer that a portal or a gateway gave in the place of a store.
@@ -298,8 +343,7 @@ class Exchange:
             if is_told(body.headers):
                 self._store.signer.learn_dialect()
             if request.operation == "GetObject" and is_decompressed(body.headers):
-                with body:  # which is not read
-                    check_as_stored(body.headers)
+                check_as_stored(body.headers)
             return
         facts, is_read = self._store.facts(request.bucket), request.operation in ("HeadObject", "GetObject")
         is_page = is_like_page(body.headers, of_head=request.operation == "HeadObject")
@@ -316,22 +360,14 @@ class Exchange:
                 return
         except GuardedS3Error as error:
             cause = error
-        with body:  # which is not read
-            raise ProtocolError(
-                f"{request.operation} was answered by something that is no store: a portal or a gateway",
-                given_up=cause is not None and cause.given_up,
-            ) from cause
+        raise ProtocolError(
+            f"{request.operation} was answered by something that is no store: a portal or a gateway",
+            given_up=cause is not None and cause.given_up,
+        ) from cause
 
     def confirm(self, request: Request, headers: Mapping[str, str]) -> None:
         """Raises EncryptionUnsupportedError unless the answer's `headers` confirm what was asked for."""
         confirm(request, self._key_md5, headers)
-
-    def _confirm(self, request: Request, body: HTTPBody) -> None:
-        try:
-            self.confirm(request, body.headers)
-        except EncryptionUnsupportedError:
-            with body:  # which is not read
-                raise
 
     def _wire(self, request: Request) -> WireRequest:
         standing = self._standing.get(request.operation)
@@ -355,9 +391,14 @@ class Exchange:
     def create_session(self, bucket: str) -> SessionCredentials:
         """CreateSession of a directory bucket."""
         request = Request("CreateSession", "GET", bucket, query=(("session", ""),))
-        return self.ask(
-            request, lambda answer: xml_answers.parse_session(answer.body, answer.headers.get("date", ""))
-        )
+        try:
+            return self.ask(
+                request, lambda answer: xml_answers.parse_session(answer.body, answer.headers.get("date", ""))
+            )
+        except (ResponseError, ProtocolError, OperationUnsupportedError) as error:
+            if not self._store.signer.is_aws(bucket):
+                say_no_sessions(error)
+            raise
 
 
 def _keep_keys_private(wire: WireRequest) -> None:

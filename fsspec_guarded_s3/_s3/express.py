@@ -13,8 +13,28 @@ from typing import NamedTuple
 from .._forks import PerProcess
 from .._values.models import SessionCredentials
 from .._work import Lock
+from ..errors import GuardedS3Error, ThrottledError
+from .error_codes import without_remedy
 
 _MARGIN = 60.0  # seconds that a session must have left for a request and its way
+
+
+_OTHERWISE = {"NoSuchBucket", "InvalidAccessKeyId", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"}
+
+
+def say_no_sessions(error: GuardedS3Error) -> None:
+    """Have `error`, of CreateSession and not of AWS, say why it was asked for. Few other stores know it.
+
+    They call it a wrong signature or region, or take it for another request. What says something else stays.
+    """
+    is_busy = isinstance(error, ThrottledError) or ((error.status or 0) >= 500 and error.status != 501)
+    if is_busy or error.code in _OTHERWISE:
+        return
+    told = without_remedy(error.code, error.message)
+    error.message = (
+        f"{told}; the bucket has a name of S3 Express (--x-s3), so a session was asked for, which this store "
+        "does not seem to have: give the bucket another name"
+    )
 
 
 class _Open(NamedTuple):

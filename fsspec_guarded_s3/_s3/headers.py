@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from .._values.checksums import DIGESTS
 from .._values.conditions import quoted
 from .._values.dialects import GENERATION, in_words_of_s3
 from .._values.models import META, WRITE_TOKEN, ObjectInfo, Written
@@ -25,6 +26,14 @@ def copy_source(source: S3Path, etag: str, *, as_rgw: bool = False) -> dict[str,
     if as_rgw:  # as found with release 16.2, which ignores the other one
         pin["x-amz-copy-if-match"] = quoted(etag)
     return {"x-amz-copy-source": where, **pin}
+
+
+def rename_source(source: S3Path, etag: str) -> dict[str, str]:
+    """The headers of a rename of the version `etag` of `source`. The key alone names it, without a bucket."""
+    return {
+        "x-amz-rename-source": quote(source.key, safe="/~", errors=NOT_TEXT),
+        "x-amz-rename-source-if-match": quoted(etag),
+    }
 
 
 def seconds(text: str) -> float:
@@ -107,7 +116,7 @@ def object_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
         headers = in_words_of_s3(headers)
     if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None
-    for algorithm in ("crc64nvme", "crc32", "crc32c"):
+    for algorithm in ("crc64nvme", "crc32", "crc32c", *DIGESTS):
         value = headers.get(_CHECKSUM + algorithm, "")
         if value and "-" not in value:
             return algorithm, value

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .._forks import importing
 from .._values.models import Request
-from .events import Listener, everywhere
+from .events import Listening, everywhere, tell_given_up
 
 if TYPE_CHECKING:
     from .._auth.endpoints import Endpoint
@@ -30,7 +30,7 @@ class Listeners:
     def __init__(self, endpoint: Callable[[str], Endpoint]) -> None:
         """`endpoint` tells where a bucket is reached. It must not refer to what holds this object."""
         self._endpoint = endpoint
-        self.own: list[Listener] = []
+        self.own: list[Listening] = []
 
     def __repr__(self) -> str:
         return f"<Listeners {len(self.own)}>"
@@ -41,16 +41,20 @@ class Listeners:
 
     def operation(self, request: Request) -> WatchedOperation | None:
         """What tells of an operation, all attempts together, for a `with` around them; None for nobody."""
-        if not (self.own or everywhere or _is_logged(logging.DEBUG)):
+        if not self.is_anybody():
             return None
+        tell_given_up()
         with importing():
             from .watched import WatchedOperation
         return WatchedOperation([*self.own, *everywhere], request)
 
-    def attempt(self, request: Request) -> WatchedAttempt | None:
-        """What tells of one attempt at a request; None where nobody listens."""
-        if not (self.own or everywhere or _is_logged(logging.DEBUG)):
+    def attempt(self, request: Request, is_ahead: bool = False) -> WatchedAttempt | None:
+        """What tells of one attempt at a request; None where nobody listens.
+
+        One that `is_ahead` was sent before its turn. It is told of where nobody takes its answer.
+        """
+        if not self.is_anybody():
             return None
         with importing():
             from .watched import WatchedAttempt
-        return WatchedAttempt([*self.own, *everywhere], request, self._endpoint)
+        return WatchedAttempt([*self.own, *everywhere], request, self._endpoint, is_ahead)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 from .._threads import Task
-from .._values.models import ListPage, Request, VersionPage
+from .._values.models import ListPage, Request, Response, VersionPage
 from .._values.paths import is_directory_bucket
+from .._work import TURN, check
 from ..errors import ProtocolError
 from . import xml, xml_listings
 from .exchange import Exchange
@@ -16,7 +19,9 @@ from .pages import Markers
 from .scheduler import Scheduler
 from .store import Store
 
+T = TypeVar("T")
 MAX_KEYS = 1000  # of one page of a listing
+_KEEPS_DIRECTORIES = "SeaweedFS"  # as a store calls itself that does
 _MANY_PAGES = 4  # after which it pays to look how the rest can be listed in parallel
 
 
@@ -60,12 +65,17 @@ class Listings:
             more = [("continuation-token", token)] if token else []
             return Request("ListObjectsV2", "GET", bucket, query=(*query, *more))
 
+        def parse(answer: Response) -> bytes:
+            if answer.headers.get("server", "").startswith(_KEEPS_DIRECTORIES):
+                self._store.facts(bucket).keeps_directories = True
+            return answer.body
+
         def fetch(token: str | None) -> bytes:
             asked, early = request(token), None
             if not xml.is_loaded():  # by the first listing of a process, whose answer is on its way meanwhile
                 early = self._exchange.ahead(asked)
                 xml.load()
-            return self._exchange.ask(asked, lambda answer: answer.body, early)
+            return self._exchange.ask(asked, parse, early)
 
         body, token = fetch(None), None
         markers = Markers("the listing")
@@ -134,21 +144,42 @@ class Listings:
     def _list_branches(
         self, bucket: str, beside: list[ListPage], prefixes: list[str], listed: set[str]
     ) -> Iterator[ListPage]:
-        """What is beside and below `prefixes`, without the keys that were told before."""
-        tasks = [Task(partial(self._all_pages, bucket, prefix)) for prefix in prefixes]
+        """What is beside and below `prefixes`, without the keys that were told before.
+
+        Pages are told in the order in which they come: kept until it is their turn they would take several
+        times the memory of what is made of them.
+        """
+        came: SimpleQueue[ListPage | BaseException | None] = SimpleQueue()
+        tasks = [Task(partial(self._put_pages, bucket, prefix, came)) for prefix in prefixes]
         try:
             for page in beside:
                 yield page.without(listed)
                 listed.update(page.keys)
-            for task in tasks:
-                for page in task.wait():
-                    yield page.without(listed)
+            under_way = len(tasks)
+            while under_way:
+                item = _next_of(came, tasks)
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    under_way -= 1
+                else:
+                    yield item.without(listed)
         finally:
             for task in tasks:
                 task.cancel()
 
-    def _all_pages(self, bucket: str, prefix: str) -> list[ListPage]:
-        return list(self.list_objects(bucket, prefix))
+    def _put_pages(
+        self, bucket: str, prefix: str, came: SimpleQueue[ListPage | BaseException | None]
+    ) -> None:
+        try:
+            for page in self.list_objects(bucket, prefix):
+                came.put(page)
+            came.put(None)
+        except BaseException as error:
+            came.put(error)
+            raise
+        finally:
+            del came  # the frame is in the error's traceback: a cycle otherwise
 
     def list_object_versions(
         self, bucket: str, prefix: str = "", delimiter: str = ""
@@ -185,6 +216,18 @@ class Listings:
                 return
             markers.check(following)
             token = following
+
+
+def _next_of(came: SimpleQueue[T], tasks: Sequence[Task[None]]) -> T:
+    """What has come next; `tasks` put it in. One that gets no thread is done here."""
+    while True:
+        try:
+            return came.get(timeout=TURN)
+        except Empty:
+            check()
+            waiting = next((task for task in tasks if not task.is_begun()), None)
+            if waiting is not None:
+                waiting.wait()
 
 
 def _check_page(page: ListPage, before: ListPage | None, prefix: str) -> None:

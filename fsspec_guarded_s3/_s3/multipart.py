@@ -12,6 +12,7 @@ from .._values.conditions import Condition
 from .._values.models import ByteRange, Part, PendingUpload, Request, Response, Written, http_time
 from .._values.paths import S3Path, is_directory_bucket
 from ..errors import (
+    AccessDeniedError,
     EncryptionUnsupportedError,
     GuardedS3Error,
     InvalidRequestError,
@@ -24,13 +25,15 @@ from .exchange import Exchange
 from .generations import Generations
 from .headers import copy_source, etag_of_answer, written
 from .pages import Markers
+from .store import Store
 from .xml_listings import decoded_key
 
 
 class Multipart:
     """The operations of multipart uploads. Thread-safe."""
 
-    def __init__(self, exchange: Exchange, checks: Checks, generations: Generations) -> None:
+    def __init__(self, store: Store, exchange: Exchange, checks: Checks, generations: Generations) -> None:
+        self._store = store
         self._exchange = exchange
         self._checks = checks
         self._generations = generations
@@ -86,10 +89,15 @@ class Multipart:
         query = (("partNumber", str(number)), ("uploadId", upload_id))
         request = Request("UploadPartCopy", "PUT", path.bucket, path.key, query, headers, slow_answer=True)
         # rclone answers 200, says nothing and stores an empty part: ProtocolError
-        copied, crc = self._exchange.ask(request, lambda answer: xml_answers.parse_copied_part(answer.body))
-        if (
-            crc is not None and crc.algorithm != self._checks.algorithm
-        ):  # that of the source, not of the upload
+        wanted = self._checks.algorithm
+        copied, crc, is_whole = self._exchange.ask(
+            request, lambda answer: xml_answers.parse_copied_part(answer.body, wanted)
+        )
+        if is_whole:  # versitygw, of a range that is all of a source that was uploaded in parts
+            raise ProtocolError(
+                f"the store knows the {wanted} of no copied part: it has that of the source's own parts"
+            )
+        if crc is not None and crc.algorithm != wanted:  # that of the source, not of the upload
             crc = None
         return Part(number, copied, part.stop - part.start, crc)
 
@@ -177,8 +185,8 @@ class Multipart:
         if upload_marker and not is_directory_bucket(bucket):
             query += [("upload-id-marker", upload_marker)]
         request = Request("ListMultipartUploads", "GET", bucket, query=tuple(query))
-        (page, following, are_decoded), now = self._exchange.ask(request, _parse_uploads)
-        if not are_decoded and self._are_encoded(bucket, page):
+        (page, following, said), now = self._exchange.ask(request, _parse_uploads)
+        if self._are_encoded(bucket, page, said):
             page = [upload._replace(key=decoded_key(upload.key)) for upload in page]
             following = (decoded_key(following[0]), following[1]) if following else None
         if following is not None and not following[0]:
@@ -193,20 +201,26 @@ class Multipart:
             raise ProtocolError(f"the store lists no more than {len(page)} of the uploads to one key")
         return [upload for upload in page if upload.key == key and upload.upload_id not in ids]
 
-    def _are_encoded(self, bucket: str, page: Sequence[PendingUpload]) -> bool:
-        """Whether keys are encoded although the answer does not say so, as Ceph RGW's: the uploads tell.
+    def _are_encoded(self, bucket: str, page: Sequence[PendingUpload], said: bool) -> bool:
+        """Whether keys are encoded. Of a store other than AWS the uploads tell, whatever it `said`.
 
-        Asked by the key as it stands first: moto finds uploads by their ids, whatever the key.
+        Ceph RGW encodes keys and does not say so; LocalStack says so and does not. Asked by the key that is
+        likely first: moto finds uploads by their ids, whatever the key.
         """
+        if said and self._store.is_aws(bucket):
+            return True
         for upload in page:
             decoded = decoded_key(upload.key)
-            for key in (upload.key, decoded) if decoded != upload.key else ():
+            likely = (decoded, upload.key) if said else (upload.key, decoded)
+            for key in likely if decoded != upload.key else ():
                 try:
                     self.list_parts(S3Path(bucket, key), upload.upload_id)
                 except ObjectNotFoundError:
                     continue  # a wrong key, or completed since
-                return key != upload.key
-        return False
+                except AccessDeniedError:
+                    return said
+                return key == decoded
+        return said
 
 
 def _parse_uploads(answer: Response) -> tuple[xml_listings.UploadPage, datetime | None]:

@@ -1,7 +1,8 @@
 """Headers that a request can do without, left out for stores that do not implement them.
 
 Invariant: what a user asked for is not left out (tags, encryption, ACL, an algorithm that was named), and a
-body that was checked stays checked: Content-MD5 takes the place of a CRC.
+body that was checked stays checked: Content-MD5 takes the place of a CRC. Directory buckets take no MD5, so
+there a CRC stays: https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-data-protection.html
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 
 from .._values.checksums import md5_header
 from .._values.models import Request
+from .._values.paths import is_directory_bucket
 from ..errors import InvalidRequestError
 
 _CRCS = frozenset(f"x-amz-checksum-{name}" for name in ("crc32", "crc32c", "crc64nvme"))
@@ -30,6 +32,9 @@ _GROUPS: Mapping[str, tuple[frozenset[str], ...]] = {
     "HeadObject": (_MODE,),
     "GetObject": (_MODE,),
 }
+_OF_BODIES = ("PutObject", "UploadPart")
+# What a request is for. Where the store may mean this header, nothing else is tried without the others.
+_ESSENTIAL = frozenset({"x-amz-write-offset-bytes"})
 _UNCLEAR = ("InvalidArgument", "InvalidRequest", "UnsupportedArgument")
 
 
@@ -39,10 +44,14 @@ def refused_headers(request: Request, error: InvalidRequestError, named: bool) -
     501 and NotImplemented mean them even where the text names none; other codes only where it does. `named`
     says that the user chose the algorithm of the checksums.
     """
-    sent = [group & request.headers.keys() for group in _GROUPS.get(request.operation, ())]
+    kept = _CRCS if is_directory_bucket(request.bucket) and request.operation in _OF_BODIES else frozenset()
+    groups = [group - kept for group in _GROUPS.get(request.operation, ())]
+    sent = [group & request.headers.keys() for group in groups]
     sent = [group for group in sent if group and not (named and any("checksum" in name for name in group))]
     text = f"{error.message} {error.argument}".lower()
     suspects = [group for group in sent if any(name in text for name in group)]
+    if not suspects and _ESSENTIAL & request.headers.keys():
+        return frozenset()
     if error.status == 501 or error.code == "NotImplemented":
         return next(iter(suspects or sent), frozenset())
     # On Complete InvalidRequest may mean that size or CRC do not fit: no reason to do without.

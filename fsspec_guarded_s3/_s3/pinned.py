@@ -105,8 +105,13 @@ def check_first(body: HTTPBody, count: int, size: int) -> int:
 
 
 def is_part(body: HTTPBody) -> bool:
-    """Whether an answer to a GetObject of a range has a range. Else it has the whole object."""
+    """Whether an answer to a GetObject of a range has a range. Else it has the whole object.
+
+    Raises ProtocolError for one that has neither: 204, say, which is no empty object.
+    """
     # rclone answers a range with 200 and a right Content-Range: the header decides.
+    if body.status not in (200, 206):
+        raise ProtocolError(f"GetObject was answered with {body.status}, which is neither 200 nor 206")
     return body.status == 206 or "content-range" in body.headers
 
 

@@ -76,7 +76,9 @@ def refusal_of(
         region = found[1] if found else ""
         if host and not found:  # a signature is for one host: nobody but the user can say whose this is
             message = f"{message.strip().rstrip('.') or 'redirected'}, to {host}: look at endpoint_url"
-    if headers.get("x-amz-delete-marker") == "true":  # 404 for the current version, 405 for one by its id
+    # 404 for the current version, 405 for one by its id, which LocalStack says to HEAD without the header.
+    is_head_of_version = request.operation == "HeadObject" and "versionId" in dict(request.query)
+    if headers.get("x-amz-delete-marker") == "true" or (status == 405 and is_head_of_version):
         kind, message = ObjectNotFoundError, "the object was deleted: this version is a delete marker"
     return kind(
         error_message(status, code, message, request.operation),

@@ -31,6 +31,7 @@ from ..errors import (
     ThrottledError,
     TransportError,
 )
+from .rates import is_too_many
 
 if TYPE_CHECKING:
     import tenacity  # at run time where a write is repeated: it takes a tenth of the time of our own import
@@ -86,9 +87,9 @@ def is_ambiguous(error: BaseException) -> bool:
     what it has done (RFC 9110, 15.6). Definite is alone what says that the operation is not there at all, or
     not for such a request: NotImplemented.
     """
-    if isinstance(error, TransportError):
+    if isinstance(error, (TransportError, ThrottledError)):
         return error.request_sent
-    if isinstance(error, (ServerError, ThrottledError)):
+    if isinstance(error, ServerError):
         return True
     return isinstance(error, ResponseError) and (error.status or 0) >= 500 and error.code != "NotImplemented"
 
@@ -107,7 +108,10 @@ class RetryPolicy:
 
     def call(self, attempt: Callable[[], T], *, deadline: Deadline, retry_on_conflict: bool = False) -> T:
         """What `attempt` returns, or its last error, which then tells what may have been applied."""
-        made = 1
+        made, work = 1, current()
+        if work is not None and work.attempts_made:
+            made += work.attempts_made
+            work.attempts_made = 0
         ambiguous: GuardedS3Error | None = None  # the first attempt that may have been applied
         try:
             while True:
@@ -140,7 +144,9 @@ class RetryPolicy:
         if not _may_pass(error, retry_on_conflict) or (work is not None and work.is_last_attempt):
             return None
         seconds = _pause(error, made)
-        if made >= self._max_attempts() or deadline.left() <= seconds or not self._budget.take():
+        is_over = made >= self._max_attempts() or deadline.left() <= seconds
+        # What the store refuses as too much waits for its turn (`rates`), and however many do are no storm.
+        if is_over or not (is_too_many(error) or self._budget.take()):
             error.given_up = True
             return None
         logger.info("attempt %d failed, trying again: %s", made, error)
@@ -183,7 +189,7 @@ def _given_up(error: BaseException) -> bool:
 
 def _pause(error: GuardedS3Error, made: int) -> float:
     """Seconds until the next attempt: with full jitter, and no fewer than the store asks for."""
-    base = THROTTLED_BASE_SECONDS if isinstance(error, ThrottledError) else BASE_SECONDS
+    base = THROTTLED_BASE_SECONDS if is_too_many(error) else BASE_SECONDS
     asked = error.retry_after if isinstance(error, ResponseError) else 0.0
     return max(random.random() * min(CAP_SECONDS, base * 2.0 ** (made - 1)), min(asked, CAP_SECONDS))
 

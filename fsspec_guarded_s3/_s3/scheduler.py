@@ -10,11 +10,15 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from .._http.descriptors import within_limit
-from .._threads import MAX_THREADS, Question, ask_all, run_all
+from .._runs import Question, ask_all, run_all
+from .._threads import MAX_THREADS
 from ..options import Options
+from .events import tell_given_up
 from .store import Store
 
 DISTANT = 0.005  # seconds of a round trip
+_CONNECTION_SECONDS = 0.0005
+_TLS_SECONDS = 0.002
 _THREADS_FOR_NEAR_STORE = 2
 _AHEAD = 8  # requests that one thread has under way
 _RATE = 80e6  # bytes a second that S3 gives to one connection
@@ -51,15 +55,23 @@ class Scheduler:
         """
         todo = list(questions)
         limit = self._at_once(todo)
-        if self.is_distant():
-            ahead = -(-limit // MAX_THREADS)
-            ask_all(todo, limit, limit // ahead, ahead)
-        else:
-            threads = 1 if _takes_turns() else min(limit, _THREADS_FOR_NEAR_STORE)
-            ask_all(todo, limit, threads, min(_AHEAD, limit // threads))
+        try:
+            if self.is_distant():
+                ahead = -(-limit // MAX_THREADS)
+                ask_all(todo, limit, limit // ahead, ahead)
+            else:
+                threads = 1 if _takes_turns() else min(limit, _THREADS_FOR_NEAR_STORE)
+                ask_all(todo, limit, threads, min(_AHEAD, limit // threads))
+        finally:
+            tell_given_up()
 
     def _at_once(self, todo: Sequence[object], limit: int | None = None) -> int:
         return within_limit(max(1, min(limit or self._options.max_concurrency, len(todo))))
+
+    @staticmethod
+    def within_limit(calls: int) -> int:
+        """`calls` in parallel, or as many as this process has file descriptors for."""
+        return within_limit(calls)
 
     def range_size(self) -> int:
         """Bytes of each of many ranges: the option, or fewer on a line that was found to be slow."""
@@ -67,8 +79,17 @@ class Scheduler:
 
     def worth_of_round_trip(self) -> int:
         """How many bytes take as long as one more request, within bounds: what nobody may want has a cost."""
-        return int(min(_MOST_WORTH, max(_LEAST_WORTH, self._store.transport.round_trip * _RATE)))
+        return int(min(_MOST_WORTH, max(_LEAST_WORTH, self.round_trip() * _RATE)))
+
+    def round_trip(self) -> float:
+        """Seconds of the way to the store and back; infinite while nobody knows."""
+        return self._store.transport.round_trip
+
+    def connection_seconds(self) -> float:
+        """What one more connection costs in time, here and at a near store, beside the way there."""
+        url = self._options.endpoint_url or ""
+        return _CONNECTION_SECONDS if url.startswith("http://") else _TLS_SECONDS
 
     def is_distant(self) -> bool:
         """Whether the way to the store takes most of the time of a small request."""
-        return self._store.transport.round_trip > DISTANT
+        return self.round_trip() > DISTANT

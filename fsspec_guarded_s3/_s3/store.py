@@ -13,7 +13,7 @@ from .._auth.endpoints import Endpoint
 from .._auth.signer import Signer
 from .._http.transport import shared_transport
 from .._values.dialects import Dialect
-from .._work import Patience
+from .._work import Patience, must_wait, this_thread
 from ..options import ATTEMPTS, Options
 from .express import Sessions
 from .listeners import Listeners
@@ -56,14 +56,29 @@ class Store:
         return self.signer.endpoint(bucket).dialect
 
     def is_at_hand(self, bucket: str) -> bool:
-        """Whether an event loop may make a request about `bucket` itself.
+        """Whether a request about `bucket` may be sent for an event loop, which is going to take its answer.
 
-        A connection is idle, and nobody listens, who would be told in the loop, and might take long.
+        Nobody listens, who would be told in the loop, and might take long. MustWaitError where a connection
+        has to be made first, or something has to be found out.
         """
         if self.listeners.is_anybody():
             return False
+        if this_thread.may_wait:
+            return True
+        endpoint = self.signer.known_endpoint(bucket)
+        place = (endpoint.scheme, endpoint.host, endpoint.port) if endpoint else ("", "", 0)
+        if not self.transport.has_idle(*place):
+            if not self.transport.is_prepared(*place):
+                must_wait(prepare=partial(self._prepare, bucket))
+            must_wait(connect=partial(self.transport.connecting, *place))
+        return True
+
+    def _prepare(self, bucket: str) -> None:
+        """Find out what all requests about `bucket` need, once for all that wait for it."""
         endpoint = self.signer.endpoint(bucket)
-        return self.transport.has_idle(endpoint.scheme, endpoint.host, endpoint.port)
+        self.transport.prepare(endpoint.scheme, endpoint.host, endpoint.port)
+        if not self.options.anon:
+            self.signer.credentials()
 
     def facts(self, bucket: str) -> StoreFacts:
         """What is known of `bucket` at the endpoint where its requests go."""

@@ -31,7 +31,8 @@ class StoreFacts:
     `guards` are the answers of trials, with the time of each by `time.monotonic()`, `unquoted` the guards
     that hold for an ETag without quotes only, `running` the trials under way. `pins_as_rgw` says that
     CopyObject is pinned by a header of Ceph RGW's. `refused` names, by operation, optional headers that are
-    not implemented, `looked_for` those of which was looked whether the store keeps them. `listed` is when a
+    not implemented, `looked_for` those of which was looked whether the store keeps them. `keeps_directories`
+    says that a directory stays when its last key goes, as on SeaweedFS. `listed` is when a
     listing proved that a store answers there, by `time.monotonic()`: looked for where other answers do not
     tell. `age` grows when the bucket changes.
     """
@@ -43,6 +44,7 @@ class StoreFacts:
     refused: dict[str, frozenset[str]] = field(default_factory=dict)
     looked_for: set[tuple[str, str]] = field(default_factory=set)
     has_versions: bool = False
+    keeps_directories: bool = False
     listed: float = float("-inf")
     age: int = 0
     lock: Any = field(default_factory=threading.RLock)

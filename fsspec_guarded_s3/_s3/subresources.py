@@ -1,21 +1,20 @@
-"""What S3 calls subresources of an object: its tags, its access control list and its lock."""
+"""What S3 calls subresources of an object: attributes, tags, access control list and lock."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .._values.checksums import body_md5, md5_header
-from .._values.conditions import same_etag
-from .._values.models import Request, Response
+from .._values.checksums import md5_header
+from .._values.models import Request, Response, http_time
 from .._values.paths import S3Path
-from ..errors import OperationUnsupportedError, ProtocolError
-from . import xml_answers, xml_bodies
+from . import about_objects, xml_answers, xml_bodies
 from .exchange import Exchange
 
 
 class Subresources:
-    """GetObjectTagging, PutObjectTagging, DeleteObjectTagging, PutObjectAcl, GetObjectRetention and
-    GetObjectLegalHold. Thread-safe.
+    """GetObjectAttributes, GetObjectTagging, PutObjectTagging, DeleteObjectTagging, PutObjectAcl,
+    GetObjectRetention and GetObjectLegalHold. Thread-safe.
     """
 
     def __init__(self, exchange: Exchange) -> None:
@@ -26,7 +25,28 @@ class Subresources:
         request = Request(
             "GetObjectTagging", "GET", path.bucket, path.key, (("tagging", ""), *path.version_query)
         )
-        return self._exchange.ask(request, _tags)
+        return about_objects.ask(self._exchange, request, lambda answer: xml_answers.parse_tags(answer.body))
+
+    def get_object_attributes(
+        self, path: S3Path, names: Sequence[str], marker: str = ""
+    ) -> tuple[dict[str, Any], str]:
+        """GetObjectAttributes: the attributes `names`, in S3's names, and the marker of more parts, or "".
+
+        `marker` is that of the page before.
+        """
+        headers = {"x-amz-object-attributes": ",".join(names)}
+        if marker:
+            headers["x-amz-part-number-marker"] = marker
+        query = (("attributes", ""), *path.version_query)
+        request = Request("GetObjectAttributes", "GET", path.bucket, path.key, query, headers)
+
+        def parse(answer: Response) -> tuple[dict[str, Any], str]:
+            found, more = xml_answers.parse_object_attributes(answer.body)
+            found["VersionId"] = answer.headers.get("x-amz-version-id")
+            found["LastModified"] = http_time(answer.headers.get("last-modified", ""))
+            return found, more
+
+        return about_objects.ask(self._exchange, request, parse)
 
     def put_object_tagging(self, path: S3Path, tags: Mapping[str, str]) -> None:
         """PutObjectTagging: these tags and no others; DeleteObjectTagging when there are none."""
@@ -57,25 +77,9 @@ class Subresources:
         """
         operation = {"retention": "GetObjectRetention", "legal-hold": "GetObjectLegalHold"}[subresource]
         request = Request(operation, "GET", path.bucket, path.key, ((subresource, ""), *path.version_query))
-        return self._exchange.ask(request, lambda answer: xml_answers.parse_lock(answer.body))
+        return about_objects.ask(self._exchange, request, lambda answer: xml_answers.parse_lock(answer.body))
 
     def put_object_acl(self, path: S3Path, acl: str) -> None:
         """PutObjectAcl with a canned ACL."""
         query = (("acl", ""), *path.version_query)
         self._exchange.send(Request("PutObjectAcl", "PUT", path.bucket, path.key, query, {"x-amz-acl": acl}))
-
-
-def _tags(answer: Response) -> list[tuple[str, str]]:
-    """The tags; OperationUnsupportedError where the answer is the object.
-
-    S3Mock sends the ETag of the object with its tags too, so headers alone do not tell.
-    """
-    etag = answer.headers.get("etag", "") if "last-modified" in answer.headers else ""
-    is_object = bool(answer.body) and same_etag(etag, body_md5(answer.body).hex())
-    try:
-        if not is_object:
-            return xml_answers.parse_tags(answer.body)
-    except ProtocolError:
-        if not etag:
-            raise
-    raise OperationUnsupportedError("the store does not know GetObjectTagging: it answered with the object")

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from .._forks import PerProcess
-from .events import Event, Listener, Listening, listen
+from .._values.sizes import size_text
+from .events import Event, Listening, listen
 
 if TYPE_CHECKING:
     from .watched import AttemptEvent
@@ -31,6 +32,7 @@ class TraceRow:
     - seconds: of all attempts together, which may have run side by side
     - slowest: seconds of the slowest attempt
     - new_connections: attempts that a connection was made for
+    - waited: seconds that attempts waited together before they were sent, since the store had refused some
     """
 
     def __init__(self, operation: str) -> None:
@@ -43,6 +45,7 @@ class TraceRow:
         self.seconds: float = 0.0
         self.slowest: float = 0.0
         self.new_connections: int = 0
+        self.waited: float = 0.0
 
     def __repr__(self) -> str:
         return f"<TraceRow {self.operation} {self.requests} requests>"
@@ -58,6 +61,7 @@ class TraceRow:
         self.seconds += event.seconds
         self.slowest = max(self.slowest, event.seconds)
         self.new_connections += event.reused is False
+        self.waited += event.waited
 
     @property
     def cost(self) -> float:
@@ -74,8 +78,8 @@ class TraceRow:
             f"{self.requests:,}",
             f"{self.repeated:,}",
             failed or "0",
-            _size(self.sent),
-            _size(self.received),
+            size_text(self.sent),
+            size_text(self.received),
         )
         mean = self.seconds / self.requests if self.requests else 0.0
         return (self.operation, *counts, f"{mean * 1000:.1f}", f"{self.slowest * 1000:.1f}")
@@ -87,7 +91,7 @@ class Trace:
     Printed, or shown by a notebook, it is a table. Use it in a `with`, or call `close()`.
     """
 
-    def __init__(self, own: list[Listener] | None) -> None:
+    def __init__(self, own: list[Listening] | None) -> None:
         """Of the store whose listeners are `own`, or of all stores of the process."""
         self._rows: dict[str, TraceRow] = {}
         self._lock = PerProcess(threading.Lock)
@@ -142,6 +146,11 @@ class Trace:
         return sum(row.repeated for row in self.rows)
 
     @property
+    def waited(self) -> float:
+        """Seconds that attempts waited together before they were sent, since the store had refused some."""
+        return sum(row.waited for row in self.rows)
+
+    @property
     def sent(self) -> int:
         """Bytes of the bodies of requests."""
         return sum(row.sent for row in self.rows)
@@ -175,8 +184,10 @@ class Trace:
 
     def _summary(self) -> str:
         made = sum(row.new_connections for row in self.rows)
+        waited = self.waited
+        held = f", {waited:.2f} s waited since the store refused some" if waited else ""
         return (
-            f"{self.requests:,} requests in {self.seconds:.2f} s, {made:,} new connections, "
+            f"{self.requests:,} requests in {self.seconds:.2f} s, {made:,} new connections{held}, "
             f"about ${self.cost:.6f} for requests on S3 Standard"
         )
 
@@ -189,13 +200,3 @@ def _line(cells: Iterable[str], widths: list[int]) -> str:
 
 def _html(tag: str, cells: Iterable[str]) -> str:
     return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in cells) + "</tr>"
-
-
-def _size(count: int) -> str:
-    """Bytes as people read them, in powers of 1024."""
-    if count < 1024:
-        return f"{count} B"
-    size, units = float(count), ["KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and units:
-        size, unit = size / 1024, units.pop(0)
-    return f"{size:.1f} {unit}"

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .._http.response import HTTPBody
 from .._values.bodies import body_size
 from .._values.models import Request
 from .._work import origin
 from ..errors import GuardedS3Error, ResponseError
-from .events import Event, Listener
+from .events import Event, Listening, given_up
 
 if TYPE_CHECKING:
     from .._auth.endpoints import Endpoint
@@ -34,7 +37,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEvent(Event):
     """One attempt at a request: what was asked for, and what came of it.
 
@@ -46,7 +49,9 @@ class AttemptEvent(Event):
     - range: the value of the Range header, or ""
     - attempt: 1, or more for a repetition
     - retry_reason: why it is a repetition: S3's error code of the attempt before, or the class of its error
-    - started: when it began, in seconds since 1970
+    - waited: seconds before it was sent, since the store had refused requests as too many; 0.0 for none
+    - wait_reason: what the store had refused them by: S3's error code, such as "SlowDown", or ""
+    - started: when it began, in seconds since 1970, after it had waited
     - first_byte: seconds until the head of the answer had come; None without one
     - seconds: until its body was read, or the attempt had failed
     - status: of HTTP; None without an answer
@@ -58,31 +63,20 @@ class AttemptEvent(Event):
     - origin: the context of OpenTelemetry in which the work began, under `integrations.otel`; else None
     """
 
-    operation: str
-    operation_id: int
-    method: str
-    bucket: str
-    key: str
     host: str
     port: int
     region: str
     range: str
     attempt: int
     retry_reason: str
-    started: float
     first_byte: float | None
-    seconds: float
     status: int | None
-    code: str
-    error: str
     request_id: str
-    sent: int
-    received: int
     reused: bool | None
-    origin: Any = field(default=None, repr=False, compare=False)
+    wait_reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperationEvent(Event):
     """One operation of S3: all its attempts, and the pauses between them.
 
@@ -92,22 +86,11 @@ class OperationEvent(Event):
     - error: class of the exception that the caller got, or ""
     - code: S3's error code of that exception, or ""
     - sent, received: bytes of the bodies of all attempts
+    - waited: seconds that attempts waited before they were sent, since the store had refused some as too many
     """
 
     is_operation: ClassVar[bool] = True
-    operation: str
-    operation_id: int
-    method: str
-    bucket: str
-    key: str
-    started: float
-    seconds: float
     attempts: int
-    error: str
-    code: str
-    sent: int
-    received: int
-    origin: Any = field(default=None, repr=False, compare=False)
 
 
 class _ThisThread(threading.local):
@@ -120,11 +103,12 @@ _this_thread = _ThisThread()
 class WatchedOperation:
     """Stands around all attempts of an operation; `with` tells of it at its end."""
 
-    def __init__(self, listeners: Sequence[Listener], request: Request) -> None:
+    def __init__(self, listeners: Sequence[Listening], request: Request) -> None:
         self._listeners = listeners
         self._request = request
         self.number = next(_numbers)
         self.attempts = self.sent = self.received = 0
+        self.waited = 0.0
         self.reason = ""  # why the last attempt failed
         self.last: WatchedAttempt | None = None
 
@@ -152,6 +136,7 @@ class WatchedOperation:
             sent=self.sent,
             received=self.received,
             origin=origin(),
+            waited=self.waited,
         )
         _tell(self._listeners, event)
 
@@ -160,18 +145,26 @@ class WatchedAttempt:
     """One attempt: it is told of once, when its answer has ended or it has failed."""
 
     def __init__(
-        self, listeners: Sequence[Listener], request: Request, endpoint: Callable[[str], Endpoint]
+        self,
+        listeners: Sequence[Listening],
+        request: Request,
+        endpoint: Callable[[str], Endpoint],
+        is_ahead: bool,
     ) -> None:
-        """`endpoint` tells where a bucket is reached."""
+        """`endpoint` tells where a bucket is reached. `is_ahead` of its turn it is of no operation yet."""
         self._listeners = listeners
         self._endpoint = endpoint
         self._request = request
-        self._operation = _this_thread.operation
+        self._operation = None if is_ahead else _this_thread.operation
+        self._origin = origin() if is_ahead else None  # it may be told of from anywhere
+        self._pid = os.getpid()
         self._began = time.monotonic()
         self._first_byte: float | None = None
         self._body: HTTPBody | None = None
         self._is_told = False
         self._attempt, self._reason = 1, ""
+        self._waited, self._wait_reason = 0.0, ""
+        self._until: float | None = None
         operation = self._operation
         if operation is not None:
             if operation.last is not None:
@@ -184,6 +177,11 @@ class WatchedAttempt:
         """The request had been sent at `since`, of the monotonic clock, before its turn."""
         self._began = since or self._began
 
+    def had_turn(self, waited: float, reason: str) -> None:
+        """It was sent after it had `waited` for its turn, for that `reason`."""
+        self._waited, self._wait_reason = waited, reason if waited else ""
+        self._began = time.monotonic()
+
     def answered(self, body: HTTPBody) -> None:
         """The head of the answer has come; `body` tells when it has ended."""
         self._body, self._first_byte = body, time.monotonic() - self._began
@@ -193,6 +191,12 @@ class WatchedAttempt:
         """Another attempt begins: if the body broke off, that goes on for it, and this one has ended."""
         if self._body is not None and self._body.failed is not None:
             self._ended(self._body.failed)
+
+    def give_up(self) -> None:
+        """Nobody wants the answer any more. It is told of later, since this may be a destructor."""
+        if self._pid == os.getpid():
+            self._until = time.monotonic()
+            given_up.append(partial(self._ended, CancelledError()))
 
     def failed(self, error: BaseException) -> None:
         """There is no answer, or none that can be used."""
@@ -209,6 +213,7 @@ class WatchedAttempt:
         if operation is not None:
             operation.sent += event.sent
             operation.received += event.received
+            operation.waited += event.waited
             operation.reason = event.code or event.error
         _tell(self._listeners, event)
         if logger.isEnabledFor(logging.DEBUG):
@@ -216,7 +221,7 @@ class WatchedAttempt:
 
     def _event(self, error: BaseException | None) -> AttemptEvent:
         request, body = self._request, self._body
-        seconds = time.monotonic() - self._began
+        seconds = (self._until or time.monotonic()) - self._began
         host, port, region = self._place()
         return AttemptEvent(
             operation=request.operation,
@@ -240,7 +245,9 @@ class WatchedAttempt:
             sent=body_size(request.body),
             received=body.received if body is not None else 0,
             reused=body.is_reused if body is not None else None,
-            origin=origin(),
+            origin=self._origin or origin(),
+            waited=self._waited,
+            wait_reason=self._wait_reason,
         )
 
     def _place(self) -> tuple[str, int, str]:
@@ -265,6 +272,7 @@ class _Line:
         parts += [f"{event.sent} bytes sent"] if event.sent else []
         parts += [f"{event.received} bytes received", f"{event.seconds * 1000:.1f} ms"]
         parts += [f"attempt {event.attempt} after {event.retry_reason}"] if event.attempt > 1 else []
+        parts += [f"waited {event.waited * 1000:.1f} ms after {event.wait_reason}"] if event.waited else []
         parts += ["new connection"] if event.reused is False else []
         return ", ".join(parts)
 
@@ -273,18 +281,6 @@ def _code(error: BaseException | None) -> str:
     return error.code or "" if isinstance(error, ResponseError) else ""
 
 
-def _tell(listeners: Sequence[Listener], event: Event) -> None:
-    for listener in listeners:
-        try:
-            listener(event)
-        except Exception:
-            _complain(listener)
-
-
-_complained: set[int] = set()  # of whom it was logged that they raise
-
-
-def _complain(listener: Listener) -> None:
-    if id(listener) not in _complained:
-        _complained.add(id(listener))
-        logger.warning("a listener to requests raised, which is logged once", exc_info=True)
+def _tell(listeners: Sequence[Listening], event: Event) -> None:
+    for listening in listeners:
+        listening.tell(event)

@@ -1,11 +1,11 @@
-"""PutObject and CopyObject: an object is written by one request."""
+"""PutObject, CopyObject and RenameObject: an object is written, or gets another key, by one request."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from .._values.bodies import RequestBody, WatchedSlice
-from .._values.checksums import algorithm_of, body_crc, md5_header
+from .._values.checksums import algorithm_of, body_crc, is_digest, md5_header
 from .._values.conditions import UNCONDITIONAL, Condition
 from .._values.models import Request, Response, Written
 from .._values.paths import S3Path, is_directory_bucket
@@ -14,12 +14,12 @@ from .checks import Checks
 from .early import Early
 from .exchange import Exchange
 from .generations import Generations
-from .headers import copy_source, etag_of_answer, written
+from .headers import copy_source, etag_of_answer, rename_source, written
 from .store import Store
 
 
 class Writes:
-    """PutObject and CopyObject. Thread-safe."""
+    """PutObject, CopyObject and RenameObject. Thread-safe."""
 
     def __init__(self, store: Store, exchange: Exchange, checks: Checks, generations: Generations) -> None:
         self._store = store
@@ -53,6 +53,17 @@ class Writes:
                 early,
             )
 
+    def append_object(self, path: S3Path, data: RequestBody, offset: int, condition: Condition) -> Written:
+        """PutObject of bytes that are to follow the `offset` bytes of what is there, in a directory bucket.
+
+        What describes the object stays as it is. The CRC is that of `data`.
+        """
+        request = self._put_request(path, data, condition, {"x-amz-write-offset-bytes": str(offset)})
+        return self._exchange.ask(
+            request,
+            lambda answer: written(answer.headers, etag_of_answer(answer.headers, answer.body, "PutObject")),
+        )
+
     def send_put_object(self, path: S3Path, data: RequestBody, headers: Mapping[str, str]) -> Early:
         """Send the request of a `put_object` without a condition now."""
         return self._exchange.ahead(self._put_request(path, data, UNCONDITIONAL, headers))
@@ -63,6 +74,8 @@ class Writes:
         crc, checked = self._checks.of_body("PutObject", path.bucket, data)
         if isinstance(data, WatchedSlice):
             crc = crc or body_crc(data, self._checks.algorithm)
+            if is_digest(crc.algorithm):  # the slice compares a CRC as it goes
+                crc = body_crc(data)
             data = data.expecting(algorithm_of(crc.algorithm).update, crc.value)
         return Request(
             "PutObject",
@@ -118,3 +131,26 @@ class Writes:
 
         with self._generations.explained(path, condition):
             return self._exchange.ask(request, parse)
+
+    def rename_object(
+        self, source: S3Path, path: S3Path, etag: str, token: str, condition: Condition = UNCONDITIONAL
+    ) -> None:
+        """RenameObject of the version `etag` of `source` to `path`, in the same directory bucket.
+
+        `condition` is on what is at `path`. Requests with one `token` rename once, however many arrive.
+        """
+        request = Request(
+            "RenameObject",
+            "PUT",
+            path.bucket,
+            path.key,
+            query=(("renameObject", ""),),
+            headers={**rename_source(source, etag), "x-amz-client-token": token, **condition.headers()},
+            retry_on_conflict=True,
+            condition=condition,
+        )
+        try:
+            self._exchange.send(request)
+        finally:
+            if self._store.changed is not None:  # the exchange says so of `path` alone
+                self._store.changed(source.bucket, source.key)

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .._forks import importing
-from ..errors import ProtocolError
+from ..errors import GuardedS3Error, OperationUnsupportedError, ProtocolError
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree  # at run time where there is a document
@@ -108,8 +108,20 @@ def result(body: bytes, operation: str) -> ElementTree.Element:
 def named(root: ElementTree.Element, operation: str) -> ElementTree.Element:
     """`root`, if it is that of the answer to `operation`. Raises ProtocolError for any other."""
     if root.tag.removesuffix("Result").removesuffix("Response") != operation:  # moto: ListPartsResponse
-        raise ProtocolError(f"the store answered <{root.tag}> where <{operation}Result> was expected")
+        raise another_than(root, f"{operation}Result")
     return root
+
+
+def another_than(root: ElementTree.Element, name: str) -> GuardedS3Error:
+    """The error for a document that is not <`name`>.
+
+    A list of objects is the answer of a store that ignores what the query asks for: to ask again is no use.
+    """
+    if root.tag == "ListBucketResult":
+        return OperationUnsupportedError(
+            f"the store does not know this operation: it answered with a list of objects, not with <{name}>"
+        )
+    return ProtocolError(f"the store answered <{root.tag}> where <{name}> was expected")
 
 
 def text_of(element: ElementTree.Element, name: str) -> str:

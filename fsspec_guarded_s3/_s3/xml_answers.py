@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 from contextlib import suppress
+from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .._values.checksums import Crc
+from .._values.checksums import DIGESTS, Crc
+from .._values.conditions import quoted
 from .._values.models import SessionCredentials, s3_time
 from ..errors import ProtocolError
-from .xml import named, result, root_of, text_of
+from .xml import another_than, named, number_of, result, root_of, size_of, text_of
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -35,7 +37,7 @@ def parse_versioning(body: bytes) -> str:
     """GetBucketVersioning: "Enabled", "Suspended", or "" for a bucket that never had versions."""
     root = root_of(body)
     if root.tag not in ("VersioningConfiguration", "GetBucketVersioningResponse"):  # the latter is moto's
-        raise ProtocolError(f"the store answered <{root.tag}> where <VersioningConfiguration> was expected")
+        raise another_than(root, "VersioningConfiguration")
     return text_of(root, "Status")
 
 
@@ -43,7 +45,7 @@ def check_acl(body: bytes) -> None:
     """GetBucketAcl: raises ProtocolError for any other document."""
     root = root_of(body)
     if root.tag not in ("AccessControlPolicy", "GetBucketAclResponse"):
-        raise ProtocolError(f"the store answered <{root.tag}> where <AccessControlPolicy> was expected")
+        raise another_than(root, "AccessControlPolicy")
 
 
 def parse_upload_id(body: bytes) -> str:
@@ -66,14 +68,23 @@ def parse_etag(body: bytes, operation: str) -> str:
     return etag
 
 
-def parse_copied_part(body: bytes) -> tuple[str, Crc | None]:
-    """UploadPartCopy: the ETag of the part, and its CRC where the store tells it."""
-    return parse_etag(body, "CopyPart"), crc_of(root_of(body))
+def parse_copied_part(body: bytes, algorithm: str) -> tuple[str, Crc | None, bool]:
+    """UploadPartCopy: the ETag of the part, and its CRC where the store tells it.
+
+    And whether the one by `algorithm` is none of a part, but that of an object in parts (`...-3`).
+    """
+    root = root_of(body)
+    is_of_parts = "-" in text_of(root, f"Checksum{algorithm.upper()}")
+    return parse_etag(body, "CopyPart"), crc_of(root), is_of_parts
+
+
+# Bytes that a checksum has.
+_SIZES = {"crc32": 4, "crc32c": 4, "crc64nvme": 8, **{name: bits // 8 for name, bits in DIGESTS.items()}}
 
 
 def crc_of(item: ElementTree.Element) -> Crc | None:
-    """The CRC of a part; None where there is none, or none that can be read."""
-    for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8)):
+    """The CRC or the digest of a part; None where there is none, or none that can be read."""
+    for name, size in _SIZES.items():
         with suppress(ValueError):
             data = base64.b64decode(text_of(item, f"Checksum{name.upper()}"), validate=True)
             if len(data) == size:
@@ -86,6 +97,59 @@ def parse_tags(body: bytes) -> list[tuple[str, str]]:
     if not body.strip():
         return []
     return [(text_of(item, "Key"), text_of(item, "Value")) for item in result(body, "Tagging").iter("Tag")]
+
+
+def parse_object_attributes(body: bytes) -> tuple[dict[str, Any], str]:
+    """GetObjectAttributes: what it tells, in S3's names, and the marker of the next page of parts.
+
+    The marker is "" on the last page.
+    """
+    root = root_of(body)
+    if not root.tag.startswith("GetObjectAttributes"):  # AWS: Response; its documentation: Output
+        raise ProtocolError(f"the store answered <{root.tag}> where <GetObjectAttributesResponse> belongs")
+    found: dict[str, Any] = {}
+    for name in ("ETag", "StorageClass"):
+        if text := text_of(root, name):
+            found[name] = quoted(text) if name == "ETag" else text
+    if root.find("ObjectSize") is not None:
+        found["ObjectSize"] = number_of(root, "ObjectSize")
+    checksum, parts = root.find("Checksum"), root.find("ObjectParts")
+    if checksum is not None:
+        found["Checksum"] = _checksums(checksum)
+    if parts is None:
+        return found, ""
+    rows = [
+        {"PartNumber": number_of(part, "PartNumber"), "Size": number_of(part, "Size"), **_checksums(part)}
+        for part in parts.findall("Part")
+    ]
+    said = text_of(parts, "PartsCount") or text_of(parts, "TotalPartsCount") or str(len(rows))
+    count = size_of(said, "PartsCount")
+    if not count:  # ministack says so of an object that was not written in parts
+        return found, ""
+    found["ObjectParts"] = {"TotalPartsCount": count, "Parts": rows}
+    is_last = text_of(parts, "IsTruncated").lower() != "true"
+    return found, "" if is_last else text_of(parts, "NextPartNumberMarker")
+
+
+def _checksums(element: ElementTree.Element) -> dict[str, str]:
+    return {child.tag: child.text for child in element if child.tag.startswith("Checksum") and child.text}
+
+
+def parse_annotations(body: bytes) -> tuple[list[tuple[str, int, str, datetime | None]], str]:
+    """ListObjectAnnotations: (name, size, ETag, time) of each, and the token of the next page, or ""."""
+    root = root_of(body)
+    if not root.tag.startswith("ListObjectAnnotations"):
+        raise ProtocolError(f"the store answered <{root.tag}> where <ListObjectAnnotationsResult> belongs")
+    rows = [
+        (
+            text_of(item, "AnnotationName"),
+            number_of(item, "Size"),
+            quoted(text_of(item, "ETag")),
+            s3_time(text_of(item, "LastModified")),
+        )
+        for item in root.iter("AnnotationEntry")
+    ]
+    return rows, text_of(root, "NextContinuationToken")
 
 
 def parse_lock(body: bytes) -> str:

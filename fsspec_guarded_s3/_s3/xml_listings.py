@@ -21,7 +21,7 @@ from .._values.models import (
     s3_time,
 )
 from ..errors import ProtocolError
-from .xml import decoded, number_of, parsed, result, root_of, size_of, text_of, unescaped
+from .xml import another_than, decoded, number_of, parsed, result, root_of, size_of, text_of, unescaped
 from .xml_answers import crc_of
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _versions_root(body: bytes) -> ElementTree.Element:
     root = root_of(body)
     known = ("ListVersionsResult", "ListBucketVersionsResult", "ListBucketResult")
     if root.tag not in known or root.find("Contents") is not None:
-        raise ProtocolError(f"the store answered <{root.tag}> where <ListVersionsResult> was expected")
+        raise another_than(root, "ListVersionsResult")
     return root
 
 
@@ -180,17 +180,14 @@ UploadPage = tuple[list[PendingUpload], tuple[str, str] | None, bool]
 def parse_uploads(body: bytes) -> UploadPage:
     """ListMultipartUploads: the uploads of a page and the (key, upload id) markers of the next one.
 
-    The third says whether the store sent the keys encoded, and so they were decoded.
+    Keys are as they stand there. The third says whether the store says that they are encoded.
     """
     root = result(body, "ListMultipartUploads")
     is_encoded = text_of(root, "EncodingType") == "url"
-    decode = decoded_key if is_encoded else str
     uploads = [
-        PendingUpload(
-            decode(text_of(item, "Key")), text_of(item, "UploadId"), s3_time(text_of(item, "Initiated"))
-        )
+        PendingUpload(text_of(item, "Key"), text_of(item, "UploadId"), s3_time(text_of(item, "Initiated")))
         for item in root.findall("Upload")
     ]
     if not _is_truncated(root):
         return uploads, None, is_encoded
-    return uploads, (decode(text_of(root, "NextKeyMarker")), text_of(root, "NextUploadIdMarker")), is_encoded
+    return uploads, (text_of(root, "NextKeyMarker"), text_of(root, "NextUploadIdMarker")), is_encoded

@@ -22,4 +22,13 @@ else:
     Self = getattr(typing, "Self", Any)  # from 3.11 on
     Unpack = getattr(typing, "Unpack", _Anything)  # from 3.11 on
 
-__all__ = ["Buffer", "Self", "Unpack"]
+
+class Tensor(typing.Protocol):
+    """A tensor of torch, which is no buffer."""
+
+    def data_ptr(self) -> int: ...
+
+
+Writable = Buffer | Tensor  # memory that is read into
+
+__all__ = ["Buffer", "Self", "Tensor", "Unpack", "Writable"]

@@ -20,7 +20,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from .checksums import is_at_hand
+from .checksums import DIGESTS, is_at_hand
 from .models import WRITE_TOKEN
 
 Check = Callable[[str, Any], str]
@@ -165,9 +165,12 @@ def key_digest(name: str, value: Any) -> str:
 
 
 def checksum_algorithm(name: str, value: Any) -> str:
-    """An algorithm that is at hand and gives the checksum of a whole object, however it was uploaded."""
-    known = one_of("CRC32", "CRC32C", "CRC64NVME")(name, value)
+    """An algorithm that is at hand."""
+    digests = [digest.upper() for digest in DIGESTS]
+    known = one_of("CRC32", "CRC32C", "CRC64NVME", *digests)(name, value)
     if not is_at_hand(known.lower()):
+        if known.startswith("XXHASH"):
+            raise ValueError(f"{name} {known} needs xxhash or awscrt: pip install xxhash")
         raise ValueError(f"{name} {known} needs awscrt: pip install awscrt")
     return known
 

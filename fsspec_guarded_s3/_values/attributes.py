@@ -120,7 +120,7 @@ class Attributes:
         return Attributes((*kept, *more.items), (self.names - dropped) | more.names)
 
     def of_kinds(self, *kinds: str) -> Attributes:
-        """The parameters of some kinds: content, place, access, checksum or copy."""
+        """The parameters of some kinds: content, place, access, checksum, copy or copying."""
         names = frozenset(name for name in self.names if PARAMETERS[name].kind in kinds)
         return Attributes(tuple(item for item in self.items if item.parameter in names), names)
 
@@ -146,7 +146,7 @@ class Attributes:
 
     def changes_access(self) -> bool:
         """Whether requests about the object carry other headers for these."""
-        return bool(self.of_kinds("access", "checksum") or self.names & ENCRYPTION)
+        return bool(self.of_kinds("access", "checksum", "copying") or self.names & ENCRYPTION)
 
     # --- as headers ---
 
@@ -163,7 +163,9 @@ class Attributes:
         found: dict[str, dict[str, str]] = {}
         for item in self.items:
             parameter = PARAMETERS[item.parameter]
-            for operation in parameter.operations if parameter.kind in ("access", "checksum") else ():
+            for operation in (
+                parameter.operations if parameter.kind in ("access", "checksum", "copying") else ()
+            ):
                 found.setdefault(operation, {})[item.header] = item.value
         return found
 

@@ -1,10 +1,12 @@
-"""What a request can carry: bytes in memory, or a slice of a local file that is never held as a whole.
+"""What a request can carry: bytes in memory, or a slice of a local file that is never held as a whole; and
+where the bytes of an answer go.
 
-Invariant: a body can be read again from its start, so that a request can be repeated.
+Invariant: a body of a request can be read again from its start, so that a request can be repeated.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,6 +28,12 @@ def bytes_of(data: typing_extensions.Buffer) -> memoryview:
     if not view.nbytes:  # an array with an axis of no length cannot be cast
         return memoryview(b"")
     return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+
+
+def zeros(size: int) -> io.BytesIO:
+    """A BytesIO of `size` zero bytes; `getvalue` later shares its buffer instead of copying it."""
+    # `bytes(size)` is calloc: its pages are touched first by the threads that fill them.
+    return io.BytesIO(bytes(size))
 
 
 @dataclass(frozen=True, slots=True)

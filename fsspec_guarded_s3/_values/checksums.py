@@ -1,7 +1,10 @@
-"""CRCs as S3 writes them, the CRC of a whole object from those of its ranges, and MD5 where S3 has that.
+"""Checksums as S3 writes them, the CRC of a whole object from those of its ranges, and MD5 where S3 has that.
 
 CRC32 is zlib's, or isal's where it is installed, which takes a quarter of the time. CRC32C and CRC64NVME need
-awscrt: without it objects that have only these are not verified. https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+awscrt, XXHASH xxhash or awscrt: without these objects that have only such a checksum are not verified. A
+digest (SHA, MD5, XXHASH) of a whole object cannot be made of those of its parts. So an upload in parts has a
+COMPOSITE one, and a download is verified by it where its bytes arrive in order.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
 from __future__ import annotations
@@ -9,8 +12,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from functools import cache, lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache, partial
+from typing import Any, NamedTuple, Protocol
 
 from .._forks import importing
 from ..errors import ChecksumMismatchError
@@ -25,6 +28,8 @@ class _Algorithm(NamedTuple):
 
 @cache
 def _found(name: str) -> _Algorithm | None:
+    if name in DIGESTS:
+        return None
     with importing():
         if name == "crc32":
             try:
@@ -41,9 +46,84 @@ def _found(name: str) -> _Algorithm | None:
     return _Algorithm(checksums.crc64nvme, 0x9A6C9329AC4BC9B5, 64) if name == "crc64nvme" else None
 
 
+_PIECE = 2**20  # bytes
+
+
+class _Hash(Protocol):
+    def update(self, data: Any, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _CrtsHash(Protocol):
+    def update(self, data: bytes, /) -> object: ...
+
+    def finalize(self) -> bytes: ...
+
+
+class _CrtHash:
+    """A hash of awscrt by hashlib's names. It takes bytes alone, so pieces of other buffers are copied."""
+
+    def __init__(self, crt: _CrtsHash) -> None:
+        self._crt = crt
+
+    def update(self, data: Buffer, /) -> None:
+        if isinstance(data, bytes):
+            self._crt.update(data)
+            return
+        with memoryview(data) as view, view.cast("B") as flat:
+            for start in range(0, flat.nbytes, _PIECE):
+                self._crt.update(bytes(flat[start : start + _PIECE]))
+
+    def digest(self) -> bytes:
+        return self._crt.finalize()
+
+
+# The digests that S3 has, by the name in their header, in bits.
+DIGESTS = {
+    "sha256": 256,
+    "sha1": 160,
+    "sha512": 512,
+    "md5": 128,
+    "xxhash64": 64,
+    "xxhash3": 64,
+    "xxhash128": 128,
+}
+_XXHASH = {"xxhash64": "xxh64", "xxhash3": "xxh3_64", "xxhash128": "xxh3_128"}  # names of the package xxhash
+_XXHASH_CRT = {"xxhash64": "new_xxhash64", "xxhash3": "new_xxhash3_64", "xxhash128": "new_xxhash3_128"}
+
+
+@cache
+def _hash(name: str) -> Callable[[], _Hash] | None:
+    """How a hash begins; None where what it needs is not installed, and for what is no digest."""
+    if name not in DIGESTS:
+        return None
+    if name not in _XXHASH:
+        return partial(hashlib.new, name, usedforsecurity=False)
+    with importing():
+        try:
+            import xxhash
+
+            found: Callable[[], _Hash] = getattr(xxhash, _XXHASH[name])
+            return found
+        except ImportError:
+            pass
+        try:
+            from awscrt.checksums import XXHash
+        except ImportError:  # or older than 0.31
+            return None
+    begin = getattr(XXHash, _XXHASH_CRT[name])
+    return lambda: _CrtHash(begin())
+
+
+def is_digest(name: str) -> bool:
+    """Whether `x-amz-checksum-<name>` is a digest, and no CRC, of which that of a whole can be made."""
+    return name in DIGESTS
+
+
 def is_at_hand(name: str) -> bool:
     """Whether the algorithm of the header `x-amz-checksum-<name>` is installed."""
-    return _found(name) is not None
+    return _found(name) is not None or _hash(name) is not None
 
 
 def algorithm_of(name: str) -> _Algorithm:
@@ -55,14 +135,15 @@ def algorithm_of(name: str) -> _Algorithm:
 
 
 class Crc(NamedTuple):
-    """A CRC, and by which algorithm: the lower-case name that S3's header has."""
+    """A CRC or a digest as a number, and by which algorithm: the lower-case name that S3's header has."""
 
     algorithm: str
     value: int
 
     def text(self) -> str:
         """The value in base64, as S3's headers have it."""
-        return encoded(self.value, algorithm_of(self.algorithm).bits)
+        bits = DIGESTS.get(self.algorithm) or algorithm_of(self.algorithm).bits
+        return encoded(self.value, bits)
 
     def headers(self) -> dict[str, str]:
         """The header that carries it."""
@@ -70,7 +151,15 @@ class Crc(NamedTuple):
 
 
 def body_crc(body: RequestBody, algorithm: str = "crc32") -> Crc:
-    """The CRC of what a request carries."""
+    """The CRC, or the digest, of what a request carries. KeyError for an algorithm that is not installed."""
+    if is_digest(algorithm):
+        begin = _hash(algorithm)
+        if begin is None:
+            raise KeyError(algorithm)
+        digest = begin()
+        for chunk in body_chunks(body):
+            digest.update(chunk)
+        return Crc(algorithm, int.from_bytes(digest.digest(), "big"))
     update, crc = algorithm_of(algorithm).update, 0
     for chunk in body_chunks(body):
         crc = update(chunk, crc)
@@ -96,9 +185,12 @@ def encoded(crc: int, bits: int = 32) -> str:
 
 
 def combined_crc(parts: list[tuple[Crc, int]]) -> Crc | None:
-    """The CRC of bytes whose consecutive parts have these (CRC, length); None for different algorithms."""
+    """The CRC of bytes whose consecutive parts have these (CRC, length).
+
+    None for different algorithms, and for digests.
+    """
     names = {crc.algorithm for crc, _ in parts}
-    if len(names) != 1:
+    if len(names) != 1 or names & DIGESTS.keys():
         return None
     (name,) = names
     combined = 0
@@ -156,11 +248,6 @@ class ObjectChecksum:
         self._update, _, self._bits = algorithm_of(algorithm)
         self._runs: dict[int, tuple[int, int]] = {}  # where a run ends: (where it began, its CRC)
 
-    @classmethod
-    def for_stored(cls, checksum: tuple[str, str] | None) -> ObjectChecksum | None:
-        """The check against what the store holds, or None when there is nothing to compare with."""
-        return cls(*checksum) if checksum and is_at_hand(checksum[0]) else None
-
     def add(self, position: int, data: memoryview) -> None:
         """`data` arrived for `position`."""
         began, crc = self._runs.pop(position, (position, 0))
@@ -171,8 +258,48 @@ class ObjectChecksum:
         combined = 0
         for stop, (began, crc) in sorted(self._runs.items()):
             combined = combine(combined, crc, stop - began, self._algorithm)
-        found = encoded(combined, self._bits)
-        if found != self._stored:
-            raise ChecksumMismatchError(
-                f"the bytes that arrived have {self._algorithm} {found}, the stored object has {self._stored}"
-            )
+        _compare(self._algorithm, encoded(combined, self._bits), self._stored)
+
+
+class ObjectDigest:
+    """Takes the bytes of one object as they arrive, and compares at the end, if they came in order.
+
+    Where ranges come in any order, nothing is compared.
+    """
+
+    def __init__(self, algorithm: str, stored: str) -> None:
+        begin = _hash(algorithm)
+        if begin is None:
+            raise KeyError(algorithm)
+        self._algorithm = algorithm
+        self._stored = stored
+        self._hash = begin()
+        self._next: int | None = 0  # None: a range came out of order
+
+    def add(self, position: int, data: memoryview) -> None:
+        """`data` arrived for `position`. No lock: of several threads one at most has the next position."""
+        if position != self._next:
+            self._next = None
+            return
+        self._hash.update(data)
+        if self._next is not None:  # no other thread came meanwhile
+            self._next = position + data.nbytes
+
+    def verify(self) -> None:
+        """Raises ChecksumMismatchError, which names both values."""
+        if self._next is not None:
+            _compare(self._algorithm, base64.b64encode(self._hash.digest()).decode(), self._stored)
+
+
+def check_for(checksum: tuple[str, str] | None) -> ObjectChecksum | ObjectDigest | None:
+    """The check against what the store holds, or None when there is nothing to compare with."""
+    if not checksum or not is_at_hand(checksum[0]):
+        return None
+    return ObjectDigest(*checksum) if is_digest(checksum[0]) else ObjectChecksum(*checksum)
+
+
+def _compare(algorithm: str, found: str, stored: str) -> None:
+    if found != stored:
+        raise ChecksumMismatchError(
+            f"the bytes that arrived have {algorithm} {found}, the stored object has {stored}"
+        )

@@ -23,13 +23,15 @@ _NO_KEYWORDS = (
 def keeping_what_is_given(init: Callable[P, None]) -> Callable[P, None]:
     """Let `init` find in `storage_options` the keywords that were given, without the defaults of the others.
 
-    fsspec sets that attribute too, but only when `init` has returned.
+    fsspec sets that attribute too, but only when `init` has returned. TypeError for options by position.
     """
 
     @functools.wraps(init)
     def keep(self: Any, *args: Any, **given: Any) -> None:
+        if args:
+            raise TypeError("storage options go by name, such as anon=True or key=..., and not by position")
         self.storage_options = given
-        cast("Callable[..., None]", init)(self, *args, **given)
+        cast("Callable[..., None]", init)(self, **given)
 
     return cast("Callable[P, None]", keep)
 
@@ -95,6 +97,12 @@ def check_type(name: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         wanted = "a dict" if kind is Mapping else kind.__name__
         raise TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def check_function(name: str, value: Any) -> None:
+    """Raise TypeError when the argument `name` is neither a function nor None."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function, not {type(value).__name__}")
 
 
 def flag(name: str, value: Any) -> bool:

@@ -14,6 +14,7 @@ from .parameters import Path
 
 WINDOWS = os.name == "nt"
 BINARY = getattr(os, "O_BINARY", 0)  # Windows: without it `os.read` changes line ends, and stops at Ctrl-Z
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _LONG = 240  # characters of a path that all calls of Windows take: 260, less those of a temporary name
 _PATIENCE = 2.0  # seconds
 # For systems without pread(2) and pwrite(2): there an open file has one position, which threads share.

@@ -22,16 +22,31 @@ _REFUSED = re.compile(r'[\x00-\x1f"*:<>?|\\/]')
 
 def refusal_of_key(key: str) -> str:
     """Why `key`, or its part below a folder, can be no path of a file on this system; "" where it can."""
-    return _refusal(key.split("/")) if local_files.WINDOWS else ""
+    return _refusal(key.split("/")) if local_files.WINDOWS else _refusal_elsewhere(key)
 
 
 def refusal_of_path(path: str) -> str:
     """Why `path`, as a user wrote it, can be no path of a file on this system; "" where it can."""
     if not local_files.WINDOWS:
-        return ""
+        return _refusal_elsewhere(path)
     if path.startswith("\\\\?\\"):  # it turns off the rules
         return ""
     return _refusal(ntpath.splitdrive(path)[1].replace("\\", "/").split("/"))
+
+
+def _refusal_elsewhere(path: str) -> str:
+    """Other systems take all bytes but one; letters become bytes by the locale that Python was started in."""
+    if "\0" in path:
+        return "no file has a NUL in its name"
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        letters = path[error.start : error.end]
+        return (
+            f"names of files are {error.encoding} in this locale, which has no {letters!r}: set PYTHONUTF8=1 "
+            "before Python starts"
+        )
+    return ""
 
 
 def _refusal(names: list[str]) -> str:

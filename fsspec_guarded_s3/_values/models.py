@@ -128,6 +128,9 @@ class Body(Protocol):
     def readinto(self, view: memoryview, /) -> int:
         """Fill `view`; returns the bytes read, 0 at the end."""
 
+    def take(self, count: int, /) -> bytes:
+        """The next `count` bytes, fewer where the rest is not there yet; none at the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:

@@ -22,6 +22,21 @@ class NoMore(TypedDict):
     """The keywords of a verb that takes no other ones than those it names."""
 
 
+ChecksumAlgorithm = Literal[
+    "CRC32",
+    "CRC32C",
+    "CRC64NVME",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "MD5",
+    "XXHASH64",
+    "XXHASH3",
+    "XXHASH128",
+]
+AttributeName = Literal["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+
+
 class Reading(TypedDict, total=False):
     """What gives access to an object."""
 
@@ -57,7 +72,7 @@ class Writing(Reading, total=False):
     ObjectLockMode: Literal["GOVERNANCE", "COMPLIANCE"] | None
     ObjectLockRetainUntilDate: datetime | str | None
     ObjectLockLegalHoldStatus: Literal["ON", "OFF"] | None
-    ChecksumAlgorithm: Literal["CRC32", "CRC32C", "CRC64NVME"] | None
+    ChecksumAlgorithm: ChecksumAlgorithm | None
 
 
 class Copying(Writing, total=False):
@@ -69,6 +84,7 @@ class Copying(Writing, total=False):
     ExpectedSourceBucketOwner: str | None
     MetadataDirective: Literal["COPY", "REPLACE"] | None
     TaggingDirective: Literal["COPY", "REPLACE"] | None
+    AnnotationDirective: Literal["COPY", "EXCLUDE"] | None
 
 
 # --- what verbs for many objects hand on to the verb for one ---

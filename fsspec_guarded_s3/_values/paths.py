@@ -137,6 +137,11 @@ def check_bucket(bucket: str) -> None:
         raise ValueError("path is empty: it must begin with a bucket name")
     if bucket.startswith("arn:"):
         return
+    if bucket.endswith(":"):
+        raise ValueError(
+            f"path begins with '{bucket}/', but a URL begins with '{bucket}//': pathlib.Path takes one slash "
+            "away; use a str, or UPath of universal_pathlib"
+        )
     if not _BUCKET.fullmatch(bucket) or ".." in bucket or _is_ip_address(bucket):
         raise ValueError(
             f"bucket name {bucket!r} is not valid: 3 to 63 lower-case letters, digits, dots and hyphens, "

@@ -20,20 +20,24 @@ KEYED = WRITES | {
     "CompleteMultipartUpload",
     "ListParts",
     "GetObject",
+    "GetObjectAttributes",
     "HeadObject",
 }
 COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 PAID = KEYED | {
     "AbortMultipartUpload",
     "DeleteObject",
+    "DeleteObjectAnnotation",
     "DeleteObjects",
     "GetObjectAcl",
-    "GetObjectAttributes",
+    "GetObjectAnnotation",
     "GetObjectTagging",
     "ListMultipartUploads",
+    "ListObjectAnnotations",
     "ListObjectVersions",
     "ListObjectsV2",
     "PutObjectAcl",
+    "PutObjectAnnotation",
     "PutObjectTagging",
     "RestoreObject",
 }
@@ -55,7 +59,7 @@ class Parameter(NamedTuple):
     header: str
     operations: frozenset[str] = WRITES
     check: Check = values.text
-    kind: str = "content"  # content | place | access | checksum | copy
+    kind: str = "content"  # content | place | access | checksum | copy | copying
 
 
 CUSTOMER = "x-amz-server-side-encryption-customer-"
@@ -115,6 +119,12 @@ PARAMETERS: dict[str, Parameter] = {
     "MetadataDirective": Parameter(
         "x-amz-metadata-directive", frozenset({"CopyObject"}), values.one_of("COPY", "REPLACE"), "copy"
     ),
+    "AnnotationDirective": Parameter(
+        "x-amz-object-annotation-directive",
+        frozenset({"CopyObject"}),
+        values.one_of("COPY", "EXCLUDE"),
+        "copying",
+    ),
     "TaggingDirective": Parameter(
         "x-amz-tagging-directive", frozenset({"CopyObject"}), values.one_of("COPY", "REPLACE"), "copy"
     ),
@@ -133,7 +143,7 @@ INSTEAD: dict[str, str] = {
     "ContentLength": "leave it out: it is the size of what is written",
     "ContentMD5": "leave it out: a CRC is sent with every write",
     "ChecksumCRC32": "leave it out: by ChecksumAlgorithm it is worked out and sent with every write",
-    "ChecksumType": "leave it out: checksums are those of the whole object",
+    "ChecksumType": "leave it out: it follows from ChecksumAlgorithm",
     "ChecksumMode": "use the storage option verify_checksums",
     "preserve_etag": "leave it out; the ETag of a copy is the store's",
     "data": "an object that has content is written by pipe_file",

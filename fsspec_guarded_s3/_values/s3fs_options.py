@@ -177,9 +177,9 @@ RETRIES: dict[str, Rule] = {
     ),
     "total_max_attempts": Rule("`max_attempts`", becomes="max_attempts"),
     "mode": Rule(
-        "standard or legacy: no effect, retries have full jitter and a budget",
-        values={"standard": {}, "legacy": {}},
-        instead="leave it out, and lower max_concurrency where the store asks to slow down",
+        "no effect: retries have full jitter and a budget, and the rate always adapts",
+        values={"standard": {}, "legacy": {}, "adaptive": {}},
+        instead="leave it out: it must be standard, legacy or adaptive",
     ),
 }
 

@@ -35,6 +35,11 @@ def adopt_compressors() -> bool:
     return True
 
 
+def refuse_to_seek(mode: str) -> NoReturn:
+    """Raise the error of who opens a file in a `mode` with "+" and compresses it."""
+    raise ValueError(f"compression must be None with mode {mode!r}: what is compressed cannot seek")
+
+
 class _Compressor:
     """One of fsspec's compressors, which gives a `CompressedWriter` for a `GuardedWriter`."""
 
@@ -42,6 +47,9 @@ class _Compressor:
         self._compress = compress
 
     def __call__(self, file: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(file, GuardedWriter) and "+" in file.mode:
+            file.discard()  # `fsspec.open` opens it first, and would compress over the beginning of its bytes
+            refuse_to_seek(file.mode)
         if isinstance(file, GuardedWriter):  # "w" for "x" and "a" too, which are the writer's affair
             return CompressedWriter(partial(self._compress, mode="w"), file)
         return self._compress(file, *args, **kwargs)

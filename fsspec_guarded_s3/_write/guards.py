@@ -20,6 +20,7 @@ from .._values.paths import S3Path
 from .._work import TURN, check
 from ..errors import (
     AccessDeniedError,
+    EncryptionUnsupportedError,
     GuardedS3Error,
     ObjectNotFoundError,
     OperationUnsupportedError,
@@ -114,6 +115,23 @@ def honours(client: S3Client, path: S3Path, name: str) -> bool | None:
     except AccessDeniedError as error:
         logger.info("what the store honours cannot be found out: %s", error)
         return None
+
+
+def has_operation(client: S3Client, path: S3Path, operation: str) -> bool:
+    """Whether the store has `operation`, for callers that have another way where it does not.
+
+    False also where the credentials may not find out. Raises as `honours` does.
+    """
+    if client.store.facts(path.bucket).guard(operation) is False:  # also where nothing is tried
+        return False
+    return bool(honours(client, path, operation))
+
+
+def learn_missing(client: S3Client, path: S3Path, operation: str) -> None:
+    """The store itself said that it does not have `operation`: it is not asked again for a while."""
+    facts = client.store.facts(path.bucket)
+    with facts.lock:
+        facts.guards[operation] = False, time.monotonic()
 
 
 def trusts(client: S3Client, bucket: str) -> bool:
@@ -239,6 +257,8 @@ class _Explained:
                 f"delete temporary keys beside {self._path}. Allow that, or pass probe='never' where the "
                 "store is known to honour conditions"
             )
+        elif isinstance(error, EncryptionUnsupportedError):  # it speaks of a temporary object, which is gone
+            error.message = f"{error.message.partition(':')[0]} of a temporary object: nothing was written"
         else:
             error.message = (
                 f"the probe of the store's guards failed, and nothing was written: {error.message}"

@@ -141,14 +141,14 @@ class _Upload(enum.Enum):
 
 def settle(client: S3Client, write: PendingWrite, error: GuardedS3Error) -> Settled:
     """Find out what became of `write`, whose last attempt ended with `error`."""
-    found, evidence = _look(client, write.path)
+    found, evidence = look(client, write.path)
     rival = found
     upload, was_open = _Upload.NONE, False
     for _ in range(2 if write.upload_id else 0):
         if write.has_made(found):
             break
         upload, was_open = _close_upload(client, write, was_open)
-        found, evidence = _look(client, write.path)  # a Complete that was on its way may have landed
+        found, evidence = look(client, write.path)  # a Complete that was on its way may have landed
         rival = found or rival
         if upload is not _Upload.UNCLEAR:
             break
@@ -181,14 +181,14 @@ def echoed(
     is_gone = isinstance(error, ObjectNotFoundError) and error.code == "NoSuchUpload"
     if not token or not (is_refused or is_gone):
         return None
-    found, _ = _look(client, path)
+    found, _ = look(client, path)
     if found is None or found.write_token != token:
         return None
     logger.info("%s was refused, and the object is ours: it was sent twice on its way", error.operation)
     return Written("") if content().differs_from(found) else Written(found.etag, found.version_id)
 
 
-def _look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:
+def look(client: S3Client, path: S3Path) -> tuple[ObjectInfo | None, str]:
     """The object that is there now, None where none was seen; and what was seen in words."""
     try:
         found = client.reads.head_object(path)
@@ -209,7 +209,7 @@ def with_etag(client: S3Client, path: S3Path, written: Written, token: str) -> W
     """
     if written.etag:
         return written
-    found, _ = _look(client, path)
+    found, _ = look(client, path)
     is_ours = found is not None and token in ("", found.write_token)
     return Written(found.etag, found.version_id) if found is not None and is_ours else written
 
@@ -255,10 +255,13 @@ def was_replaced(client: S3Client, source: S3Path, etag: str) -> bool:
         return True
 
 
-def source_changed_error(source: S3Path, error: PreconditionFailedError) -> ObjectChangedError:
-    """The exception for a copy that was refused because its source is another version by now."""
+def source_changed_error(source: S3Path, error: GuardedS3Error, what: str = "copied") -> ObjectChangedError:
+    """The exception for a copy that was refused because its source is another version by now.
+
+    `what` would have been done with it.
+    """
     return ObjectChangedError(
-        "the source was replaced before it was copied",
+        f"the source was replaced before it was {what}",
         bucket=source.bucket,
         key=source.key,
         operation=error.operation,

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 from .._s3.client import S3Client
 from .._values.bodies import FileSlice, RequestBody, body_chunks
 from .._values.models import Written
 from ..errors import ConflictError
 from ..options import MAX_PART_SIZE, MAX_PARTS, Options
+from .appending import Appending
 from .spool import Gathered
 from .upload import Upload
 
@@ -91,16 +91,6 @@ def send_slices(
     client.scheduler.run(partial(send, number) for number in numbers)
 
 
-class Parts(Protocol):
-    """What takes the bytes of a writer, and publishes them."""
-
-    def write(self, data: memoryview, /) -> None:
-        """Take bytes."""
-
-    def finish(self) -> object:
-        """Publish what was taken."""
-
-
 class PartBuffer:
     """Cuts a stream of unknown length into parts and uploads them in the background.
 
@@ -114,6 +104,19 @@ class PartBuffer:
         self._options = options
         self._gathered = Gathered()
         self._number = 0
+        self._appending: Appending | None = None
+
+    def follow_object(self, appending: Appending) -> None:
+        """Have what is written be appended to an object, unless it becomes more than one request takes."""
+        self._appending = appending
+
+    def _copy_old(self, gathered: Gathered) -> None:
+        """Put the old bytes in front of what was `gathered`, which is not going to be appended."""
+        appending, self._appending = self._appending, None
+        assert appending is not None
+        appending.copy_old()
+        for piece in body_chunks(gathered.body()):
+            self.write(memoryview(piece))
 
     def fixed_part_size(self) -> int | None:
         """The size of all parts but the last, where the store wants them to have one size."""
@@ -124,6 +127,12 @@ class PartBuffer:
         if self._number < _PARTS_OF_ONE_SIZE or self.fixed_part_size():
             return self._options.part_size
         return min(self._options.part_size << self._number // _PARTS_OF_ONE_SIZE, MAX_PART_SIZE)
+
+    def hand_over(self, take: Callable[[memoryview], None]) -> None:
+        """Give `take` all that was gathered, of which nothing was sent."""
+        gathered, self._gathered = self._gathered, Gathered()
+        for piece in body_chunks(gathered.body()):
+            take(memoryview(piece))
 
     def follow(self, parts: int) -> None:
         """Go on after `parts` parts that are there already."""
@@ -144,6 +153,9 @@ class PartBuffer:
     def _cut(self) -> None:
         """Send what was gathered in whole parts, and keep the rest."""
         gathered, self._gathered = self._gathered, Gathered()
+        if self._appending is not None:
+            self._copy_old(gathered)
+            return
         start = 0
         while gathered.size - start >= self._part_size():
             stop = start + self._part_size()
@@ -166,6 +178,12 @@ class PartBuffer:
 
     def finish(self) -> Written:
         """Publish: by one PUT when no part has been sent yet."""
+        if self._appending is not None:
+            gathered, self._gathered = self._gathered, Gathered()
+            written = self._appending.publish(gathered.body())
+            if written is not None:
+                return written
+            self._copy_old(gathered)
         rest, self._gathered = self._gathered, Gathered()
         if self._upload.may_start:
             return self._upload.put_object(rest.body())

@@ -15,7 +15,7 @@ from typing import TypeVar
 from .._s3.client import S3Client
 from .._values.models import ObjectInfo
 from .._values.paths import S3Path
-from ..errors import OperationUnsupportedError, ProtocolError
+from ..errors import OperationNotImplementedError, OperationUnsupportedError, ProtocolError
 from .guards import honours, require_operation, trusts
 
 T = TypeVar("T")
@@ -71,7 +71,9 @@ def _shown(bucket: str, operation: str, ask: Callable[[], T]) -> T:
     """What `ask` returns, or OperationUnsupportedError if the store answers with another document."""
     try:
         return ask()
-    except ProtocolError as error:
+    except OperationNotImplementedError:  # the store says so itself
+        raise
+    except (ProtocolError, OperationUnsupportedError) as error:
         raise OperationUnsupportedError(
             f"the store does not know {operation}, and nothing was sent: {error.message}",
             bucket=bucket,

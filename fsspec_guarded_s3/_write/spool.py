@@ -6,23 +6,52 @@ seen, on Windows) and is gone with its last user. It lies where `tempfile` says:
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .._values.bodies import Buffer, FileSlice, RequestBody
 from .._values.descriptors import opened
-from .._values.local_files import read_at, write_at
+from .._values.local_files import NO_ROOM, read_at, write_at
+from ..errors import ConfigurationError, ConnectError
 from ..options import MIB
 
 IN_MEMORY = 64 * MIB
+
+
+def unusable(error: OSError) -> Exception:
+    """`error` of the temporary folder, which says what the folder is for and what to do.
+
+    A folder that is missing is a ConfigurationError: FileNotFoundError would say that there is no object.
+    """
+    folder = _folder()
+    why = f"{error.strerror or error}: what is written is kept in {folder} until it is sent"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return ConfigurationError(f"{why}. Set TMPDIR to a folder that is there, before Python starts")
+    if error.errno in NO_ROOM:
+        return OSError(error.errno, f"{why}. Make room there, or set TMPDIR to a larger folder", folder)
+    return OSError(error.errno, f"{why}. Set TMPDIR to a folder where this program may write", folder)
+
+
+def _folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "the temporary folder"
 
 
 class TemporaryFile:
     """An open file that ends with this object."""
 
     def __init__(self) -> None:
-        self.descriptor = opened(_nameless)
+        try:
+            self.descriptor = opened(_nameless)
+        except OSError as error:
+            if error.errno is None or isinstance(error, ConnectError):
+                raise
+            raise unusable(error) from error
         self.size = 0
         self._pid = os.getpid()
 
@@ -35,8 +64,7 @@ class TemporaryFile:
             try:
                 count = write_at(self.descriptor, view, position)
             except OSError as error:
-                message = f"{error.strerror}: what is written is kept there until it is sent"
-                raise OSError(error.errno, message, tempfile.gettempdir()) from error
+                raise unusable(error) from error
             position += count
             self.size = max(self.size, position)
             view = view[count:]
@@ -50,8 +78,20 @@ class TemporaryFile:
 
     def truncate(self, size: int) -> None:
         """Have it be `size` bytes long; what is added is zeros. Raises OSError."""
-        os.ftruncate(self.descriptor, size)
+        try:
+            os.ftruncate(self.descriptor, size)
+        except OSError as error:
+            raise unusable(error) from error
         self.size = size
+
+    def release(self) -> None:
+        """Give the room on the disk back now: a traceback may hold this object for as long as it likes.
+
+        Nothing of it may be on its way any more.
+        """
+        if os.getpid() == self._pid:  # otherwise the bytes are the parent's, too
+            with suppress(OSError):
+                os.ftruncate(self.descriptor, 0)
 
     def slice(self, start: int, stop: int) -> FileSlice:
         """The bytes [start, stop), not copied. Nothing may be written there after that."""

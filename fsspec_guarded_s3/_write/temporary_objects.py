@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .._s3.client import S3Client
 from .._s3.reads import Cursor
-from .._values.conditions import Condition
+from .._values.conditions import Condition, same_etag
 from .._values.models import Body, ByteRange, ObjectInfo, Written
 from .._values.paths import S3Path
 from ..errors import (
@@ -93,6 +93,32 @@ class TemporaryObjects:
             copy = self._client.writes.copy_object
             self._write(target, lambda: copy(source, target, etag, condition, as_rgw=as_rgw), condition)
 
+    def rename(self, source: S3Path, etag: str, target: S3Path, condition: Condition = _NO_CONDITION) -> None:
+        """RenameObject, which leaves something at both keys where it is taken for another operation."""
+
+        def rename() -> Written:
+            token = secrets.token_hex(16)
+            self._client.writes.rename_object(source, target, etag, token, condition)
+            return Written("")
+
+        self._write(target, rename, condition)
+
+    def append(self, key: S3Path, offset: int, condition: Condition) -> None:
+        """PutObject at an offset, which replaces the object where that is ignored."""
+        append = self._client.writes.append_object
+        self._write(key, lambda: append(key, DATA, offset, condition), condition)
+
+    def size(self, key: S3Path) -> int:
+        """Bytes of the object at `key`. HeadObject."""
+        return self._client.reads.head_object(key).size
+
+    def is_version(self, key: S3Path, etag: str) -> bool:
+        """Whether the object at `key` has this ETag; "" asks whether there is none."""
+        try:
+            return same_etag(self._client.reads.head_object(key).etag, etag)
+        except ObjectNotFoundError:
+            return not etag
+
     def complete(self, key: S3Path, condition: Condition) -> None:
         """An upload of one part, up to CompleteMultipartUpload under `condition`."""
         upload_id = self.start(key)
@@ -170,6 +196,20 @@ class TemporaryObjects:
                 raise PreconditionUnsupportedError("If-Match was ignored by a GET") from error
             raise
 
+    def holds(self, key: S3Path, etag: str, data: bytes) -> bool:
+        """Whether the object at `key` has this ETag still, and a read of it gives `data`. GetObject."""
+        kept = bytearray(len(data))
+
+        def drain(body: Body, cursor: Cursor) -> None:
+            while count := body.readinto(memoryview(kept)[cursor.position :]):
+                cursor.position += count
+
+        try:
+            self._client.reads.get_range(key, Cursor(0, len(data)), ObjectInfo(etag, len(data)), drain)
+        except (PreconditionFailedError, ProtocolError):
+            return False
+        return kept == data
+
     def _write(self, key: S3Path, call: Callable[[], Written], condition: Condition) -> Written:
         """Make a request that writes, and note what it left at `key`."""
         try:
@@ -208,6 +248,8 @@ class TemporaryObjects:
         for key, remains in self._made.items():
             try:
                 self._delete_all(key, remains)
+            except ObjectNotFoundError:  # there is no bucket, so nothing was left
+                continue
             except GuardedS3Error as error:
                 logger.warning("a probe left %s: %s", key, error.message)
 

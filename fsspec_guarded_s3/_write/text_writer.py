@@ -106,6 +106,15 @@ class TextWriter(io.TextIOWrapper):
             finally:
                 self._is_writing = False
 
+    def seek(self, cookie: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place that `tell` told of, in a mode with "+". io.UnsupportedOperation in others."""
+        if self._below is self._guarded and "+" not in self.mode:
+            raise io.UnsupportedOperation(
+                f"{self._guarded.path} is text that is sent while it is written, so it cannot seek: open it "
+                f"with mode {self.mode.replace('t', '') + '+'!r} to keep it in a local temporary file"
+            )
+        return super().seek(cookie, whence)
+
     def flush(self) -> None:
         """Hand on what was written so far. S3 shows an object whole or not at all."""
         with self._lock:

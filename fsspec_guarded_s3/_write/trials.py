@@ -38,6 +38,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 _WRONG = '"00000000000000000000000000000000"'
 _WRONG_GENERATION = "1"  # microseconds after 1970
 _CREATE = Condition(create=True)
+_OTHER = DATA[::-1]  # other bytes, and as many: whether they are there still, a read tells at once
 # What passes, or is the fault of a configuration: it says nothing about the store.
 _PASSING = (ConfigurationError, TransportError, ServerError, ThrottledError, ConflictError)
 # What a store says without an error code where it does not know a request: a proxy's 407, a redirect and the
@@ -150,17 +151,26 @@ class Trial:
         swaps = self._swaps(etag, lambda condition: self._objects.complete(key, condition))
         return swaps and self._objects.survives_abort(key)
 
+    # A refused copy must leave the target as it was: LocalStack 4.14 answers 412, and writes into it.
+
     def copy_create(self) -> bool:
-        source, target = self._objects.fresh(), self._objects.fresh()
+        source, target, taken = self._objects.fresh(), self._objects.fresh(), self._objects.fresh()
         etag = self._objects.put(source).etag
-        return self._accepts(lambda: self._objects.copy(source, etag, target, _CREATE)) and self._refuses(
-            lambda: self._objects.copy(source, etag, target, _CREATE)
-        )
+        if not self._accepts(lambda: self._objects.copy(source, etag, target, _CREATE)):
+            return False
+        there = self._objects.put(taken, data=_OTHER).etag
+        refuses = self._refuses(lambda: self._objects.copy(source, etag, taken, _CREATE))
+        return refuses and self._objects.holds(taken, there, _OTHER)
 
     def copy_swap(self) -> bool:
         source, target = self._objects.fresh(), self._objects.fresh()
-        pin, etag = self._objects.put(source).etag, self._objects.put(target, data=DATA * 2).etag
-        return self._swaps(etag, lambda condition: self._objects.copy(source, pin, target, condition))
+        pin, etag = self._objects.put(source).etag, self._objects.put(target, data=_OTHER).etag
+
+        def copy(condition: Condition) -> None:
+            self._objects.copy(source, pin, target, condition)
+
+        spares = self._refuses(lambda: copy(self._wrong)) and self._objects.holds(target, etag, _OTHER)
+        return spares and self._swaps(etag, copy)
 
     def copy_source(self) -> bool:
         source, target = self._objects.fresh(), self._objects.fresh()
@@ -218,6 +228,32 @@ class Trial:
         self._outcome(lambda: found.extend(self._client.subresources.get_object_tagging(key)))
         return not found
 
+    def rename_object(self) -> bool:
+        """A store that does not know it takes it for a PutObject, and would leave an empty object."""
+        source, target = self._objects.fresh(), self._objects.fresh()
+        etag, taken = self._objects.put(source).etag, self._objects.put(target, data=DATA * 2).etag
+        rename = partial(self._objects.rename, source, target=target)
+        return (
+            self._refuses(lambda: rename(etag=_WRONG))
+            and self._refuses(lambda: rename(etag=etag, condition=_CREATE))
+            and self._refuses(lambda: rename(etag=etag, condition=self._wrong))
+            and self._accepts(lambda: rename(etag=etag, condition=Condition(if_match=taken)))
+            and self._objects.is_version(target, etag)
+            and self._objects.is_version(source, "")
+        )
+
+    def append(self) -> bool:
+        """A store that does not know offsets replaces the object by what is to be appended."""
+        key, size = self._objects.fresh(), len(DATA)
+        right = Condition(if_match=self._objects.put(key).etag)
+        append = partial(self._objects.append, key)
+        return (
+            self._refuses(lambda: append(size + 1, right))
+            and self._refuses(lambda: append(size, self._wrong))
+            and self._accepts(lambda: append(size, right))
+            and self._objects.size(key) == 2 * size
+        )
+
     # An object that was changed has other bytes: those of the tags, or none.
 
     def put_object_tagging(self) -> bool:
@@ -225,6 +261,18 @@ class Trial:
 
     def delete_object_tagging(self) -> bool:
         return self._spares(lambda key: self._client.subresources.put_object_tagging(key, {}))
+
+    def object_annotations(self) -> bool:
+        """That they are kept, too: a store that refuses them spares the object as well."""
+        kept: list[str] = []
+
+        def annotate(key: S3Path) -> None:
+            annotations = self._client.annotations
+            annotations.put_object_annotation(key, "probe", DATA * 2, None)
+            kept.append(annotations.get_object_annotation(key, "probe"))
+            annotations.delete_object_annotation(key, "probe", None)
+
+        return self._spares(annotate) and kept == [(DATA * 2).decode()]
 
     def put_object_acl(self) -> bool:
         return self._spares(lambda key: self._client.subresources.put_object_acl(key, "private"))
@@ -303,9 +351,13 @@ _TRIALS: dict[str, Callable[[Trial], bool]] = {
     "copy_source_parts": Trial.copy_source_parts,
     "copy_create": Trial.copy_create,
     "copy_swap": Trial.copy_swap,
+    "RenameObject": Trial.rename_object,
+    "append": Trial.append,
     "token": Trial.token,
     "tag_count": Trial.tag_count,
     "PutObjectTagging": Trial.put_object_tagging,
     "DeleteObjectTagging": Trial.delete_object_tagging,
+    "PutObjectAnnotation": Trial.object_annotations,
+    "DeleteObjectAnnotation": Trial.object_annotations,
     "PutObjectAcl": Trial.put_object_acl,
 }

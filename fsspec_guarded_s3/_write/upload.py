@@ -12,10 +12,12 @@ and raises.
 - COMPLETING: the request that publishes is under way: PutObject, CopyObject or CompleteMultipartUpload.
 - COMPLETED: the object is there; `written` tells its ETag and version.
 - ABORTED: nothing was published, and the multipart upload is removed, in the background if that takes long.
+  If another thread discards it in COMPLETING, the request may still succeed: then its caller gets an error
+  that says so.
 - UNKNOWN: the answer was lost and nothing proves what happened. The upload is left as it is: its parts may be
   becoming the object. The caller gets WriteOutcomeUnknownError.
-- Two moves lead back to NEW: `restart` from OPEN, and a 409 on Complete from COMPLETING, after which S3 wants
-  a new upload. In both cases the old upload has been removed with its parts.
+- Three moves lead back to NEW: `restart` from OPEN, and from COMPLETING a 409 on Complete, after which S3
+  wants a new upload, and a refused append. In the first two the old upload has been removed with its parts.
 
 What follows from this:
 
@@ -43,7 +45,7 @@ from .._s3.client import S3Client
 from .._s3.early import Asked
 from .._threads import Task
 from .._values.answer_fields import described, undescribed
-from .._values.bodies import RequestBody
+from .._values.bodies import RequestBody, body_size
 from .._values.conditions import Condition
 from .._values.models import META, WRITE_TOKEN, ByteRange, ObjectInfo, Part, Written
 from .._values.paths import S3Path, check_new_key
@@ -53,9 +55,11 @@ from ..errors import (
     EncryptionUnsupportedError,
     FileChangedError,
     GuardedS3Error,
+    InvalidRequestError,
     PreconditionFailedError,
 )
 from .aborting import Removal, abort_upload, finish, in_background, wait_briefly
+from .append_outcome import settle_append
 from .beginning import Beginning
 from .dropped import check_kept
 from .guards import require_guard
@@ -63,6 +67,7 @@ from .outcome import (
     Content,
     Outcome,
     PendingWrite,
+    Settled,
     content_of,
     content_of_parts,
     echoed,
@@ -76,6 +81,13 @@ from .outcome import (
 )
 
 logger = logging.getLogger("fsspec_guarded_s3")
+
+
+FindOut = Callable[[PendingWrite, GuardedS3Error], Settled]
+
+
+class _RefusedAppendError(Exception):
+    """The store does not append to this object."""
 
 
 class State(enum.Enum):
@@ -161,6 +173,11 @@ class Upload:
         return self._upload_id
 
     @property
+    def is_conditional(self) -> bool:
+        """Whether it is published only if the key is free, or holds an ETag."""
+        return bool(self._condition)
+
+    @property
     def may_start(self) -> bool:
         """Whether nothing was sent yet, or nothing of it is left."""
         return self.state is State.NEW
@@ -190,6 +207,33 @@ class Upload:
             lambda: self._client.writes.put_object(self._path, data, self._condition, self._headers),
             lambda: content_of(data),
         )
+
+    def append_object(self, data: RequestBody, info: ObjectInfo) -> Written | None:
+        """Append `data` to the version `info` by one PutObject with an offset, as directory buckets have it.
+
+        None where the store refuses that, for another reason than the condition: nothing was written, and the
+        object can be published in another way.
+        """
+        self._condition = require_guard(self._client, self._path, self._condition, multipart=False)
+        self._move(State.COMPLETING)
+        headers, self._headers = self._headers, {}  # those of the object stay as they are
+
+        def append() -> Written:
+            try:
+                return self._client.writes.append_object(self._path, data, info.size, self._condition)
+            except InvalidRequestError as error:
+                if error.maybe_applied:
+                    raise
+                raise _RefusedAppendError from error
+
+        content = Content("", info.size + body_size(data))
+        try:
+            return self._publish(append, lambda: content, partial(settle_append, self._client, info))
+        except _RefusedAppendError as refused:
+            logger.info("%s is appended to by a copy: %s", self._path, refused.__cause__)
+            self._headers = headers
+            self._move(State.NEW)
+            return None
 
     def ask_put_object(self, data: RequestBody) -> Asked[Written]:
         """Send `data` by PutObject now, without a condition; what is returned publishes it."""
@@ -357,18 +401,25 @@ class Upload:
 
     # --- publishing ---
 
-    def _publish(self, call: Callable[[], Written], content: Callable[[], Content]) -> Written:
-        """Make the request that publishes; `content` works out what is known of it where that is needed."""
+    def _publish(
+        self, call: Callable[[], Written], content: Callable[[], Content], find_out: FindOut | None = None
+    ) -> Written:
+        """Make the request that publishes; `content` works out what is known of it where that is needed.
+
+        `find_out` is what settles a lost answer, by default `settle`.
+        """
         try:
             written = call()
         except EncryptionUnsupportedError:  # it is there, but not as it was to be
-            self._move(State.UNKNOWN)
+            self._lose()
             raise
         except GuardedS3Error as error:
-            return self._settle(error, content)
+            return self._settle(error, content, find_out)
+        except _RefusedAppendError:
+            raise
         except (FileChangedError, OSError) as error:  # of the local file
             if isinstance(error.__cause__, GuardedS3Error):  # an attempt before may have been applied
-                return self._settle(error.__cause__, content)
+                return self._settle(error.__cause__, content, find_out)
             self.abort()
             raise
         except BaseException:
@@ -376,7 +427,9 @@ class Upload:
             raise
         return self._completed(written)
 
-    def _settle(self, error: GuardedS3Error, content: Callable[[], Content]) -> Written:
+    def _settle(
+        self, error: GuardedS3Error, content: Callable[[], Content], find_out: FindOut | None = None
+    ) -> Written:
         """The request that publishes failed: success with proof, a definite error, or UNKNOWN."""
         if not error.maybe_applied:
             written = echoed(self._client, self._path, self._token, error, content)
@@ -392,7 +445,7 @@ class Upload:
             self._upload_id,
             self._resumed,
         )
-        settled = settle(self._client, write, error)
+        settled = (find_out or partial(settle, self._client))(write, error)
         if settled.outcome is Outcome.APPLIED:
             return self._completed(settled.written)
         if settled.outcome is Outcome.TAKEN:
@@ -401,10 +454,19 @@ class Upload:
         if settled.outcome is Outcome.NOT_APPLIED:
             error.maybe_applied = False
             raise self._failed(error)
-        self._move(State.UNKNOWN)
+        self._lose()
         raise unknown_error(write, error, settled.evidence) from error
 
+    def _lose(self) -> None:
+        """Nobody knows what became of it. What another thread has discarded meanwhile is final already."""
+        if self.state is not State.ABORTED:
+            self._move(State.UNKNOWN)
+
     def _completed(self, written: Written) -> Written:
+        if self.state is State.ABORTED:  # another thread did so while the request was on its way
+            raise ValueError(
+                f"{self._path} was discarded while it was being published: it is there all the same"
+            )
         self._move(State.COMPLETED)
         self.written = written
         way = "CompleteMultipartUpload" if self._upload_id else self._way
@@ -413,7 +475,7 @@ class Upload:
 
     def _failed(self, error: GuardedS3Error) -> GuardedS3Error:
         """Nothing was published: clean up, and say what may be done next."""
-        if isinstance(error, ConflictError) and self._upload_id:
+        if isinstance(error, ConflictError) and self._upload_id and self.state is not State.ABORTED:
             self._remove_upload()
             self._upload_id, self._beginning, self._parts, self._resumed = "", None, [], False
             self._move(State.NEW)

@@ -26,8 +26,10 @@ from .._values.tracebacks import short_tracebacks
 from .._work import Living, Lock
 from ..options import Options
 from .endings import UNSEEN, being_handled, is_success, judged
-from .parts import PartBuffer, Parts
+from .local_contents import LocalContents, check_size, destination
+from .parts import PartBuffer
 from .small_writes import MANY, SMALL, SmallWrites
+from .spool import TemporaryFile
 from .upload import State, Upload
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ class GuardedWriter(BinaryFile):
         autocommit: bool = True,
         position: int = 0,
         prepare: Callable[[PartBuffer], None] | None = None,
-        parts: Parts | None = None,
+        to_file: Callable[[TemporaryFile], LocalContents] | None = None,
+        contents: LocalContents | None = None,
     ) -> None:
         super().__init__()
         self.path = path
@@ -83,11 +86,12 @@ class GuardedWriter(BinaryFile):
         self.fs = fs
         self.blocksize = options.part_size  # bytes
         self._upload = upload
-        buffer = PartBuffer(upload, options)
-        self._parts: Parts = buffer if parts is None else parts
+        self._parts = PartBuffer(upload, options)
+        self._contents = contents  # in the place of the buffer, from the first `seek` on
+        self._to_file = to_file
         self._failure: BaseException | None = None
         self._position = position
-        self._prepare = None if prepare is None else partial(prepare, buffer)
+        self._prepare = None if prepare is None else partial(prepare, self._parts)
         self._small: SmallWrites[bytes] = SmallWrites()
         # Whether small writes need no look: the file is open here, nothing failed, and what is to be there
         # before them is there, so that a first write raises what keeps it from that.
@@ -101,6 +105,8 @@ class GuardedWriter(BinaryFile):
 
     def __repr__(self) -> str:
         size = self._position + sum(map(len, self._small))
+        if self._contents is not None:
+            size = max(size, self._contents.size)
         return f"<GuardedWriter {self.path} {self.state} bytes={size}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
@@ -139,12 +145,75 @@ class GuardedWriter(BinaryFile):
         return False
 
     def seekable(self) -> bool:
-        return False
+        return self._contents is not None
 
+    @short_tracebacks
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """io.UnsupportedOperation: what is written may have been sent. A mode with "+" seeks."""
-        raise io.UnsupportedOperation(
-            f"{self.path} is sent while it is written, so it cannot seek: open it with mode "
+        """Go to `offset` bytes from the beginning, the position or the end; returns the new position.
+
+        What is written behind the end has zeros before it, as in a local file. Raises ValueError.
+
+        A file that is sent while it is written moves into a local temporary file at its first `seek`, if
+        nothing of it was sent yet. Otherwise that is an io.UnsupportedOperation, and nothing is published:
+        who goes on would write to a wrong place. So is a `seek` to the beginning of an empty file, which
+        spoils nothing: in this way zipfile and others ask whether they may seek, and write without if not.
+        """
+        self.check_process()
+        with self.lock:
+            self._check_reentry()
+            self._check_open()
+            self._take_small()
+            if self._contents is None:
+                target = destination(offset, whence, self._position, self._position)
+                self._move_to_file(target)
+            assert self._contents is not None
+            self._contents.seek(offset, whence)
+            self._position = self._contents.position
+            return self._position
+
+    @short_tracebacks
+    def truncate(self, size: int | None = None, /) -> int:
+        """Have the file be `size` bytes long, by default up to the position. Returns the size.
+
+        Errors as of `seek`.
+        """
+        if size is not None:
+            check_size("size", size)
+        self.check_process()
+        with self.lock:
+            self._check_reentry()
+            self._check_open()
+            self._take_small()
+            if self._contents is None:
+                self._move_to_file(self._position if size is None else size)
+            contents = self._contents
+            assert contents is not None
+            size = contents.position if size is None else size
+            self._change(partial(contents.truncate, size))
+            return size
+
+    def _move_to_file(self, target: int) -> None:
+        """Have the bytes in a local file from now on, where they are still here. `target` is asked for."""
+        moves = target != self._position
+        to_file = self._to_file
+        if to_file is None or not (moves or self._position):
+            raise self._cannot_seek("")
+        if not self._upload.may_start:
+            error = self._cannot_seek(", and its beginning has been sent")
+            if moves:
+                self._spoil(error)
+            raise error
+
+        def move() -> None:
+            contents = to_file(TemporaryFile())
+            self._parts.hand_over(contents.write)
+            self._contents = contents
+
+        self._change(move)
+
+    def _cannot_seek(self, why: str) -> io.UnsupportedOperation:
+        return io.UnsupportedOperation(
+            f"{self.path} is sent while it is written{why}, so it cannot seek: open it with mode "
             f"{self.mode.replace('b', '+b')!r} to keep it in a local temporary file until it is closed"
         )
 
@@ -205,22 +274,38 @@ class GuardedWriter(BinaryFile):
             self._take(lambda: memoryview(b"".join(self._small.take())))
 
     def _take(self, data: Callable[[], memoryview]) -> None:
-        """Take what `data` gives. An error, also an interrupt, is the end: bytes may be missing."""
+        """Take what `data` gives."""
+        self._change(partial(self._take_now, data))
+
+    def _take_now(self, data: Callable[[], memoryview]) -> None:
+        view = data()
+        if self._prepare is not None:
+            prepare, self._prepare = self._prepare, None
+            prepare()
+            self._gather()
+        (self._contents or self._parts).write(view)
+        self._position += view.nbytes
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Make a change. An error of it, also an interrupt, is the end: bytes may be missing."""
         self._is_writing = True
         try:
-            view = data()
-            if self._prepare is not None:
-                prepare, self._prepare = self._prepare, None
-                prepare()
-                self._gather()
-            self._parts.write(view)
+            change()
         except BaseException as error:
-            self._fail(error)
-            self._upload.abort()
+            self._spoil(error)
             raise
         finally:
             self._is_writing = False
-        self._position += view.nbytes
+
+    def _spoil(self, error: BaseException) -> None:
+        self._fail(error)
+        self._upload.abort()
+        self._release()
+
+    def _release(self) -> None:
+        """What was written is not needed any more: who keeps a closed file keeps no bytes of it."""
+        if self._contents is not None:
+            self._contents.release()
 
     def _gather(self) -> None:
         """Gather small writes from now on. Who gives up waits for no lock, so that is looked at last."""
@@ -258,6 +343,16 @@ class GuardedWriter(BinaryFile):
         """Nothing to do: S3 shows an object whole or not at all."""
 
     @property
+    def writes(self) -> bool:
+        """Whether publishing it changes the object: appending nothing does not."""
+        return self._prepare is None
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it is published only if the object is as it was when the file was opened."""
+        return self._upload.is_conditional
+
+    @property
     def failure(self) -> BaseException | None:
         """The first error of the writing, after which nothing can be published."""
         return self._failure
@@ -292,16 +387,17 @@ class GuardedWriter(BinaryFile):
             self._upload.abort()
             return
         try:
-            self._parts.finish()
+            (self._contents or self._parts).finish()
         except BaseException as error:
-            self._fail(error)
-            self._upload.abort()
+            self._spoil(error)
             raise
+        self._release()
 
     def discard(self) -> None:
         """Publish nothing and remove what was uploaded. Does nothing when the file is published."""
         self._mark_closed()
         self._upload.abort()
+        self._release()
 
     @judged
     def close(self, failure: BaseException | None) -> None:

@@ -11,13 +11,14 @@ https://opentelemetry.io/docs/specs/semconv/http/
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from .. import AttemptEvent, Event, OperationEvent, events
+from .._forks import PerProcess
 from .._work import carry
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _NAME = "fsspec_guarded_s3"
 _NANOSECONDS = 1_000_000_000
+_MOST_OPEN = 1000  # operations whose attempts wait for their end
 _open: list[Instrumentation] = []
 
 
@@ -43,7 +45,8 @@ class Instrumentation:
         self._seconds = meter.create_histogram("http.client.request.duration", "s")
         self._sent = meter.create_histogram("http.client.request.body.size", "By")
         self._received = meter.create_histogram("http.client.response.body.size", "By")
-        self._attempts: defaultdict[int, list[AttemptEvent]] = defaultdict(list)  # until their operation ends
+        self._attempts: dict[int, list[AttemptEvent]] = {}  # until their operation ends
+        self._lock = PerProcess(threading.Lock)
         _open.append(self)
         carry(context.get_current)
         listen = events if fs is None else fs.events
@@ -61,6 +64,7 @@ class Instrumentation:
     def close(self) -> None:
         """Tell of no more requests. Harmless when repeated."""
         self._listening.close()
+        self._tell_oldest(0)
         if self in _open:
             _open.remove(self)
         if not _open:
@@ -68,14 +72,26 @@ class Instrumentation:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, OperationEvent):
-            self._tell_operation(event, self._attempts.pop(event.operation_id, []))
+            with self._lock():
+                attempts = self._attempts.pop(event.operation_id, [])
+            self._tell_operation(event, attempts)
             return
         assert isinstance(event, AttemptEvent)
         self._measure(event)
-        if event.operation_id:
-            self._attempts[event.operation_id].append(event)
-        else:
+        if not event.operation_id:
             self._tell_attempt(event, event.origin)
+            return
+        with self._lock():
+            self._attempts.setdefault(event.operation_id, []).append(event)
+        self._tell_oldest(_MOST_OPEN)
+
+    def _tell_oldest(self, most: int) -> None:
+        """Tell of attempts alone whose operation may never end, until those of `most` operations wait."""
+        while len(self._attempts) > most:
+            with self._lock():
+                oldest = self._attempts.pop(next(iter(self._attempts), 0), [])
+            for attempt in oldest:
+                self._tell_attempt(attempt, attempt.origin)
 
     def _measure(self, event: AttemptEvent) -> None:
         attributes = _of_http(event) | {"rpc.service": "S3", "rpc.method": event.operation}
@@ -98,6 +114,8 @@ class Instrumentation:
         attributes |= {"http.request.body.size": event.sent, "http.response.body.size": event.received}
         if event.attempt > 1:
             attributes["http.request.resend_count"] = event.attempt - 1
+        if event.waited:
+            attributes["fsspec_guarded_s3.waited"] = event.waited
         if event.request_id:
             attributes["aws.request_id"] = event.request_id
         _end(self._begin(event.method, event, within, attributes), event)

@@ -7,12 +7,14 @@ other way in.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import fsspec
 from upath._flavour import WrappedFileSystemFlavour
 from upath.implementations.cloud import CloudPath
 
+from .._values.annotations import Self
 from .._values.paths import PROTOCOLS
 
 _TABLES = ("netloc_is_anchor", "supports_empty_parts")
@@ -27,3 +29,15 @@ class GuardedS3Path(CloudPath):
     """A path of `GuardedS3FileSystem` with pathlib's verbs; storage options are its keywords."""
 
     __slots__ = ()
+
+    def iterdir(self) -> Iterator[Self]:
+        """The paths in this directory. ListObjectsV2; NotADirectoryError where there is none."""
+        base = self.parent if self.parts[-1:] == ("",) else self
+        try:
+            names = cast("Any", base.fs).ls(base.path, detail=False)
+        except FileNotFoundError:
+            raise NotADirectoryError(str(self)) from None
+        if names == [base.path]:  # an object alone
+            raise NotADirectoryError(str(self))
+        for name in names:
+            yield base.with_segments(base.path, name.rpartition("/")[2])

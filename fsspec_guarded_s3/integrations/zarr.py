@@ -155,14 +155,13 @@ class GuardedS3Store(Store):
         last = self._read_by.pop(task, None) if task is not None else None
         if last is not None and (last.key != key or last.is_ended_by(byte_ranges)):
             last = None
-        call = partial(
-            self.fs._reader.slices_of_version,
-            self._name(key),
-            list(map(_slice, byte_ranges)),
-            None if last is None else last.version,
-            max_gap,
+        version = None if last is None else last.version
+        wanted = self._name(key), list(map(_slice, byte_ranges)), version
+        reader = self.fs._reader
+        now, found = await self.fs._awaited.make_asked(
+            partial(reader.ask_slices_of_version, *wanted),
+            partial(reader.slices_of_version, *wanted, max_gap),
         )
-        now, found = await self.fs._awaited.make(call)
         if task is not None:
             at_end = isinstance(byte_ranges[0], SuffixByteRequest) if last is None else last.index_at_end
             self._read_by[task] = _ShardRead(key, now, at_end)

@@ -561,6 +561,69 @@ def test_a_missing_token_file_is_not_a_missing_object(
         opened(server).exists("bucket/key")
 
 
+# What a gateway, a login page or a broken service answers. None of it is shown: it may be half of an answer.
+STRANGE = {
+    "page": (200, b"<html><body>sign in hush-secret</body></html>"),
+    "document": (200, b"<Strange><Secret>hush-secret</Secret></Strange>"),
+    "nothing": (200, b""),
+    "null": (200, b"null"),
+    "list": (200, b'["hush-secret"]'),
+    "other JSON": (200, b'{"secret": "hush-secret", "roleCredentials": {"secretAccessKey": "hush-secret"}}'),
+    "no UTF-8": (200, b"\xff\xfehush-secret"),
+    "page of a 403": (403, b"<html>hush-secret</html>"),
+    "document of a 400": (400, b"<Strange>hush-secret</Strange>"),
+}
+SERVICES = ("role", "token", "profile", "delegated", "container", "sso")
+
+
+def use_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, server: ScriptedServer
+) -> dict[str, Any]:
+    """The options of a filesystem whose credentials come from `server`."""
+    role = "arn:aws:iam::123456789012:role/test"
+    (tmp_path / "token").write_text("hush-token", encoding="utf-8")
+    for variable in ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_SSO"):
+        monkeypatch.setenv(variable, server.url)
+    if name == "container":
+        use_container(monkeypatch, server)
+    if name == "profile":
+        text = f"[profile work]\nrole_arn = {role}\nsource_profile = base\nregion = us-east-1\n"
+        base = "[base]\naws_access_key_id = BASEKEY\naws_secret_access_key = hush-secret\n"
+        write_config(monkeypatch, tmp_path, config=text, credentials=base)
+    if name == "sso":
+        config, cached_as = SSO_CONFIGS["legacy"]
+        write_config(monkeypatch, tmp_path, config=config)
+        token = {"accessToken": "hush-token", "expiresAt": LATER, "region": "us-east-1"}
+        cached = {hashlib.sha1(cached_as.encode()).hexdigest(): token}
+        monkeypatch.setattr("botocore.utils.JSONFileCache.__contains__", lambda self, key: key in cached)
+        monkeypatch.setattr("botocore.utils.JSONFileCache.__getitem__", lambda self, key: cached[key])
+    options: dict[str, dict[str, Any]] = {
+        "role": {"key": "k", "secret": "hush-secret", "role_arn": role},
+        "token": {"web_identity_token_file": str(tmp_path / "token"), "role_arn": role},
+        "delegated": {"key": "k", "secret": "hush-secret"},
+    }
+    return options.get(name, {} if name == "container" else {"profile": "work"})
+
+
+@pytest.mark.usefixtures("no_credential_shown")
+@pytest.mark.parametrize("answer", STRANGE)
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_answers_what_is_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: str, answer: str
+) -> None:
+    """It was "KeyError: 'AssumeRoleResult'", or the page."""
+    status, body = STRANGE[answer]
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with store(lambda request: respond(status, body, headers={"Content-Type": "text/html"})) as server:
+        fs = opened(server, **use_service(monkeypatch, tmp_path, service, server))
+        with pytest.raises(CredentialsError) as caught:
+            fs.get_delegated_s3pars() if service == "delegated" else fs.cat_file("bucket/key")
+    text = str(caught.value)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert "KeyError: " not in text
+    assert "cannot be read" in text or "nothing that can be read" in text or "container metadata" in text
+
+
 def test_a_container_that_says_nonsense_is_a_credentials_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with store(lambda request: as_json({"AccessKeyId": "hush-secret"})) as server:
         use_container(monkeypatch, server)

@@ -240,8 +240,6 @@ def test_application_is_named_by_the_user_agent(place: Any, app: str, agent: str
 
 
 IGNORED: dict[str, tuple[str, dict[str, str]]] = {
-    "AWS_RETRY_MODE": ("", {"AWS_RETRY_MODE": "adaptive"}),
-    "AWS_RETRY_MODE, profile": ("retry_mode = adaptive", {}),
     "AWS_DEFAULTS_MODE": ("defaults_mode = in-region", {}),
     "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": ("", {"AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "legacy"}),
     "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT, profile": ("s3 =\n  us_east_1_regional_endpoint = legacy", {}),
@@ -280,7 +278,7 @@ def test_every_ignored_setting_is_tried_here() -> None:
     "profile",
     [
         "",
-        "retry_mode = standard\nsigv4a_signing_region_set = *\ntcp_keepalive = true",
+        "retry_mode = adaptive\nsigv4a_signing_region_set = *\ntcp_keepalive = true",
         "s3 =\n  signature_version = s3v4\n  us_east_1_regional_endpoint = regional\n  max_bandwidth = 1MB/s",
     ],
 )

@@ -1,5 +1,6 @@
 """URLs that others may use: signed as botocore signs them, and taken by stores while nothing is altered."""
 
+import asyncio
 import urllib.error
 import urllib.request
 import uuid
@@ -110,6 +111,23 @@ def test_sign_and_url_are_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert fs.sign("b-1/k", client_method="put_object") == fs.sign("b-1/k", method="PUT")
     assert fs.sign("b-1/k?versionId=v") == fs.sign("b-1/k", VersionId="v") != fs.sign("b-1/k")
+
+
+@pytest.mark.parametrize("name", ["expiration", "expires"])
+@pytest.mark.parametrize("value", [60, 100, 3600])
+def test_how_long_it_is_valid_has_two_names(name: str, value: int) -> None:
+    """fsspec's `sign` says expiration, s3fs's `url` expires. Each verb takes both, and its coroutine too."""
+    fs, given = filesystem(URL), {name: value}
+    urls = [
+        fs.sign("bucket/key", **given),
+        fs.sign("bucket/key", client_method="get_object", **given),
+        fs.url("bucket/key", **given),
+        asyncio.run(fs._sign("bucket/key", **given)),
+        asyncio.run(fs._url("bucket/key", **given)),
+    ]
+    assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(value)}
+    if value != 3600:
+        assert fs.sign_post("bucket/key", **given) != fs.sign_post("bucket/key")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -76,6 +77,39 @@ def store() -> Iterator[Store]:
         yield Store(fake, server.url)
 
 
+# --- what a script passes where a variable is not set ---
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cp", "{here}", "s3://bucket/a", "--if-match", ""],
+        ["rm", "s3://bucket/a", "--if-match", ""],
+        ["cp", "{here}", "s3://bucket/a", "--resume", ""],
+        ["cp", "{here}", "s3://bucket/a", "--content-type", ""],
+        ["cp", "{here}", "s3://bucket/a", "--storage-class", ""],
+        ["cp", "{here}", "s3://bucket/a", "-o", "probe="],
+        ["cp", "", "s3://bucket/a"],
+        ["cp", "s3://bucket/a", ""],
+        ["cp", "-r", "s3://bucket/", ""],
+        ["mv", "s3://bucket/a", ""],
+        ["sync", "s3://bucket/", "", "--delete"],
+        ["sync", "", "s3://bucket/", "--delete"],
+        ["find", "s3://bucket", "--name", ""],
+    ],
+)
+def test_an_empty_argument_is_not_ignored(
+    store: Store, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.fake.put("bucket", "a", b"old")
+    (tmp_path / "here").write_text("new")
+    monkeypatch.chdir(tmp_path)
+    told = store.fails(2, *[word.format(here="here") for word in arguments])
+    assert "empty" in told or "an ETag, not an empty string" in told
+    assert store.bodies() == {"a": b"old"}
+    assert os.listdir(tmp_path) == ["here"]
+
+
 # --- ls, cat, rm ---
 
 
@@ -101,6 +135,11 @@ def test_ls_long_shows_what_if_match_takes(store: Store) -> None:
     assert moment.endswith("Z")
     store.ok("rm", "s3://bucket/a", "--if-match", etag)
     assert store.bodies() == {}
+
+
+@pytest.mark.parametrize("root", [[], ["s3://"], ["s3a://"], ["gs3://"]])
+def test_ls_of_no_bucket_shows_the_buckets(store: Store, root: list[str]) -> None:
+    assert store.ok("ls", *root) == "s3://bucket/\n"
 
 
 def test_ls_json(store: Store) -> None:
@@ -255,11 +294,55 @@ def test_cp_copies_nothing_to_where_two_sources_meet(store: Store, tmp_path: Pat
 
 
 def test_cp_does_not_overwrite_what_it_is_still_to_copy(store: Store) -> None:
-    for key in ("t/f", "t/t/f"):
+    for key in ("t/f", "t/t/f", "t/t/t/f"):
         store.fake.put("bucket", key, key.encode())
-    said = store.fails(2, "cp", "-r", "s3://bucket/t/", "s3://bucket/t/t")
+    said = store.fails(2, "cp", "-r", "s3://bucket/t/t/", "s3://bucket/t")
     assert "is a source and a target at once" in said
-    assert store.bodies() == {"t/f": b"t/f", "t/t/f": b"t/t/f", "t/t/t/f": b"t/t/f"}
+    assert store.bodies() == {"t/f": b"t/t/f", "t/t/f": b"t/t/f", "t/t/t/f": b"t/t/t/f"}
+
+
+@pytest.mark.parametrize(
+    "command", [("cp", "-r"), ("mv", "-r"), ("sync",), ("sync", "--delete"), ("sync", "-n")]
+)
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("s3://bucket/t", "s3://bucket/t/sub"),
+        ("s3://bucket/t/", "s3://bucket/t/new/"),
+        ("s3://bucket", "s3://bucket/copy"),
+        ("s3://bucket/", "s3a://bucket/t"),
+    ],
+)
+def test_a_tree_is_not_copied_into_itself(
+    store: Store, command: tuple[str, ...], source: str, target: str
+) -> None:
+    for key in ("t", "t/f", "t/sub/f"):
+        store.fake.put("bucket", key, key.encode())
+    before = store.bodies()
+    said = " ".join(store.fails(2, *command, source, target).split())
+    assert "cannot be copied or moved into itself" in said
+    assert source.partition("://")[2].rstrip("/") in said and target.partition("://")[2].rstrip("/") in said
+    assert store.bodies() == before
+
+
+def test_what_only_looks_like_a_copy_into_itself_is_made(store: Store) -> None:
+    for key in ("t/f", "t/sub/g", "alone"):
+        store.fake.put("bucket", key, key.encode())
+    store.ok("cp", "-r", "s3://bucket/t", "s3://bucket/t2")  # a name that begins alike
+    store.ok("cp", "-r", "s3://bucket/alone", "s3://bucket/alone/copy")  # an object has nothing in it
+    store.ok("cp", "-r", "s3://bucket/t/sub/", "s3://bucket/t")
+    store.ok("sync", "s3://bucket/t/sub", "s3://bucket/t")
+    assert {"t2/f", "t2/sub/g", "alone/copy", "t/g"} <= store.bodies().keys()
+
+
+def test_sync_does_not_delete_its_own_source(store: Store) -> None:
+    for key in ("t/old", "t/sub/new"):
+        store.fake.put("bucket", key, key.encode())
+    before = store.bodies()
+    said = store.fails(2, "sync", "--delete", "s3://bucket/t/sub", "s3://bucket/t")
+    assert "s3://bucket/t/sub" in said and "--delete would delete it" in " ".join(said.split())
+    assert "--delete" in store.fails(2, "sync", "--delete", "s3://bucket/t", "s3://bucket")
+    assert store.bodies() == before
 
 
 @pytest.fixture
@@ -321,7 +404,7 @@ def test_cp_pipe_is_streamed_both_ways(store: Store, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["here", "there"], "must be in S3"),
-        (["s3://bucket/folder", "."], "-r copies all"),
+        (["s3://bucket/folder", "."], "-r takes all"),
         (["s3://bucket/folder/a", "-", "--if-absent"], "target in S3"),
         (["x", "s3://bucket/y", "--if-absent", "--if-match", "e"], "excludes"),
         (["s3://bucket/folder/a", "-", "--json"], "standard output"),
@@ -418,6 +501,25 @@ def test_a_create_that_may_have_been_applied_and_replaced_is_no_plain_refusal(st
     store.fake.after = replaced
     said = store.fails(6, "cp", "-", "s3://bucket/key", "--if-absent", "-o", "probe=never")
     assert "ours may have been there" in said
+
+
+@pytest.mark.parametrize("to_store", [True, False])
+def test_the_doctor_is_not_sent_for_where_a_local_file_is_the_reason(
+    store: Store, to_store: bool, tmp_path: Path
+) -> None:
+    store.fake.put("bucket", "a", b"1")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    (locked / "f").write_text("1")
+    locked.chmod(0)
+    try:
+        if os.access(locked / "f", os.R_OK):
+            pytest.skip("who is root may read and write anything")
+        here, there = str(locked / "f"), "s3://bucket/a"
+        told = store.fails(5, "cp", *((here, there) if to_store else (there, here)))
+    finally:
+        locked.chmod(0o700)
+    assert "Permission denied" in told and "guarded-s3 doctor" not in told
 
 
 def test_server_that_is_down(store: Store) -> None:
@@ -537,20 +639,113 @@ def test_process_shows_progress_on_a_terminal_only(
     assert b"/11.0M" in shown
 
 
+STOPPING = {
+    name: 128 + number
+    for name, number in (("SIGINT", 2), ("SIGTERM", 15), ("SIGHUP", 1))
+    if hasattr(signal, name)  # Windows has no SIGHUP
+}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_process_that_is_stopped_leaves_nothing(store: Store, number: int, code: int) -> None:
+@pytest.mark.parametrize(("name", "code"), STOPPING.items())
+def test_process_that_is_stopped_leaves_nothing(store: Store, name: str, code: int) -> None:
     """A stream that has no end: its upload is aborted, nothing is published."""
     arguments = ["cp", "-", "s3://bucket/key", *SMALL]
     with open("/dev/zero", "rb") as zeros:
         process = store.start(*arguments, stdin=zeros, stdout=-1, stderr=-1)
     eventually(lambda: any(upload.parts for upload in store.fake.uploads.values()))
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (code, b"")
     assert b"Traceback" not in err
     assert store.bodies() == {}
     assert store.fake.uploads == {}
+
+
+INTERRUPTING = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(60)
+"""
+SCRIPT = "import sys; from fsspec_guarded_s3.__main__ import main; sys.exit(main())"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+@pytest.mark.parametrize("is_script", [True, False])
+@pytest.mark.parametrize("loading", ["fsspec", "http.client", "click"])
+def test_an_interrupt_while_the_command_line_is_loaded_is_no_traceback(
+    tmp_path: Path, loading: str, is_script: bool
+) -> None:
+    """By what is loaded first, later, and by the commands; shells call both ends 130."""
+    module = tmp_path / f"{loading.replace('.', '/')}.py"
+    module.parent.mkdir(exist_ok=True)
+    if "." in loading:
+        (module.parent / "__init__.py").write_text("")
+    module.write_text(INTERRUPTING)
+    (tmp_path / "guarded-s3").write_text(SCRIPT)
+    how = [str(tmp_path / "guarded-s3")] if is_script else ["-m", "fsspec_guarded_s3"]
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")]), os.getcwd()]
+    process = subprocess.run(
+        [sys.executable, *how, "ls", "s3://bucket"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        timeout=50,
+    )
+    assert (process.stdout, process.stderr) == ("", "")
+    assert process.returncode in (130, -signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals")
+def test_other_programs_and_handlers_keep_their_interrupts() -> None:
+    for before, handler in (
+        ("", "signal.default_int_handler"),
+        ("signal.signal(signal.SIGINT, print); ", "print"),
+        ("sys.argv[0] = 'guarded-s3'; signal.signal(signal.SIGINT, print); ", "print"),
+        ("sys.argv[0] = 'guarded-s3'; signal.signal(signal.SIGINT, signal.SIG_IGN); ", "signal.SIG_IGN"),
+    ):
+        code = f"import signal, sys; {before}import fsspec_guarded_s3; "
+        code += f"assert signal.getsignal(signal.SIGINT) is {handler}"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+HANDLES_CLOSED = "exec {python} -m fsspec_guarded_s3 {words} {how}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell that closes standard streams")
+@pytest.mark.parametrize(
+    ("words", "how", "code", "said"),
+    [
+        ("cp - s3://bucket/key", "<&-", 1, "standard input is closed"),
+        ("cat s3://bucket/there", ">&-", 1, "standard output is closed"),
+        ("ls s3://bucket", ">&-", 1, "standard output is closed"),
+        ("ls s3://bucket --json", ">&-", 1, "standard output is closed"),
+        ("ls --help", ">&-", 1, "standard output is closed"),
+        ("nonsense --json", ">&-", 1, "standard output is closed"),
+        ("cat s3://bucket/nothing", "2>&-", 3, ""),
+        ("cp {file} s3://bucket/key", "<&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_process_whose_standard_streams_are_closed(
+    store: Store, tmp_path: Path, words: str, how: str, code: int, said: str
+) -> None:
+    """As of a daemon. Their numbers are not given to sockets."""
+    store.fake.put("bucket", "there", b"1")
+    (tmp_path / "file").write_bytes(b"1")
+    command = HANDLES_CLOSED.format(
+        python=shlex.quote(sys.executable),
+        words=words.format(file=shlex.quote(str(tmp_path / "file"))),
+        how=how,
+    )
+    process = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "AWS_ENDPOINT_URL": store.url},
+    )
+    assert (process.returncode, process.stdout) == (code, "")
+    assert process.stderr == (f"guarded-s3: {said}\n" if said else "")
+    assert ("key" in store.bodies()) == (code == 0)
 
 
 def test_process_without_click_says_what_to_install() -> None:
@@ -585,6 +780,19 @@ def test_a_pattern_stands_for_what_it_matches(store: Store, scheme: str, tmp_pat
     store.ok("mv", f"{scheme}://bucket/[ab].txt", f"{scheme}://bucket/moved/")
     store.ok("rm", f"{scheme}://bucket/moved/a*")
     assert sorted(store.bodies()) == ["c.csv", "deep/d.txt", "moved/b.txt"]
+
+
+def test_cat_of_a_pattern_writes_the_objects_and_no_folder(store: Store) -> None:
+    fill(store, "d/a", "d/e/b", "f/g/c")
+    assert store.ok("cat", "s3://bucket/d/**") == "d/ad/e/b"
+    assert store.ok("cat", "s3://bucket/d/*") == "d/a"
+    assert store.fails(3, "cat", "s3://bucket/f/*") == (
+        "guarded-s3: s3://bucket/f/* matches folders alone, and no object\n"
+    )
+
+
+def test_a_missing_bucket_is_said_in_words_of_the_shell(store: Store) -> None:
+    assert "are created by guarded-s3 mb only" in store.fails(3, "ls", "s3://no-such-bucket")
 
 
 @pytest.mark.parametrize("command", ["ls", "cat", "stat", "du", "rm"])
@@ -770,6 +978,31 @@ def test_sync_deletes_only_when_asked_and_when_all_was_copied(store: Store, tmp_
     assert sorted(store.bodies()) == ["other", "tree/a", "tree/b"]
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_sync_tells_no_deletion_that_a_failed_copy_keeps_from_being_made(
+    store: Store, tmp_path: Path, links: None, dry_run: list[str]
+) -> None:
+    """Also where that is known before anything is copied."""
+    fill(store, "tree/extra")
+    (tmp_path / "good").write_bytes(b"1")
+    os.symlink(tmp_path / "nowhere", tmp_path / "dangling")
+    command = ["sync", str(tmp_path), "s3://bucket/tree", "--delete", *dry_run]
+    result = store.run(*command, "--json")
+    told = json.loads(result.stdout)
+    assert (told["ok"], told["deleted"], result.exit_code) == (False, [], 1)
+    assert {copy["source"].rpartition("/")[2] for copy in told["copies"] if "error" in copy} == {"dangling"}
+    assert "tree/extra" in store.bodies()
+    assert ("tree/good" in store.bodies()) is not bool(dry_run)
+    plan = store.run(*command)
+    assert (plan.exit_code, "delete" in plan.stdout, "copy" in plan.stdout) == (1, False, bool(dry_run))
+    assert f"copy {tmp_path}/dangling" not in plan.stdout
+    assert "dangling: not a regular file" in plan.stderr
+    (tmp_path / "dangling").unlink()
+    told = json.loads(store.run(*command, "--json").stdout)
+    assert (told["ok"], told["deleted"]) == (True, ["s3://bucket/tree/extra"])
+    assert ("tree/extra" in store.bodies()) is bool(dry_run)
+
+
 def test_sync_by_etag_finds_other_bytes_of_the_same_size_and_age(store: Store, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     store.ok("sync", str(tmp_path), "s3://bucket/tree")
@@ -794,6 +1027,12 @@ def test_cp_gives_attributes_and_tells_what_it_does(store: Store, tmp_path: Path
     assert "for a target in S3" in store.fails(2, "cp", "s3://bucket/a", "b", "--content-type", "x/y")
 
 
+@pytest.mark.parametrize("source", ["-", "s3://bucket/b"])
+def test_only_a_local_file_can_be_resumed(store: Store, source: str) -> None:
+    told = store.fails(2, "cp", source, "s3://bucket/a", "--resume", "upload-1")
+    assert "--resume is about one local file" in told
+
+
 def test_cp_resumes_the_upload_of_a_killed_process(store: Store, tmp_path: Path) -> None:
     data = period_free(11 * MIB)
     (tmp_path / "a").write_bytes(data)
@@ -805,9 +1044,22 @@ def test_cp_resumes_the_upload_of_a_killed_process(store: Store, tmp_path: Path)
     assert store.bodies() == {"a": data}
 
 
+def test_findings_are_words_where_the_terminal_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    told = CliRunner().invoke(cli, ["doctor", "s3://bucket", "--endpoint-url", "http://127.0.0.1:9"])
+    assert "ok       endpoint     http://127.0.0.1:9\n" in told.output
+
+
 def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, coloured in (("", True), ("1", False)):
-        monkeypatch.setenv("NO_COLOR", value)
+    for name, value, coloured in (
+        ("NO_COLOR", "", True),
+        ("NO_COLOR", "1", False),
+        ("TERM", "xterm", True),
+        ("TERM", "dumb", False),
+    ):
+        monkeypatch.setenv("NO_COLOR", "")
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv(name, value)
         told = CliRunner().invoke(
             cli, ["doctor", "s3://bucket", "--endpoint-url", "http://127.0.0.1:9"], color=True
         )

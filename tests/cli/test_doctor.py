@@ -19,7 +19,7 @@ from tests.fake_dialects import FakeGCS
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond, s3_error
-from tests.servers import MotoServer, RcloneServer
+from tests.servers import MotoServer, RcloneServer, reserved_port
 
 NAMES = (
     "endpoint dns tcp tls credentials answer store clock region accepted "
@@ -112,10 +112,12 @@ def test_moto_lacks_guards(moto: MotoServer, capsys: pytest.CaptureFixture[str])
     fs.mkdir("doctor-bucket")
     seen = Seen(capsys, "--endpoint-url", moto.url, url="gs3://doctor-bucket/folder/")
     assert "copy_create" in seen.warned("guards")
+    assert "a wrong secret is taken" in seen.checks["accepted"]["seen"]
     assert fs.find("doctor-bucket") == []
     assert fs.list_uploads("doctor-bucket") == []
     seen = Seen(capsys, "--endpoint-url", moto.url, url="gs3://no-such-bucket")
     assert "no-such-bucket" in seen.failed("bucket")
+    assert "does not refuse" in seen.checks["accepted"]["seen"]
     assert seen.skipped_after("bucket")
 
 
@@ -134,13 +136,13 @@ def test_rclone_wants_other_credentials(
     use(monkeypatch, rclone.key, rclone.secret)
     seen = Seen(capsys, "--endpoint-url", rclone.url, url="gs3://doctor-bucket")
     assert "create, swap" in seen.warned("guards")
+    assert "the signature is right" in seen.checks["accepted"]["seen"]
     assert list((rclone.root / "doctor-bucket").iterdir()) == []
 
 
 def test_server_is_down(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound and not listening: refused
-        seen = Seen(capsys, "--endpoint-url", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    with reserved_port() as port:
+        seen = Seen(capsys, "--endpoint-url", f"http://127.0.0.1:{port}")
     assert "start the server" in seen.failed("tcp")
     assert seen.checks["credentials"]["status"] == "ok"
     assert seen.checks["guards"]["seen"] == "needs write"
@@ -168,9 +170,7 @@ def test_proxy_that_is_none_is_a_wrong_configuration(
 def test_proxy_is_named_without_its_password(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    with reserved_port() as port:
         monkeypatch.setenv("https_proxy", f"http://user:{SECRET}@127.0.0.1:{port}")
         seen = Seen(capsys, "--endpoint-url", "https://store.test")
     assert f"through the proxy 127.0.0.1:{port}" in seen.checks["endpoint"]["seen"]
@@ -374,9 +374,11 @@ def test_a_key_that_is_refused_in_any_words_is_not_accepted(
 
 def test_what_a_store_does_not_tell_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Garage denies a key that it does not know in the words of a policy."""
-    seen = look(capsys, lambda request: s3_error(403, "AccessDenied"))
+    seen = look(capsys, lambda request: s3_error(403, "AccessDenied", "Forbidden: Invalid signature"))
     assert {"accepted", "bucket"} <= set(seen.names("skipped"))
+    assert "'Forbidden: Invalid signature'" in seen.checks["accepted"]["seen"]
     assert {"list", "delete"} <= set(seen.names("failed"))
+    assert "correct key and secret" in seen.checks["list"]["remedy"]
 
 
 def test_the_remedies_are_those_of_the_command_line(
@@ -531,6 +533,17 @@ def test_lines_of_missing_guards(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert "warning  guards       not honoured: create, copy_swap" in lines
     assert [line.split()[1] for line in lines if line.lstrip().startswith("->")] == ["create:", "copy_swap:"]
+
+
+@pytest.mark.parametrize("also", ["create", "swap", None])
+def test_copies_have_another_way_only_by_the_condition_of_a_write(
+    capsys: pytest.CaptureFixture[str], also: str | None
+) -> None:
+    """Garage honours neither: there `cp_file(mode="create")` is refused, as the write is."""
+    ignored = ("copy_create", "copy_swap", *([also] if also else []))
+    told = look(capsys, FakeS3("bucket", ignored=ignored)).checks["guards"]["details"]["missing"]
+    for name in ("create", "swap"):
+        assert told[f"copy_{name}"]["then"].startswith("refused") == (name == also)
 
 
 def test_google_cloud_storage_is_examined_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:

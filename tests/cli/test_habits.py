@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from fsspec_guarded_s3._cli.failures import in_words_of_the_shell
 from fsspec_guarded_s3._cli.guesses import COMMANDS_OF_OTHERS, OPTIONS_OF_OTHERS
 from tests.cli.test_cli import Store
 from tests.fake_s3 import FakeS3
+from tests.folding_folder import FoldingFolder
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, respond
 
 
@@ -188,6 +190,27 @@ def test_sync_knows_names_that_differ_in_case(store: Store, tmp_path: Path) -> N
     store.fake.put("bucket", "x/Name", b"old")
     store.ok("sync", _tree(tmp_path / "here", name="new"), "s3://bucket/x")
     assert store.bodies() == {"x/Name": b"old", "x/name": b"new"}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("README", "readme"), ("Dir/x", "dir/x"), ("caf\u00e9", "cafe\u0301")],
+    ids=["case", "a folder", "an accent"],
+)
+@pytest.mark.parametrize("text", ["same!", "other"])
+def test_sync_keeps_a_file_that_has_another_name_here(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, name: str, text: str
+) -> None:
+    """A folder of macOS or Windows: what was downloaded is not deleted as what only the folder has."""
+    store.fake.put("bucket", f"x/{key}", b"same!")
+    here = tmp_path / "here"
+    os.utime(Path(_tree(here, **{name: text, "extra": "1"}), name), (1, 1))
+    FoldingFolder(here, monkeypatch)
+    for copied in (1, 0):
+        document = json.loads(store.ok("sync", "s3://bucket/x", str(here), "--delete", "--json"))
+        assert (len(document["copies"]), document["same"]) == (copied, 1 - copied)
+        assert document["deleted"] == ([str(here / "extra")] if copied else [])
+        assert [path.read_text() for path in here.rglob("*") if path.is_file()] == ["same!"]
 
 
 def test_sync_of_an_empty_folder_copies_nothing_and_deletes_the_rest(store: Store, tmp_path: Path) -> None:

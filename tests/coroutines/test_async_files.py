@@ -148,11 +148,27 @@ def test_a_read_that_was_given_up_keeps_nothing_from_the_next_one(monkeypatch: p
     run(use)
 
 
-@pytest.mark.parametrize("mode, more", [("r", {}), ("w", {}), ("rb", {"compression": "gzip"})])
-def test_text_and_compression_are_refused(mode: str, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("mode", "more", "words"),
+    [
+        ("r", {}, r"mode must be .*not 'r': .*to_thread\(fs.open, path, 'r'\)"),
+        ("w", {}, "mode must be"),
+        ("", {}, "mode must be"),
+        ("r+b", {}, r"files that seek \(mode 'r\+b'\).*to_thread"),
+        ("w+b", {}, "files that seek"),
+        ("ab+", {}, "files that seek"),
+        ("x+", {}, "files that seek"),
+        ("rb", {"compression": "gzip"}, "compression"),
+        ("rbz", {}, "'rbz' is not supported"),
+        (None, {}, "mode must be str, not NoneType"),
+    ],
+)
+def test_what_it_does_not_open_is_refused(mode: Any, more: dict[str, Any], words: str) -> None:
     async def use(fs: GuardedS3FileSystem, fake: FakeS3) -> None:
-        with pytest.raises(ValueError, match="binary files without compression"):
+        before = dict(fake.objects)
+        with pytest.raises(TypeError if mode is None else ValueError, match=words):
             await fs.open_async("bucket/key", mode, **more)
+        assert fake.objects == before
         with pytest.raises(FileNotFoundError):
             await fs.open_async("bucket/none")
         with pytest.raises(TypeError, match="ContentType"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -249,19 +251,22 @@ def test_ctrl_c_ends_what_a_loop_waits_for() -> None:
         eventually(is_idle)
 
 
-def test_a_loop_that_was_closed_is_told_nothing() -> None:
+@pytest.mark.parametrize("verb", ["_cat_file", "_info"])  # by the loop, by a thread
+def test_a_loop_that_was_closed_is_told_nothing(verb: str) -> None:
     """The coroutine is garbage then, and its call ends."""
     store = Stalling(lambda request: True)
     with ScriptedServer(handler=store.fake) as server:
         fs = filesystem(server.url)
         loop = asyncio.new_event_loop()
-        coroutine = fs._cat_file("bucket/key")
+        coroutine = getattr(fs, verb)("bucket/key")
 
         async def start() -> Any:
-            found = coroutine.send(None)
+            awaited = coroutine.send(None)
             while not store.stalled.is_set():
+                if awaited.done():
+                    awaited = coroutine.send(None)
                 await asyncio.sleep(0.01)
-            return found
+            return awaited
 
         loop.run_until_complete(start())
         loop.close()
@@ -269,6 +274,27 @@ def test_a_loop_that_was_closed_is_told_nothing() -> None:
         eventually(is_idle)
         store.stalls = lambda request: False
         assert asyncio.run(fs._cat_file("bucket/key")) == b"0123456789"
+
+
+def test_a_loop_that_was_closed_before_its_calls_had_ended_is_not_kept() -> None:
+    """What they bring is told to nobody."""
+    store = Stalling(lambda request: True)
+    loops: list[weakref.ref[Any]] = []
+    with ScriptedServer(handler=store.fake) as server:
+        fs = filesystem(server.url)
+
+        async def main() -> None:
+            loops.append(weakref.ref(asyncio.get_running_loop()))
+            store.stalled.clear()
+            left = asyncio.ensure_future(fs._info("bucket/key"))
+            while not store.stalled.is_set():
+                await asyncio.sleep(0.01)
+            assert not left.done()
+
+        for _ in range(5):
+            asyncio.run(main())
+        eventually(is_idle)
+    eventually(lambda: gc.collect() >= 0 and not any(loop() for loop in loops))
 
 
 # --- loops, threads and contexts ---

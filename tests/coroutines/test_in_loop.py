@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -11,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, _work
+from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, _work
 from fsspec_guarded_s3._auth.session import Session
 from fsspec_guarded_s3._fs import awaiting
 from fsspec_guarded_s3._fs.awaiting import AwaitedCalls
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.errors import AccessDeniedError, TransportError, WriteOutcomeUnknownError
+from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import (
@@ -28,6 +32,7 @@ from tests.scripted_server import (
     cut,
     delay,
     eventually,
+    raw,
     respond,
     s3_error,
     stall,
@@ -105,10 +110,55 @@ def test_a_small_write_takes_no_thread(store: Store, value: Any, counted: list[o
     assert not counted
 
 
-def test_a_large_answer_is_received_by_a_thread(store: Store, counted: list[object]) -> None:
-    assert asyncio.run(store.fs._cat_file("bucket/large")) == LARGE
+@pytest.mark.parametrize("slice_", [(), (0, MIB)], ids=["whole", "slice"])
+def test_an_answer_of_up_to_a_mib_is_received_by_the_loop(
+    store: Store, slice_: tuple[int, ...], counted: list[object]
+) -> None:
+    """On one connection, longer ones and shorter ones in turn."""
+    contents = {f"of-{size}": period_free(size) for size in (9_000, 300_000, 10, MIB - 2_000, 70_000, 8_000)}
+    for name, content in contents.items():
+        store.fake.put("bucket", name, content)
+
+    async def main() -> None:
+        for _ in range(2):
+            for name, content in contents.items():
+                assert await store.fs._cat_file(f"bucket/{name}", *slice_) == content
+
+    asyncio.run(main())
+    assert not counted
+    assert store.server.connections == 1
+
+
+def test_a_larger_answer_is_received_by_a_thread(store: Store, counted: list[object]) -> None:
+    content = period_free(MIB + 1)
+    store.fake.put("bucket", "larger", content)
+    assert asyncio.run(store.fs._cat_file("bucket/larger")) == content
     assert len(counted) == 1
     assert store.server.connections == 1
+
+
+def test_a_first_read_needs_a_thread_for_its_connection_alone(counted: list[object]) -> None:
+    fake = FakeS3("bucket")
+    fake.put("bucket", "large", LARGE)
+    goes_on = threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        goes_on.wait(BOUND)
+        return None
+
+    fake.fault = fault
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url)
+
+        async def main() -> bytes:
+            read = asyncio.ensure_future(fs._cat_file("bucket/large"))
+            await asyncio.to_thread(eventually, lambda: server.requests)
+            await asyncio.to_thread(eventually, lambda: not fs._awaited._threads)
+            goes_on.set()
+            return await read
+
+        assert asyncio.run(main()) == LARGE
+    assert len(counted) == 1
 
 
 def test_a_large_value_is_sent_by_a_thread(store: Store, counted: list[object]) -> None:
@@ -213,6 +263,37 @@ def test_no_more_than_max_concurrency(limit: int) -> None:
     assert most[0] <= limit
 
 
+@pytest.mark.parametrize("is_given", [False, True], ids=["by itself", "as the user says"])
+@pytest.mark.parametrize("is_warm", [False, True], ids=["at first", "later"])
+def test_many_small_reads_of_a_distant_store(is_given: bool, is_warm: bool) -> None:
+    """They are asked for at once, by more connections than `max_concurrency` if nobody gave a bound."""
+    number = 200
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", SMALL)
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        threading.Event().wait(0.3)
+        with lock:
+            now[0] -= 1
+        return None
+
+    fake.fault = fault
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, **({"max_concurrency": 64} if is_given else {}))
+        if is_warm:
+            fs.cat_file("bucket/key")
+
+        async def main() -> list[bytes]:
+            return await asyncio.gather(*(fs._cat_file("bucket/key") for _ in range(number)))
+
+        assert asyncio.run(main()) == [SMALL] * number
+    assert 64 < most[0] <= 256 if not is_given else most[0] <= 64
+
+
 FAULTS: dict[str, Answer] = {
     "503": s3_error(503, "SlowDown"),
     "500": s3_error(500, "InternalError"),
@@ -235,6 +316,60 @@ def test_what_went_wrong_is_tried_again_by_a_thread(
         assert store.fake.objects[("bucket", "new")].body == b"new"
     assert not answers
     assert len(counted) == 1
+
+
+def _wrong_range(reply: Reply) -> Answer:
+    headers = {**reply.headers, "Content-Range": "bytes 0-2/999"}
+    return respond(206, reply.body[:3], headers=headers)
+
+
+def _error_within(reply: Reply) -> Answer:
+    return respond(200, s3_error(500, "InternalError").body, headers=reply.headers)
+
+
+def _other_checksum(reply: Reply) -> Answer:
+    return respond(200, reply.body, headers={**reply.headers, "x-amz-checksum-crc32": "AAAAAA=="})
+
+
+WRONG: dict[str, tuple[str, Callable[[Reply], Answer]]] = {
+    "range": ("slice", _wrong_range),
+    "checksum": ("whole", _other_checksum),
+    "error within": ("write", _error_within),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("range", 1), ("range", 3), ("checksum", 1), ("checksum", 3), ("error within", 3)]
+)
+def test_a_call_that_goes_wrong_in_the_loop_makes_no_more_requests_than_its_verb(
+    name: str, most: int
+) -> None:
+    """What the loop received was granted, and is wrong: the first attempt is made, and counts."""
+    kind, wrong = WRONG[name]
+    method = "PUT" if kind == "write" else "GET"
+    made = []
+    for is_awaited in (False, True):
+        fake = FakeS3("bucket")
+        fake.put("bucket", "key", SMALL)
+        with ScriptedServer(handler=fake) as server:
+            fs = filesystem(server.url, max_attempts=most)
+            fs.cat_file("bucket/key")
+            before = len(server.requests)
+            fake.after = lambda request, reply: wrong(reply) if request.method == method else None
+            verb = {
+                "slice": (fs.cat_file, fs._cat_file, ("bucket/key", 2, 5)),
+                "whole": (fs.cat_file, fs._cat_file, ("bucket/key",)),
+                "write": (fs.pipe_file, fs._pipe_file, ("bucket/new", b"new")),
+            }[kind]
+            error = None
+            try:
+                asyncio.run(verb[1](*verb[2])) if is_awaited else verb[0](*verb[2])
+            except GuardedS3Error as caught:
+                error = type(caught)
+            requests = [request.method for request in server.requests[before:]]
+            made.append((error, requests))
+    assert made[0] == made[1]
+    assert made[0][1].count(method) == (2 if kind == "whole" else most)
 
 
 def connect(fs: GuardedS3FileSystem, server: ScriptedServer, number: int) -> None:
@@ -353,9 +488,10 @@ def cut_off(reply: Reply) -> Reply:
     return cut(reply.status, reply.body, after=1000, headers=reply.headers)
 
 
+@pytest.mark.parametrize("size", [4_000, 40_000])
 @pytest.mark.parametrize("play", [by_and_by, cut_off])
-def test_a_body_that_comes_in_pieces(store: Store, play: Callable[[Reply], Reply]) -> None:
-    content = SMALL * 400
+def test_a_body_that_comes_in_pieces(store: Store, play: Callable[[Reply], Reply], size: int) -> None:
+    content = period_free(size)
     store.fake.put("bucket", "longer", content)
     played: list[Reply] = []
 
@@ -368,6 +504,35 @@ def test_a_body_that_comes_in_pieces(store: Store, play: Callable[[Reply], Reply
     store.fake.after = after
     assert asyncio.run(store.fs._cat_file("bucket/longer")) == content
     assert played
+    assert asyncio.run(store.fs._cat_file("bucket/key")) == SMALL
+
+
+def test_a_thread_goes_on_with_what_came_of_an_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch, counted: list[object]
+) -> None:
+    monkeypatch.setattr(awaiting, "_PATIENCE", 0.1)
+    content = period_free(40_000)
+    store.fake.put("bucket", "longer", content)
+    store.fake.after = lambda request, reply: by_and_by(reply)
+    assert asyncio.run(store.fs._cat_file("bucket/longer")) == content
+    assert len(counted) == 1
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_bytes_behind_an_answer_are_none_of_it(store: Store, size: int) -> None:
+    content = period_free(size)
+    store.fake.put("bucket", "longer", content)
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if request.method != "GET":
+            return None
+        head = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: %d\r\nx-amz-request-id: 1\r\n\r\n' % size
+        return raw(head + content + b"HTTP/1.1 200 OK\r\n", close=False)
+
+    store.fake.after = after
+    assert asyncio.run(store.fs._cat_file("bucket/longer")) == content
+    store.fake.after = None
+    assert asyncio.run(store.fs._cat_file("bucket/key")) == SMALL
 
 
 def test_another_checksum_is_read_once_more(store: Store, counted: list[object]) -> None:
@@ -465,6 +630,43 @@ def test_a_loop_that_is_stopped_leaves_nothing_behind(store: Store) -> None:
     del task
     store.fake.fault = None
     assert asyncio.run(store.fs._cat_file("bucket/key")) == SMALL
+
+
+def test_a_loop_that_is_closed_before_calls_have_their_turn_is_forgotten(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    asked = threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        asked.set()
+        return stall()
+
+    store.fake.fault = fault
+    fs = filesystem(store.server.url, max_concurrency=1, ca_bundle=store.server.ca_path)
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(fs._cat_file("bucket/key")) for _ in range(5)]
+
+    async def begin() -> None:
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    del task
+    gone = weakref.ref(loop)
+    while tasks:  # the first one first: it had the turn
+        del tasks[0]
+        gc.collect()
+    del loop
+    gc.collect()
+    assert not unraisable
+    assert gone() is None
+    store.fake.fault = None
+    assert asyncio.run(fs._cat_file("bucket/key")) == SMALL
 
 
 def test_the_verb_of_a_subclass_is_called(store: Store) -> None:

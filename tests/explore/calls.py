@@ -66,6 +66,14 @@ def _replace_source(store: SimulatedS3) -> None:
     store.write(RIVAL, version(RIVAL, THEIRS), key=SOURCE)
 
 
+def _append_too(store: SimulatedS3) -> None:
+    store.write(RIVAL, version(RIVAL, OLD + OURS))
+
+
+def _take_target(store: SimulatedS3) -> None:
+    store.write(RIVAL, version(RIVAL, THEIRS), key=TARGET)
+
+
 def writes_and_deletes(part_size: int = 0) -> Deeds:
     """A write that is conditional where it can be, a plain one and a delete."""
     same_bytes = _same_bytes(part_size)
@@ -88,6 +96,22 @@ def with_source(part_size: int = 0) -> Deeds:
         return [*found, ("the rival replaces the source", _replace_source)]
 
     return deeds
+
+
+def with_target(store: SimulatedS3) -> list[tuple[str, Deed]]:
+    """Writes and deletes, and a write to the target of a move."""
+    found = writes_and_deletes()(store)
+    if store.ledger.target_taken or TARGET in store.objects:
+        return found
+    return [*found, ("the rival takes the target", _take_target)]
+
+
+def with_append(store: SimulatedS3) -> list[tuple[str, Deed]]:
+    """Writes and deletes, and an append of the bytes that we append, too."""
+    found = writes_and_deletes()(store)
+    if store.current is None or store.current.body != OLD:
+        return found
+    return [*found, ("the rival appends our bytes", _append_too)]
 
 
 def increments(store: SimulatedS3) -> list[tuple[str, Deed]]:
@@ -115,6 +139,9 @@ class Operation:
     deletes: bool = False
     counts: bool = False
     moves: bool = False
+    at_end: bool = False  # appends are made by the store, in a directory bucket
+    renames: bool = False  # the bucket is a directory bucket
+    spares_target: bool = False  # a move onto what is not there
     answers: bool = False  # by a bool, of which False is definite
     ignored: frozenset[str] = frozenset()  # guards that the store ignores, as a probe found out
     resumed: bool = False
@@ -138,7 +165,7 @@ class Operation:
     @property
     def has_many_steps(self) -> bool:
         """Whether two faults are many."""
-        return self.in_parts or self.moves
+        return self.in_parts or self.moves or self.at_end
 
     def store(self, callers: tuple[str, ...] = (US,)) -> SimulatedS3:
         """What there is before the calls."""
@@ -169,6 +196,24 @@ def _append(fs: GuardedS3FileSystem, local: str) -> None:
 
 def _open_xb(fs: GuardedS3FileSystem, local: str) -> None:
     with fs.open(PATH, "xb") as file:
+        file.write(OURS)
+
+
+def _change(fs: GuardedS3FileSystem, local: str) -> None:
+    with fs.open(PATH, "r+b") as file:
+        file.write(OURS)
+        file.truncate()
+
+
+def _append_in_a_file(fs: GuardedS3FileSystem, local: str) -> None:
+    with fs.open(PATH, "a+b") as file:
+        file.write(OURS)
+
+
+def _create_and_seek(fs: GuardedS3FileSystem, local: str) -> None:
+    with fs.open(PATH, "xb") as file:
+        file.write(OURS[:4])
+        file.seek(0)
         file.write(OURS)
 
 
@@ -218,6 +263,10 @@ def _copy_plain(fs: GuardedS3FileSystem, local: str) -> None:
 
 def _move(fs: GuardedS3FileSystem, local: str) -> None:
     fs.mv(PATH, f"{BUCKET}/{TARGET}")
+
+
+def _move_create(fs: GuardedS3FileSystem, local: str) -> None:
+    fs.mv(PATH, f"{BUCKET}/{TARGET}", mode="create")
 
 
 def _set_metadata(fs: GuardedS3FileSystem, local: str) -> None:
@@ -338,10 +387,38 @@ OPERATIONS = [
     Operation(
         "mv, read and sent", _move, OLD, swaps=True, moves=True, results=(), ignored=NO_MANY | NO_COPIES
     ),
+    Operation("mv, renamed", _move, OLD, swaps=True, moves=True, renames=True, results=()),
+    Operation(
+        "mv, renamed, create",
+        _move_create,
+        OLD,
+        swaps=True,
+        moves=True,
+        renames=True,
+        spares_target=True,
+        results=(),
+        rival=with_target,
+    ),
     Operation("update", _update, b"10", swaps=True, counts=True, rival=increments),
     Operation("append", _append, OLD, swaps=True, results=APPENDED, min_part=64),
     Operation("append in parts", _append, OLD, swaps=True, results=APPENDED, options=MULTI),
+    Operation(
+        "append at the end",
+        _append,
+        OLD,
+        swaps=True,
+        at_end=True,
+        results=(*APPENDED, OLD + OURS + OURS),
+        rival=with_append,
+        min_part=64,
+    ),
     Operation("append to nothing", _append, swaps=True, results=APPENDED, options=MULTI),
+    Operation("open r+b", _change, OLD, swaps=True),
+    Operation(
+        "open r+b, in parts", _change, OLD, swaps=True, options=MULTI, rival=SAME_IN_PARTS, costly=True
+    ),
+    Operation("open a+b", _append_in_a_file, OLD, swaps=True, results=APPENDED),
+    Operation("open xb, and seek", _create_and_seek, options=MULTI, rival=SAME_IN_PARTS),
     Operation("put_if_absent, generations", _put_if_absent, answers=True, generations=True),
     Operation("swap, generations", _swap, OLD, swaps=True, generations=True),
     Operation(

@@ -26,6 +26,7 @@ class Facts:
     saw_others: bool = False
     looked: bool = False  # the last look at the key was answered
     seen: str = ""  # the ETag that it showed
+    saw_moved: bool = False  # the last look at the target of a move showed what we moved there
     saw_open: bool = False  # ListParts showed the upload
     was_open: bool = False  # and the abort that followed found it there: it was never completed
 
@@ -42,4 +43,6 @@ class Ledger:
     source_changed: bool = False
     unpinned: bool = False  # a version was copied that was not the one that was looked at
     lost: bool = False  # a move deleted a version that it had not copied
+    target_taken: bool = False  # a rival wrote to the target of a move
+    target_lost: bool = False  # and a rename replaced that
     lost_seen: bool = False  # and which was there when it looked for the last time

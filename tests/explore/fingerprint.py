@@ -13,15 +13,17 @@ import enum
 import functools
 import hashlib
 import io
+import itertools
 import logging
 import marshal
+import re
 import sys
 import threading
 import types
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from fsspec.callbacks import Callback
@@ -150,8 +152,10 @@ class _Walk:
             self.atoms.append(_data(it))
         elif isinstance(it, _ITERATORS):
             self._all(it.__reduce__()[1:])
-        elif isinstance(it, (range, timedelta)):
+        elif isinstance(it, (range, date, timedelta, itertools.count)):
             self.atoms.append(repr(it))
+        elif isinstance(it, re.Pattern):
+            self._all((it.pattern, it.flags))
         elif isinstance(it, Future):
             self._all((it._state, it._result, it._exception))
         else:

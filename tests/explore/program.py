@@ -7,6 +7,7 @@ code is deterministic here: the clock stands still, tokens are counted, tasks ru
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -62,6 +63,11 @@ class SimulatedBody(AbstractContextManager["SimulatedBody"]):
         view[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
+
+    def take(self, count: int) -> bytes:
+        piece = self._data[self._position : self._position + count]
+        self._position += len(piece)
+        return piece
 
     def set_length(self, length: int) -> None:
         assert self.length == length
@@ -126,6 +132,10 @@ class _Line:
         if self._compare:
             self.state = fingerprint(sys._getframe(1), Program.run.__code__)
         raise _Stopped
+
+    def send(self, wire: WireRequest, deadline: float, *, early: bool = False) -> None:
+        """Nothing is sent before its turn: as where no file descriptor is left."""
+        raise OSError(errno.EMFILE, "no request is sent ahead")
 
     def used_up(self) -> bool:
         return next(self._replies, None) is None

@@ -118,6 +118,27 @@ def what_moved_has_moved(it: Ending) -> Iterator[str]:
         yield "a move deleted what it had not copied"
 
 
+def what_is_at_the_target_is_spared(it: Ending) -> Iterator[str]:
+    """By a move that may only create; and it says that the target is taken only if it is."""
+    if not it.operation.spares_target:
+        return
+    if it.store.ledger.target_lost:
+        yield "a move replaced a rival's object, which it was not to"
+    if it.failed_by(FileExistsError) and not it.store.ledger.target_taken:
+        yield "the target was said to be taken, and was not"
+
+
+def a_rename_that_shows_is_known(it: Ending) -> Iterator[str]:
+    """Not unknown, where the last looks showed the original gone and ours at the target.
+
+    Under a condition on the target equal ETags prove nothing, since here they are MD5s.
+    """
+    proved = it.facts.saw_moved and it.facts.looked and not it.facts.seen
+    proves = it.operation.renames and not it.operation.spares_target
+    if proves and proved and it.failed_by(WriteOutcomeUnknownError):
+        yield "unknown, but the object was seen where it was moved to"
+
+
 def false_is_definite(it: Ending) -> Iterator[str]:
     """Where False says that we created nothing, we did not."""
     if it.operation.answers and it.outcome.result is False and it.facts.applied:
@@ -183,7 +204,7 @@ def unknown_is_needed(it: Ending) -> Iterator[str]:
     facts = it.facts
     if not facts.ambiguous:
         yield "unknown, but no answer was lost"
-    if it.operation.deletes or it.operation.moves:
+    if it.operation.deletes or it.operation.moves or it.operation.at_end:  # bytes at the end have no author
         return
     if facts.was_open:
         yield "unknown, but the upload was proved to be open and was aborted"
@@ -226,6 +247,8 @@ PROMISES: tuple[Callable[[Ending], Iterator[str]], ...] = (
     success_is_true,
     only_what_was_copied_is_deleted,
     what_moved_has_moved,
+    what_is_at_the_target_is_spared,
+    a_rename_that_shows_is_known,
     false_is_definite,
     taken_is_true,
     changed_is_true,

@@ -75,9 +75,13 @@ class _Moment(NamedTuple):
 class Search:
     """The product of programs and a store."""
 
-    def __init__(self, programs: Sequence[Program], judge: Judge) -> None:
+    def __init__(
+        self, programs: Sequence[Program], judge: Judge, touching: frozenset[str] = TOUCHING
+    ) -> None:
+        """`touching` are the operations before which it makes a difference what happens."""
         self._programs = programs
         self._judge = judge
+        self._touching = touching
         self._stores: list[SimulatedS3] = []
         self._numbers: dict[object, int] = {}
         self._found: dict[_Moment, Found] = {}
@@ -127,7 +131,7 @@ class Search:
             if isinstance(asked := self._programs[index].at[state], Asked)
         ]
         waits = bool(self._stores[moment.store].on_the_way)
-        alone = [it for it in asking if it[1].operation not in TOUCHING]
+        alone = [it for it in asking if it[1].operation not in self._touching]
         if not asking:
             yield from self._landings(moment) if waits else ()
         elif alone and not waits:

@@ -58,7 +58,7 @@ AMBIGUOUS = frozenset(
 APPLIED = frozenset({FINE, LOST_APPLIED, FAILED_APPLIED, SLOW_DOWN_APPLIED, ERROR_IN_200_APPLIED})
 
 PUBLISHING = frozenset(
-    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "DeleteObjects"}
+    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "DeleteObjects", "RenameObject"}
 )
 # The others concern an upload that nobody else knows: when they happen makes no difference to the key.
 TOUCHING = PUBLISHING | {"HeadObject", "GetObject", "UploadPartCopy"}
@@ -67,6 +67,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "PutObject": _PUBLISHING_FAULTS,
     "CopyObject": (*_PUBLISHING_FAULTS, ERROR_IN_200, ERROR_IN_200_APPLIED),
     "CompleteMultipartUpload": (*_PUBLISHING_FAULTS, CONFLICT, ERROR_IN_200, ERROR_IN_200_APPLIED),
+    "RenameObject": (*_PUBLISHING_FAULTS, CONFLICT),
     "DeleteObject": _PUBLISHING_FAULTS,
     "DeleteObjects": _PUBLISHING_FAULTS,
     # A part that is sent twice is the same part, and nothing changes by looking: lost is lost.
@@ -132,6 +133,9 @@ class Asked(NamedTuple):
     replaces: bool
     size: str
     body: bytes
+    token: str = ""  # of a rename
+    offset: str = ""  # of an append
+    listed: tuple[str, str] = ("", "")  # prefix, and behind which key the listing begins
 
 
 class Answer(NamedTuple):
@@ -180,9 +184,11 @@ def parse(wire: WireRequest) -> Asked:
         headers = {name.replace("x-goog-", "x-amz-"): value for name, value in headers.items()}
     body = b"".join(map(bytes, body_chunks(wire.body)))
     operation = _operation(wire.method, query, "x-amz-copy-source" in headers)
+    renamed = headers.get("x-amz-rename-source", "")
     if operation == "DeleteObjects":
-        [row] = ElementTree.fromstring(body)[1:]
-        key, headers = row.findtext("Key") or "", {"if-match": row.findtext("ETag") or ""}
+        rows = ElementTree.fromstring(body).findall("{*}Object")
+        key = "\n".join(row.findtext("{*}Key") or "" for row in rows)
+        headers = {"if-match": "\n".join(row.findtext("{*}ETag") or "" for row in rows)}
     source = headers.get("x-amz-copy-source", "")
     byte_range = re.fullmatch(
         r"bytes=(\d+)-(\d+)", headers.get("range") or headers.get("x-amz-copy-source-range", "")
@@ -194,13 +200,16 @@ def parse(wire: WireRequest) -> Asked:
         query.get("uploadId", ""),
         int(query.get("partNumber", 0)),
         _condition_of(headers, generation),
-        unquote(source.partition(f"/{BUCKET}/")[2]),
-        headers.get("x-amz-copy-source-if-match", ""),
+        unquote(renamed or source.partition(f"/{BUCKET}/")[2]),
+        headers.get("x-amz-rename-source-if-match" if renamed else "x-amz-copy-source-if-match", ""),
         (int(byte_range[1]), int(byte_range[2])) if byte_range else None,
         tuple(sorted(kept)),
         headers.get("x-amz-metadata-directive") == "REPLACE",
         headers.get("x-amz-mp-object-size", ""),
         body,
+        headers.get("x-amz-client-token", ""),
+        headers.get("x-amz-write-offset-bytes", ""),
+        (query.get("prefix", ""), query.get("start-after", "")),
     )
 
 
@@ -225,6 +234,8 @@ def _operation(method: str, query: Mapping[str, str], copies: bool) -> str:
         return "ListObjectsV2"
     if "delete" in query:
         return "DeleteObjects"
+    if "renameObject" in query:
+        return "RenameObject"
     if method == "PUT":
         return "CopyObject" if copies else "PutObject"
     return {"HEAD": "HeadObject", "GET": "GetObject", "DELETE": "DeleteObject"}[method]
@@ -262,8 +273,13 @@ _GUARDS = {
     "CompleteMultipartUpload": ("swap_on_complete", "create_on_complete"),
     "DeleteObject": ("delete", ""),
     "DeleteObjects": ("delete_many", ""),
+    "RenameObject": ("rename_swap", "rename_create"),
 }
-_PINS = {"CopyObject": "copy_source", "UploadPartCopy": "copy_source_parts"}
+_PINS = {
+    "CopyObject": "copy_source",
+    "UploadPartCopy": "copy_source_parts",
+    "RenameObject": "rename_source",
+}
 
 
 class SimulatedS3:
@@ -276,6 +292,7 @@ class SimulatedS3:
         self.objects = dict(objects)
         self.uploads = dict(uploads or {})
         self.completed: dict[str, Answer] = {}
+        self.renamed: frozenset[str] = frozenset()  # tokens
         self.on_the_way: tuple[tuple[str, Asked], ...] = ()
         self.told = dict.fromkeys(world.callers, 0)  # upload ids
         self.orphans = False  # uploads whose id was lost
@@ -299,6 +316,7 @@ class SimulatedS3:
             tuple(sorted(self.objects.items())),
             tuple(sorted(self.uploads.items())),
             tuple(sorted(self.completed.items())),
+            self.renamed,
             self.on_the_way,
             tuple(self.told.values()),
             self.orphans,
@@ -346,8 +364,14 @@ class SimulatedS3:
 
     def _note(self, caller: str, asked: Asked, fault: str, answer: Answer | None) -> None:
         facts = self.facts[caller]
-        if asked.operation in PUBLISHING and asked.key != KEY:
+        if asked.operation == "RenameObject":
+            doubt = facts.ambiguous or fault in AMBIGUOUS
+            facts = replace(facts, ambiguous=doubt, looked=False, seen="", saw_moved=False)
+        elif asked.operation in PUBLISHING and asked.key != KEY:
             facts = replace(facts, ambiguous=facts.ambiguous or fault in AMBIGUOUS)
+        elif asked.operation == "HeadObject" and asked.key == TARGET and fault == FINE:
+            there = self.objects.get(TARGET)
+            facts = replace(facts, saw_moved=there is not None and there.body in facts.moved)
         elif asked.operation in PUBLISHING:
             facts = replace(
                 facts,
@@ -404,7 +428,12 @@ class SimulatedS3:
         assert new.author == author
         if key != KEY:
             self.objects[key] = self._numbered(new)
-            self.ledger = replace(self.ledger, source_changed=True)
+            at_target = key == TARGET
+            self.ledger = replace(
+                self.ledger,
+                source_changed=self.ledger.source_changed or not at_target,
+                target_taken=self.ledger.target_taken or at_target,
+            )
             return
         self._change(author, new, "create" if new.headers and self.current is None else "")
 
@@ -484,6 +513,8 @@ class SimulatedS3:
                 return _error(404, "NoSuchUpload")
             if upload.dead:
                 return _error(409)
+        if asked.token in self.renamed:
+            return Answer(200)
         current, condition = self.objects.get(asked.key), self._condition(asked)
         if condition == "create" and current:
             return _error(412)
@@ -491,6 +522,8 @@ class SimulatedS3:
             return _error(412) if self.world.generations else _error(404, "NoSuchKey")
         if current and condition not in ("", "create") and not current.is_meant(condition):
             return _error(412)
+        if asked.offset and int(asked.offset) != len(current.body if current else b""):
+            return _error(400, "InvalidWriteOffset")
         return self._source_refusal(asked)
 
     def _source_refusal(self, asked: Asked) -> Answer | None:
@@ -512,6 +545,9 @@ class SimulatedS3:
 
     def _put(self, asked: Asked, author: str) -> Answer:
         new = version(author, asked.body, asked.kept)
+        if asked.offset:
+            old = self.objects[asked.key]
+            new = version(author, old.body + asked.body, old.headers)
         self._publish(asked, author, new)
         return Answer(200, (("etag", new.etag),))
 
@@ -529,6 +565,20 @@ class SimulatedS3:
             self.ledger = replace(self.ledger, unpinned=True)
         self._publish(asked, author, new)
         return Answer(200, (), f"<CopyObjectResult><ETag>{new.etag}</ETag></CopyObjectResult>".encode())
+
+    def _rename(self, asked: Asked, author: str) -> Answer:
+        renamed = self.objects[asked.source]
+        rivals = TARGET in self.objects and self.objects[TARGET].author == RIVAL
+        self.ledger = replace(
+            self.ledger,
+            lost=self.ledger.lost or renamed.etag != asked.source_etag,
+            target_lost=self.ledger.target_lost or rivals,
+        )
+        self.objects[TARGET] = renamed
+        self.renamed |= {asked.token}
+        self.facts[author] = replace(self.facts[author], moved=self.facts[author].moved | {renamed.body})
+        self._change(author, None, "")
+        return Answer(200)
 
     def _delete(self, asked: Asked, author: str) -> Answer:
         removed = self.objects.get(KEY)
@@ -641,6 +691,7 @@ def _deleted(asked: Asked, refusal: Answer) -> Answer:
 _OPERATIONS: Mapping[str, Callable[[SimulatedS3, Asked, str], Answer]] = {
     "PutObject": SimulatedS3._put,
     "CopyObject": SimulatedS3._copy,
+    "RenameObject": SimulatedS3._rename,
     "DeleteObject": SimulatedS3._delete,
     "DeleteObjects": SimulatedS3._delete,
     "HeadObject": SimulatedS3._head,

@@ -12,35 +12,30 @@ step for all of them, which takes minutes.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import tenacity
 
-from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work, options
-from fsspec_guarded_s3._auth import signer
-from fsspec_guarded_s3._fs import copy_in_parts, copy_version
-from fsspec_guarded_s3._s3 import early, retry
+from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3._fs import copy_version, renaming
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.deletions import Deletions
-from fsspec_guarded_s3._values import deadline
 from fsspec_guarded_s3._values.conditions import same_etag
 from fsspec_guarded_s3._values.models import Written
-from fsspec_guarded_s3._write import aborting, beginning, guards, outcome
+from fsspec_guarded_s3._write import appending, guards, outcome
 from fsspec_guarded_s3._write import upload as _upload
 from fsspec_guarded_s3.errors import GuardedS3Error
 from tests.explore import fingerprint
-from tests.explore.calls import OLD, OPERATIONS, OURS, PART, Operation, nobody
+from tests.explore.calls import OLD, OPERATIONS, OURS, Operation, nobody
 from tests.explore.liveness import Alive
 from tests.explore.plain import enumerate_plainly
-from tests.explore.program import AtOnce, Program, Tokens
+from tests.explore.program import Program, Tokens
 from tests.explore.promises import judge
+from tests.explore.scene import set_scene
 from tests.explore.search import Bounds, Found, Search
 from tests.explore.store import US
 
@@ -63,27 +58,13 @@ class Explorer:
         self._monkeypatch = monkeypatch
         self._local = local
         self.tokens = Tokens()
-        clock = SimpleNamespace(monotonic=lambda: 0.0, time=lambda: 1e9, sleep=lambda seconds: None)
-        for module in (early, deadline, signer, _work, tenacity):
-            monkeypatch.setattr(module, "time", clock)
-        monkeypatch.setattr(retry, "random", SimpleNamespace(random=lambda: 0.0))
-        # A pause drawn by lot would be another state each time.
-        monkeypatch.setattr(tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: 0.0))
-        monkeypatch.setattr(_upload, "secrets", self.tokens)
-        # A run is stopped at a request, which is no interrupt: what it leaves must not ask in the next run.
-        monkeypatch.delattr(_upload.Upload, "__del__")
-        monkeypatch.setattr(options, "MIN_PART_SIZE", 1)
-        monkeypatch.setattr(options, "MIB", 1)
-        monkeypatch.setattr(copy_in_parts, "_COPY_PART", PART)
-        monkeypatch.setattr(copy_in_parts, "_SENT_PART", PART)
-        monkeypatch.setattr(_threads, "_pool", AtOnce())
-        for module in (aborting, beginning):
-            monkeypatch.setattr(module, "start_thread", lambda call: call())
-        monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
+        set_scene(monkeypatch, self.tokens)
 
     def filesystem(self, operation: Operation) -> GuardedS3FileSystem:
         known = partial(_known, operation.ignored)
         self._monkeypatch.setattr(guards, "_known", known)
+        self._monkeypatch.setattr(renaming, "is_directory_bucket", lambda bucket: operation.renames)
+        self._monkeypatch.setattr(appending, "is_directory_bucket", lambda bucket: operation.at_end)
         self._monkeypatch.setattr(copy_version, "MIN_PART_SIZE", operation.min_part)
         self._monkeypatch.setattr(copy_version, "MAX_SINGLE_PUT", operation.single_copy)
         return GuardedS3FileSystem(
@@ -189,9 +170,11 @@ TWO = [
     (_two("swap"), EVERYTHING),
     (_two("delete on condition"), EVERYTHING),
     (_two("copy, create"), EVERYTHING),
+    (_two("mv, renamed, create"), Bounds(faults=2, late=1)),
     (_two("create in parts"), Bounds(faults=2, late=1)),
     (_two("create in parts, replay answers 404"), Bounds(faults=2, late=1)),
     (_two("update"), Bounds(faults=3, late=1)),
+    (_two("append at the end", results=(OURS, OLD + OURS, OLD + 2 * OURS)), Bounds(faults=2, late=1)),
     (_two("append", results=(OURS, OLD + OURS, OLD + 2 * OURS)), Bounds(faults=3, late=2)),
 ]
 
@@ -272,7 +255,7 @@ def test_two_callers_are_merged_rightly(explorer: Explorer) -> None:
 # --- that the promises are watched -----------------------------------------------------------------
 
 
-def _trust_412(self: _upload.Upload, error: GuardedS3Error, etag: Callable[[], str]) -> Written:
+def _trust_412(self: _upload.Upload, error: GuardedS3Error, *others: Any) -> Written:
     error.maybe_applied = False
     raise self._failed(error)
 
@@ -302,6 +285,23 @@ _DELETE_OBJECTS = Deletions.delete_objects
 
 def _any_version(self: Deletions, bucket: str, etags: Any) -> Any:
     return _DELETE_OBJECTS(self, bucket, dict.fromkeys(etags))
+
+
+def _believed(*arguments: Any) -> None:
+    """No answer, and yet success."""
+
+
+def _grown(client: S3Client, info: Any, write: outcome.PendingWrite, error: GuardedS3Error) -> Any:
+    found, _ = outcome.look(client, write.path)
+    grown = found is not None and found.size == write.content.size
+    return outcome.Settled(outcome.Outcome.APPLIED if grown else outcome.Outcome.UNKNOWN)
+
+
+_RENAME = renaming.Renamer.rename
+
+
+def _unconditional(self: renaming.Renamer, source: Any, target: Any, info: Any, condition: Any) -> bool:
+    return _RENAME(self, source, target, info)
 
 
 def _pin_is_trusted(*arguments: Any) -> bool:
@@ -353,6 +353,27 @@ BROKEN: list[tuple[str, str, str, Any, str]] = [
         "_s3.deletions.Deletions.delete_objects",
         _any_version,
         "deleted a version that it had not copied",
+    ),
+    (
+        "a rename that shows at the target proves itself under a condition",
+        "mv, renamed, create",
+        "_fs.renaming.Renamer._settle",
+        _believed,
+        "a move succeeded, but nothing was moved",
+    ),
+    (
+        "bytes at the end are believed to be ours",
+        "append at the end",
+        "_write.upload.settle_append",
+        _grown,
+        "success, but our bytes were never published",
+    ),
+    (
+        "a rename carries no condition",
+        "mv, renamed, create",
+        "_fs.renaming.Renamer.rename",
+        _unconditional,
+        "which it was not to",
     ),
     (
         "a pin is trusted that is not kept",

@@ -19,6 +19,7 @@ import pytest
 
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import Answer, Link, Reply, Request, close, respond, s3_error
+from tests.servers import reserved_port
 
 TRICKLE_SECONDS = 0.05
 # Addresses of the client on which the store stalls or trickles now.
@@ -31,13 +32,19 @@ def called(request: Request) -> str:
     """The name of the S3 operation that a request asks for."""
     query, method = request.query, request.method
     copied = "x-amz-copy-source" in request.headers
-    beside = {"tagging": "ObjectTagging", "acl": "ObjectAcl"}
+    beside = {"tagging": "ObjectTagging", "acl": "ObjectAcl", "attributes": "ObjectAttributes"}
     if not request.path.strip("/"):
         return "ListBuckets"
     if not request.path.strip("/").partition("/")[2]:
         return _called_of_bucket(method, query)
     for name in beside.keys() & query.keys():
         return method.capitalize() + beside[name]
+    if "renameObject" in query:
+        return "RenameObject"
+    if "annotation" in query:
+        return (
+            f"{method.capitalize()}ObjectAnnotation" if "annotationName" in query else "ListObjectAnnotations"
+        )
     if "uploadId" in query:
         part = "UploadPartCopy" if copied else "UploadPart"
         names = {"PUT": part, "GET": "ListParts", "DELETE": "AbortMultipartUpload"}
@@ -50,6 +57,8 @@ def called(request: Request) -> str:
 def _called_of_bucket(method: str, query: Mapping[str, str]) -> str:
     for name in query.keys() & {"acl", "versioning"}:
         return f"{method.capitalize()}Bucket{name.capitalize()}"
+    if "session" in query:
+        return "CreateSession"
     if method == "GET":
         return "ListMultipartUploads" if "uploads" in query else "ListObjectsV2"
     names = {"PUT": "CreateBucket", "HEAD": "HeadBucket", "POST": "DeleteObjects", "DELETE": "DeleteBucket"}
@@ -225,19 +234,10 @@ class Injector:
 # --- no connection ---
 
 
-def free_port() -> int:
-    """A port of this machine at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def unreachable(fault: str, lasting: bool) -> Iterator[None]:
     """Names resolve to a port at which nobody listens (`refused`), or not at all (`dns`)."""
     real = socket.getaddrinfo
-    dead = free_port()
     left = [True]
 
     def resolve(host: Any, port: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -249,6 +249,6 @@ def unreachable(fault: str, lasting: bool) -> Iterator[None]:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return real(host, dead, *arguments, **keywords)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with reserved_port() as dead, pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", resolve)
         yield

@@ -10,8 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3.integrations import commit_log, commit_pointer
+from fsspec_guarded_s3.integrations.commit import CommitLog, Pointer, PointerState, Snapshot
+from fsspec_guarded_s3.integrations.commit_manifest import Manifest
+from fsspec_guarded_s3.integrations.commit_records import record
 from tests.fake_s3 import md5_etag
 from tests.opening import MIB
 
@@ -26,6 +31,7 @@ LARGE = _random.randbytes(5 * MIB + 1000)
 ETAG = md5_etag(OLD)
 
 PATH = "bucket/key"
+DIRECTORY = "mine--use1-az4--x-s3"
 STALE = "the upload of a process that was killed"
 COPY = "bucket/copy"
 BIG = "bucket/big"
@@ -93,6 +99,12 @@ def _cat_ranges(world: World) -> Any:
     return world.fs.cat_ranges([PATH, PATH], [-300, 0], [None, 100], on_error="raise")
 
 
+def _cat_ranges_into(world: World) -> Any:
+    buffers = bytearray(310), bytearray(110)  # longer than the slices
+    counts = world.fs.cat_ranges_into([PATH, PATH], [-300, 0], [None, 100], buffers)
+    return [bytes(buffer[:count]) for buffer, count in zip(buffers, counts, strict=True)]
+
+
 def _reading(name: str, run: Callable[[World], object], result: object, **calls: str) -> Operation:
     named = {target.replace("_", " "): column for target, column in calls.items()}
     # One thread: which request of cat_ranges comes first would be left to chance.
@@ -131,6 +143,12 @@ READS = (
     _reading("metadata", lambda w: w.fs.metadata(PATH), {}, HeadObject="stat"),
     _reading("bucket_region", lambda w: w.fs.bucket_region("bucket"), "us-east-1", HeadBucket="stat"),
     _reading("ls-buckets", lambda w: w.fs.ls("", detail=False), ["bucket"], ListBuckets="list"),
+    _reading(
+        "object_attributes",
+        lambda w: w.fs.object_attributes(PATH)["ObjectSize"],
+        1000,
+        GetObjectAttributes="list",
+    ),
     _reading("get_tags", lambda w: w.fs.get_tags(PATH), {}, GetObjectTagging="list"),
     _reading(
         "is_bucket_versioned", lambda w: w.fs.is_bucket_versioned("bucket"), False, GetBucketVersioning="list"
@@ -159,6 +177,13 @@ READS = (
     _reading(
         "cat_ranges",
         _cat_ranges,
+        [SMALL[-300:], SMALL[:100]],
+        GetObject_first="first slice",
+        GetObject_other="range",
+    ),
+    _reading(
+        "cat_ranges_into",
+        _cat_ranges_into,
         [SMALL[-300:], SMALL[:100]],
         GetObject_first="first slice",
         GetObject_other="range",
@@ -284,7 +309,37 @@ OTHERS = (
 
 _COLOUR, _TAGS, _ACL = f"{PATH}?x-amz-meta-colour", f"{PATH}?tagging", f"{PATH}?acl"
 
+_NOTE, _TEXT = f"{PATH}?annotation=note", b"a text of some length"
+
 BESIDE = (
+    Operation(
+        "put_annotation",
+        lambda w: w.fs.put_annotation(PATH, "note", _TEXT.decode()),
+        {"PutObjectAnnotation": "tags"},
+        {PATH: OLD, _NOTE: b"old"},
+        {_NOTE: _TEXT},
+    ),
+    Operation(
+        "delete_annotation",
+        lambda w: w.fs.delete_annotation(PATH, "note"),
+        {"DeleteObjectAnnotation": "tags"},
+        {PATH: OLD, _NOTE: b"old"},
+        {_NOTE: None},
+    ),
+    Operation(
+        "get_annotation",
+        lambda w: w.fs.get_annotation(PATH, "note"),
+        {"GetObjectAnnotation": "list"},
+        {PATH: OLD, _NOTE: _TEXT},
+        result=_TEXT.decode(),
+    ),
+    Operation(
+        "list_annotations",
+        lambda w: [row["AnnotationName"] for row in w.fs.list_annotations(PATH)],
+        {"ListObjectAnnotations": "list"},
+        {PATH: OLD, _NOTE: _TEXT},
+        result=["note"],
+    ),
     Operation(
         "setxattr",
         lambda w: w.fs.setxattr(PATH, colour="blue"),
@@ -410,4 +465,145 @@ GUARDED = (
     ),
 )
 
-OPERATIONS = (*READS, *WRITES, *MULTIPART, *OTHERS, *BESIDE, *GUARDED)
+_MOVED: dict[str, Any] = {
+    "objects": {f"{DIRECTORY}/": b"", f"{DIRECTORY}/key": OLD},
+    "changes": {f"{DIRECTORY}/key": None, f"{DIRECTORY}/moved": OLD},
+}
+
+
+def _move(world: World, mode: str) -> None:
+    world.fs.mv(f"{DIRECTORY}/key", f"{DIRECTORY}/moved", mode=mode)
+
+
+def _append_at_end(world: World) -> None:
+    with world.fs.open(f"{DIRECTORY}/key", "ab") as file:
+        file.write(SMALL)
+
+
+EXPRESS = (
+    Operation(
+        "open-ab-directory",
+        _append_at_end,
+        {"PutObject": "append"},
+        {f"{DIRECTORY}/": b"", f"{DIRECTORY}/key": OLD},
+        {f"{DIRECTORY}/key": OLD + SMALL},
+    ),
+    Operation("mv-renamed", lambda w: _move(w, "overwrite"), {"RenameObject": "rename"}, **_MOVED),
+    Operation("mv-renamed-create", lambda w: _move(w, "create"), {"RenameObject": "rename create"}, **_MOVED),
+)
+
+
+LOG, POINTER = "bucket/log", "bucket/pointer"
+ENTRY_1, ENTRY_2 = (f"{LOG}/{number:020}.json" for number in (1, 2))
+
+
+def _entry(number: int) -> bytes:
+    return record("entry", version=number, token="token", data=number)
+
+
+def _pointer(version: int, before: list[list[Any]]) -> bytes:
+    tokens = {"token": "token", "origin": "token", "before": before}
+    return record("pointer", version=version, **tokens, value=version)
+
+
+def _with_known_tokens(call: Callable[[], Any]) -> Any:
+    """What `call` returns, whose writer has a token that is no random one."""
+
+    def known() -> str:
+        return "token"
+
+    with patch.object(commit_log, "new_token", known), patch.object(commit_pointer, "new_token", known):
+        return call()
+
+
+def _append_entry(world: World) -> Any:
+    log = CommitLog(world.fs, LOG)
+    return _with_known_tokens(lambda: log.append(2, expected=1).version)
+
+
+def _create_pointer(world: World) -> Any:
+    return _with_known_tokens(lambda: Pointer(world.fs, POINTER).create(1).version)
+
+
+def _swap_pointer(world: World) -> Any:
+    body = _pointer(1, [])
+    state = PointerState(1, 1, "token", md5_etag(body), "token", {})
+    return _with_known_tokens(lambda: Pointer(world.fs, POINTER).swap(2, state).version)
+
+
+def _read_snapshot(world: World) -> bytes:
+    row = ("key", md5_etag(SMALL), len(SMALL))
+    return Snapshot(world.fs, "bucket", 1, Manifest({"a": row}, 1, {}, 0.0)).cat_file("a", 300)
+
+
+COMMITS = (
+    Operation(
+        "log.append",
+        _append_entry,
+        {"PutObject": "log entry"},
+        {ENTRY_1: _entry(1)},
+        {ENTRY_2: _entry(2)},
+        result=2,
+    ),
+    Operation(
+        "log.read",
+        lambda w: CommitLog(w.fs, LOG).read(1).data,
+        {"GetObject": "whole"},
+        {ENTRY_1: _entry(1)},
+        result=1,
+    ),
+    Operation(
+        "pointer.create",
+        _create_pointer,
+        {"PutObject": "create"},
+        {},
+        {POINTER: _pointer(1, [])},
+        result=1,
+    ),
+    Operation(
+        "pointer.swap",
+        _swap_pointer,
+        {"PutObject": "swap"},
+        {POINTER: _pointer(1, [])},
+        {POINTER: _pointer(2, [[1, "token"]])},
+        result=2,
+    ),
+    Operation("snapshot.cat_file", _read_snapshot, {"GetObject": "range"}, {PATH: SMALL}, result=SMALL[300:]),
+)
+
+
+def _change(world: World, mode: str, data: bytes, **options: Any) -> None:
+    with world.fs.open(PATH, mode, **options) as file:
+        file.write(data[100:])
+        file.seek(0)
+        file.write(data)
+
+
+def _changing(name: str, mode: str, column: str, **calls: str) -> Operation:
+    objects = {} if column == "create" else {PATH: OLD}
+    named = {**calls, "PutObject": column}
+    options = RANGES if "GetObject first" in calls else {}
+    return Operation(name, lambda w: _change(w, mode, SMALL), named, objects, {PATH: SMALL}, options=options)
+
+
+_LOADED = {"GetObject first": "load first", "GetObject other": "file range"}
+
+SEEKING = (
+    _changing("open-r+b", "r+b", "swap", **_LOADED),
+    _changing("open-x+b", "x+b", "create", HeadObject="look"),
+    _changing("open-wb-seek", "wb", "plain"),
+    Operation(
+        "open-r+b-parts",
+        lambda w: _change(w, "r+b", LARGE),
+        {
+            "GetObject": "load",
+            "CreateMultipartUpload": "start",
+            "UploadPart": "part",
+            "CompleteMultipartUpload": "complete swap",
+        },
+        changes={PATH: LARGE},
+        options=PARTS,
+    ),
+)
+
+OPERATIONS = (*READS, *WRITES, *MULTIPART, *OTHERS, *BESIDE, *GUARDED, *EXPRESS, *COMMITS, *SEEKING)

@@ -157,6 +157,30 @@ expired-403   | Denied          | Denied          | Denied
 skew          | ok / Denied     | ok / Denied     | ok / Denied
 """
 
+LOADING = """
+fault         | load                           | load first
+lost-before   | ok / Lost                      | ok / Lost
+lost-after    | ok / Lost                      | ok / Lost
+cut           | ok / Lost                      | ok
+stall         | ok / Timeout                   | ok / Timeout
+stall-body    | ok / Timeout                   | ok
+trickle       | ok / ok,Timeout                | ok / ok,Timeout
+500-before    | ok / Server                    | ok / Server
+500-after     | ok / Server                    | ok / Server
+slow-down     | ok / Throttled                 | ok / Throttled
+slow-after    | ok / Throttled                 | ok / Throttled
+409           | Conflict                       | Conflict
+412           | ok / Failed                    | ok / Failed
+200-error     | Unsupported                    | Unsupported
+wrong-etag    | Changed                        | ok / Changed
+short         | ok,Sum,Protocol / Sum,Protocol | ok,Sum,Protocol / Sum,Protocol
+long          | ok,Sum,Protocol / Sum,Protocol | ok,Sum,Protocol,Range / Sum,Protocol,Range
+range-ignored | -                              | -
+expired-400   | Denied                         | Denied
+expired-403   | Denied                         | Denied
+skew          | ok / Denied                    | ok / Denied
+"""
+
 WRITES = """
 fault         | plain         | create        | swap          | update
 lost-before   | ok / Unknown  | ok / Unknown  | ok / Unknown  | ok / Unknown
@@ -349,6 +373,54 @@ expired-403   | Partly      | Denied
 skew          | ok / Partly | ok / Denied
 """
 
+LOGS = """
+fault         | log entry
+lost-before   | ok / Unknown
+lost-after    | ok
+cut           | ok
+stall         | ok
+stall-body    | ok
+trickle       | ok
+500-before    | ok / Unknown
+500-after     | ok
+slow-down     | ok / Unknown
+slow-after    | ok
+409           | ok / Conflict
+412           | Missing
+200-error     | ok / Unknown
+wrong-etag    | ok
+short         | -
+long          | -
+range-ignored | -
+expired-400   | Denied
+expired-403   | Denied
+skew          | ok / Denied
+"""
+
+EXPRESS = """
+fault         | rename        | rename create | append
+lost-before   | ok / Unknown  | ok / Unknown  | ok / Unknown
+lost-after    | ok            | ok / Unknown  | Unknown
+cut           | ok            | ok / Unknown  | Unknown
+stall         | ok            | ok / Unknown  | Unknown
+stall-body    | ok            | ok / Unknown  | Unknown
+trickle       | ok            | ok / Unknown  | Unknown
+500-before    | ok / Unknown  | ok / Unknown  | ok / Unknown
+500-after     | ok            | ok / Unknown  | Unknown
+slow-down     | ok / Unknown  | ok / Unknown  | ok / Unknown
+slow-after    | ok            | ok / Unknown  | Unknown
+409           | ok / Conflict | ok / Conflict | ok / Conflict
+412           | Changed       | Changed       | Changed
+200-error     | ok / Unknown  | ok / Unknown  | ok / Unknown
+wrong-etag    | -             | -             | ok
+short         | -             | -             | -
+long          | -             | -             | -
+range-ignored | -             | -             | -
+expired-400   | ok / Denied   | ok / Denied   | ok / Denied
+expired-403   | ok / Denied   | ok / Denied   | ok / Denied
+skew          | ok / Denied   | ok / Denied   | ok / Denied
+"""
+
 NETWORK = """
 fault   | any request
 idle    | ok
@@ -363,6 +435,7 @@ GROUPS: dict[str, str] = {
     "The first bytes, which pin what follows": OPENINGS,
     "Bytes": BODIES,
     "Bytes of an object of which nothing is known": SLICES,
+    "A file that is opened to be changed": LOADING,
     "Single PUT": WRITES,
     "Multipart: before the completion": UPLOADS,
     "Multipart: the completion": COMPLETIONS,
@@ -371,5 +444,7 @@ GROUPS: dict[str, str] = {
     "Removing, buckets": REMOVALS,
     "Tags, access, settings of buckets": SETTINGS,
     "Transactions, conditional delete": GUARDED,
+    "Renames and appends in a directory bucket": EXPRESS,
+    "Logs": LOGS,
     "No connection": NETWORK,
 }

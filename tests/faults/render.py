@@ -50,6 +50,11 @@ Some cells are not `ok` for these reasons:
 - **A multipart upload that is still open** was not completed. It is aborted, and the error is definite.
 - **A resumed upload** is kept for the next attempt. It is not aborted for a proof, so its outcome can be
   unknown.
+- **A rename** has a token, by which the store knows a repetition. If all answers were lost, a target with the
+  ETag of the source proves it. Under a condition on the target that counts on AWS alone, where no two
+  versions have one ETag, and not on the server of these tests.
+- **An append** in a directory bucket has no token either: it changes the bytes alone. If its answer was lost,
+  bytes at the end may be another writer's who appended the same.
 - **A delete** has no token. If its answer was lost and the version is gone, nothing proves who deleted it.
 - **A bucket** has no token either. If an answer is lost, `mkdir` says that the bucket exists and that this
   call may have created it. `rmdir` says that the bucket is missing and that this call may have removed it.

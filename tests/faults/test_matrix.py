@@ -118,6 +118,8 @@ def objects(fake: FakeS3) -> Objects:
             beside |= {"tagging": urlencode(stored.tags), "acl": stored.acl.replace("private", "")}
             beside.pop(f"x-amz-meta-{WRITE_TOKEN}", None)
             found |= {f"{bucket}/{key}?{name}": text.encode() for name, text in beside.items() if text}
+            notes = fake.notes.get((bucket, key), {})
+            found |= {f"{bucket}/{key}?annotation={name}": text for name, text in notes.items()}
             found[f"{bucket}/{key}"] = stored.body
         return found
 
@@ -132,6 +134,8 @@ def prepared(fake: FakeS3, before: Mapping[str, bytes]) -> None:
             beside = {
                 n.partition("?")[2]: text.decode() for n, text in before.items() if n.startswith(f"{name}?")
             }
+            notes = {n: beside.pop(n).encode() for n in [*beside] if n.startswith("annotation=")}
+            fake.notes[bucket, key] = {n.removeprefix("annotation="): text for n, text in notes.items()}
             meta = {n.removeprefix("x-amz-meta-"): text for n, text in beside.items() if n != "tagging"}
             stored = fake.put(bucket, key, body, **meta)
             tags = dict(parse_qsl(beside.get("tagging", "")))
@@ -199,7 +203,8 @@ def check_objects(cell: Cell, fake: FakeS3, error: Exception | None) -> None:
         return
     # Compared outside of `assert`, which would print megabytes.
     old, new = found == before, found == after
-    assert old or new, "something between old and new is published"
+    others = {name: len(body) for name, body in found.items() if after.get(name) != body}
+    assert old or new, f"something between old and new is published: lengths {others}"
     if error is None:
         assert new, "success was reported, and it is not there"
     elif not getattr(error, "maybe_applied", False):

@@ -1,6 +1,8 @@
 """Appending: the old bytes stay in front, a rival's write is never lost, and a failure changes nothing."""
 
+import base64
 import gzip
+import hashlib
 import re
 import uuid
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from tests.data import period_free
 from tests.fake_s3 import FakeS3, Part, crc32, md5_etag
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, eventually, respond, s3_error
-from tests.single_faults import always, lose, named, once, operation, short_pauses  # noqa: F401
+from tests.single_faults import always, is_probe, lose, named, once, operation, short_pauses  # noqa: F401
 
 PATH = "bucket/key.txt"
 SLOT = ("bucket", "key.txt")
@@ -161,6 +163,30 @@ def test_old_bytes_are_sent_where_the_store_cannot_copy_parts(answer: Answer) ->
         append(filesystem(server.url, **PARTS), SMALL)
         assert {request.headers["if-match"] for request in named(server, "GET")} == {old.etag}
     assert fake.objects[SLOT].body == LARGE + SMALL
+    assert not fake.uploads
+
+
+@pytest.mark.parametrize("source", ["parts", "whole"])
+def test_old_bytes_are_sent_where_the_store_tells_a_digest_of_other_parts(source: str) -> None:
+    """versitygw, of a range that is all of an object uploaded in parts: Complete would be refused."""
+    part, digest = LARGE[: 5 * MIB], base64.b64encode(hashlib.sha256(LARGE[: 5 * MIB]).digest()).decode()
+    told = f"{digest}-3" if source == "parts" else digest
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if "x-amz-copy-source" not in request.headers or is_probe(request):
+            return None
+        digests = f"<ChecksumSHA256>{told}</ChecksumSHA256></CopyPartResult>".encode()
+        return replace(reply, body=reply.body.replace(b"</CopyPartResult>", digests))
+
+    fake = FakeS3("bucket", after=after)
+    fake.tells_copied = False
+    fake.put(*SLOT, part)
+    with ScriptedServer(handler=fake) as server:
+        attributes = {"ChecksumAlgorithm": "SHA256"}
+        append(filesystem(server.url, s3_additional_kwargs=attributes, **PARTS), SMALL)
+        complete = named(server, "Complete")[-1].body
+    assert fake.objects[SLOT].body == part + SMALL
+    assert f"<ChecksumSHA256>{digest}</ChecksumSHA256>".encode() in complete
     assert not fake.uploads
 
 

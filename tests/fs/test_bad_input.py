@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -196,7 +197,7 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         TypeError,
         "mkdir does not take regoin_name; did you mean region_name?",
     ),
-    "misspelt in sign": (lambda fs, b: fs.sign(f"{b}/file", expires=5), TypeError, "expires"),
+    "misspelt in sign": (lambda fs, b: fs.sign(f"{b}/file", expiry=5), TypeError, "expiry"),
     "misspelt in open for writing": (
         lambda fs, b: fs.open(f"{b}/file", "wb", contenttype="text/csv"),
         TypeError,
@@ -230,6 +231,15 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     "touch keyword": (lambda fs, b: fs.touch(f"{b}/file", acl="x"), TypeError, "touch does not take acl"),
     "expiration 0": (lambda fs, b: fs.sign(f"{b}/file", 0), ValueError, "expiration must be 1 to 604800"),
     "expiration": (lambda fs, b: fs.sign(f"{b}/file", 604_801), ValueError, "not 604801"),
+    "sign both": (lambda fs, b: fs.sign(f"{b}/file", 60, expires=50), TypeError, "expiration or expires"),
+    "sign expires": (lambda fs, b: fs.sign(f"{b}/file", expires=0), ValueError, "must be 1 to 604800"),
+    "url both": (lambda fs, b: fs.url(f"{b}/file", 60, expiration=50), TypeError, "expiration or expires"),
+    "sign_post both": (
+        lambda fs, b: fs.sign_post(f"{b}/file", 60, expiration=50),
+        TypeError,
+        "expiration or expires",
+    ),
+    "start_after": (lambda fs, b: fs.iter_find(b, start_after=3), TypeError, "start_after must be str"),
     "sign method": (
         lambda fs, b: fs.sign(f"{b}/file", method="POST"),
         ValueError,
@@ -390,6 +400,8 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
     ),
     "rm of no list": (lambda fs, b: fs.rm([]), FileNotFoundError, "nothing matches"),
     "rm of a glob of nothing": (lambda fs, b: fs.rm(f"{b}/none*"), FileNotFoundError, "nothing matches"),
+    "rm of nothing": (lambda fs, b: fs.rm(f"{b}/none"), FileNotFoundError, "neither an object nor a dir"),
+    "rm of no directory": (lambda fs, b: fs.rm(f"{b}/none/"), FileNotFoundError, "no such directory"),
     "rm of a bucket": (lambda fs, b: fs.rm(b), IsADirectoryError, "pass recursive=True"),
     "rm, no bucket": (lambda fs, b: fs.rm(f"{b}-none", recursive=True), FileNotFoundError, "bucket"),
     "rm, depth 0": (lambda fs, b: fs.rm(b, recursive=True, maxdepth=0), ValueError, "maxdepth must be"),
@@ -470,7 +482,19 @@ CALLS: dict[str, tuple[Callable[[GuardedS3FileSystem, str], Any], type[Exception
         "on_error must be one of raise, ignore",
     ),
     "pipe of text": (lambda fs, b: fs.pipe(f"{b}/file", "text"), TypeError, "bytes-like"),
-    "pipe of a list": (lambda fs, b: fs.pipe([f"{b}/file"], b"x"), ValueError, "path must be str or dict"),
+    "pipe of a list": (
+        lambda fs, b: fs.pipe([f"{b}/file"], b"x"),
+        ValueError,
+        "path must be a path, or a dict",
+    ),
+    "sizes of one path": (lambda fs, b: fs.sizes(f"{b}/file"), TypeError, "must be a list of paths, not str"),
+    "sizes of bytes": (lambda fs, b: fs.sizes(b"ab"), TypeError, "must be a list of paths, not bytes"),
+    "sizes of a number": (lambda fs, b: fs.sizes(5), TypeError, "must be a list of paths, not int"),
+    "a URL as pathlib has it": (
+        lambda fs, b: fs.cat_file(PurePosixPath(f"gs3://{b}/file")),
+        ValueError,
+        "path begins with 'gs3:/', but a URL begins with 'gs3://': pathlib.Path takes one slash away",
+    ),
     "rmdir of a full directory": (lambda fs, b: fs.rmdir(f"{b}/dir"), OSError, "not empty"),
     "rmdir of nothing": (lambda fs, b: fs.rmdir(f"{b}/none"), FileNotFoundError, "no such directory"),
     "a slash at the end": (

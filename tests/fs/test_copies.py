@@ -669,7 +669,7 @@ def test_a_listing_of_objects_is_none_of_versions() -> None:
     answer = b"<ListBucketResult><Contents><Key>a</Key><Size>3</Size></Contents></ListBucketResult>"
     with (
         ScriptedServer([respond(200, answer)]) as server,
-        pytest.raises(GuardedS3Error, match="ListBucketResult"),
+        pytest.raises(GuardedS3Error, match="a list of objects, not with <ListVersionsResult>"),
     ):
         filesystem(server.url, max_attempts=1).object_version_info("bucket/a")
 

@@ -136,6 +136,9 @@ def test_a_file_is_no_directory(place: Place) -> None:
         lambda fs: fs.open("bucket/d/"),
         lambda fs: fs.open("bucket/d/", "wb"),
         lambda fs: fs.pipe_file("bucket/d/", b"x"),
+        lambda fs: fs.pipe("bucket/d/", b"x"),
+        lambda fs: fs.pipe("gs3://bucket/d/", b"x"),
+        lambda fs: fs.pipe({"bucket/d/": b"x"}),
         lambda fs: fs.put_file(__file__, "bucket/d/"),
         lambda fs: fs.cp_file("bucket/d", "bucket/e/"),
         lambda fs: fs.rm_file("bucket/d/"),
@@ -421,6 +424,45 @@ def test_sources_and_targets_that_meet_are_refused_before_anything_moves(place: 
         with pytest.raises(ValueError, match=words.replace("[", r"\[")):
             call(source, target, recursive=recursive)
     assert place.left() == {"x/f", "y/f", "a", "b", "t/f", "t/t/f"}
+
+
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+def test_a_directory_is_not_copied_or_moved_into_itself(place: Place, verb: str) -> None:
+    place.fill("t", "t/f", "t/sub/g", "u/sub/sub/f")
+    before, call = place.left(), getattr(place.fs, verb)
+    for source, target, depth in [
+        ("bucket/t", "bucket/t/sub", None),
+        ("bucket/t", "bucket/t/new", None),
+        ("gs3://bucket/t/", "bucket/t/new/", None),
+        ("bucket/t", "bucket/t", None),  # there it would be bucket/t/t
+        ("bucket", "bucket/copy", None),
+        ("bucket/t/*", "bucket/t/sub", None),
+        (["bucket/t"], "bucket/t/sub/", None),
+        ("bucket/t", "bucket/t/new", 2),
+        ("bucket/t/**", "bucket/t/new/", None),
+    ]:
+        recursive = "**" not in source
+        with pytest.raises(
+            ValueError, match=r"'bucket.*' cannot be copied or moved into itself, to 'bucket/"
+        ):
+            call(source, target, recursive=recursive, maxdepth=depth)
+    assert place.left() == before
+
+
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+def test_what_only_looks_like_a_copy_into_itself_is_made(place: Place, verb: str) -> None:
+    call = getattr(place.fs, verb)
+    for keys, source, target, recursive, depth, made in [
+        (("t/f", "t/sub/g"), "bucket/t", "bucket/t2", True, None, {"t2/f", "t2/sub/g"}),
+        (("t/f",), "bucket/t/f", "bucket/t/f/copy", True, None, {"t/f/copy"}),
+        (("t/f", "t/sub/g"), "bucket/t/*", "bucket/t/sub/", False, None, {"t/sub/f", "t/sub/g"}),
+        (("t/f", "t/h", "t/sub/g"), "bucket/t/", "bucket/t/new", True, 1, {"t/new/f", "t/sub/g"}),
+        (("t/sub/sub/f",), "bucket/t/sub/", "bucket/t/", True, None, {"t/sub/f"}),
+    ]:
+        place.fill(*keys)
+        call(source, target, recursive=recursive, maxdepth=depth)
+        assert made <= place.left(), (source, target)
+        place.fs.rm([f"bucket/{key}" for key in place.left()])
 
 
 # --- to local folders ------------------------------------------------------------------------------

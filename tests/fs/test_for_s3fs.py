@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -73,6 +73,52 @@ def test_find_with_directories_names_the_bucket_as_s3fs_does(store: Store) -> No
         ]
         assert sorted(fs.find(store.path("d"), withdirs=True)) == below
         assert sorted(fs.find(store.path("d"), withdirs=True, maxdepth=1)) == [*below[:2], below[3]]
+
+
+@pytest.mark.parametrize("kind", [str, PurePosixPath])
+def test_cat_of_one_object_gives_its_bytes_and_of_several_a_dict(store: Store, kind: Any) -> None:
+    """With `recursive` too, where nothing but the object was found."""
+    fs, path = store.fs, store.path
+    fs.pipe(kind(path("a")), b"1")
+    fs.pipe({path("d"): b"2", path("d/x"): b"3"})
+    for recursive in (False, True):
+        assert fs.cat(kind(path("a")), recursive=recursive) == b"1"
+        assert fs.cat([kind(path("a"))], recursive=recursive) == {path("a"): b"1"}
+        assert fs.cat(kind(path("[a]")), recursive=recursive) == {path("a"): b"1"}
+    assert fs.cat(kind(path("d")), recursive=True) == {path("d"): b"2", path("d/x"): b"3"}
+    assert fs.cat(kind(path("d"))) == b"2"
+
+
+def test_an_object_that_a_list_names_twice_is_one_source(store: Store, tmp_path: Path) -> None:
+    """By its name, and by a pattern."""
+    fs, path = store.fs, store.path
+    fs.pipe({path("d/a"): b"1", path("d/b"): b"2"})
+    both = [path("d/*"), path("d/a"), f"gs3://{path('d/b')}"]
+    fs.get(both, str(tmp_path / "got"))
+    assert {file.name: file.read_bytes() for file in (tmp_path / "got").iterdir()} == {"a": b"1", "b": b"2"}
+    fs.cp(both, path("e"))
+    assert fs.cat(both) == {path("d/a"): b"1", path("d/b"): b"2"}
+    fs.mv(both, path("f"))
+    fs.rm([path("e/*"), path("e/a")])
+    assert fs.find(store.bucket) == [path("f/a"), path("f/b")]
+
+
+@pytest.mark.parametrize("keys", [("a/x", "b"), ("a/x",), ("x",)], ids=str)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_of_a_bucket_goes_what_is_in_it(
+    store: Store, tmp_path: Path, slash: str, keys: tuple[str, ...]
+) -> None:
+    """Also where the target is there: the name of a bucket is no part of a tree, as in fsspec."""
+    fs, target = store.fs, f"{store.bucket}-copy"
+    fs.pipe({store.path(key): b"1" for key in keys})
+    fs.mkdir(target)
+    fs.pipe_file(f"{target}/there/old", b"1")
+    fs.get(store.bucket + slash, str(tmp_path), recursive=True)
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == set(keys)
+    fs.cp(store.bucket + slash, f"{target}/there", recursive=True)
+    fs.cp(store.bucket + slash, target, recursive=True)
+    named = {*(f"{target}/there/{key}" for key in keys), *(f"{target}/{key}" for key in keys)}
+    assert set(fs.find(target)) == {f"{target}/there/old", *named}
 
 
 def test_a_tree_creates_its_bucket_where_that_is_asked_for(store: Store, tmp_path: Path) -> None:

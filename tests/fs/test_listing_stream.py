@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,7 @@ import pytest
 from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem
 from tests.fake_s3 import FakeS3, now
 from tests.opening import filesystem
-from tests.scripted_server import ScriptedServer, s3_error
+from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
 
 KEYS = [f"d/{number:05}" for number in range(2_345)] + ["d/é", "d/😀", "d/deep/a b%2F+", "top"]
 
@@ -187,3 +188,44 @@ def test_a_key_that_arrow_cannot_hold_is_named(fs: GuardedS3FileSystem, fake: Fa
     assert list(fs.iter_find("bucket/other")) == ["bucket/other/\udcff"]
     with pytest.raises(ValueError, match=r"not UTF-8: 'bucket/other/\\udcff'"):
         list(fs.iter_find_batches("bucket/other"))
+
+
+class EndlessPages:
+    """Answers a listing of `pages` full pages, of which two take turns."""
+
+    def __init__(self, pages: int) -> None:
+        self._pages = pages
+        rows = [
+            "".join(
+                f"<Contents><Key>data/{half}/{number:08}</Key><LastModified>2026-11-29T07:00:00.000Z"
+                f'</LastModified><ETag>"{number:032x}"</ETag><Size>{number}</Size></Contents>'
+                for number in range(1000)
+            )
+            for half in "ab"
+        ]
+        self._halves = [f"<Name>bucket</Name><Prefix>data/</Prefix>{row}" for row in rows]
+
+    def __call__(self, request: Request) -> Answer:
+        number = int(request.query.get("continuation-token", "0"))
+        is_last = number + 1 == self._pages
+        more = "" if is_last else f"<NextContinuationToken>{number + 1}</NextContinuationToken>"
+        text = f"<IsTruncated>{str(not is_last).lower()}</IsTruncated>{more}{self._halves[number % 2]}"
+        return respond(200, f"<ListBucketResult>{text}</ListBucketResult>".encode())
+
+
+@pytest.mark.parametrize("detail", [False, True])
+def test_memory_does_not_grow_with_the_listing(detail: bool) -> None:
+    count, at_first = 0, 0
+    with ScriptedServer(handler=EndlessPages(25)) as server:
+        tracemalloc.start()
+        try:
+            for _ in filesystem(server.url).iter_find("bucket/data", detail=detail):
+                count += 1
+                if count == 5_000:
+                    at_first = tracemalloc.get_traced_memory()[1]
+                    tracemalloc.reset_peak()
+            later = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert count == 25_000
+    assert later < at_first + 2**20  # the names of the other pages alone are more than that

@@ -1,6 +1,8 @@
 """Keys that cannot be files here, or would be one file: refused before the first byte."""
 
 import os
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,3 +229,43 @@ def test_other_systems_take_them(fake: FakeS3, server: ScriptedServer, target: P
     put(fake, name)
     get_tree(filesystem(server.url), [], target)
     assert contents(target) == {name: name.encode()}
+
+
+_IN_ANOTHER_LOCALE = """
+import os, sys
+from tests.opening import filesystem
+fs = filesystem(sys.argv[1])
+for get in (
+    lambda: fs.get("bucket/tree", sys.argv[2], recursive=True),
+    lambda: fs.get_file("bucket/tree/\\xfc", os.path.join(sys.argv[2], "\\xfc")),
+):
+    try:
+        get()
+    except UnicodeEncodeError:
+        print("of a codec")
+    except ValueError as error:
+        print(ascii(str(error)))
+print(os.listdir(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are always Unicode here")
+def test_a_name_that_the_locale_has_no_letters_for_is_named(
+    fake: FakeS3, server: ScriptedServer, target: Path
+) -> None:
+    put(fake, "\xfc", "fine")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", _IN_ANOTHER_LOCALE, server.url, str(target)]
+    child = subprocess.run(command, env={**os.environ, **locale}, capture_output=True, text=True, timeout=120)
+    tree, one, left = child.stdout.splitlines()
+    for told in (tree, one):
+        assert r"bucket/tree/\xfc" in told and "PYTHONUTF8=1" in told, child
+    assert left == "[]"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has a rule of its own")
+def test_a_key_with_a_nul_is_no_file(fake: FakeS3, server: ScriptedServer, target: Path) -> None:
+    put(fake, "a\0b", "fine")
+    with pytest.raises(ValueError, match="no file has a NUL in its name"):
+        filesystem(server.url).get_file("bucket/tree/a\0b", str(target / "a\0b"))
+    assert_nothing_moved(server, target)

@@ -15,6 +15,8 @@ import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from fsspec_guarded_s3._fs import recent_rows
+from fsspec_guarded_s3._fs.rows import Info
+from fsspec_guarded_s3._values.answer_fields import ANSWER_HEADERS
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer
@@ -260,7 +262,6 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "copy of the module": copy.copy,
     "deep copy": copy.deepcopy,
     "equality": lambda row: row == {"name": 1},
-    "a name that no row has": lambda row: row.get("nothing", 5),
 }
 
 
@@ -321,6 +322,24 @@ def test_to_set_a_name_in_a_row_of_a_listing_asks_nothing(place: Place) -> None:
     row["name"] = "a"
     assert (row["name"], row["size"]) == ("a", 3)
     assert place.asked() == []
+
+
+@pytest.mark.parametrize("name", ["mode", "uid", "created", "islink", "ino", "", 5])
+def test_what_no_row_of_an_object_has_is_missing_without_a_request(place: Place, name: Any) -> None:
+    place.fs.find("bucket")
+    row = place.fs.info("bucket/d/a")
+    place.asked()
+    assert row and row.get(name, 1) == 1 and name not in row
+    with pytest.raises(KeyError):
+        row[name]
+    assert place.asked() == []
+    row[name] = 2
+    assert (row.get(name), row[name], name in row) == (2, 2, True)
+    assert name not in place.fs.info("bucket/d/a", refresh=True)
+
+
+def test_every_name_of_an_answer_is_among_those_that_are_asked_for() -> None:
+    assert set(ANSWER_HEADERS.values()) <= Info.__required_keys__ | Info.__optional_keys__
 
 
 def test_a_row_whose_object_is_gone_says_so_when_more_is_looked_at(place: Place) -> None:

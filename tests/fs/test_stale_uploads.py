@@ -57,6 +57,22 @@ def test_keys_that_only_look_encoded_stay_as_they_are_on_a_store_that_encodes_no
     assert sorted(row["name"] for row in rows) == ["bucket/a%20b", "bucket/a%3Db"]
 
 
+@pytest.mark.parametrize("page", [1, 1000])
+@pytest.mark.parametrize("keys", [KEYS, ["a+b"], ["a%20b", "a b"]])
+def test_keys_are_as_they_stand_on_a_store_that_says_it_encodes_and_does_not(
+    keys: list[str], page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LocalStack 4.14: an upload to `a+b` was looked for at `a b`, and neither listed nor aborted."""
+    monkeypatch.setattr("tests.fake_s3.quote_keys", str)
+    fake = FakeS3("bucket")
+    fake.most_uploads = page
+    stale(fake, *keys)
+    with ScriptedServer(handler=fake) as server:
+        removed = filesystem(server.url).abort_uploads("bucket", older_than=86_400)
+    assert sorted(row["name"] for row in removed) == sorted(f"bucket/{key}" for key in keys)
+    assert not fake.uploads
+
+
 def test_an_upload_of_this_second_is_older_than_nothing() -> None:
     """Stores tell when it was started in milliseconds, and what time it is in seconds."""
     fake = FakeS3("bucket")

@@ -354,14 +354,82 @@ def test_condition_that_fails_in_the_middle_keeps_the_rivals_object() -> None:
 
 
 def test_second_write_to_the_same_key_that_fails_is_listed_as_unpublished() -> None:
-    fake = FakeS3("bucket")
+    refused = iter([None, s3_error(403, "AccessDenied")])
+    fake = FakeS3("bucket", fault=lambda request, fake: next(refused) if publishes(request, "a") else None)
     with store(fake) as fs:
         with pytest.raises(TransactionError) as caught, fs.transaction:
-            fs.pipe_file(A, b"first", mode="create")
-            fs.pipe_file(A, b"second", mode="create")
+            fs.pipe_file(A, b"first")
+            fs.pipe_file(A, b"second")
         assert bodies(fake) == {"a": b"first"}
     assert tuple(caught.value.published) == (A,)
     assert tuple(caught.value.unpublished) == (A,)
+
+
+def _append(fs: GuardedS3FileSystem, data: bytes) -> None:
+    with fs.open(A, "ab") as file:
+        file.write(data)
+
+
+def _change(fs: GuardedS3FileSystem, data: bytes) -> None:
+    with fs.open(A, "r+b") as file:
+        file.write(data)
+
+
+def _create(fs: GuardedS3FileSystem, data: bytes) -> None:
+    fs.pipe_file(A, data, mode="create")
+
+
+def _overwrite(fs: GuardedS3FileSystem, data: bytes) -> None:
+    fs.pipe_file(A, data)
+
+
+@pytest.mark.parametrize("size", [1, 6 * MIB])
+@pytest.mark.parametrize(
+    ("was_there", "first", "second"),
+    [
+        (True, _append, _append),
+        (True, _append, _change),
+        (True, _change, _append),
+        (True, _change, _change),
+        (True, _overwrite, _append),
+        (True, _overwrite, _change),
+        (False, _append, _append),
+        (False, _create, _append),
+        (False, _create, _create),
+        (False, _overwrite, _create),
+    ],
+)
+def test_second_write_that_its_own_first_one_would_make_fail_publishes_nothing(
+    was_there: bool, first: Any, second: Any, size: int
+) -> None:
+    fake = FakeS3("bucket")
+    if was_there:
+        fake.put("bucket", "a", b"old")
+    before = bodies(fake)
+    with store(fake) as fs:
+        with pytest.raises(ValueError, match=f"nothing was published: {A} is written twice"), fs.transaction:
+            fs.pipe_file(B, b"another")
+            first(fs, b"1" * size)
+            second(fs, b"2" * size)
+        assert bodies(fake) == before
+
+
+def test_the_same_key_may_be_written_twice_where_that_works() -> None:
+    fake = FakeS3("bucket")
+    with store(fake) as fs:
+        fs.pipe_file(A, b"old")
+        with fs.transaction:
+            with fs.open(A, "r+b") as file:
+                old = file.read()  # and nothing is changed
+            with fs.open(A, "ab"):
+                pass
+            dropped = fs.open(A, "wb")
+            dropped.write(b"no good")
+            dropped.discard()
+            _append(fs, b"+1")
+            _overwrite(fs, b"whatever is there")
+        assert old == b"old"
+        assert bodies(fake) == {"a": b"whatever is there"}
 
 
 def test_part_that_failed_publishes_nothing_at_all() -> None:

@@ -1,5 +1,6 @@
 """Stores that ignore the name of a subresource: to them PUT key?tagging is a PutObject, and so on."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, OperationUnsupportedError
+from fsspec_guarded_s3._values.paths import S3Path
 from tests.fake_s3 import FakeS3, md5_etag
 from tests.opening import MIB, filesystem
-from tests.scripted_server import Answer, Request, ScriptedServer, close, respond, s3_error
+from tests.scripted_server import Answer, Link, Request, ScriptedServer, close, respond, s3_error
 from tests.servers import rclone_binary, rclone_server
 from tests.single_faults import short_pauses  # noqa: F401
 
@@ -175,6 +177,85 @@ def test_tags_of_an_object_are_never_its_own_bytes() -> None:
             fake.put(*SLOT, content)
             with pytest.raises(OperationUnsupportedError):
                 fs.get_tags(PATH)
+
+
+QUESTIONS: dict[str, Call] = {
+    "get_tags": lambda fs: fs.get_tags(PATH),
+    "object_attributes": lambda fs: fs.object_attributes(PATH),
+    "list_annotations": lambda fs: fs.list_annotations(PATH),
+    "get_annotation": lambda fs: fs.get_annotation(PATH, "note"),
+    "_get_tags": lambda fs: asyncio.run(fs._get_tags(PATH)),
+    "_object_attributes": lambda fs: asyncio.run(fs._object_attributes(PATH)),
+}
+LARGE = 2**31  # bytes
+
+
+class Huge(Answer):
+    """An object of 2 GiB, sent for as long as somebody takes it."""
+
+    def __init__(self, framing: str) -> None:
+        self.sent = 0
+        self._framing = {
+            "length": f"Content-Length: {LARGE}",
+            "chunks": "Transfer-Encoding: chunked",
+            "close": "Connection: close",
+        }[framing]
+        self._chunked = framing == "chunks"
+
+    def play(self, link: Link, request: Request) -> bool:
+        of_object = 'ETag: "e"\r\nLast-Modified: Fri, 27 Nov 2026 12:00:00 GMT\r\nAccept-Ranges: bytes'
+        link.send(f"HTTP/1.1 200 OK\r\n{of_object}\r\n{self._framing}\r\n\r\n".encode())
+        piece = b"%x\r\n%s\r\n" % (MIB, bytes(MIB)) if self._chunked else bytes(MIB)
+        while self.sent < LARGE:
+            link.send(piece)
+            self.sent += MIB
+        return False
+
+
+@pytest.mark.parametrize("probe", ["auto", "never"])
+@pytest.mark.parametrize("framing", ["length", "chunks", "close"])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_an_object_in_the_place_of_what_was_asked_for_is_not_read(
+    name: str, framing: str, probe: str
+) -> None:
+    """Whatever the head says of its size; and it is asked for once."""
+    huge = Huge(framing)
+    with ScriptedServer(handler=lambda request: huge) as server:
+        with pytest.raises(OperationUnsupportedError, match=r"does not know .*: it answered with the object"):
+            QUESTIONS[name](filesystem(server.url, probe=probe))
+        assert len(server.requests) == 1
+    assert huge.sent < 64 * MIB
+
+
+@pytest.mark.parametrize("lock", ["retention", "legal-hold"])
+@pytest.mark.parametrize("content", [b"precious", b"<Retention><Mode>GOVERNANCE</Mode></Retention>", b"<a/>"])
+def test_a_lock_is_never_read_from_the_object(lock: str, content: bytes) -> None:
+    fake = FakeS3("bucket")
+    fake.unknown_names = ("retention", "legal-hold")
+    fake.put(*SLOT, content)
+    with store(fake) as (server, fs):
+        with pytest.raises(OperationUnsupportedError, match="does not know GetObject"):
+            fs._client.subresources.get_object_lock(S3Path(*SLOT), lock)
+        assert len(server.requests) == 1
+
+
+OF_BUCKETS: dict[str, Call] = {
+    "is_bucket_versioned": lambda fs: fs.is_bucket_versioned("bucket"),
+    "object_version_info": lambda fs: fs.object_version_info(PATH),
+    "list_multipart_uploads": lambda fs: fs.list_multipart_uploads("bucket"),
+}
+
+
+@pytest.mark.parametrize("name", OF_BUCKETS)
+def test_a_list_of_objects_in_the_place_of_what_was_asked_for_is_told(name: str) -> None:
+    listing = (
+        b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated><Contents><Key>folder/key</Key>"
+        b"<Size>1</Size></Contents></ListBucketResult>"
+    )
+    with ScriptedServer(handler=lambda request: respond(200, listing)) as server:
+        with pytest.raises(OperationUnsupportedError, match=r"does not know .*a list of objects"):
+            OF_BUCKETS[name](filesystem(server.url))
+        assert len(server.requests) == 1
 
 
 def test_nothing_is_tried_where_the_store_is_trusted() -> None:

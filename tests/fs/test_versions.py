@@ -1,6 +1,7 @@
 """Versions: named by id, read and copied under it, deleted for good, and never written."""
 
 import pickle
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -309,6 +310,51 @@ def test_rm_with_versions_leaves_none(store: Store) -> None:
         store.fs.rm(store.path("key2"), versions=True, maxdepth=1)
 
 
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_rm_with_versions_makes_no_old_version_the_current_one(store: Store, is_hidden: bool) -> None:
+    """Whoever looks after one of its requests, or after the process was killed there."""
+    keys = [f"tree/{number}" for number in range(40)]
+    contents = {store.path(key): b"old" for key in keys}
+    store.fs.pipe(contents)
+    store.fs.pipe(dict.fromkeys(contents, b"new"))
+    if is_hidden:
+        store.fs.rm(store.path("tree"), recursive=True)
+    watcher = GuardedS3FileSystem(**store.options, skip_instance_cache=True)
+    seen: list[set[bytes]] = []
+
+    def look(event: Any) -> None:
+        if event.operation == "DeleteObjects" and event.is_operation:
+            names = watcher.find(store.path("tree"))
+            seen.append({watcher.cat_file(name) for name in names})
+
+    with store.fs.events(look):
+        store.fs.rm(store.path("tree"), recursive=True, versions=True)
+    assert len(seen) > 1
+    assert b"old" not in set().union(*seen)
+    assert not (is_hidden and any(seen))
+    assert not seen[-1]
+
+
+def test_rm_with_versions_leaves_an_object_hidden_that_it_cannot_delete(moto: MotoServer) -> None:
+    """A locked version stays, and with it the delete marker; the versions without a lock go."""
+    made = new_store(moto)
+    bucket = f"{made.bucket[:50]}-locks"
+    locking = {"x-amz-bucket-object-lock-enabled": "true"}
+    urllib.request.urlopen(urllib.request.Request(f"{moto.url}/{bucket}", None, locking, method="PUT"))
+    path, until = f"{bucket}/key", datetime.now(timezone.utc) + timedelta(hours=1)
+    made.fs.pipe_file(path, b"locked", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)
+    made.fs.pipe_file(path, b"new")
+    made.fs.rm_file(path)
+    made.fs.pipe_file(f"{bucket}/other", b"1")
+    with pytest.raises(GuardedS3Error) as raised:
+        made.fs.rm([path, f"{bucket}/other"], versions=True)
+    assert not made.fs.exists(path)
+    assert made.fs.find(bucket) == []
+    marker, locked = made.fs.object_version_info(path)
+    assert (marker["DeleteMarker"], locked["Size"]) == (True, 6)
+    assert isinstance(raised.value, PermissionError)
+
+
 def test_a_bucket_with_versions_is_removed_with_them_only(store: Store) -> None:
     """rm of a bucket deletes no history unasked, and says what is left and how to delete it."""
     written(store, "key", b"one", b"two")
@@ -421,6 +467,17 @@ def test_a_delete_marker_that_head_does_not_find_is_found_by_a_listing(
         else:
             with pytest.raises(FileNotFoundError):
                 fs.rm_file("bucket/k", version_id="v0")
+
+
+def test_a_delete_marker_is_known_by_the_status_of_head_alone() -> None:
+    """LocalStack answers 405, without S3's x-amz-delete-marker."""
+    steps = [
+        Step(respond(405), expects("HEAD", "/bucket/k", query={"versionId": "v0"})),
+        Step(respond(200, b"<ListBucketResult/>"), expects(query={"list-type": "2"})),  # it is a store
+        Step(respond(204), expects("DELETE", "/bucket/k", query={"versionId": "v0"})),
+    ]
+    with ScriptedServer(steps) as server:
+        filesystem(server.url).rm_file("bucket/k", version_id="v0")
 
 
 def test_a_truncated_page_without_marker_is_an_error() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.fake_s3 import FakeS3
 from tests.guards.scenario import (
     BUCKET,
+    DIRECTORY,
     KEY,
     PATH,
     PUBLISH,
@@ -16,11 +17,13 @@ from tests.guards.scenario import (
     Client,
     Scenario,
     after,
+    append_state,
     before,
     holding,
     new,
+    old,
 )
-from tests.scripted_server import Answer, Request, close, s3_error
+from tests.scripted_server import Answer, Reply, Request, close, s3_error
 
 CONFLICT = s3_error(409, "ConditionalRequestConflict")
 
@@ -77,6 +80,33 @@ def _append_too_late(client: Client) -> str:
         file.write(new(SMALL))
         client.rival_writes()
     return "no error"
+
+
+def _append_in_directory(client: Client) -> str:
+    with client.peer.write(f"{DIRECTORY}/{KEY}", "ab") as file:
+        file.write(new(SMALL))
+    return "no error"
+
+
+def _append_in_directory_too_late(client: Client) -> str:
+    with client.peer.write(f"{DIRECTORY}/{KEY}", "ab") as file:
+        file.write(new(SMALL))
+        client.rival_writes(path=f"{DIRECTORY}/{KEY}")
+    return "no error"
+
+
+def _directory(*, is_lost: bool = False) -> FakeS3:
+    """A directory bucket with the old object; the answer to the first append is lost if it `is_lost`."""
+    fake = FakeS3(DIRECTORY)
+    fake.put(DIRECTORY, KEY, old(SMALL))
+    left = [close()] if is_lost else []
+
+    def lose(request: Request, reply: Reply) -> Answer | None:
+        is_append = request.method == "PUT" and request.path == f"/{DIRECTORY}/{KEY}"
+        return left.pop() if is_append and left else None
+
+    fake.after = lose
+    return fake
 
 
 def _idle_then_create(client: Client) -> str:
@@ -161,5 +191,26 @@ SCENARIOS = (
         holding,
         _append_too_late,
         "ObjectChangedError, rival's object kept",
+    ),
+    Scenario(
+        "append in a directory bucket",
+        _directory,
+        _append_in_directory,
+        "no error, appended, by its offset",
+        observe=append_state,
+    ),
+    Scenario(
+        "append in a directory bucket, a rival writes meanwhile",
+        _directory,
+        _append_in_directory_too_late,
+        "ObjectChangedError, rival's object kept",
+        observe=append_state,
+    ),
+    Scenario(
+        "append in a directory bucket, the response is lost",
+        lambda: _directory(is_lost=True),
+        _append_in_directory,
+        "WriteOutcomeUnknownError, appended, by its offset",
+        observe=append_state,
     ),
 )

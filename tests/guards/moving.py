@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from tests.fake_s3 import FakeS3
 from tests.guards.peers import OURS, NotOfferedError
-from tests.guards.scenario import BUCKET, KEY, PATH, RIVAL, SMALL, Client, Scenario, old
+from tests.guards.scenario import BUCKET, DIRECTORY, KEY, PATH, RIVAL, SMALL, Client, Scenario, old
 from tests.scripted_server import Reply, Request
 
 TARGET = "moved"
@@ -25,6 +25,11 @@ def _copy(client: Client) -> str:
     return "no error"
 
 
+def _move_in_directory(client: Client) -> str:
+    client.fs.mv(f"{DIRECTORY}/{KEY}", f"{DIRECTORY}/{TARGET}")
+    return "no error"
+
+
 def _change_metadata(client: Client) -> str:
     if client.peer.name not in (OURS, "s3fs"):
         raise NotOfferedError
@@ -32,42 +37,43 @@ def _change_metadata(client: Client) -> str:
     return "no error"
 
 
-def _holding(*ignored: str) -> FakeS3:
+def _holding(*ignored: str, bucket: str = BUCKET) -> FakeS3:
     """A store with the old object, which is the one owner's."""
-    fake = FakeS3(BUCKET, ignored=ignored)
-    fake.put(BUCKET, KEY, old(SMALL), owner="old")
+    fake = FakeS3(bucket, ignored=ignored)
+    fake.put(bucket, KEY, old(SMALL), owner="old")
     return fake
 
 
-def _replace(fake: FakeS3) -> None:
-    fake.put(BUCKET, KEY, RIVAL, owner="rival")
+def _replace(fake: FakeS3, bucket: str) -> None:
+    fake.put(bucket, KEY, RIVAL, owner="rival")
 
 
-def _replaced_when_copied(*ignored: str) -> FakeS3:
-    """A rival writes when the copy is there, and the original not deleted yet."""
-    fake = _holding(*ignored)
+def _replaced_when_copied(*ignored: str, bucket: str = BUCKET) -> FakeS3:
+    """A rival writes when the copy is there, and the original not deleted yet, or when it is renamed."""
+    fake = _holding(*ignored, bucket=bucket)
     acted: list[str] = []
 
     def after(request: Request, reply: Reply) -> None:
-        if not acted and (BUCKET, TARGET) in fake.objects:
+        if not acted and (bucket, TARGET) in fake.objects:
             acted.append(request.path)
-            _replace(fake)
+            _replace(fake, bucket)
 
     fake.after = after
     return fake
 
 
-def _replaced_before_the_copy(*ignored: str) -> FakeS3:
+def _replaced_before_the_copy(*ignored: str, bucket: str = BUCKET) -> FakeS3:
     """A rival writes when the bytes are asked for, by whichever request."""
-    fake = _holding(*ignored)
+    fake = _holding(*ignored, bucket=bucket)
     acted: list[str] = []
 
     def fault(request: Request, _: FakeS3) -> None:
         copied = unquote(request.headers.get("x-amz-copy-source", "")).removeprefix("/")
-        reads = request.method == "GET" and request.path == f"/{PATH}"
-        if not acted and (copied == PATH or reads):
+        renamed = request.headers.get("x-amz-rename-source", "") == KEY
+        reads = request.method == "GET" and request.path == f"/{bucket}/{KEY}"
+        if not acted and (copied == f"{bucket}/{KEY}" or renamed or reads):
             acted.append(request.path)
-            _replace(fake)
+            _replace(fake, bucket)
 
     fake.fault = fault
     return fake
@@ -109,6 +115,20 @@ SCENARIOS = (
         lambda: _replaced_when_copied(*_DELETES),
         _move,
         "ObjectChangedError, rival's object kept, old object at the target",
+        observe=_places,
+    ),
+    Scenario(
+        "mv in a directory bucket, a rival writes when the object is at its target",
+        lambda: _replaced_when_copied(bucket=DIRECTORY),
+        _move_in_directory,
+        "no error, rival's object kept, old object at the target",
+        observe=_places,
+    ),
+    Scenario(
+        "mv in a directory bucket, a rival replaces the object before",
+        lambda: _replaced_before_the_copy(bucket=DIRECTORY),
+        _move_in_directory,
+        "ObjectChangedError, rival's object kept",
         observe=_places,
     ),
     Scenario(

@@ -11,13 +11,23 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.guards import abandoning, completing, connecting, creating, moving, programs, reading
+from tests.guards import (
+    abandoning,
+    committing,
+    completing,
+    connecting,
+    creating,
+    moving,
+    programs,
+    reading,
+    seeking,
+)
 from tests.guards.chunks import unchunked
 from tests.guards.scenario import NOT_OFFERED, PATH, Scenario
 from tests.scripted_server import ScriptedServer
 
 SAID = "said.json"
-MODULES = (creating, completing, moving, abandoning, reading, connecting, programs)
+MODULES = (creating, completing, moving, committing, abandoning, seeking, reading, connecting, programs)
 SCENARIOS = tuple(scenario for module in MODULES for scenario in module.SCENARIOS)
 ROOT = Path(__file__).parents[2]
 

@@ -18,6 +18,7 @@ from tests.scripted_server import Answer, Reply, Request
 BUCKET = "bucket"
 KEY = "key"
 PATH = f"{BUCKET}/{KEY}"
+DIRECTORY = "mine--use1-az4--x-s3"  # a directory bucket
 SMALL = 2048
 LARGE = 24 * MIB
 _BLOCK = 1024
@@ -60,10 +61,10 @@ class Client:
         """Where a download goes."""
         return self.folder / "download" / "file"
 
-    def rival_writes(self, data: bytes = RIVAL) -> None:
+    def rival_writes(self, data: bytes = RIVAL, path: str = PATH) -> None:
         """Replace the object behind the filesystem's back."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=10)
-        connection.request("PUT", f"/{PATH}", data, {_RIVAL: "1"})
+        connection.request("PUT", f"/{path}", data, {_RIVAL: "1"})
         if connection.getresponse().status != 200:
             raise RuntimeError("the rival could not write")
         connection.close()
@@ -94,6 +95,13 @@ def _object_state(data: bytes | None, whole: int) -> str:
     if new(whole).startswith(data):
         return f"published {len(data)} of {whole} bytes"
     return f"published {len(data)} bytes"
+
+
+def append_state(fake: FakeS3, folder: Path, whole: int) -> str:
+    """What the directory bucket holds at the key, and whether that came by an append of its own."""
+    stored = fake.objects.get((DIRECTORY, KEY))
+    found = _object_state(None if stored is None else stored.body, whole)
+    return f"{found}, by its offset" if fake.appended.get((DIRECTORY, KEY)) else found
 
 
 def nothing(fake: FakeS3, folder: Path, whole: int) -> str:

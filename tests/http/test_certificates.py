@@ -11,6 +11,9 @@ import trustme
 
 from fsspec_guarded_s3 import ConfigurationError, ConnectError
 from fsspec_guarded_s3._http.trust import Trust, ssl_context
+from fsspec_guarded_s3._values.deadline import Deadline
+from fsspec_guarded_s3._values.models import WireRequest
+from fsspec_guarded_s3._work import MustWaitError, without_waiting
 from fsspec_guarded_s3.options import Options
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer, certificate, respond
@@ -239,3 +242,21 @@ def test_openssls_variables_are_honoured_and_what_they_name_is_not_missed(
     monkeypatch.setenv(name, str(tmp_path / "gone"))
     with pytest.raises(ConfigurationError, match=rf"{name}: .*gone.* cannot be loaded"):
         filesystem("https://127.0.0.1:9").exists("bucket/key")
+
+
+def test_an_event_loop_loads_none(tmp_path: Path) -> None:
+    """Where the files have changed, a thread looks at them, and gets the error."""
+    with ScriptedServer([OK], tls=True) as server:
+        bundle = tmp_path / "ca.pem"
+        bundle.write_bytes(Path(server.ca_path).read_bytes())
+        fs = filesystem(server.url, ca_bundle=str(bundle))
+        assert fs.cat_file("bucket/key") == b"body"
+        bundle.write_text("broken")
+        transport = fs._client.store.transport
+        for pool in transport._pools.values():
+            pool.close_idle()
+        request = WireRequest("GET", "https", "127.0.0.1", server.port, "/bucket/key", {}, b"", False)
+        with pytest.raises(MustWaitError):
+            without_waiting(lambda: transport.send(request, Deadline(5), early=True))
+        with pytest.raises(ConfigurationError):
+            fs.cat_file("bucket/key")

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem, ObjectNotFoundError
-from fsspec_guarded_s3._http.timed_socket import Channel, Pace, _buffered_check
+from fsspec_guarded_s3._http.pace import Pace
+from fsspec_guarded_s3._http.timed_socket import Channel, _buffered_check
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
 from tests.opening import filesystem

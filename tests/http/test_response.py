@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import IncompleteBodyError, ProtocolError, TransportError
 from fsspec_guarded_s3._http.incoming import Incoming
+from fsspec_guarded_s3._http.pace import Pace
 from fsspec_guarded_s3._http.response import HTTPBody, translated
-from fsspec_guarded_s3._http.timed_socket import Pace
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
 

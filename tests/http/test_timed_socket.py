@@ -16,7 +16,8 @@ import pytest
 
 from fsspec_guarded_s3._http import timed_socket
 from fsspec_guarded_s3._http.connect import dial
-from fsspec_guarded_s3._http.timed_socket import Channel, KernelTimed, Pace, channel_of
+from fsspec_guarded_s3._http.pace import Pace
+from fsspec_guarded_s3._http.timed_socket import Channel, KernelTimed, channel_of
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
 

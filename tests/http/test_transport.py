@@ -38,6 +38,7 @@ from tests.scripted_server import (
     stall,
     trickle,
 )
+from tests.servers import reserved_port
 
 OK = respond(200, b"body", etag="one")
 
@@ -289,11 +290,8 @@ def test_socket_options_are_set() -> None:
 
 
 def test_refused_connection_says_that_nothing_was_sent() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConnectError) as caught:
-            filesystem(url, max_attempts=1).pipe_file("bucket/key", b"", mode="create")
+    with reserved_port() as port, pytest.raises(ConnectError) as caught:
+        filesystem(f"http://127.0.0.1:{port}", max_attempts=1).pipe_file("bucket/key", b"", mode="create")
     assert isinstance(caught.value, ConnectionError)
     assert not caught.value.request_sent
     assert not caught.value.maybe_applied

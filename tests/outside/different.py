@@ -26,7 +26,6 @@ GUARDS: dict[str, Reasons] = {
             "test_s3fs.py::test_info",
             "test_s3fs.py::test_copy_file_without_etag",
         ),
-        "checksums are of whole objects": ("test_s3fs.py::test_multi_checksum",),
     },
 }
 ON_PURPOSE: dict[str, Reasons] = {

@@ -15,7 +15,7 @@ from tests.outside import place, table
 from tests.outside.different import GUARDS, INTERNALS, ON_PURPOSE
 from tests.outside.run import Result, sorted_out
 from tests.outside.suites import BESIDE, SUITES
-from tests.servers import free_port, running
+from tests.servers import reserved_port, running
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="they need links, and commands of POSIX systems"
@@ -143,11 +143,12 @@ def test_the_document_has_a_run_of_these_releases_in_which_nothing_failed() -> N
 @pytest.mark.parametrize("command", ["minio server --address {0}:{1} /nowhere", "moto_server s3 -p {1}"])
 def test_a_command_that_stands_for_a_store_answers_as_one(command: str) -> None:
     pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
-    address = f"127.0.0.1:{free_port()}"
-    name, *arguments = command.format(*address.split(":")).split()
-    started = [sys.executable, str(place.PLUGINS / "bin" / name), *arguments]
-    with running(started, lambda _printed: f"http://{address}/", {"PYTHONPATH": str(place.PLUGINS)}):
-        with urllib.request.urlopen(f"http://{address}/minio/health/live", timeout=60) as answer:
-            assert answer.status == 200
-        with urllib.request.urlopen(f"http://{address}/", timeout=60) as answer:
-            assert b"ListAllMyBucketsResult" in answer.read()
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}/"
+        name, *arguments = command.format("127.0.0.1", port).split()
+        started = [sys.executable, str(place.PLUGINS / "bin" / name), *arguments]
+        with running(started, lambda _printed: url, {"PYTHONPATH": str(place.PLUGINS)}):
+            with urllib.request.urlopen(f"{url}minio/health/live", timeout=60) as answer:
+                assert answer.status == 200
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert b"ListAllMyBucketsResult" in answer.read()

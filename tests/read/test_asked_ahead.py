@@ -33,7 +33,7 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not look like a distant store; and one thread asks, also where two could run."""
     monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler._takes_turns", lambda: True)
     monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", float("inf"))
-    monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", float("inf"))
+    monkeypatch.setattr("fsspec_guarded_s3._runs._WINDOW", float("inf"))
 
 
 def store(fault: Fault | None = None) -> FakeS3:
@@ -119,8 +119,8 @@ def test_a_distant_store_gets_more_requests_at_once_than_there_are_threads(
 
 def test_slow_answers_bring_threads_up_to_max_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first answers none comes before ten requests are there, and one thread has sent eight."""
-    monkeypatch.setattr("fsspec_guarded_s3._threads._WINDOW", 0.0)
-    monkeypatch.setattr("fsspec_guarded_s3._threads._WAITING", 0.0)
+    monkeypatch.setattr("fsspec_guarded_s3._runs._WINDOW", 0.0)
+    monkeypatch.setattr("fsspec_guarded_s3._runs._WAITING", 0.0)
     gate, late = Gate(10), sorted(MANY)[12:]
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
@@ -284,7 +284,7 @@ def test_a_connection_that_was_closed_while_its_answer_waited_is_no_attempt(
 
 
 def test_nothing_is_asked_for_ahead_of_slow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsspec_guarded_s3._threads._SLOW", 0.0)
+    monkeypatch.setattr("fsspec_guarded_s3._runs._SLOW", 0.0)
     late, lock = sorted(MANY)[8:], threading.Lock()
     now, most = 0, 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from fsspec.caching import caches
 
 from fsspec_guarded_s3 import ObjectChangedError
+from fsspec_guarded_s3._read.block_cache import PinnedBlocks
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
@@ -113,6 +115,20 @@ def test_filecache_notices_a_new_version_when_it_checks(
             assert file.read() == wanted
 
 
+@pytest.mark.parametrize(("kind", "kept", "listings"), [("filecache", True, 2), ("simplecache", False, 1)])
+def test_a_pattern_takes_few_listings(
+    server: ScriptedServer, fake: FakeS3, tmp_path: Path, kind: str, kept: bool, listings: int
+) -> None:
+    for number in range(7):
+        fake.put("bucket", f"folder/part-{number}", b"%d" % number)
+    options = {**filesystem(server.url).storage_options, "use_listings_cache": kept}
+    urls = f"{kind}::gs3://bucket/folder/part-*"
+    found = fsspec.open_local(urls, **{kind: {"cache_storage": str(tmp_path)}, "gs3": options})
+    assert [Path(name).read_bytes() for name in found] == [b"%d" % number for number in range(7)]
+    assert sum("list-type" in request.query for request in server.requests) == listings
+    assert sum(request.method == "GET" for request in server.requests) == listings + 7
+
+
 def test_blockcache_notices_a_new_version_when_it_checks(
     server: ScriptedServer, fake: FakeS3, tmp_path: Path
 ) -> None:
@@ -203,6 +219,35 @@ def test_ukey_and_checksum_change_with_the_object_and_only_then(server: Scripted
         assert before[1] != after[1]
         fake.put("bucket", "key", OLD)
         assert (fs.ukey("bucket/key"), fs.checksum("bucket/key")) == before
+
+
+def test_blocks_that_are_on_their_way_are_not_taken_for_read() -> None:
+    """By another thread: fsspec marks them before it has them, and gave it zeros."""
+    asked: list[tuple[int, int]] = []
+    is_asked, is_awaited = threading.Event(), threading.Event()
+
+    def fetch(start: int, stop: int) -> bytes:
+        asked.append((start, stop))
+        is_asked.set()
+        is_awaited.wait(0.2)
+        return OLD[start:stop]
+
+    blocks = PinnedBlocks(BLOCK, fetch, len(OLD), None, set())
+    found: list[bytes] = []
+
+    def read() -> None:
+        found.append(blocks._fetch(10, 20))
+
+    first, second = threading.Thread(target=read), threading.Thread(target=read)
+    first.start()
+    assert is_asked.wait(30)
+    second.start()
+    second.join(0.1)
+    is_awaited.set()
+    for thread in (first, second):
+        thread.join(30)
+    assert found == [OLD[10:20]] * 2
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("kind", ["mmap", "blockcache"])

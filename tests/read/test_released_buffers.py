@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3Error, GuardedS3FileSystem
-from fsspec_guarded_s3._read import arriving, download
+from fsspec_guarded_s3._http import response
+from fsspec_guarded_s3._read import download
 from tests.data import period_free
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, cut, raw, respond
@@ -75,7 +76,7 @@ def test_no_slice_outlives_a_failed_read(
         return made[-1]
 
     monkeypatch.setattr(download, "zeros", sized)
-    monkeypatch.setattr(arriving, "zeros", sized)
+    monkeypatch.setattr(response, "zeros", sized)
 
     def answer(request: Request) -> Answer:
         if request.method == "HEAD":

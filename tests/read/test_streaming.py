@@ -10,13 +10,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 import fsspec_guarded_s3._threads
 from fsspec_guarded_s3 import ObjectChangedError, ServerError
+from fsspec_guarded_s3._http.response import HTTPBody
 from fsspec_guarded_s3._http.transport import Transport
+from fsspec_guarded_s3._read import arriving
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
@@ -25,6 +29,7 @@ from tests.scripted_server import (
     Reply,
     Request,
     ScriptedServer,
+    certificate,
     cut,
     eventually,
     s3_error,
@@ -142,6 +147,12 @@ def test_a_distant_store_is_asked_for_two_blocks_then(server: ScriptedServer) ->
         assert sorted(ranges(server)) == [(0, 64 * KIB), (64 * KIB, four), (four, four + 4 * MIB)]
 
 
+@pytest.fixture
+def threads_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is: else the reader makes the call itself, and waits for all of the range."""
+    monkeypatch.setattr("fsspec_guarded_s3._read.arriving._GRACE", 3.0)
+
+
 def held_back(after: int, free: threading.Event) -> Callable[[Request, Reply], Answer | None]:
     """Of each range but the first `after` bytes come, and the rest when `free` is set."""
 
@@ -169,6 +180,7 @@ READS: dict[str, Callable[[Any, int], bytes]] = {
 }
 
 
+@pytest.mark.usefixtures("threads_begin")
 @pytest.mark.parametrize("name", READS)
 def test_bytes_are_read_as_they_come(server: ScriptedServer, fake: FakeS3, name: str) -> None:
     free = threading.Event()
@@ -182,6 +194,7 @@ def test_bytes_are_read_as_they_come(server: ScriptedServer, fake: FakeS3, name:
         free.set()
 
 
+@pytest.mark.usefixtures("threads_begin")
 def test_who_is_given_up_in_the_middle_leaves_nothing_under_way(server: ScriptedServer, fake: FakeS3) -> None:
     for give_up in (lambda file: file.close(), lambda file: None):
         free = threading.Event()
@@ -266,6 +279,7 @@ def test_where_there_are_no_more_threads_it_is_read_all_the_same(
         assert all_of(lambda file: file.read(MIB))(file) == DATA
 
 
+@pytest.mark.usefixtures("threads_begin")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_after_a_fork_parent_and_child_go_on_in_the_middle_of_a_range(
     server: ScriptedServer, fake: FakeS3
@@ -305,6 +319,97 @@ def test_threads_that_share_a_file_get_its_bytes(server: ScriptedServer) -> None
         for thread in threads:
             thread.join()
     assert not wrong
+
+
+# --- what was received is handed out, and not copied ---
+
+
+def taken(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """The pieces that come from the store from here on: how long each is, by its identity. They are kept."""
+    kept: list[bytes] = []
+    found: dict[int, int] = {}
+    take = HTTPBody.take
+
+    def noted(self: HTTPBody, count: int) -> bytes:
+        data = take(self, count)
+        kept.append(data)
+        found[id(data)] = len(data)
+        return data
+
+    monkeypatch.setattr(HTTPBody, "take", noted)
+    return found
+
+
+@pytest.mark.parametrize("is_distant", [False, True])
+@pytest.mark.parametrize("size", [64 * KIB + 1, 100_000, 256 * KIB, MIB, MIB + 7, 3 * MIB])
+def test_reads_that_are_as_long_as_each_other_are_not_copied(
+    server: ScriptedServer, size: int, is_distant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0 if is_distant else float("inf"))
+    pieces = taken(monkeypatch)
+    with filesystem(server.url).open("bucket/key") as file:
+        reads = list(iter(lambda: file.read(size), b""))
+    assert b"".join(reads) == DATA
+    same = sum(id(data) in pieces for data in reads)
+    # The first read has bytes of the opening in it; a segment may come late, and be a piece of its own.
+    assert same >= 0.7 * (len(reads) - 1), f"{same} of {len(reads)}"
+
+
+LENGTHS: dict[str, Callable[[int], int]] = {
+    "two by turns": lambda number: (70_000, 3 * MIB)[number % 2],
+    "longer and longer": lambda number: 65_000 + 9_999 * number,
+    "equal, then others": lambda number: MIB if number < 7 else 123_456 + number % 3,
+    "equal, and small ones between": lambda number: 300_000 if number % 3 else 11,
+    "more than a piece can be": lambda number: 4 * MIB + 1,
+}
+
+
+@pytest.mark.parametrize("is_distant", [False, True])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_reads_of_other_lengths_have_the_right_bytes(
+    server: ScriptedServer, name: str, is_distant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._s3.scheduler.DISTANT", -1.0 if is_distant else float("inf"))
+    found, number = bytearray(), 0
+    with filesystem(server.url).open("bucket/key") as file:
+        while piece := file.read(LENGTHS[name](number)):
+            found += piece
+            number += 1
+    assert found == DATA
+    asked = ranges(server)
+    assert sum(stop - start for start, stop in asked) <= len(DATA) + 64 * KIB
+    assert len(asked) <= most(len(DATA)) + 4
+
+
+@pytest.mark.usefixtures("threads_begin")
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_who_reads_less_than_before_does_not_wait_for_as_much(fake: FakeS3, tls: bool, chunked: bool) -> None:
+    free = threading.Event()
+    held = held_back(1200 * KIB, free)
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        found = held(request, reply)
+        return replace(found, chunked=True) if chunked and isinstance(found, Reply) else found
+
+    fake.after = after
+    with (
+        certificate("127.0.0.1") as (context, ca_bundle),
+        ScriptedServer(handler=fake, tls=context if tls else False) as server,
+        filesystem(server.url, read_timeout=5, **({"ca_bundle": ca_bundle} if tls else {})) as fs,
+    ):
+        try:
+            with fs.open("bucket/key") as file:
+                for start in range(0, MIB, 512 * KIB):
+                    assert file.read(512 * KIB) == DATA[start : start + 512 * KIB]
+                assert file.read(100 * KIB) == DATA[MIB : MIB + 100 * KIB], "while no more is there"
+                made = sorted(ranges(server))
+                overlap = [one for one, following in pairwise(made) if one[1] > following[0]]
+                assert not overlap, "nor was the rest asked for again, after `read_timeout`"
+                free.set()
+                assert file.read() == DATA[MIB + 100 * KIB :]
+        finally:
+            free.set()
 
 
 # --- random readers ---
@@ -355,7 +460,8 @@ def test_a_larger_object_of_a_distant_store_is_read_whole_by_a_later_one(
             file.seek(place)
             assert file.read(10) == DATA[place : min(place + 10, size)]
     pieces = [(MIB, MIB + 64 * KIB), (size - 64 * KIB, size)][:randoms]
-    assert ranges(server) == [(0, 64 * KIB), *pieces, (64 * KIB, size)]
+    end = size - 64 * KIB if randoms > 1 else size  # what is there already is not asked for again
+    assert ranges(server) == [(0, 64 * KIB), *pieces, (64 * KIB, end)]
 
 
 def test_a_footer_is_read_backwards_and_a_header_is_kept(server: ScriptedServer) -> None:
@@ -432,3 +538,30 @@ def test_a_stalled_body_is_a_time_out_and_then_read_on(server: ScriptedServer, f
     with filesystem(server.url, read_timeout=0.5).open("bucket/key") as file:
         assert all_of(lambda file: file.read(8 * KIB))(file) == DATA
     assert not left
+
+
+def test_who_read_few_bytes_of_the_end_gets_no_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zip with one array a member: 22 bytes of its end, by `read()`, made 22 bytes the size of each piece.
+
+    Every read then searched among as many pieces as there were: 150 members took minutes.
+    """
+    pieces: list[int] = []
+    add = arriving._Pieces.add
+
+    def counted(self: Any, data: bytes) -> None:
+        pieces.append(len(data))
+        add(self, data)
+
+    monkeypatch.setattr(arriving._Pieces, "add", counted)
+    data = period_free(2 * MIB, seed=8)
+    fake = FakeS3("bucket")
+    fake.put("bucket", "key", data)
+    with ScriptedServer(handler=fake) as server, filesystem(server.url).open("bucket/key") as file:
+        file.seek(-22, 2)
+        assert file.read() == data[-22:]
+        file.seek(0)
+        found = []
+        while piece := file.read(30_000):
+            found.append(piece)
+        assert b"".join(found) == data
+    assert len(pieces) <= len(data) // 65536 + 10

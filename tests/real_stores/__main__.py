@@ -52,6 +52,8 @@ def keep(result: table.Result, program: Program, only: str, is_kept: bool) -> No
         if not is_kept or before is None or result.missing:
             return
         result = before.with_rows_of(result)
+    if before is not None:
+        result = result.with_lost_races_of(before)
     if not result.missing or before is None or before.missing:
         result.write()
         write()

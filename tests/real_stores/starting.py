@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers import ServerDidNotStart, free_port, running
+from tests.servers import ServerDidNotStart, reserved_port, running
 
 ATTEMPTS = 3
 KEY, SECRET = "GK31c2f218a2e44f485b94239e", "b892c0665f0ada8a4755dae98baa3b133590e11dae3bcc1f9d769d67f16c3835"
@@ -31,13 +31,14 @@ class Seat:
     folder: Path
     key: str
     secret: str
-    certificate: Certificate | None = None
+    certificate: Certificate | None
+    reserved: contextlib.ExitStack
     ports: list[int] = field(default_factory=list)
 
     def port(self, number: int = 0) -> int:
         """The number-th free port; that of S3 is 0."""
         while len(self.ports) <= number:
-            self.ports.append(free_port())
+            self.ports.append(self.reserved.enter_context(reserved_port()))
         return self.ports[number]
 
     def file(self, name: str, text: str) -> Path:
@@ -85,7 +86,7 @@ def started(
         for attempt in range(1, ATTEMPTS + 1):
             with contextlib.ExitStack() as trial:
                 folder = trial.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-                seat = Seat(program, Path(folder), *keys, certificate)
+                seat = Seat(program, Path(folder), *keys, certificate, trial)
                 try:
                     start(seat, trial)
                 except ServerDidNotStart:

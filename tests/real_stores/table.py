@@ -21,7 +21,8 @@ GROUPS = {
 WORDS = """*yes*: it works as promised. *no*: the store does not do it, and the filesystem says so or has
 another way. **WRONG**: a promise did not hold there. If a store tells two writers that both of them won,
 no client can mend that. A star means that the reason stands below."""
-_REFUSED = "ConnectionRefusedError"
+_REFUSED = re.compile("ConnectionRefusedError|EndpointConnectionError")  # the latter is boto3's
+_LOST = re.compile("not atomic|of [0-9]+ lost")
 _NONE_PASSED = re.compile("0 of [0-9]+ pass")
 
 
@@ -38,6 +39,22 @@ class Result:
         """This with the rows that `other` has."""
         both = {group: _merged(self.outcomes[group], other.outcomes.get(group, [])) for group in GROUPS}
         return replace(self, heading=other.heading, outcomes=both)
+
+    def with_lost_races_of(self, before: Result) -> Result:
+        """This with the races that the same version has lost before: not to lose one proves nothing."""
+        if self.heading != before.heading:
+            return self
+        lost = {
+            outcome.title: outcome
+            for outcomes in before.outcomes.values()
+            for outcome in outcomes
+            if _LOST.search(outcome.reason)
+        }
+        kept = {
+            group: [lost.get(found.title, found) if found.word == "yes" else found for found in outcomes]
+            for group, outcomes in self.outcomes.items()
+        }
+        return replace(self, outcomes=kept)
 
     def write(self) -> None:
         """Keep it. Seconds are not kept: they differ from run to run."""
@@ -83,8 +100,8 @@ def _until_it_ended(result: Result) -> Result:
     """Without what was asked of a store whose process had ended: that says nothing of what it does."""
     outcomes: dict[str, list[Outcome]] = {}
     for group, rows in result.outcomes.items():
-        ended = [row for row in rows if _REFUSED in row.reason or _NONE_PASSED.match(row.reason)]
-        if not any(_REFUSED in row.reason for row in ended):
+        ended = [row for row in rows if _REFUSED.search(row.reason) or _NONE_PASSED.match(row.reason)]
+        if not any(_REFUSED.search(row.reason) for row in ended):
             ended = []
         outcomes[group] = [row for row in rows if row not in ended]
         if ended:

@@ -4,6 +4,7 @@ import pytest
 
 from fsspec_guarded_s3 import (
     InvalidRequestError,
+    OperationNotImplementedError,
     PreconditionUnsupportedError,
     WriteOutcomeUnknownError,
 )
@@ -57,6 +58,7 @@ def _raising(error: BaseException) -> Check:
         (No("it does not"), "no", "it does not"),
         (PreconditionUnsupportedError("x"), "no", "PreconditionUnsupportedError"),
         (InvalidRequestError("x", status=400, code="BadDigest"), "no", "400 BadDigest"),
+        (OperationNotImplementedError("x", status=501, code="NotImplemented"), "no", "501 NotImplemented"),
         (InvalidRequestError("of check-0123456789ab"), "no", "of bucket"),
         (WriteOutcomeUnknownError("x"), "no", "WriteOutcomeUnknownError"),
         (AssertionError("other bytes"), "WRONG", "other bytes"),
@@ -98,3 +100,14 @@ def test_rows_cells_and_reasons() -> None:
 def test_without_the_marks_nothing_is_written() -> None:
     with pytest.raises(ValueError, match="stores:begin"):
         document([], "no marks")
+
+
+def test_a_race_that_is_not_lost_this_time_proves_nothing() -> None:
+    lost = Outcome("race", "WRONG", "the store is not atomic: 1 of 20 lost")
+    rows = [lost, Outcome("bytes", "WRONG", "other bytes"), Outcome("refused", "WRONG", lost.reason)]
+    before = Result("one", "One 1", "", {"guards": [], "surface": rows})
+    now = [Outcome("race", "yes"), Outcome("bytes", "yes"), Outcome("refused", "no", "not done")]
+    again = Result("one", "One 1", "", {"guards": [], "surface": now})
+    assert again.with_lost_races_of(before).outcomes["surface"] == [lost, *now[1:]]
+    newer = Result("one", "One 2", "", {"guards": [], "surface": now})
+    assert newer.with_lost_races_of(before) == newer

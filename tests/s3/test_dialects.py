@@ -4,6 +4,7 @@ import gzip
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from fsspec_guarded_s3 import (
 from fsspec_guarded_s3._auth.signer import Signer
 from fsspec_guarded_s3._s3.headers import object_checksum
 from fsspec_guarded_s3._values.dialects import GCS, R2, S3, dialect_of
+from fsspec_guarded_s3.integrations.commit import Table
 from fsspec_guarded_s3.options import Options
 from tests.data import period_free
 from tests.fake_dialects import FakeGCS, FakeR2
@@ -315,6 +317,59 @@ def test_a_condition_on_an_upload_in_parts_is_refused_with_the_reason(gcs: Opene
     fs.pipe_file(KEY, LARGE)
     gcs.fs.pipe_file("bucket/whole", LARGE, mode="create")
     assert fs.cat_file(KEY) == fs.cat_file("bucket/whole") == LARGE
+
+
+def test_an_append_is_one_request_up_to_the_threshold(gcs: Opened) -> None:
+    """Where the condition is on single requests alone, the old bytes are read and sent."""
+    gcs.fs.pipe_file(KEY, LARGE)
+    with gcs.fs.open(KEY, "ab") as file:
+        file.write(b"more")
+    assert gcs.fake.objects[SLOT].body == LARGE + b"more"
+    with pytest.raises(ObjectChangedError), gcs.fs.open(KEY, "ab") as file:
+        file.write(b"lost")
+        gcs.fake.put(*SLOT, b"rival")
+    assert gcs.fake.objects[SLOT].body == b"rival"
+    gcs.fs.pipe_file(KEY, LARGE)
+    fs = gcs.filesystem(dialect="gcs", multipart_threshold=5 * MIB)
+    with (
+        pytest.raises(PreconditionUnsupportedError, match="raise multipart_threshold"),
+        fs.open(KEY, "ab") as file,
+    ):
+        file.write(b"lost")
+    assert (gcs.fake.objects[SLOT].body, gcs.fake.uploads) == (LARGE, {})
+
+
+@pytest.mark.parametrize("mode", ["r+b", "a+b"])
+def test_a_file_that_could_not_be_published_is_not_opened(gcs: Opened, mode: str) -> None:
+    """What somebody writes for an hour is not refused at its end."""
+    gcs.fs.pipe_file(KEY, LARGE)
+    with pytest.raises(PreconditionUnsupportedError, match="raise multipart_threshold"):
+        gcs.filesystem(dialect="gcs", multipart_threshold=5 * MIB).open(KEY, mode)
+    with gcs.fs.open(KEY, mode) as file:
+        file.write(b"more")
+    assert b"more" in gcs.fake.objects[SLOT].body
+
+
+@pytest.mark.parametrize("threshold", [5 * MIB, 500 * MIB], ids=["in parts", "whole"])
+def test_a_table_takes_objects_of_every_size(gcs: Opened, threshold: int, tmp_path: Path) -> None:
+    """Objects of a table have names that nobody else has: parts need no condition."""
+    (tmp_path / "file").write_bytes(LARGE)
+    table = Table.create(gcs.filesystem(dialect="gcs", multipart_threshold=threshold), "bucket/table")
+    with table.transaction() as t:
+        t.pipe_file("piped", LARGE)
+        t.pipe_file("small", b"1")
+        t.put_file(tmp_path / "file", "put")
+        with t.open("written", "wb") as file:
+            file.write(LARGE)
+        with t.open("sought", "w+b") as file:
+            file.write(LARGE)
+    snapshot = table.snapshot()
+    assert {name: snapshot.cat_file(name) for name in snapshot} == {
+        **dict.fromkeys(("piped", "put", "written", "sought"), LARGE),
+        "small": b"1",
+    }
+    (small,) = [request for request in gcs.requests() if request.path.endswith("/small") and request.body]
+    assert small.headers["x-goog-if-generation-match"] == "0"
 
 
 def test_bodies_are_compared_by_md5(gcs: Opened) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from fsspec_guarded_s3._s3 import encryption
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import Reply, Request, ScriptedServer
 
 KEY = bytes(range(32))
 ASKED: dict[str, dict[str, Any]] = {
@@ -78,6 +79,25 @@ def test_an_upload_in_parts_that_is_not_confirmed_sends_nothing(call: str, asked
     assert not [request for request in server.requests if request.method == "PUT"]
 
 
+TRIED: dict[str, Call] = {
+    "create": lambda fs: fs.put_if_absent("bucket/new", b"1"),
+    "swap": lambda fs: fs.pipe_file("bucket/old", b"1", if_match='"an-etag"'),
+    "tags": lambda fs: fs.put_tags("bucket/old", {"a": "b"}),
+}
+
+
+@pytest.mark.parametrize("call", TRIED)
+def test_what_a_trial_finds_unconfirmed_is_no_object_to_delete(call: str, fake: FakeS3) -> None:
+    before = dict(fake.objects)
+    with ScriptedServer(handler=fake) as server, pytest.raises(EncryptionUnsupportedError) as caught:
+        fs = filesystem(server.url, probe="always", s3_additional_kwargs={"SSECustomerKey": KEY})
+        TRIED[call](fs)
+    assert fake.objects == before
+    assert str(caught.value).startswith("the store did not confirm ")
+    assert "of a temporary object: nothing was written" in str(caught.value)
+    assert "delete it" not in str(caught.value) and not caught.value.maybe_applied
+
+
 READS: dict[str, Call] = {
     "cat_file": lambda fs, **given: fs.cat_file("bucket/old", **given),
     "slice": lambda fs, **given: fs.cat_file("bucket/old", 1, 2, **given),
@@ -113,3 +133,29 @@ def test_encryption_by_the_stores_own_key_that_is_not_confirmed_is_a_warning(
             fs.pipe_file("bucket/new", b"1", ServerSideEncryption="AES256")
     assert len([record for record in caplog.records if "ServerSideEncryption" in record.message]) == 1
     assert fake.objects["bucket", "new"].body == b"1"
+
+
+@pytest.mark.parametrize(
+    ("told", "is_taken"), [("{0}, {0}", True), ("{0},{0}", True), ("{0}, another", False)]
+)
+def test_a_key_that_is_confirmed_twice_is_confirmed(told: str, is_taken: bool) -> None:
+    """SeaweedFS has the header twice in its answers to GET and HEAD."""
+    fake = FakeS3("bucket")
+    fake.put("bucket", "old", b"old")
+    name = "x-amz-server-side-encryption-customer-key-md5"
+
+    def twice(request: Request, reply: Reply) -> Reply:
+        headers = dict(reply.headers)
+        if name in request.headers:
+            headers[name] = told.format(request.headers[name])
+        return replace(reply, headers=headers)
+
+    fake.after = twice
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, s3_additional_kwargs={"SSECustomerKey": KEY})
+        for call in READS.values():
+            if is_taken:
+                call(fs)
+            else:
+                with pytest.raises(EncryptionUnsupportedError):
+                    call(fs)

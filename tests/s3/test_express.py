@@ -1,9 +1,7 @@
 """Directory buckets of S3 Express: sessions that sign, and what these buckets do otherwise than others."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -11,71 +9,68 @@ from urllib.parse import parse_qs, urlsplit
 
 import botocore.config
 import botocore.session
+import fsspec
 import pytest
 
-from fsspec_guarded_s3 import AccessDeniedError, GuardedS3FileSystem, ObjectExistsError, _forks
+from fsspec_guarded_s3 import (
+    AccessDeniedError,
+    GuardedS3Error,
+    GuardedS3FileSystem,
+    ObjectExistsError,
+    _forks,
+)
 from fsspec_guarded_s3._s3 import xml_answers
 from fsspec_guarded_s3._s3.express import Sessions
 from fsspec_guarded_s3._values.models import SessionCredentials
-from fsspec_guarded_s3.errors import ProtocolError
-from tests.fake_s3 import FakeS3
+from fsspec_guarded_s3.errors import InvalidRequestError, ProtocolError
+from tests.directory_bucket import BUCKET, directory, session
+from tests.documents import DOCS, python_blocks
+from tests.fake_s3 import CRC32, FakeS3, S3Error
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, respond, s3_error
 
-BUCKET = "mine--use1-az4--x-s3"
+
+def test_the_page_about_them_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line of Python of docs/express.md, which needs nothing else."""
+    with directory() as (fs, _):
+        made: list[str] = []
+
+        def filesystem_of(protocol: str) -> GuardedS3FileSystem:
+            made.append(protocol)
+            return fs
+
+        monkeypatch.setattr(fsspec, "filesystem", filesystem_of)
+        space: dict[str, Any] = {}
+        for block in python_blocks((DOCS / "express.md").read_text()):
+            exec(compile(block.replace("my-data--use1-az4--x-s3", BUCKET), "express.md", "exec"), space)
+        assert made == ["gs3"]
+        assert space["names"] == [f"{BUCKET}/done/a.csv", f"{BUCKET}/hello.txt"]
+        assert space["log"] == b"one\ntwo\n"
 
 
-def session(number: int, lifetime: float = 300.0) -> bytes:
-    ends = (datetime.now(timezone.utc) + timedelta(seconds=lifetime)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return (
-        f"<CreateSessionResult><Credentials><SessionToken>hush-token-{number}</SessionToken>"
-        f"<SecretAccessKey>hush-secret-{number}</SecretAccessKey><AccessKeyId>SESSION{number}</AccessKeyId>"
-        f"<Expiration>{ends}</Expiration></Credentials></CreateSessionResult>"
-    ).encode()
+@pytest.mark.parametrize("size", [4, 11 * MIB])
+@pytest.mark.parametrize("status", [400, 501])
+def test_a_refused_crc_is_not_replaced_by_an_md5_which_they_do_not_take(status: int, size: int) -> None:
+    """The body would go unchecked. `directory` refuses a Content-MD5."""
+    fake = FakeS3(BUCKET)
+    code = "InvalidArgument" if status == 400 else "NotImplemented"
+    fake.unknown_headers = {CRC32: S3Error(status, code, f"Unsupported header '{CRC32}'")}
+    parts = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
+    with directory(fake=fake, max_attempts=2, **parts) as (fs, store):
+        with pytest.raises(InvalidRequestError, match=CRC32):
+            fs.pipe_file(f"{BUCKET}/key", bytes(size))
+        bodies = [request for request in store.asked if request.body and request.method == "PUT"]
+        assert bodies and all(CRC32 in request.headers for request in bodies)
+    assert not fake.objects
 
 
-class Directory:
-    """A directory bucket: gives sessions, and takes none of its other requests without the last of them."""
-
-    def __init__(self, lifetime: float = 300.0) -> None:
-        self.fake = FakeS3(BUCKET)
-        self.lifetime = lifetime
-        self.sessions = 0
-        self.refused: list[Answer] = []
-
-    def __call__(self, request: Request) -> Answer:
-        signed = request.headers["authorization"]
-        assert "/us-east-1/s3express/aws4_request" in signed
-        if "session" in request.query:
-            assert "Credential=k/" in signed
-            self.sessions += 1
-            now = format_datetime(datetime.now(timezone.utc), usegmt=True)
-            return respond(200, session(self.sessions, self.lifetime), headers={"Date": now})
-        if self.refused:
-            return self.refused.pop()
-        token = request.headers["x-amz-s3session-token"]
-        assert token == f"hush-token-{self.sessions}"
-        assert f"Credential=SESSION{self.sessions}/" in signed
-        assert "x-amz-s3session-token" in signed
-        assert "x-amz-security-token" not in request.headers
-        self._check(request)
-        return self.fake(request)
-
-    @staticmethod
-    def _check(request: Request) -> None:
-        """What the documentation says about requests to directory buckets."""
-        assert "content-md5" not in request.headers
-        if request.method == "GET" and {"list-type", "uploads"} & set(request.query):
-            prefix = request.query.get("prefix", "")
-            assert not prefix or prefix.endswith("/")
-            assert request.query.get("delimiter", "/") == "/"
-
-
-@contextmanager
-def directory(lifetime: float = 300.0, **options: Any) -> Iterator[tuple[GuardedS3FileSystem, Directory]]:
-    store = Directory(lifetime)
-    with ScriptedServer(handler=store) as server:
-        yield filesystem(server.url, token="hush-own-token", **options), store
+def test_what_goes_with_a_crc_may_be_left_out() -> None:
+    fake = FakeS3(BUCKET)
+    fake.unknown_headers = {"x-amz-sdk-checksum-algorithm": S3Error(501, "NotImplemented", "no such header")}
+    with directory(fake=fake) as (fs, store):
+        fs.pipe_file(f"{BUCKET}/key", b"content")
+        assert all(CRC32 in request.headers for request in store.asked if request.body)
+    assert fake.objects[BUCKET, "key"].body == b"content"
 
 
 def test_one_session_signs_all_requests() -> None:
@@ -276,3 +271,50 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
     with sessions._lock(), ThreadPoolExecutor(1) as pool:
         _forks._after_fork()  # what os.register_at_fork calls in the child
         assert pool.submit(sessions.of, "one", lambda bucket: made).result(timeout=10) == made
+
+
+WITHOUT_SESSIONS: dict[str, Answer] = {
+    "versitygw": s3_error(400, "AuthorizationHeaderMalformed", 'incorrect service "s3express"'),
+    "a signature": s3_error(403, "SignatureDoesNotMatch", "the signatures differ"),
+    "no operation": s3_error(501, "NotImplemented", "not implemented"),
+    "no key": s3_error(404, "NoSuchKey", "no such key"),
+    "a listing": respond(200, b"<ListBucketResult><Name>b</Name></ListBucketResult>"),
+}
+
+
+@pytest.mark.parametrize("answer", WITHOUT_SESSIONS)
+@pytest.mark.parametrize("bucket", ["name--x-s3", "point--use1-az1--xa-s3"])
+@pytest.mark.parametrize("verb", ["ls", "pipe_file"])
+def test_a_store_without_sessions_is_told_why_one_was_asked_for(answer: str, bucket: str, verb: str) -> None:
+    fake = FakeS3(bucket)
+    fake.fault = lambda request, fake: WITHOUT_SESSIONS[answer] if "session" in request.query else None
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        with pytest.raises(
+            GuardedS3Error, match=r"name of S3 Express .*: give the bucket another name"
+        ) as caught:
+            getattr(fs, verb)(f"{bucket}/k", *((b"1",) if verb == "pipe_file" else ()))
+    assert "region" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", ["mkdir", "rmdir"])
+def test_a_bucket_that_only_aws_can_make_is_not_made_elsewhere(verb: str) -> None:
+    with ScriptedServer(handler=FakeS3("name--x-s3")) as server:
+        fs = filesystem(server.url, create_buckets=True)
+        with pytest.raises(
+            ValueError, match=r"name of a directory bucket .*: in another store, take another name"
+        ):
+            getattr(fs, verb)("new--x-s3" if verb == "mkdir" else "name--x-s3")
+
+
+@pytest.mark.parametrize(
+    "answer", [s3_error(404, "NoSuchBucket"), s3_error(503, "SlowDown"), s3_error(403, "InvalidAccessKeyId")]
+)
+def test_what_says_something_else_of_a_session_stays(answer: Answer) -> None:
+    fake = FakeS3(BUCKET)
+    fake.fault = lambda request, fake: answer if "session" in request.query else None
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        with pytest.raises(GuardedS3Error) as caught:
+            fs.cat_file(f"{BUCKET}/k")
+    assert "S3 Express" not in str(caught.value)

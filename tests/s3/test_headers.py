@@ -118,7 +118,7 @@ def test_checksum_without_a_type_is_one_of_the_whole_object() -> None:
         {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "COMPOSITE"},
         {"x-amz-checksum-crc32": "AAAAAA==-3"},
         {"x-amz-checksum-crc32": ""},
-        {"x-amz-checksum-sha256": "AAAA"},
+        {"x-amz-checksum-sha3": "AAAA"},
         {"x-amz-checksum-type": "FULL_OBJECT"},
     ],
 )

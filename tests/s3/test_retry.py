@@ -4,6 +4,7 @@ import errno
 import pickle
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 
@@ -130,11 +131,18 @@ def test_no_wait_reaches_past_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "base"), [(ServerError, BASE_SECONDS), (ThrottledError, THROTTLED_BASE_SECONDS)]
+    ("kind", "base"),
+    [
+        (ServerError, BASE_SECONDS),
+        (ThrottledError, THROTTLED_BASE_SECONDS),
+        (partial(ServerError, status=503, operation="HeadObject"), THROTTLED_BASE_SECONDS),  # it has no code
+        (partial(ServerError, status=503, operation="HeadObject", code="InternalError"), BASE_SECONDS),
+        (partial(ServerError, status=503, operation="GetObject"), BASE_SECONDS),
+    ],
 )
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_wait_doubles_up_to_its_cap_with_full_jitter(
-    kind: type[GuardedS3Error], base: float, chance: float, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[[str], GuardedS3Error], base: float, chance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fsspec_guarded_s3._s3.retry.random.random", constant(chance))
     attempts = Attempts([kind("busy") for _ in range(14)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from fsspec_guarded_s3 import ConnectError, GuardedS3FileSystem, PreconditionUnsupportedError, ProtocolError
 from fsspec_guarded_s3._s3 import pages as _pages
+from fsspec_guarded_s3._s3.exchange import Exchange
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, eventually, s3_error
 
 Verb = Callable[[GuardedS3FileSystem], Any]
 READS: dict[str, Verb] = {
@@ -63,6 +65,31 @@ def test_a_page_of_a_portal_is_no_object(look: Verb, status: int) -> None:
     portal = always(status, {"content-type": "text/html"}, body)
     with ScriptedServer(handler=portal) as server, pytest.raises(ProtocolError):
         look(filesystem(server.url, max_attempts=1))
+
+
+SLICES: dict[str, Verb] = {
+    "slice": lambda fs: fs.cat_file("bucket/key", 2, 5),
+    "last": lambda fs: fs.cat_file("bucket/key", -3),
+    "rest": lambda fs: fs.cat_file("bucket/key", 5),
+    "into": lambda fs: fs.cat_ranges_into(["bucket/key"], [2], [5], [bytearray(3)]),
+    "in a loop": lambda fs: asyncio.run(fs._cat_file("bucket/key", 2, 5)),
+}
+
+
+@pytest.mark.parametrize("read", [*READS.values(), *SLICES.values()], ids=[*READS, *SLICES])
+@pytest.mark.parametrize("status", [202, 203, 204])
+def test_a_success_that_s3_does_not_know_is_no_content(read: Verb, status: int) -> None:
+    """Of an object that has ten bytes, and of which all headers are right."""
+    fake = FakeS3("bucket")
+    stored = fake.put("bucket", "key", b"0123456789")
+
+    def handler(request: Request) -> Answer:
+        if request.method != "GET" or "list-type" in request.query:
+            return fake(request)
+        return Reply(status, b"", {"etag": stored.etag, "x-amz-request-id": "1", **DATE})
+
+    with ScriptedServer(handler=handler) as server, pytest.raises(ProtocolError):
+        read(filesystem(server.url, max_attempts=1))
 
 
 # What frameworks make of a page: nothing in it is of S3, though it has an ETag and a time.
@@ -227,3 +254,21 @@ def test_a_directory_within_itself_is_an_error() -> None:
             fs.ls("bucket/a")
         with pytest.raises(ProtocolError, match="within itself"):
             list(fs.walk("bucket/a", on_error="raise"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_answer_whose_check_is_ended_keeps_no_connection(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while its error, which knows the frames that had the answer, is kept."""
+
+    def ended(self: Exchange, bucket: str, *rest: Any, **how: Any) -> bool:
+        raise error("while the store is asked whether it is one")
+
+    monkeypatch.setattr(Exchange, "check_store", ended)
+    with ScriptedServer(handler=always(200, {"content-type": "text/html"}, b"<html>")) as server:
+        fs = filesystem(server.url, max_attempts=1)
+        with pytest.raises(error) as kept:
+            fs.cat_file("bucket/key")
+        eventually(lambda: server.open_connections == 0)
+        assert kept.value

@@ -1,14 +1,18 @@
 """Listings of many keys from a distant store: directories are listed side by side, and nothing is lost."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import pytest
 
+from fsspec_guarded_s3._threads import _Pool
+from fsspec_guarded_s3._work import Work, working_for
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error, stall
 
 PAGE = 10
 TREES: dict[str, Sequence[str]] = {
@@ -175,3 +179,47 @@ def test_a_directory_that_cannot_be_listed_is_an_error_and_never_a_short_answer(
         else:
             with pytest.raises(OSError, match="InternalError"):
                 fs.find("bucket/data")
+
+
+def test_pages_are_told_as_they_come_and_none_waits_for_another_directory() -> None:
+    """Kept until it is their turn they took several times the memory of their names."""
+    told = threading.Event()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.query.get("prefix") == "data/0/" and "continuation-token" in request.query:
+            assert told.wait(60), "what other directories hold is not told before this one has ended"
+        return None
+
+    with ScriptedServer(handler=store(TREES["wide"], fault)) as server:
+        seen: set[str] = set()
+        for page in filesystem(server.url)._client.listings.list_tree("bucket", "data/"):
+            seen |= set(page.keys)
+            if len(seen) >= 6 * 300 // 7:
+                told.set()
+    assert seen == set(TREES["wide"])
+
+
+def test_directories_that_get_no_thread_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec_guarded_s3._s3.listings.TURN", 0.01)
+
+    def no_thread(pool: _Pool, job: object, most: int = 0) -> bool:
+        return False
+
+    monkeypatch.setattr(_Pool, "start", no_thread)
+    with ScriptedServer(handler=store(TREES["wide"])) as server:
+        assert len(filesystem(server.url).find("bucket/data")) == 300
+
+
+def test_who_gives_up_does_not_wait_for_a_page() -> None:
+    work = Work()
+
+    def fault(request: Request, fake: FakeS3) -> Answer | None:
+        if request.query.get("prefix") == "data/0/":
+            work.end()
+            return stall(None)
+        return None
+
+    with ScriptedServer(handler=store(TREES["wide"], fault)) as server:
+        fs = filesystem(server.url)
+        with working_for(work), pytest.raises(CancelledError):
+            fs.find("bucket/data")

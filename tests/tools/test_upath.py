@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import stat
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,8 @@ from upath import UPath
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
 from fsspec_guarded_s3.integrations.upath import GuardedS3Path
+from tests.fake_s3 import FakeS3
+from tests.scripted_server import ScriptedServer
 from tests.stores import Store
 
 
@@ -141,3 +144,39 @@ def test_mkdir_of_what_is_there_raises(store: Store) -> None:
             path(store, key).mkdir()
     path(store, "d").mkdir(exist_ok=True)
     path(store, "new").mkdir()
+
+
+def test_a_loop_over_directories_takes_a_listing_each_and_a_get_for_each_file() -> None:
+    """`iterdir` took two listings, and `stat` of a file that was listed a HEAD."""
+    fake = FakeS3("bucket")
+    for key in ("d/a/1.txt", "d/a/2.txt", "d/b/3.txt", "d/4.txt"):
+        fake.put("bucket", key, key.encode())
+    with ScriptedServer(handler=fake) as server:
+        options = {"key": "k", "secret": "s", "region": "us-east-1", "endpoint_url": server.url}
+        found = []
+        for entry in sorted(UPath("gs3://bucket/d", **options).iterdir(), key=str):
+            for item in sorted(entry.iterdir(), key=str) if entry.is_dir() else [entry]:
+                assert item.is_file() and stat.S_ISREG(item.stat().st_mode)
+                assert (item.stat().st_uid, item.stat().st_mtime > 0, item.exists()) == (0, True, True)
+                found.append((item.name, item.stat().st_size, item.read_text()))
+        assert found == [("4.txt", 7, "d/4.txt")] + [
+            (f"{n}.txt", 9, f"d/{'aab'[n - 1]}/{n}.txt") for n in (1, 2, 3)
+        ]
+        kinds = ["LIST" if "list-type" in request.query else request.method for request in server.requests]
+        assert sorted(kinds) == ["GET"] * 4 + ["LIST"] * 3
+
+
+def test_iterdir_of_what_is_no_directory(each_store: Store) -> None:
+    (path(each_store) / "d" / "a.txt").write_bytes(b"1")
+    for name in ("d/a.txt", "missing", "d/a.txt/b"):
+        with pytest.raises(NotADirectoryError, match=name):
+            next(path(each_store, name).iterdir())
+    assert [item.name for item in path(each_store, "d").iterdir()] == ["a.txt"]
+    assert [item.path for item in path(each_store, "d/").iterdir()] == [each_store.path("d/a.txt")]
+    assert "d" in [item.name for item in path(each_store).iterdir()]
+
+
+def test_iterdir_of_a_directory_that_has_the_name_of_an_object(store: Store) -> None:
+    for key in ("d/a", "d/a/same"):
+        (path(store) / key).write_bytes(b"2")
+    assert [item.name for item in path(store, "d/a").iterdir()] == ["same"]

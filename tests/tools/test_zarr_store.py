@@ -26,6 +26,7 @@ from zarr.core.buffer import cpu, default_buffer_prototype  # noqa: E402
 from zarr.testing.store import StoreTests  # noqa: E402
 
 from fsspec_guarded_s3 import ObjectChangedError, PreconditionUnsupportedError  # noqa: E402
+from fsspec_guarded_s3._fs.awaiting import AwaitedCalls  # noqa: E402
 from fsspec_guarded_s3.integrations.zarr import GuardedS3Store  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
@@ -316,5 +317,40 @@ def test_ranges_are_those_of_one_version_for_each_task() -> None:
                 await ranges()
             assert [type(error) for error in caught.value.exceptions] == [FileNotFoundError]
             assert await store.get("k", PROTOTYPE, SuffixByteRequest(0)) is None
+
+        asyncio.run(main())
+
+
+def test_a_part_of_a_value_takes_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the index of a shard nor a chunk, with a connection that is idle; one request each."""
+    threads: list[object] = []
+    start = AwaitedCalls._start
+
+    def counting(self: AwaitedCalls, call: Any, *others: Any) -> Any:
+        threads.append(call)
+        return start(self, call, *others)
+
+    fake = FakeS3("bucket")
+    content = bytes(range(256)) * 1000
+    fake.put("bucket", "z/k", content)
+    with ScriptedServer(handler=fake) as server:
+        store = GuardedS3Store(filesystem(server.url), "bucket/z")
+        store.fs.cat_file("bucket/z/k", 0, 1)
+        before = len(server.requests)
+        monkeypatch.setattr(AwaitedCalls, "_start", counting)
+
+        async def main() -> None:
+            for wanted, expected in (
+                (SuffixByteRequest(20), content[-20:]),
+                (RangeByteRequest(5, 20_005), content[5:20_005]),
+                (OffsetByteRequest(len(content) - 7), content[-7:]),
+                (RangeByteRequest(len(content) - 3, len(content) + 9), content[-3:]),
+            ):
+                value = await store.get("k", PROTOTYPE, wanted)
+                assert value is not None and value.to_bytes() == expected
+            assert len(server.requests) - before == 4
+            assert not threads
+            nothing = await store.get("k", PROTOTYPE, RangeByteRequest(len(content), len(content) + 9))
+            assert nothing is not None and nothing.to_bytes() == b""
 
         asyncio.run(main())

@@ -141,6 +141,9 @@ def whole(path: str) -> str:
     tree: dict[str, bytes] = fs.cat(path, recursive=True, on_error="omit")
     some: list[bytes] = fs.cat_ranges([path], 0, [4], on_error="raise")
     parts = [part for part in fs.cat_ranges([path], [0], [4]) if isinstance(part, bytes)]
+    count: int = fs.cat_ranges_into([path], 0, [4], bytearray(4))[0]
+    either = fs.cat_ranges_into([path], 0, 4, [memoryview(bytearray(4))], on_error="return")
+    count += sum(one for one in either if isinstance(one, int))
     created: bool = fs.put_if_absent(path, b"data", Metadata={"a": "b"})
     etag: str = fs.update(path, lambda old: old + b"more")
     fs.get(path, "/tmp/file")

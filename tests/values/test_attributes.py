@@ -16,6 +16,7 @@ import fsspec_guarded_s3
 from fsspec_guarded_s3._values import attribute_values as values
 from fsspec_guarded_s3._values.answer_fields import fields_of_answer
 from fsspec_guarded_s3._values.attributes import NONE, Attributes
+from fsspec_guarded_s3._values.checksums import DIGESTS
 from fsspec_guarded_s3._values.s3_parameters import INSTEAD, PARAMETERS
 from fsspec_guarded_s3.options import Options
 from tests.options_table import DOCUMENT
@@ -89,7 +90,9 @@ def test_every_parameter_is_in_the_document() -> None:
         "CRC32",
         "CRC32C",
         "CRC64NVME",
+        *(digest.upper() for digest in DIGESTS),
         "COPY",
+        "EXCLUDE",
         "REPLACE",
         "AES256",
         "GOVERNANCE",
@@ -220,7 +223,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"SSECustomerKey": KEY, "ServerSideEncryption": "AES256"}, ValueError, "exclude each other"),
     ({"RequestPayer": "me"}, ValueError, "RequestPayer must be one of requester"),
     ({"ExpectedBucketOwner": 123456789012}, ValueError, "12 digits as str"),
-    ({"ChecksumAlgorithm": "SHA256"}, ValueError, "ChecksumAlgorithm must be one of CRC32"),
+    ({"ChecksumAlgorithm": "SHA3"}, ValueError, "ChecksumAlgorithm must be one of CRC32"),
 ]
 
 
@@ -267,7 +270,7 @@ def test_a_filesystems_key_reads_the_sources_of_copies_too() -> None:
     standing = Options.parse({"s3_additional_kwargs": {"SSECustomerKey": KEY}}).attributes().standing()
     assert set(standing) == {
         "PutObject", "CreateMultipartUpload", "CopyObject", "UploadPart", "UploadPartCopy",
-        "CompleteMultipartUpload", "ListParts", "GetObject", "HeadObject",
+        "CompleteMultipartUpload", "ListParts", "GetObject", "GetObjectAttributes", "HeadObject",
     }  # fmt: skip
     source = "x-amz-copy-source-server-side-encryption-customer-key"
     assert {name for name, sent in standing.items() if source in sent} == {"CopyObject", "UploadPartCopy"}

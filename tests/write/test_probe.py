@@ -129,6 +129,31 @@ def copies(request: Request) -> bool:
     return "x-amz-copy-source" in request.headers
 
 
+def test_copies_that_are_refused_and_spoil_their_target_count_as_no_guard() -> None:
+    """LocalStack 4.14 answers 412 and writes the source's bytes into the target: `mode="create"` lost it."""
+    fake = FakeS3("bucket")
+
+    def spoil(request: Request, reply: Reply) -> None:
+        if copies(request) and "partNumber" not in request.query and reply.status == 412:
+            slot = ("bucket", request.path.removeprefix("/bucket/"))
+            if slot in fake.objects:
+                stored = fake.objects[slot]
+                fake.objects[slot] = replace(stored, body=b"#" * len(stored.body))
+
+    fake.after = spoil
+    fake.put("bucket", "source", b"new")
+    stored = fake.put(*SLOT, b"old")
+    with store(fake) as (_, fs):
+        assert fs.probe(PATH).missing() == ("copy_create", "copy_swap")
+        with pytest.raises(FileExistsError):
+            fs.cp_file("bucket/source", PATH, mode="create")
+        with pytest.raises(PreconditionFailedError):
+            fs.cp_file("bucket/source", PATH, if_match='"another"')
+        assert fs.cat_file(PATH) == b"old"
+        fs.cp_file("bucket/source", PATH, if_match=stored.etag)
+        assert fs.cat_file(PATH) == b"new"
+
+
 def test_store_without_copy_lacks_only_the_guards_of_copies() -> None:
     fake = FakeS3(
         "bucket", fault=lambda request, fake: s3_error(501, "NotImplemented") if copies(request) else None
@@ -236,9 +261,12 @@ def test_interrupted_probe_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> N
         fs.probe(PATH)
 
 
-def test_probe_of_a_missing_bucket_is_file_not_found() -> None:
+def test_probe_of_a_missing_bucket_is_file_not_found(caplog: pytest.LogCaptureFixture) -> None:
     with store(FakeS3("other")) as (_, fs), pytest.raises(FileNotFoundError):
         fs.probe(PATH)
+    assert not [
+        line for line in caplog.messages if "left" in line
+    ]  # there is nothing that it could have left
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "GET", "HEAD", "POST"])

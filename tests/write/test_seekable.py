@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsspec_guarded_s3 import (
+    ConfigurationError,
     GuardedS3FileSystem,
     ObjectChangedError,
     PreconditionUnsupportedError,
 )
+from fsspec_guarded_s3._write import spool
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import ScriptedServer, s3_error
 
 DATA = bytes(range(256)) * 40
 MIB = 2**20
@@ -141,9 +149,13 @@ def test_what_is_asked_of_it(fs: GuardedS3FileSystem) -> None:
     ("call", "kind", "message"),
     [
         (lambda file: file.seek(-1), ValueError, "offset"),
+        (lambda file: file.seek(-1), OSError, "offset"),
         (lambda file: file.seek(0, 3), ValueError, "whence"),
         (lambda file: file.seek("0"), TypeError, "offset"),
+        (lambda file: file.seek(2**63), ValueError, "offset"),
         (lambda file: file.truncate(-1), ValueError, "size"),
+        (lambda file: file.truncate(2**63), ValueError, "size"),
+        (lambda file: file.truncate("1"), TypeError, "size"),
         (lambda file: file.write("text"), TypeError, "bytes"),
     ],
 )
@@ -167,6 +179,21 @@ def test_a_writer_that_streams_says_how_to_seek(fs: GuardedS3FileSystem) -> None
             file.seek(0)
         file.write(b"goes on")
     assert fs.cat_file("bucket/other") == b"goes on"
+
+
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "a+b", "r+"])
+def test_fsspec_open_compresses_nothing_that_seeks(
+    fake: FakeS3, server: ScriptedServer, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It opens the file first: the compressed bytes would replace the beginning, and leave the old rest."""
+    fake.put("bucket", "key.gz", DATA)
+    options = {"endpoint_url": server.url, "key": "k", "secret": "s"}
+    opening = fsspec.open("gs3://bucket/key.gz", mode, compression="infer", **options)
+    with pytest.raises(ValueError, match="compression must be None"), opening as file:
+        file.write(b"new")
+    gc.collect()
+    assert body(fake, "key.gz") == DATA
+    assert not caplog.records, "nothing was written, and nothing is lost"
 
 
 @pytest.mark.parametrize("mode", ["r+b", "w+b"])
@@ -221,17 +248,54 @@ def test_large_files_go_in_parts(fake: FakeS3, fs: GuardedS3FileSystem, mode: st
     assert not fake.uploads
 
 
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "wb"])
+def test_the_size_of_parts_can_be_given(fake: FakeS3, fs: GuardedS3FileSystem, mode: str) -> None:
+    with fs.open("bucket/key", mode, block_size=6 * MIB) as file:
+        file.write(b"head")
+        file.seek(1)
+        file.write(bytes(17 * MIB))
+    assert body(fake) == b"h" + bytes(17 * MIB)
+    assert fake.objects["bucket", "key"].etag.strip('"').endswith("-3")
+
+
+KEPT: dict[str, Any] = {
+    "ContentType": "image/tiff",
+    "ContentEncoding": "zstd",
+    "ContentDisposition": "attachment",
+    "ContentLanguage": "de",
+    "CacheControl": "no-cache",
+    "StorageClass": "STANDARD_IA",
+    "ServerSideEncryption": "aws:kms",
+    "SSEKMSKeyId": "arn:aws:kms:us-east-1:123456789012:key/one",
+    "Metadata": {"a": "b"},
+}
+
+
+@pytest.mark.parametrize("size", [2, 6 * MIB])
 @pytest.mark.parametrize("mode", ["r+b", "a+b"])
-def test_attributes_are_kept(fs: GuardedS3FileSystem, mode: str) -> None:
-    fs.pipe_file("bucket/about", b"12", ContentType="image/tiff", Metadata={"a": "b"}, Tagging="x=y")
+def test_attributes_are_kept(fake: FakeS3, fs: GuardedS3FileSystem, mode: str, size: int) -> None:
+    """Also by an upload in parts."""
+    fs.pipe_file("bucket/about", bytes(size), **KEPT, Tagging="x=y")
+    before = dict(fake.objects["bucket", "about"].headers)
     with fs.open("bucket/about", mode) as file:
         file.write(b"3")
-    info = fs.info("bucket/about")
-    assert (info["ContentType"], info["metadata"], fs.get_tags("bucket/about")) == (
-        "image/tiff",
-        {"a": "b"},
-        {"x": "y"},
-    )
+    after = fake.objects["bucket", "about"].headers
+    token = "x-amz-meta-gs3-write"
+    assert {name: value for name, value in after.items() if token not in name} == {
+        name: value for name, value in before.items() if token not in name
+    }
+    assert "image/tiff" in after.values() and "STANDARD_IA" in after.values()
+    assert "aws:kms" in after.values() and KEPT["SSEKMSKeyId"] in after.values()
+    assert (fs.metadata("bucket/about"), fs.get_tags("bucket/about")) == ({"a": "b"}, {"x": "y"})
+
+
+def test_the_key_of_a_customer_is_passed_again(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0" * 32}
+    with fs.open("bucket/about", "w+b", **key) as file:
+        file.write(b"12")
+    with fs.open("bucket/about", "r+b", **key) as file:
+        file.write(b"3")
+    assert fs.cat_file("bucket/about", **key) == b"32"
 
 
 def test_attributes_can_be_given(fs: GuardedS3FileSystem) -> None:
@@ -421,22 +485,221 @@ def test_it_cannot_be_pickled(fs: GuardedS3FileSystem) -> None:
         pickle.dumps(file)
 
 
+# --- what can go wrong with the disk ---
+
+_SMALL_DISK = """
+import errno, os, resource, sys
+from tests.opening import MIB, filesystem
+fs = filesystem(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB))  # Python ignores SIGXFSZ: EFBIG, as of a full disk
+try:
+    with fs.open(sys.argv[2], sys.argv[3]) as file:
+        if "w" in sys.argv[3]:
+            file.write(b"head")
+            file.seek(0)
+        if sys.argv[4] == "truncate":
+            file.truncate(2 * MIB)
+        else:
+            file.write(bytes(2 * MIB))
+        file.write(b"goes on")
+except OSError as error:
+    print(errno.errorcode[error.errno], error.filename, error)
+    file = fs = None
+print(os.listdir(os.environ["TMPDIR"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of a file's size")
+@pytest.mark.parametrize(
+    ("key", "mode", "grow"),
+    [
+        ("key", "r+b", "write"),
+        ("key", "r+b", "truncate"),
+        ("large", "r+b", "write"),  # it does not even fit to be opened
+        ("key", "w+b", "write"),
+        ("key", "wb", "write"),
+    ],
+)
 def test_a_full_disk_is_told_and_nothing_is_published(
-    fake: FakeS3, fs: GuardedS3FileSystem, monkeypatch: pytest.MonkeyPatch
+    fake: FakeS3, server: ScriptedServer, tmp_path: Path, key: str, mode: str, grow: str
 ) -> None:
-    import errno
+    fake.put("bucket", "large", bytes(3 * MIB))
+    before = dict(fake.objects)
+    arguments = [sys.executable, "-c", _SMALL_DISK, server.url, f"bucket/{key}", mode, grow]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    child = subprocess.run(arguments, env=environment, timeout=120, capture_output=True, text=True)
+    assert child.stdout.startswith(f"EFBIG {tmp_path} "), child
+    assert "Make room there, or set TMPDIR to a larger folder" in child.stdout
+    assert child.stdout.endswith("[]\n")
+    assert (fake.objects, fake.uploads) == (before, {})
 
-    from fsspec_guarded_s3._write import spool
 
-    def full(*arguments: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "x+b", "wb"])
+def test_a_temporary_folder_that_is_missing_is_no_missing_object(
+    fake: FakeS3, fs: GuardedS3FileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Who creates what `open` does not find must not replace an object."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    key = "bucket/new" if mode == "x+b" else "bucket/key"
+    with pytest.raises(ConfigurationError, match="Set TMPDIR to a folder that is there") as raised:
+        if mode == "wb":
+            with fs.open(key, mode) as file:
+                file.write(b"head")
+                file.seek(0)
+        else:
+            fs.open(key, mode)
+    assert not isinstance(raised.value, FileNotFoundError)
+    assert str(tmp_path / "gone") in str(raised.value)
+    assert (body(fake), len(fake.objects)) == (DATA, 1)
 
-    told = pytest.raises(OSError, match="kept there until it is sent")
-    with told as raised, fs.open("bucket/key", "r+b") as file:
-        monkeypatch.setattr(spool, "write_at", full)
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="who is root may write anywhere")
+def test_a_temporary_folder_that_may_not_be_written(
+    fake: FakeS3, fs: GuardedS3FileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(
+        PermissionError, match="Set TMPDIR to a folder where this program may write"
+    ) as raised:
+        fs.open("bucket/key", "r+b")
+    assert raised.value.filename == str(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file has a name there")
+def test_a_temporary_folder_that_is_removed_meanwhile(
+    fake: FakeS3, fs: GuardedS3FileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file has no name, so nobody can take it away."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with fs.open("bucket/key", "r+b") as file:
+        file.write(b"one")
+        folder.rmdir()
+        file.write(b"two")
+    assert body(fake) == b"onetwo" + DATA[6:]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_leaves_its_parents_bytes(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
+    with fs.open("bucket/key", "r+b") as file:
         file.write(b"ours")
-    assert raised.value.errno == errno.ENOSPC
-    assert body(fake) == DATA
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                file.discard()
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert body(fake) == b"ours" + DATA[4:]
+
+
+_KILLED = """
+import os, signal, sys
+from tests.opening import filesystem
+with filesystem(sys.argv[1]).open("bucket/key", "r+b") as file:
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_process_leaves_neither_half_an_object_nor_a_file(
+    fake: FakeS3, server: ScriptedServer, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    child = subprocess.run([sys.executable, "-c", _KILLED, server.url], env=environment, timeout=120)
+    assert child.returncode == -signal.SIGKILL
+    assert (body(fake), os.listdir(tmp_path)) == (DATA, [])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "wb"])
+@pytest.mark.parametrize("end", ["close", "discard", "fail"])
+def test_a_file_that_is_closed_takes_no_room_on_the_disk(
+    fs: GuardedS3FileSystem, fake: FakeS3, mode: str, end: str
+) -> None:
+    """Although somebody keeps it, as a notebook does with the name of a `with`."""
+
+    def count() -> int:
+        found = 0
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # that of the list itself
+                found += "(deleted)" in os.readlink(f"/proc/self/fd/{number}")
+        return found
+
+    before = count()
+    kept = fs.open("bucket/key", mode)
+    kept.write(b"new")
+    kept.seek(0)
+    assert count() == before + 1
+    if end == "fail":
+        fake.fault = lambda request, fake: s3_error(403, "AccessDenied")
+        with pytest.raises(PermissionError):
+            kept.close()
+    else:
+        getattr(kept, end)()
+    assert count() == before
+    with pytest.raises(ValueError, match="closed"):
+        kept.seek(0)
+    assert "bytes=" in repr(kept)
+
+
+def _refused_by_the_store(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
+    fake.fault = lambda request, fake: s3_error(403, "AccessDenied")
+
+
+def _replaced(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
+    fake.put("bucket", "key", b"rival")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("mode", ["r+b", "a+b", "r+"])
+@pytest.mark.parametrize("size", [MIB, 6 * MIB])
+@pytest.mark.parametrize(
+    "spoil", [None, _refused_by_the_store, _replaced, "raise", "load", "guard", "no room"]
+)
+def test_an_error_that_is_kept_keeps_no_room_on_the_disk(
+    fs: GuardedS3FileSystem, fake: FakeS3, mode: str, size: int, spoil: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its traceback has the frames that had the file; `sys.last_exc` of a notebook is there for long."""
+
+    def room() -> int:
+        found = 0
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # that of the list itself
+                link = f"/proc/self/fd/{number}"
+                found += os.stat(link).st_size if "(deleted)" in os.readlink(link) else 0
+        return found
+
+    before = room()
+    fake.put("bucket", "key", b"x" * size)
+    if spoil == "load":
+        fake.after = lambda request, reply: s3_error(403, "AccessDenied") if "key" in request.path else None
+    if spoil == "guard":
+        fs = filesystem(fs.endpoint_url, probe="always", part_size=5 * MIB, multipart_threshold=5 * MIB)
+        fake.ignore_conditions = True
+    kept: BaseException | None = None
+    try:
+        with fs.open("bucket/key", mode) as file:
+            file.write("new" if mode == "r+" else b"new")
+            assert room() >= before + size or mode == "r+"
+            if callable(spoil):
+                spoil(fake, fs)
+            elif spoil == "raise":
+                raise RuntimeError(spoil)
+            elif spoil == "no room":
+                monkeypatch.setattr(spool, "write_at", _no_room)
+                file.write("new" if mode == "r+" else b"new")
+    except (OSError, RuntimeError, NotImplementedError) as error:
+        kept = error
+    assert room() == before
+    assert (kept is None) == (spoil is None)
+
+
+def _no_room(*_: Any) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 # --- what libraries do with it ---
@@ -450,6 +713,19 @@ def test_zip_members_are_added(fs: GuardedS3FileSystem) -> None:
     with fs.open("bucket/a.zip") as file, zipfile.ZipFile(file) as archive:
         assert archive.namelist() == ["one", "two"]
         assert archive.testzip() is None
+
+
+@pytest.mark.parametrize(("mode", "there"), [("r+b", b"no archive"), ("r+b", b""), ("w+b", b"gone")])
+def test_zip_members_are_added_to_what_is_no_archive(
+    fake: FakeS3, fs: GuardedS3FileSystem, mode: str, there: bytes
+) -> None:
+    """`zipfile` looks for the end of an archive before the beginning of a short file: an OSError says so."""
+    fake.put("bucket", "a.zip", there)
+    with fs.open("bucket/a.zip", mode) as file, zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("one", "1")
+    with zipfile.ZipFile(io.BytesIO(body(fake, "a.zip"))) as archive:
+        assert archive.read("one") == b"1"
+    assert body(fake, "a.zip").startswith(there if mode == "r+b" else b"PK")
 
 
 def test_hdf5(fs: GuardedS3FileSystem) -> None:

@@ -5,7 +5,7 @@ nginx (`proxy_next_upstream non_idempotent`) and load balancers do so when a con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -22,16 +22,19 @@ Call = Callable[[GuardedS3FileSystem], Any]
 
 
 class Doubling:
-    """Sends what publishes an object twice, and answers what the store said last. Trials go through once."""
+    """Sends some operations twice, and answers what the store said last. Trials go through once."""
 
-    def __init__(self, *, trials: bool = False) -> None:
+    def __init__(self, operations: Sequence[str] = PUBLISHING, *, trials: bool = False) -> None:
         self.store = FakeS3("bucket", replay_ok=False)
         self.store.put("bucket", "old", b"old")
+        self.between: Callable[[], object] = lambda: None
+        self._operations = operations
         self._trials = trials
 
     def __call__(self, request: Request) -> Answer:
-        if called(request) in PUBLISHING and (self._trials or ".gs3-probe-" not in request.target):
+        if called(request) in self._operations and (self._trials or ".gs3-probe-" not in request.target):
             self.store(request)
+            self.between()
         return self.store(request)
 
     def body(self, key: str) -> bytes | None:
@@ -94,6 +97,48 @@ def test_a_refusal_that_is_meant_is_one(key: str) -> None:
                 fs.pipe_file("bucket/old", b"1", if_match='"0"')
             assert not caught.value.maybe_applied
             assert front.body("old") == b"old"
+
+
+DELETES: dict[str, Call] = {
+    "rm_file": lambda fs: fs.rm_file("bucket/old"),
+    "rm": lambda fs: fs.rm("bucket/old"),
+    "rm of a tree": lambda fs: fs.rm("bucket", recursive=True),
+    "mv": lambda fs: fs.mv("bucket/old", "bucket/new"),
+    "mv of many": lambda fs: fs.mv(["bucket/old"], ["bucket/new"]),
+}
+
+
+@pytest.mark.parametrize("name", DELETES)
+def test_a_delete_that_was_sent_twice_is_done(name: str) -> None:
+    front = Doubling(("DeleteObject", "DeleteObjects"))
+    with ScriptedServer(handler=front) as server:
+        DELETES[name](filesystem(server.url))
+    assert front.body("old") is None
+
+
+@pytest.mark.parametrize("rival", [False, True])
+def test_a_conditional_delete_that_was_sent_twice_says_what_is_there_now(rival: bool) -> None:
+    """Nothing in the store shows who has removed the version: docs/guarantees.md says so."""
+    front = Doubling(("DeleteObject",))
+    if rival:
+        front.between = lambda: front.store.put("bucket", "old", b"rival")
+    with ScriptedServer(handler=front) as server:
+        fs = filesystem(server.url)
+        with pytest.raises(ObjectChangedError if rival else FileNotFoundError):
+            fs.rm_file("bucket/old", if_match=etag(fs))
+    assert front.body("old") == (b"rival" if rival else None)
+
+
+def test_the_upload_that_nobody_knows_is_found() -> None:
+    """Of two CreateMultipartUpload the answer of one has come."""
+    front = Doubling(("CreateMultipartUpload",))
+    with ScriptedServer(handler=front) as server:
+        fs = filesystem(server.url, part_size=5 * MIB, multipart_threshold=5 * MIB)
+        fs.pipe_file("bucket/new", LARGE, mode="create")
+        assert front.body("new") == LARGE
+        assert len(front.store.uploads) == len(fs.list_uploads("bucket")) == 1
+        assert len(fs.abort_uploads("bucket", older_than=0)) == 1
+    assert not front.store.uploads
 
 
 def test_a_trial_that_was_sent_twice_leaves_nothing() -> None:

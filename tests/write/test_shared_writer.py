@@ -17,11 +17,12 @@ import fsspec
 import pytest
 from fsspec.core import OpenFile
 
-from fsspec_guarded_s3 import GuardedS3FileSystem
+from fsspec_guarded_s3 import GuardedS3FileSystem, WriteOutcomeUnknownError
 from fsspec_guarded_s3._write.text_writer import TextWriter
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
-from tests.scripted_server import ScriptedServer
+from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, s3_error
+from tests.single_faults import operation
 
 PATH = "bucket/key"
 RECORD = 4999  # as many bytes as are handed on at once
@@ -191,6 +192,50 @@ def test_close_in_another_thread_knows_the_exception_where_it_was_looked_up(
     with pytest.raises(KeyError):
         asyncio.run(fails())
     assert not fake.objects
+
+
+@pytest.mark.parametrize("size", [RECORD, 6 * MIB])
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_discard_that_comes_too_late_says_what_is_there(size: int, is_lost: bool, fake: FakeS3) -> None:
+    """The request that publishes was applied, and its answer is on its way."""
+    applied, go = threading.Event(), threading.Event()
+
+    def after(request: Request, reply: Reply) -> Answer | None:
+        if operation(request) not in ("PUT", "Complete"):
+            return None
+        applied.set()
+        assert go.wait(60)
+        return close() if is_lost else None
+
+    with ScriptedServer(handler=fake) as server:
+        fs = filesystem(server.url, max_attempts=1, **PARTS)
+        fs.isfile("bucket/warm")
+        fake.after = after
+        if is_lost:
+            fake.fault = lambda request, _: (
+                s3_error(403, "AccessDenied") if request.method == "HEAD" else None
+            )
+        file = fs.open(PATH, "wb")
+        file.write(b"1" * size)
+        errors: list[BaseException] = []
+
+        def publish() -> None:
+            try:
+                file.close()
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        assert applied.wait(60)
+        file.discard()
+        go.set()
+        thread.join(60)
+    assert len(fake.objects["bucket", "key"].body) == size and len(errors) == 1
+    if is_lost:
+        assert isinstance(errors[0], WriteOutcomeUnknownError)
+    else:
+        assert isinstance(errors[0], ValueError) and "it is there all the same" in str(errors[0])
 
 
 @every_file

@@ -9,7 +9,9 @@ __all__ = ["CHECKS", "Check"]
 for _module in (
     "contents",
     "conditions",
+    "seeking",
     "races",
+    "commits",
     "copies",
     "listings",
     "names",

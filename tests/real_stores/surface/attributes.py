@@ -9,6 +9,7 @@ from fsspec_guarded_s3 import EncryptionUnsupportedError, GuardedS3Error
 from tests.data import period_free
 from tests.real_stores.checking import No, check, said
 from tests.real_stores.place import IN_PARTS, MIB, Place, Spot
+from tests.real_stores.surface.contents import crc32
 
 LARGE = period_free(6 * MIB, seed=8)
 HEADERS = {
@@ -95,7 +96,8 @@ def _encrypted(**wanted: Any) -> Callable[[Place], str | None]:
             try:
                 fs.pipe_file(spot.path(name), data)
             except EncryptionUnsupportedError:
-                raise No("not done, and said so: `EncryptionUnsupportedError`") from None
+                of = "" if name == "small" else "of an upload in parts "
+                raise No(f"{of}not done, and said so: `EncryptionUnsupportedError`") from None
             assert fs.cat_file(spot.path(name)) == data, "other bytes"
         if "SSECustomerKey" in wanted:
             return _without_key(spot)
@@ -132,3 +134,39 @@ def acls(place: Place) -> None:
         raise No(f"`chmod`: {said(error) if isinstance(error, GuardedS3Error) else error}") from error
     finally:
         assert spot.body("a") == b"1", "the object is not what it was"
+
+
+@check("`object_attributes`: checksums, parts and sizes", quick=True)
+def object_attributes(place: Place) -> str | None:
+    spot, fs = place.fresh(), place.fs(**IN_PARTS)
+    fs.pipe({spot.path("small"): b"abc", spot.path("parts"): LARGE})
+    missing = []
+    for name, data in (("small", b"abc"), ("parts", LARGE)):
+        found = fs.object_attributes(spot.path(name))
+        assert found["ETag"] == spot.etag(name), f"{name}: another ETag"
+        assert found["ObjectSize"] == len(data), f"{name}: another size"
+        assert name == "parts" or "ObjectParts" not in found, "an object that was written whole has parts"
+        if found.get("Checksum", {}).get("ChecksumCRC32") != crc32(data):
+            missing.append(f"the CRC32 of {'an upload in parts' if name == 'parts' else 'a PUT'}")
+    sizes = [part["Size"] for part in found.get("ObjectParts", {}).get("Parts", [])]
+    if not sizes:
+        missing.append("the parts")
+    else:
+        assert sizes == [5 * MIB, MIB], f"the parts have {sizes}"
+    try:
+        fs.object_attributes(spot.path("absent"))
+    except FileNotFoundError:
+        return f"without {' and '.join(missing)}" if missing else None
+    raise AssertionError("what is not there has attributes")
+
+
+@check("annotations")
+def annotations(place: Place) -> None:
+    spot = place.fresh()
+    fs, path = spot.fs, spot.path("a")
+    etag = spot.put("a", b"1")
+    fs.put_annotation(path, "one", "text")
+    assert (fs.get_annotation(path, "one"), spot.body("a")) == ("text", b"1")
+    assert [row["AnnotationName"] for row in fs.list_annotations(path)] == ["one"]
+    fs.delete_annotation(path, "one")
+    assert (fs.list_annotations(path), spot.body("a"), spot.etag("a")) == ([], b"1", etag)

@@ -127,3 +127,16 @@ def append(place: Place) -> None:
         assert fs.metadata(spot.path(name)) == {"kept": "yes"}, f"{name}: the metadata is lost"
     _write(fs, spot.path("new"), b"first\n", "ab")
     assert spot.body("new") == b"first\n"
+
+
+@check("append to an object of 6 MiB, where `multipart_threshold` is more", quick=True)
+def append_in_one(place: Place) -> None:
+    spot, fs = place.fresh(), place.fs(part_size=5 * MIB)
+    path = spot.path("a")
+    spot.put("a", LARGE, Metadata={"kept": "yes"})
+    _write(fs, path, b"more\n", "ab")
+    assert spot.body("a") == LARGE + b"more\n", "other bytes"
+    assert fs.metadata(path) == {"kept": "yes"}, "the metadata is lost"
+    _raises(ObjectChangedError, lambda: _write(fs, path, b"lost", "ab", lambda: spot.put("a", b"rival")))
+    assert spot.body("a") == b"rival", "the object of a rival is gone"
+    spot.assert_no_uploads()

@@ -64,6 +64,38 @@ def slices(place: Place) -> None:
     assert (fs.head(path, 7), fs.tail(path, 7)) == (data[:7], data[-7:])
 
 
+@check("slices into buffers of yours: `cat_ranges_into`, `readinto`", quick=True)
+def into_buffers(place: Place) -> None:
+    spot, data = place.fresh(), period_free(3 * MIB, seed=13)
+    fs, path, other = place.fs(range_size=MIB), spot.path("a"), spot.path("b")
+    fs.pipe({path: data, other: data[::-1]})
+    starts, ends = [0, 100_000, 2 * MIB, -10], [10, 2 * MIB, 4 * MIB, None]
+    buffers = [bytearray(2 * MIB) for _ in range(8)]
+    lengths = fs.cat_ranges_into([path] * 4 + [other] * 4, starts * 2, ends * 2, buffers)
+    for number, (buffer, length) in enumerate(zip(buffers, lengths, strict=True)):
+        whole = data if number < 4 else data[::-1]
+        wanted = whole[starts[number % 4] : ends[number % 4]]
+        assert bytes(buffer[:length]) == wanted, f"slice {number} has other bytes"
+    with fs.open(path, "rb") as file:
+        file.seek(MIB + 1)
+        buffer = bytearray(MIB)
+        assert file.readinto(buffer) == MIB and buffer == data[MIB + 1 : 2 * MIB + 1], "readinto: other bytes"
+
+
+@check("an object that is read by 1 MiB, by 3,000 bytes, and by lines")
+def in_pieces(place: Place) -> None:
+    spot, fs = place.fresh(), place.fs(**IN_PARTS)
+    data, path = period_free(24 * MIB, seed=14), spot.path("a")
+    fs.pipe_file(path, data)
+    for length in (MIB, 3_000):
+        with fs.open(path, "rb") as file:
+            found = list(iter(lambda: file.read(length), b""))  # noqa: B023
+        assert b"".join(found) == data, f"by {length}: other bytes"
+        assert {len(piece) for piece in found[:-1]} == {length}, f"by {length}: short pieces"
+    with fs.open(path, "rb") as file:
+        assert b"".join(file) == data, "by lines: other bytes"
+
+
 def _algorithm(name: str) -> Callable[[Place], str | None]:
     def run(place: Place) -> str | None:
         fs = place.fs(**IN_PARTS, s3_additional_kwargs={"ChecksumAlgorithm": name})
@@ -73,7 +105,7 @@ def _algorithm(name: str) -> Callable[[Place], str | None]:
         assert fs.cat_file(spot.path("small")) == b"abc", "other bytes"
         assert fs.cat_file(spot.path("parts")) == data, "other bytes"
         kept = [_kept(spot, stored, name) for stored in ("small", "parts")]
-        if name == "CRC32" and kept[0] and kept[0] != base64.b64encode(_crc(b"abc")).decode():
+        if name == "CRC32" and kept[0] and kept[0] != crc32(b"abc"):
             raise AssertionError("the checksum that is kept is not that of the bytes")
         if not any(kept):
             raise No("taken, and not kept")
@@ -87,8 +119,9 @@ def _kept(spot: Spot, name: str, algorithm: str) -> str:
     return str(head.get(f"Checksum{algorithm}", ""))
 
 
-def _crc(data: bytes) -> bytes:
-    return zlib.crc32(data).to_bytes(4, "big")
+def crc32(data: bytes) -> str:
+    """The CRC32, as S3 writes it."""
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
 
 
 for _name in ("CRC32", "CRC32C", "CRC64NVME"):
@@ -98,7 +131,7 @@ for _name in ("CRC32", "CRC32C", "CRC64NVME"):
 @check("damaged bytes are refused, by their CRC32", quick=True)
 def damaged(place: Place) -> str | None:
     spot = place.fresh()
-    wrong, right = base64.b64encode(bytes(4)).decode(), base64.b64encode(_crc(b"abc")).decode()
+    wrong, right = base64.b64encode(bytes(4)).decode(), crc32(b"abc")
     named, client = spot.named("a"), spot.client
     taken = []
     if not _is_refused(lambda: client.put_object(**named, Body=b"abc", ChecksumCRC32=wrong)):

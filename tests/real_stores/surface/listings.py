@@ -38,6 +38,17 @@ def mixed_pages(place: Place) -> None:
     spot.fs.rm(spot.root, recursive=True)
 
 
+@check("`iter_find` goes on after a name, and selects", quick=True)
+def goes_on(place: Place) -> None:
+    spot = place.fresh()
+    names = [f"{letter}/{number}" for letter in "abc" for number in range(4)]
+    spot.fs.pipe({spot.path(name): b"x" * int(name[-1]) for name in names})
+    found = spot.fs.iter_find(spot.root, start_after=spot.path("b/1"))
+    assert sorted(found) == [spot.path(name) for name in names if name > "b/1"], "other names after b/1"
+    found = spot.fs.iter_find(spot.root, prefix="b/", min_size=2)
+    assert sorted(found) == [spot.path("b/2"), spot.path("b/3")], "other names of 2 bytes and more"
+
+
 @check("directory markers", quick=True)
 def markers(place: Place) -> None:
     spot = place.fresh()

@@ -18,7 +18,7 @@ PROCESSES, ROUNDS = 16, 5
 THREADS, TIMES = 8, 10
 
 
-def _together(calls: list[Callable[[], Any]]) -> list[Any]:
+def together(calls: list[Callable[[], Any]]) -> list[Any]:
     """What each of the calls returned or raised; they begin at the same moment."""
     barrier, found = threading.Barrier(len(calls)), [None] * len(calls)
 
@@ -83,8 +83,8 @@ def threads_race(place: Place) -> None:
     for turn in range(20):
         path = spot.path(str(turn))
         writers = [partial(spot.fs.put_if_absent, path, b"%d" % n) for n in range(THREADS)]
-        found = _together(writers)
-        _raise_first(found)
+        found = together(writers)
+        raise_first(found)
         winners[turn] = [number for number, won in enumerate(found) if won]
     _one_winner(spot, winners)
 
@@ -94,8 +94,8 @@ def parts_race(place: Place) -> None:
     spot, fs, winners = place.fresh(), place.fs(**IN_PARTS), {}
     bodies = [period_free(5 * MIB + 1, seed=number) for number in range(4)]
     for turn in range(3):
-        found = _together([partial(fs.put_if_absent, spot.path(str(turn)), body) for body in bodies])
-        _raise_first(found)
+        found = together([partial(fs.put_if_absent, spot.path(str(turn)), body) for body in bodies])
+        raise_first(found)
         winners[turn] = [number for number, won in enumerate(found) if won]
         wrong = len(winners[turn]) != 1
         assert not wrong, f"the store is not atomic: {len(winners[turn])} of 4 were told that they won"
@@ -103,7 +103,7 @@ def parts_race(place: Place) -> None:
     spot.assert_no_uploads()
 
 
-def _raise_first(found: list[Any]) -> None:
+def raise_first(found: list[Any]) -> None:
     for error in found:
         if isinstance(error, Exception):
             raise error
@@ -119,10 +119,10 @@ def updates_race(place: Place) -> None:
         for _ in range(TIMES):
             spot.fs.update(path, lambda old: b"%d" % (int(old) + 1), max_attempts=100)
 
-    found = _together([count] * THREADS)
+    found = together([count] * THREADS)
     lost = THREADS * TIMES - int(spot.body("counter"))
     errors = [error for error in found if isinstance(error, Exception)]
-    _raise_first(errors)
+    raise_first(errors)
     assert lost == 0, f"the store is not atomic: {lost} of {THREADS * TIMES} acknowledged updates are lost"
 
 
@@ -145,7 +145,7 @@ def appends_race(place: Place) -> str | None:
                 acknowledged.append(line)
                 break
 
-    _raise_first(_together([partial(run, number) for number in range(4)]))
+    raise_first(together([partial(run, number) for number in range(4)]))
     lines = spot.body("log").splitlines(keepends=True)
     lost = [line for line in acknowledged if line not in lines]
     assert not lost, (
@@ -171,7 +171,7 @@ def moves_race(place: Place) -> None:
             time.sleep(pause)
             fs.pipe_file(source, mine)
 
-        moved, written = _together([partial(fs.mv, source, target), write])
+        moved, written = together([partial(fs.mv, source, target), write])
         if isinstance(written, Exception):
             raise written
         if isinstance(moved, Exception) and not isinstance(moved, (ObjectChangedError, FileNotFoundError)):
@@ -196,7 +196,7 @@ def swap_against_delete(place: Place) -> None:
     fs, path = spot.fs, spot.path("a")
     for _ in range(300):
         etag = spot.put("a", b"old")
-        swapped, deleted = _together(
+        swapped, deleted = together(
             [partial(fs.pipe_file, path, b"new", if_match=etag), partial(fs.rm_file, path, if_match=etag)]
         )
         refused = [found for found in (swapped, deleted) if isinstance(found, Exception)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from typing import Any
+
+from urllib3.filepost import encode_multipart_formdata
 
 from tests.real_stores.checking import No, check
 from tests.real_stores.place import Place, fetch
@@ -51,3 +54,27 @@ def refused(place: Place) -> None:
         taken.append("one that is too old")
     if taken:
         raise No(f"{' and '.join(taken)} is taken")
+
+
+@check("a signed form uploads one file, of no other name and size")
+def form(place: Place) -> None:
+    spot, taken = place.fresh(), []
+    posted = spot.fs.sign_post(spot.path("a"), fields={"Content-Type": "text/plain"}, max_size=10)
+    answer = _post(posted, b"hello", place)
+    if answer not in (200, 201, 204):
+        raise No(f"POST answers {answer}")
+    assert spot.body("a") == b"hello", "other bytes are there"
+    if _post(posted, b"hello" * 3, place) in (200, 201, 204):
+        taken.append("one of 15 bytes, where 10 are allowed")
+    other = {**posted, "fields": {**posted["fields"], "key": f"{spot.prefix}other"}}
+    if _post(other, b"hello", place) in (200, 201, 204):
+        taken.append("one of another name")
+    if taken:
+        raise No(f"{' and '.join(taken)} is taken")
+
+
+def _post(posted: Any, data: bytes, place: Place) -> int:
+    fields = {**posted["fields"], "file": ("a.txt", data)}
+    body, content_type = encode_multipart_formdata(fields)
+    request = urllib.request.Request(posted["url"], body, {"Content-Type": content_type}, method="POST")
+    return fetch(request, place)[0]
