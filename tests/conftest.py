@@ -73,7 +73,7 @@ def uploads_are_aborted_before_the_test_looks(monkeypatch: pytest.MonkeyPatch) -
     """
     monkeypatch.setattr(aborting, "PATIENCE", 10.0)
     yield
-    aborting._wait(list(aborting._under_way), 10.0)
+    aborting._wait(lambda: not aborting._under_way, 10.0)
 
 
 @pytest.fixture(scope="session")

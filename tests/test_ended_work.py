@@ -288,6 +288,34 @@ def test_an_interrupted_upload_is_aborted_or_named(
     assert ("could not abort upload" in errors) is not uploads_answer
 
 
+def test_the_program_does_not_end_while_a_warning_is_being_written(
+    store: Store, server: ScriptedServer
+) -> None:
+    """Two threads know that an upload stays: that whose time is over, and that which ends the program."""
+    store.silent = lambda request: request.method == "DELETE"
+    code = """
+    import json, logging, sys, time
+    from fsspec_guarded_s3._write import aborting
+    from tests.opening import MIB, filesystem
+    url, options = json.loads(sys.argv[1])
+    logging.getLogger("fsspec_guarded_s3").addFilter(lambda record: time.sleep(1) or True)
+    aborting.Removal.limit = lambda removal, seconds: removal._work.limit(seconds - 0.5)
+    aborting.AT_EXIT = 1.0
+    file = filesystem(url, **options).open("bucket/new", "wb")
+    file.write(bytes(6 * MIB))
+    file.discard()
+    """
+    options = SLOW | PARTS
+    if server.url.startswith("https"):
+        options["ca_bundle"] = server.ca_path
+    with child(code, server.url, options) as process:
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert errors.count("could not abort upload") == len(store.fake.uploads) == 1, errors
+
+
 @pytest.mark.parametrize("verb", ["write", "put_file", "append", "pipe"])
 @pytest.mark.parametrize("answers", [True, False])
 def test_an_upload_whose_id_is_on_its_way_is_aborted_or_named(

@@ -26,6 +26,7 @@ logger = logging.getLogger("fsspec_guarded_s3")
 PATIENCE = 0.5  # seconds
 SECONDS = 60.0  # that the abort of one upload may take, with its repetitions
 AT_EXIT = 3.0  # seconds
+TO_WARN = 3.0  # seconds that a handler of the log may take at the end of the program
 _POLL_SECONDS = 0.02  # seconds
 
 
@@ -58,6 +59,7 @@ class Removal:
         self._remove = remove
         self._work = Work(limit=SECONDS)
         self._claim = threading.Lock()  # never waited for
+        self._voice = threading.Lock()  # never waited for: whoever has it warns
         self._has_warned = False
         self.ended = False
 
@@ -84,16 +86,22 @@ class Removal:
         self._work.limit(seconds)
 
     def give_up(self) -> None:
-        """Warn that the upload is left behind, unless it was aborted."""
+        """Warn that the upload is left behind, unless it was aborted.
+
+        The program ends right behind this. If the thread whose time was over is about to warn, wait for it.
+        """
         self._work.end()
         if not self.ended:
             self._warn("the program ends before the store has answered")
+            _wait(lambda: self._has_warned, TO_WARN)
 
     def _warn(self, why: str) -> None:
-        if self._has_warned:  # by this thread, or by the one whose time was over
+        if not self._voice.acquire(blocking=False):
             return
-        self._has_warned = True
-        logger.warning("could not %s: %s", self.task, why)
+        try:
+            logger.warning("could not %s: %s", self.task, why)
+        finally:
+            self._has_warned = True
 
 
 _under_way: set[Removal] = set()
@@ -126,13 +134,13 @@ def finish(begin_others: Iterable[Callable[[], object]] = ()) -> None:
         removal.limit(AT_EXIT)
         if time.monotonic() < until:
             removal.run()
-    _wait(left, until - time.monotonic())
+    _wait(lambda: all([removal.ended for removal in left]), until - time.monotonic())
     for removal in left:
         removal.give_up()
     del tasks
 
 
-def _wait(removals: Iterable[Removal], seconds: float) -> None:
+def _wait(happened: Callable[[], bool], seconds: float) -> None:
     until = time.monotonic() + seconds
-    while not all([removal.ended for removal in removals]) and time.monotonic() < until:
+    while not happened() and time.monotonic() < until:
         time.sleep(_POLL_SECONDS)
