@@ -106,6 +106,11 @@ class RetryPolicy:
     def __repr__(self) -> str:
         return f"<RetryPolicy {self._budget!r}>"
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a request may have more than one attempt."""
+        return self._max_attempts() > 1
+
     def call(self, attempt: Callable[[], T], *, deadline: Deadline, retry_on_conflict: bool = False) -> T:
         """What `attempt` returns, or its last error, which then tells what may have been applied."""
         made, work = 1, current()

@@ -58,20 +58,21 @@ class Store:
     def is_at_hand(self, bucket: str) -> bool:
         """Whether a request about `bucket` may be sent for an event loop, which is going to take its answer.
 
-        Nobody listens, who would be told in the loop, and might take long. MustWaitError where a connection
-        has to be made first, or something has to be found out.
+        Nobody listens, who would be told in the loop, and might take long. There may be a second attempt: a
+        thread makes it, if what comes behind the first one has to wait. MustWaitError where a connection has
+        to be made first, or something has to be found out.
         """
         if self.listeners.is_anybody():
             return False
         if this_thread.may_wait:
-            return True
+            return self.retry.may_repeat
         endpoint = self.signer.known_endpoint(bucket)
         place = (endpoint.scheme, endpoint.host, endpoint.port) if endpoint else ("", "", 0)
         if not self.transport.has_idle(*place):
             if not self.transport.is_prepared(*place):
                 must_wait(prepare=partial(self._prepare, bucket))
             must_wait(connect=partial(self.transport.connecting, *place))
-        return True
+        return self.retry.may_repeat
 
     def _prepare(self, bucket: str) -> None:
         """Find out what all requests about `bucket` need, once for all that wait for it."""

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -335,11 +336,15 @@ WRONG: dict[str, tuple[str, Callable[[Reply], Answer]]] = {
     "range": ("slice", _wrong_range),
     "checksum": ("whole", _other_checksum),
     "error within": ("write", _error_within),
+    "lost": ("write", lambda reply: close()),
+    "500": ("write", lambda reply: s3_error(500, "InternalError")),
+    "403": ("write", lambda reply: s3_error(403, "AccessDenied")),
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("range", 1), ("range", 3), ("checksum", 1), ("checksum", 3), ("error within", 3)]
+    ("name", "most"),
+    [*product(("range", "checksum", "error within", "lost", "500", "403"), (1, 2, 3))],
 )
 def test_a_call_that_goes_wrong_in_the_loop_makes_no_more_requests_than_its_verb(
     name: str, most: int
@@ -369,7 +374,7 @@ def test_a_call_that_goes_wrong_in_the_loop_makes_no_more_requests_than_its_verb
             requests = [request.method for request in server.requests[before:]]
             made.append((error, requests))
     assert made[0] == made[1]
-    assert made[0][1].count(method) == (2 if kind == "whole" else most)
+    assert made[0][1].count(method) == {"checksum": 2, "403": 1}.get(name, most)
 
 
 def connect(fs: GuardedS3FileSystem, server: ScriptedServer, number: int) -> None:
