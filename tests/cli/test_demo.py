@@ -13,7 +13,7 @@ from fsspec_guarded_s3._cli import commands, demo
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, s3_error
-from tests.servers import MotoServer, RcloneServer
+from tests.servers import MotoServer, RcloneServer, reserved_port
 
 GUARANTEES = (
     "what is read is what was written",
@@ -159,9 +159,9 @@ def test_demo_that_cannot_reach_the_store_fails(
     """The error of the first act is told, not that of the clean-up."""
     use(monkeypatch)
     only(monkeypatch, demo._replaced)
-    with ScriptedServer(handler=FakeS3()) as server:
-        url = server.url
-    assert commands.main(["demo", "s3://bucket", "--endpoint-url", url]) == 7
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        assert commands.main(["demo", "s3://bucket", "--endpoint-url", url]) == 7
     assert "no connection to 127.0.0.1" in capsys.readouterr().err
 
 

@@ -386,10 +386,9 @@ def test_the_remedies_are_those_of_the_command_line(
 ) -> None:
     seen = Seen(capsys, "--endpoint-url", "http://s3.example.com")
     assert "--allow-http" in seen.failed("endpoint")
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-    assert "HTTPS_PROXY" in Seen(capsys, "--endpoint-url", "https://s3.example.com").failed("tcp")
+    with reserved_port() as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        assert "HTTPS_PROXY" in Seen(capsys, "--endpoint-url", "https://s3.example.com").failed("tcp")
 
 
 def test_a_store_is_not_what_an_option_says(capsys: pytest.CaptureFixture[str]) -> None:

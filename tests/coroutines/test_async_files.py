@@ -233,13 +233,16 @@ async def exception_in_the_block(opens: Callable[[], Any]) -> None:
 
 
 async def cancelled_in_the_block(opens: Callable[[], Any]) -> None:
+    is_written = asyncio.Event()
+
     async def write() -> None:
         async with await opens() as file:
             await file.write(b"half")
+            is_written.set()
             await asyncio.sleep(60)
 
     task = asyncio.ensure_future(write())
-    await asyncio.sleep(0.2)
+    await asyncio.wait_for(is_written.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -358,6 +358,7 @@ def test_a_verb_may_be_called_inside_of_a_coroutine() -> None:
 
 def test_no_more_calls_are_under_way_than_the_option_says() -> None:
     under_way, most, lock = 0, 0, threading.Lock()
+    five_are_there = threading.Barrier(5, timeout=60)
 
     class Counting(GuardedS3FileSystem):
         def ukey(self, path: Any) -> str:
@@ -365,6 +366,7 @@ def test_no_more_calls_are_under_way_than_the_option_says() -> None:
             with lock:
                 under_way += 1
                 most = max(most, under_way)
+            five_are_there.wait()
             time.sleep(0.01)
             with lock:
                 under_way -= 1

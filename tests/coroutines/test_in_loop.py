@@ -445,7 +445,7 @@ def test_all_that_was_sent_before_a_correction_is_sent_again(
     fake = FakeS3("bucket")
     for name in ("key", "0", "1", "2", "3"):
         fake.put("bucket", name, SMALL)
-    lock, refused, are_new = threading.Lock(), [0], threading.Event()
+    lock, refused, are_new, are_two = threading.Lock(), [0], threading.Event(), threading.Event()
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
         answer = refusal(request) if are_new.is_set() else None
@@ -454,6 +454,9 @@ def test_all_that_was_sent_before_a_correction_is_sent_again(
         with lock:
             refused[0] += 1
             number = refused[0]
+        if number > 1:
+            are_two.set()
+        are_two.wait(BOUND)  # however late the second one is sent
         return delay(0.2 * number, answer)
 
     fake.fault = fault

@@ -1,6 +1,5 @@
 """Many small reads from a near store: requests are sent ahead of the answers that are read."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, close, cut, respond, s3_error
+from tests.servers import reserved_port
 
 DATA = period_free(MIB)
 STARTS = list(range(0, MIB, 64 * 1024))
@@ -305,10 +305,9 @@ def test_nothing_is_asked_for_ahead_of_slow_answers(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_store_that_is_not_there_is_a_connect_error_for_each() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    fs = filesystem(f"http://127.0.0.1:{port}", max_attempts=1)
-    found = fs.cat(["bucket/1", "bucket/2"], on_error="return")
+    with reserved_port() as port:
+        fs = filesystem(f"http://127.0.0.1:{port}", max_attempts=1)
+        found = fs.cat(["bucket/1", "bucket/2"], on_error="return")
     assert [type(error) for error in found.values()] == [ConnectError, ConnectError]
 
 
