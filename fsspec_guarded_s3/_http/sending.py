@@ -113,7 +113,12 @@ class Sender:
                 if isinstance(error, (ConnectionError, TimeoutError)) and error.errno != errno.ETIMEDOUT:
                     raise _broken_off(error) from None
                 # This file system has no sendfile(2), or the file cannot be read, which read(2) will tell.
-                self._send_pieces(FileSlice(body.descriptor, position, body.stop))
+                try:
+                    self._send_pieces(FileSlice(body.descriptor, position, body.stop))
+                except _BrokenOffError:
+                    if error.errno == errno.ETIMEDOUT:  # of the connection, which is closed by now
+                        raise _broken_off(error) from None
+                    raise
                 return
             if not count:
                 raise FileChangedError("the local file became shorter while it was uploaded")

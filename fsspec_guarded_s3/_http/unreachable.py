@@ -12,7 +12,7 @@ import socket
 import ssl
 
 from .._values.descriptors import none_left
-from ..errors import ConnectError, IncompleteBodyError, TransportError
+from ..errors import ConnectError, IncompleteBodyError, SendTimeoutError, TransportError
 from ..options import Options
 from .connect import ProxyRefusedError, Route
 from .descriptors import are_none_left
@@ -60,6 +60,8 @@ def no_answer(route: Route, options: Options, error: Exception, broken: OSError 
         failure.message += by
         failure.args = (failure.errno, failure.message)
         return failure
+    if isinstance(broken, TimeoutError):  # of the kernel (TCP_USER_TIMEOUT), which has closed the connection
+        return SendTimeoutError(f"the store stopped taking the request{by}: {broken}", request_sent=False)
     # What broke the sending is the cause. Part of the request is missing, so it cannot have been applied
     # (RFC 9112, 8).
     return IncompleteBodyError(f"the connection broke while sending{by}: {broken}", request_sent=False)

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from fsspec_guarded_s3._http.incoming import Incoming
+from fsspec_guarded_s3._http.timed_socket import Channel
+from fsspec_guarded_s3.options import Options
 from tests.fake_s3 import FakeS3
 from tests.scripted_server import Answer, Link, Reply, Request, close, respond, s3_error
 from tests.servers import reserved_port
@@ -25,6 +28,8 @@ TRICKLE_SECONDS = 0.05
 # Addresses of the client on which the store stalls or trickles now.
 STALLED: set[Any] = set()
 TRICKLING: set[Any] = set()
+# Options of who meets a stall: a turn of waiting is as long as the window of the rate.
+STALLS: dict[str, Any] = {"min_rate_window": 0.05, "min_rate": 0.0}
 LESS = 10  # bytes by which a length is wrong
 
 
@@ -124,6 +129,29 @@ def _listed(link: Link, among: set[Any]) -> Iterator[None]:
         yield
     finally:
         among.discard(link.peer)
+
+
+def let_time_pass_where_the_fault_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection on which the store stalls or trickles has used up its time at once, and no other has."""
+    queued, receive = Channel._queued, Incoming._receive
+
+    def stalled(channel: Channel) -> int:
+        if channel.sock.getsockname() in STALLED:
+            raise TimeoutError("timed out")
+        return queued(channel)
+
+    def trickled(incoming: Incoming, *arguments: Any, **keywords: Any) -> int:
+        count = receive(incoming, *arguments, **keywords)
+        if incoming._channel.sock.getsockname() in TRICKLING:
+            pace = incoming._pace
+            assert pace is not None
+            if pace._rate:
+                raise TimeoutError("slower than min_rate")
+            pace._deadline.put_off(-2 * Options().request_deadline)
+        return count
+
+    monkeypatch.setattr(Channel, "_queued", stalled)
+    monkeypatch.setattr(Incoming, "_receive", trickled)
 
 
 def _whole(request: Request, fake: FakeS3) -> Answer | None:

@@ -1,6 +1,7 @@
 """What the guards promise while the store, the network or a rival misbehaves."""
 
 import contextlib
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -22,8 +23,10 @@ from fsspec_guarded_s3 import (
     ServerError,
     WriteOutcomeUnknownError,
 )
+from fsspec_guarded_s3._http import transport
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
+from tests.faults.inject import STALLS, Broken, let_time_pass_where_the_fault_is
 from tests.opening import MIB, filesystem
 from tests.scripted_server import (
     Answer,
@@ -533,45 +536,71 @@ def test_get_file_that_breaks_keeps_the_old_file(tmp_path: Path) -> None:
 # --- stalls ---
 
 
+# By handlers, and not by steps: who gives up soon may have left before the server has seen the connection.
+
+
 @pytest.mark.parametrize("answer", [stall(), stall_body(200, TEN, after=4, etag="one")])
 def test_stall_before_the_head_or_in_the_body_is_read_timeout(answer: Answer) -> None:
-    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError) as caught:
+    with ScriptedServer(handler=lambda _: answer) as server, pytest.raises(ReadTimeoutError) as caught:
         filesystem(server.url, read_timeout=0.3, max_attempts=1).cat_file(PATH)
     assert isinstance(caught.value, TimeoutError)
 
 
-def test_stall_in_the_body_is_resumed() -> None:
-    left = [stall_body(206, TEN, after=4, etag="one", headers={"Content-Range": "bytes 0-9/10"})]
-    fake = FakeS3("bucket", after=lambda request, reply: left.pop() if left and reply.status == 206 else None)
-    left[0] = replace(left[0], headers={**left[0].headers, "ETag": fake.put("bucket", "key", TEN).etag})
+def test_stall_in_the_body_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_time_pass_where_the_fault_is(monkeypatch)
+    stalls = iter([True])
+    fake = FakeS3("bucket", after=lambda _, reply: Broken(reply, "stall") if next(stalls, False) else None)
+    fake.put("bucket", "key", TEN)
     with ScriptedServer(handler=fake) as server:
-        assert filesystem(server.url, read_timeout=0.3).cat_file(PATH, 0, 10) == TEN
+        assert filesystem(server.url, **STALLS).cat_file(PATH, 0, 10) == TEN
         _first, resumed = named(server, "GET")
-        assert (resumed.headers["range"], "if-match" in resumed.headers) == ("bytes=4-9", True)
+        assert (resumed.headers["range"], "if-match" in resumed.headers) == ("bytes=5-9", True)
 
 
 def test_trickle_is_ended_by_the_minimum_rate() -> None:
     """No single read times out, yet the body would take for ever."""
     answer = trickle(200, bytes(100_000), interval=0.02, etag="one")
-    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError, match="min_rate"):
+    with (
+        ScriptedServer(handler=lambda _: answer) as server,
+        pytest.raises(ReadTimeoutError, match="min_rate"),
+    ):
         filesystem(server.url, min_rate=1024.0, min_rate_window=0.3, max_attempts=1).cat_file(PATH)
 
 
 def test_trickle_is_ended_by_the_deadline_of_the_request() -> None:
     answer = trickle(200, bytes(100_000), interval=0.02, etag="one")
-    with ScriptedServer([Step(answer)]) as server, pytest.raises(ReadTimeoutError):
+    with ScriptedServer(handler=lambda _: answer) as server, pytest.raises(ReadTimeoutError):
         filesystem(server.url, min_rate=0.0, request_deadline=0.5).cat_file(PATH)
 
 
 @pytest.mark.parametrize("mode", ["create", "overwrite"])
 def test_send_stall_is_send_timeout(mode: str) -> None:
     """What was not sent to its end cannot have been applied: no doubt is left, and no HEAD is needed."""
-    with ScriptedServer([Step(dont_read())], receive_buffer=4096) as server:
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake, before_body=lambda _: dont_read(), receive_buffer=4096) as server:
         fs = filesystem(server.url, send_timeout=0.3, max_attempts=1)
         with pytest.raises(SendTimeoutError) as caught:
             fs.pipe_file(PATH, bytes(16 * MIB), mode=mode)
         assert not caught.value.maybe_applied
         assert [request.method for request in server.requests] in ([], ["PUT"])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs Linux")
+@pytest.mark.parametrize("verb", ["pipe_file", "put_file"])
+def test_send_stall_that_the_kernel_sees_first_is_send_timeout(
+    verb: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It counts the same seconds from a moment before, and closes the connection."""
+    soon = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
+    monkeypatch.setattr(transport, "socket_options_of", lambda options: [soon])
+    data, local = bytes(16 * MIB), tmp_path / "local"
+    local.write_bytes(data)
+    fake = FakeS3("bucket")
+    with ScriptedServer(handler=fake, before_body=lambda _: dont_read(), receive_buffer=4096) as server:
+        fs = filesystem(server.url, max_attempts=1, multipart_threshold=64 * MIB)
+        with pytest.raises(SendTimeoutError, match="stopped taking the request") as caught:
+            fs.pipe_file(PATH, data) if verb == "pipe_file" else fs.put_file(local, PATH)
+        assert not caught.value.maybe_applied
 
 
 # --- corrections ---

@@ -15,12 +15,15 @@ import pytest
 from fsspec_guarded_s3 import TransactionError
 from fsspec_guarded_s3._auth.endpoints import Endpoints
 from fsspec_guarded_s3._auth.session import Session
-from fsspec_guarded_s3._http.incoming import Incoming
-from fsspec_guarded_s3._http.timed_socket import Channel
 from fsspec_guarded_s3._values.models import WRITE_TOKEN
-from fsspec_guarded_s3.options import Options
 from tests.fake_s3 import FakeS3, Part, Upload, crc32, md5_etag, now
-from tests.faults.inject import ANOTHER_ETAG, STALLED, TRICKLING, Injector, unreachable
+from tests.faults.inject import (
+    ANOTHER_ETAG,
+    STALLS,
+    Injector,
+    let_time_pass_where_the_fault_is,
+    unreachable,
+)
 from tests.faults.operations import ANSWER, LARGE, OLD, SMALL, STALE, Objects, World
 from tests.faults.promises import FAULTS, GROUPS
 from tests.faults.table import OUTCOMES, Cell, cells, rows
@@ -31,38 +34,13 @@ from tests.single_faults import short_pauses  # noqa: F401
 pytestmark = pytest.mark.timeout(300)
 
 CELLS = list(cells())
-WAITS: dict[str, dict[str, Any]] = {  # a turn of waiting is as long as the window of the rate
-    "stall": {"min_rate_window": 0.05, "min_rate": 0.0},
-    "stall-body": {"min_rate_window": 0.05, "min_rate": 0.0},
-    "trickle": {},
-}
+WAITS: dict[str, dict[str, Any]] = {"stall": STALLS, "stall-body": STALLS, "trickle": {}}
 
 
 @pytest.fixture(autouse=True)
 def time_passes_where_the_fault_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection on which the store stalls or trickles has used up its time at once, and no other has.
-
-    So no cell depends on how busy the machine is. What time-outs and rates do is tested in test_waits.py.
-    """
-    queued, receive = Channel._queued, Incoming._receive
-
-    def stalled(channel: Channel) -> int:
-        if channel.sock.getsockname() in STALLED:
-            raise TimeoutError("timed out")
-        return queued(channel)
-
-    def trickled(incoming: Incoming, *arguments: Any, **keywords: Any) -> int:
-        count = receive(incoming, *arguments, **keywords)
-        if incoming._channel.sock.getsockname() in TRICKLING:
-            pace = incoming._pace
-            assert pace is not None
-            if pace._rate:
-                raise TimeoutError("slower than min_rate")
-            pace._deadline.put_off(-2 * Options().request_deadline)
-        return count
-
-    monkeypatch.setattr(Channel, "_queued", stalled)
-    monkeypatch.setattr(Incoming, "_receive", trickled)
+    """So no cell depends on how busy the machine is. test_waits.py tests what time-outs and rates do."""
+    let_time_pass_where_the_fault_is(monkeypatch)
 
 
 @pytest.fixture(autouse=True, scope="module")
