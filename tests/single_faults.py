@@ -37,10 +37,10 @@ def named(server: ScriptedServer, name: str) -> list[Request]:
 
 def once(name: str, answer: Answer) -> Callable[[Request, FakeS3], Answer | None]:
     """A fault: the first request of that operation gets `answer` and is not applied."""
-    left = [answer]
+    left = iter([answer])  # in one step: requests come in several threads
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
-        return left.pop() if left and operation(request) == name else None
+        return next(left, None) if operation(request) == name else None
 
     return fault
 
@@ -52,8 +52,8 @@ def always(name: str, answer: Answer) -> Callable[[Request, FakeS3], Answer | No
 
 def lose(name: str) -> Callable[[Request, Reply], Answer | None]:
     """The first request of that operation is applied and its response lost."""
-    left = [close()]
-    return lambda request, reply: left.pop() if left and operation(request) == name else None
+    left = iter([close()])
+    return lambda request, reply: next(left, None) if operation(request) == name else None
 
 
 def changed(name: str, **fields: str | None) -> Callable[[Request, Reply], Answer | None]:
