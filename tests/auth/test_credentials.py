@@ -236,6 +236,7 @@ def test_instance_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
     with store(metadata) as server:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url)
+        monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "60")  # else botocore gives up after a second
         opened(server).cat_file("bucket/key")
         assert keys(server) == ["IMDSKEY"]
 

@@ -430,6 +430,18 @@ def look(fs: GuardedS3FileSystem) -> None:
     assert len(found) == 40
 
 
+def first_of_its_key() -> Callable[[Request], bool]:
+    """Whether a request is the first that asks for its key."""
+    seen: set[str] = set()
+
+    def is_first(request: Request) -> bool:
+        is_new = request.path not in seen
+        seen.add(request.path)
+        return is_new
+
+    return is_first
+
+
 WORKS: dict[str, Callable[[GuardedS3FileSystem], None]] = {
     "threads": read_in_threads,
     "coroutines": read_in_coroutines,
@@ -441,13 +453,24 @@ WORKS: dict[str, Callable[[GuardedS3FileSystem], None]] = {
 
 @pytest.mark.parametrize("name", WORKS)
 def test_refusals_of_a_load_reach_no_caller_and_limit_its_directory(
-    store: BusyStore, fs: GuardedS3FileSystem, name: str
+    store: BusyStore, fs: GuardedS3FileSystem, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.left = 20
+    """Of each key one: where a thread runs ahead of the others, all of its attempts could be refused."""
+    store.left, store.is_meant = 20, first_of_its_key()
     with fs.trace() as trace:
         WORKS[name](fs)
-    assert only_limit().prefix == "data/"
+    limit = only_limit()
+    assert limit.prefix == "data/"
     assert trace.repeated == 20
+    pause = rates.pause
+
+    def open_and_pause(seconds: float) -> None:
+        with limit._lock():
+            limit._at = min(limit._at, time.monotonic())
+        pause(seconds)
+
+    monkeypatch.setattr(rates, "pause", open_and_pause)
+    limit._at += 3600  # nobody has a turn before somebody waits for it
     with fs.trace() as trace:
         WORKS[name](fs)
     assert trace.waited > 0
@@ -624,8 +647,12 @@ def test_events_and_log_say_who_waited_and_why(
 
 
 def test_the_log_says_when_there_is_a_limit_and_when_it_falls(
-    store: BusyStore, fs: GuardedS3FileSystem, caplog: pytest.LogCaptureFixture
+    store: BusyStore,
+    fs: GuardedS3FileSystem,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(rates, "WINDOW", 600.0)  # two refusals that come late are none of two windows
     for number in (1, 2):
         caplog.clear()
         store.left = number
@@ -633,7 +660,7 @@ def test_the_log_says_when_there_is_a_limit_and_when_it_falls(
             fs.cat_file("bucket/elsewhere")
         said = [line for line in caplog.messages if line.startswith("reads of bucket/elsewhere: at most")]
         assert len(said) == 1 and "(SlowDown)" in said[0]
-        only_limit()._since -= 10
+        only_limit()._since -= 600
 
 
 def test_threads_that_are_refused_at_once_agree_on_one_limit(fs: GuardedS3FileSystem) -> None:
@@ -730,12 +757,20 @@ def test_work_that_was_given_up_waits_no_more(closed: RateLimit, fs: GuardedS3Fi
     assert closed._turns >= closed._numbers  # nobody waits behind it
 
 
-def test_ctrl_c_ends_a_wait(closed: RateLimit, fs: GuardedS3FileSystem) -> None:
+def test_ctrl_c_ends_a_wait(
+    closed: RateLimit, fs: GuardedS3FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, pause = threading.Event(), rates.pause
+
+    def noticed(seconds: float) -> None:
+        waits.set()
+        pause(seconds)
+
     def interrupt() -> None:
-        while closed._numbers <= closed._turns:
-            time.sleep(0.01)
+        assert waits.wait(60)
         _thread.interrupt_main()
 
+    monkeypatch.setattr(rates, "pause", noticed)
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         fs.cat_file("bucket/data/00")
