@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem
-from fsspec_guarded_s3._fs import loop_connections
+from fsspec_guarded_s3._fs import awaiting, loop_connections
 from fsspec_guarded_s3._fs.awaiting import AwaitedCalls
 from fsspec_guarded_s3._http import connect
 from fsspec_guarded_s3._http.transport import Transport
@@ -43,6 +43,10 @@ class Store:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A name stays known, and the loop waits, for as long as a busy machine needs for many calls."""
+    monkeypatch.setattr(connect, "_KNOWN_SECONDS", 60.0)
+    monkeypatch.setattr(loop_connections, "_PATIENCE", 60.0)
+    monkeypatch.setattr(awaiting, "_PATIENCE", 60.0)
     found = Store()
     start, make = AwaitedCalls._start, Transport._connect
 
@@ -240,18 +244,23 @@ def test_two_loops_make_connections_of_their_own(store: Store) -> None:
     assert found == [[SMALL] * NUMBER] * 2
 
 
-def test_the_answers_are_awaited_as_by_any_connection(store: Store) -> None:
+def test_the_answers_are_awaited_as_by_any_connection(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that stalls ends by the time-out, and one that is slow is waited for."""
+    monkeypatch.setattr(awaiting, "_PATIENCE", 0.5)
 
     def fault(request: Request, fake: FakeS3) -> Answer | None:
         return stall() if request.path.endswith("key-0") else None
 
     store.fake.fault = fault
     store.fake.after = lambda request, reply: delay(0.1, reply)
-    fs = filesystem(store.server.url, read_timeout=0.5, max_attempts=1)
+    impatient, patient = (
+        filesystem(store.server.url, read_timeout=wait, max_attempts=1) for wait in (0.5, 30)
+    )
 
     async def main() -> list[Any]:
-        calls = (fs._cat_file(f"bucket/key-{number}") for number in range(3))
+        calls = (
+            fs._cat_file(f"bucket/key-{number}") for number, fs in enumerate((impatient, patient, patient))
+        )
         return await asyncio.gather(*calls, return_exceptions=True)
 
     began = time.monotonic()

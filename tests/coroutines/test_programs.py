@@ -115,7 +115,7 @@ def test_no_loop_and_no_asyncio_thread_is_started(server: ScriptedServer) -> Non
 
 LEAVES = """
 import asyncio, threading, time, fsspec
-fs = fsspec.filesystem("gs3", endpoint_url={url!r}, key="k", secret="s", probe="never")
+fs = fsspec.filesystem("gs3", endpoint_url={url!r}, key="k", secret="s", probe="never", read_timeout=600)
 loop = asyncio.new_event_loop()
 threading.Thread(target=loop.run_forever, daemon=True).start()  # as zarr and fsspec have it
 asyncio.run_coroutine_threadsafe(fs._cat_file("bucket/key"), loop)
@@ -128,7 +128,7 @@ def test_a_program_ends_while_a_loop_in_another_thread_waits() -> None:
     fake = FakeS3("bucket", fault=lambda request, fake: stall())
     with ScriptedServer(handler=fake) as server:
         command = [sys.executable, "-c", LEAVES.format(url=server.url)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=25)  # it stalls for 30 s
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=300)  # it stalls for 600 s
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -45,8 +45,8 @@ LISTINGS: dict[str, Callable[[Any], object]] = {
 
 
 def listed(server: ScriptedServer, name: str = "find", **options: Any) -> Any:
-    """A filesystem that has just listed the folder."""
-    fs = filesystem(server.url, **options)
+    """A filesystem that has just listed the folder, and knows that however long a busy machine takes."""
+    fs = filesystem(server.url, **{"recent_listings": 60, **options})
     LISTINGS[name](fs)
     return fs
 

@@ -73,7 +73,7 @@ def test_each_file_of_a_folder_is_one_request(connection: Any) -> None:
 
     with ScriptedServer(handler=fake) as server:
         options = {"key": "k", "secret": "s", "endpoint_url": server.url, "skip_instance_cache": True}
-        connection.register_filesystem(DuckDBFileSystem(**options))
+        connection.register_filesystem(DuckDBFileSystem(**options, recent_listings=60))
         for first, hours in ((0, 3), (1_000, 2)):
             fill(first, hours)
             seen = len(server.requests)

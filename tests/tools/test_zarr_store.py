@@ -26,6 +26,7 @@ from zarr.core.buffer import cpu, default_buffer_prototype  # noqa: E402
 from zarr.testing.store import StoreTests  # noqa: E402
 
 from fsspec_guarded_s3 import ObjectChangedError, PreconditionUnsupportedError  # noqa: E402
+from fsspec_guarded_s3._fs import awaiting  # noqa: E402
 from fsspec_guarded_s3._fs.awaiting import AwaitedCalls  # noqa: E402
 from fsspec_guarded_s3.integrations.zarr import GuardedS3Store  # noqa: E402
 
@@ -338,6 +339,7 @@ def test_a_part_of_a_value_takes_no_thread(monkeypatch: pytest.MonkeyPatch) -> N
         store.fs.cat_file("bucket/z/k", 0, 1)
         before = len(server.requests)
         monkeypatch.setattr(AwaitedCalls, "_start", counting)
+        monkeypatch.setattr(awaiting, "_PATIENCE", 60.0)  # however busy this machine is
 
         async def main() -> None:
             for wanted, expected in (
