@@ -54,7 +54,6 @@ def assert_all_guaranteed(output: str) -> None:
     assert lines[-1] == "every guarantee held"
 
 
-@pytest.mark.timeout(300)
 def test_demo_runs_against_its_own_server(capsys: pytest.CaptureFixture[str]) -> None:
     """Every guarantee is told with its evidence, and the exit code is 0."""
     pytest.importorskip("distributed")
@@ -64,7 +63,6 @@ def test_demo_runs_against_its_own_server(capsys: pytest.CaptureFixture[str]) ->
     assert_all_guaranteed(output)
 
 
-@pytest.mark.timeout(300)
 def test_demo_runs_against_a_given_endpoint_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, moto: MotoServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -561,10 +561,10 @@ def test_many_changes_are_no_work_for_each_other() -> None:
         rows = {name: (f"data/{'0' * 32}/1/{name}", '"e"', 1) for name in names}
         assert table.log.claim(2, "token", commit_manifest.whole(rows, 7 * 86_400.0))
         t = table.transaction()
-        began = time.monotonic()
+        began = time.thread_time()  # what others do on this machine is no work of ours
         for name in names:
             t.rm_file(name)
-        assert time.monotonic() - began < 10
+        assert time.thread_time() - began < 6
         assert t.commit().version == 3 and len(table.snapshot()) == 0
 
 
