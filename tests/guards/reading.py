@@ -41,8 +41,9 @@ def _get_file_over_old(client: Client) -> str:
 
 
 def _be_killed(client: Client) -> str:
+    client.local.write_bytes(b"before" * 200)
     threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    return _get_file_over_old(client)
+    return _get_file(client)
 
 
 def cat_file(whole: int) -> Callable[[Client], str]:

@@ -23,10 +23,12 @@ from tests.guards import (
     seeking,
 )
 from tests.guards.chunks import unchunked
+from tests.guards.peers import OURS
 from tests.guards.scenario import NOT_OFFERED, PATH, Scenario
 from tests.scripted_server import ScriptedServer
 
 SAID = "said.json"
+PATIENCE = 300.0  # seconds, for ours, which never hangs: a busy machine may need half a minute to start it
 MODULES = (creating, completing, moving, committing, abandoning, seeking, reading, connecting, programs)
 SCENARIOS = tuple(scenario for module in MODULES for scenario in module.SCENARIOS)
 ROOT = Path(__file__).parents[2]
@@ -84,7 +86,7 @@ def _act(scenario: Scenario, peer: str, url: str, folder: Path) -> tuple[str, st
             stderr=errors,
             start_new_session=True,  # so that what it forked can be ended with it
         )
-        ended = _wait(process, scenario.limit, folder)
+        ended = _wait(process, PATIENCE if peer == OURS else scenario.limit, folder)
     return ended, (folder / "stderr").read_text(errors="replace")[-2000:]
 
 

@@ -156,9 +156,9 @@ class Scenario:
 
     `serve` makes the store, in the process that judges. `act` runs in a process of its own and says what it
     saw ("" where the store alone tells). `observe` looks at the store and the folder afterwards. `promise`
-    is what ours must come to. `limit`: seconds until the process is ended. `timed`: show the seconds.
-    `exits`: tell also how the process ended after it had said what it saw. `tells`: and whether it named the
-    object on stderr, which nobody had configured.
+    is what ours must come to. `limit`: seconds until the process of a peer is ended. `timed`: show the
+    seconds. `exits`: tell also how the process ended after it had said what it saw. `tells`: and whether it
+    named the object on stderr, which nobody had configured.
     """
 
     title: str
