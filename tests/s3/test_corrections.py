@@ -289,6 +289,7 @@ def test_head_that_is_forbidden_is_asked_once_when_the_clocks_agree() -> None:
 def nobody_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(botocore.utils.ContainerMetadataFetcher, "SLEEP_TIME", 0)
+    monkeypatch.setattr(botocore.utils.ContainerMetadataFetcher, "TIMEOUT_SECONDS", 60)  # else 2
 
 
 def key_of(request: Request) -> str:

@@ -699,7 +699,7 @@ def test_multipart_put_file_of_512_mib_needs_less_than_100_mib_of_memory(tmp_pat
     root = str(Path(__file__).parents[2])
     with discarding() as (url, handler):
         command = [sys.executable, "-c", textwrap.dedent(PEAK), url, str(local)]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=100)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     before, after = json.loads(done.stdout)
     assert sum(handler.received) == 512 * MIB

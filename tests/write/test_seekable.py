@@ -614,7 +614,16 @@ def test_a_killed_process_leaves_neither_half_an_object_nor_a_file(
     assert (body(fake), os.listdir(tmp_path)) == (DATA, [])
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Else it may close, in the middle of a test, what another test has left."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("mode", ["r+b", "w+b", "wb"])
 @pytest.mark.parametrize("end", ["close", "discard", "fail"])
 def test_a_file_that_is_closed_takes_no_room_on_the_disk(
@@ -655,6 +664,7 @@ def _replaced(fake: FakeS3, fs: GuardedS3FileSystem) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("mode", ["r+b", "a+b", "r+"])
 @pytest.mark.parametrize("size", [MIB, 6 * MIB])
 @pytest.mark.parametrize(
