@@ -9,7 +9,7 @@ from types import FrameType
 import pytest
 
 from fsspec_guarded_s3 import _runs
-from fsspec_guarded_s3._runs import run_all
+from fsspec_guarded_s3._runs import Question, ask_all, run_all
 from fsspec_guarded_s3._s3 import scheduler
 from fsspec_guarded_s3._s3.client import S3Client
 from fsspec_guarded_s3._s3.store import Store
@@ -28,17 +28,26 @@ def client(round_trip: float) -> S3Client:
 
 
 class Busy:
-    """Calls that use the processor, and how many of them were under way at the most."""
+    """Calls that use the processor, and how many of them were under way at the most.
 
-    def __init__(self) -> None:
+    The first `together` of them wait for each other: a thread may be long in starting.
+    """
+
+    def __init__(self, together: int) -> None:
         self._lock = threading.Lock()
+        self._together = threading.Barrier(together)
         self._now = 0
+        self._begun = 0
         self.most = 0
 
     def __call__(self) -> None:
         with self._lock:
             self._now += 1
+            self._begun += 1
+            is_early = self._begun <= self._together.parties
             self.most = max(self.most, self._now)
+        if is_early:
+            self._together.wait(30)
         end = time.thread_time() + 0.002
         while time.thread_time() < end:
             pass
@@ -55,7 +64,7 @@ def test_a_distant_store_gets_all_calls_at_once() -> None:
 
 def test_a_near_store_gets_two_calls_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "thread_time", time.perf_counter)  # a busy machine must not look like a wait
-    busy = Busy()
+    busy = Busy(together=2)
     run_all([busy] * 60, limit=32, initial=2)
     assert busy.most == 2
 
@@ -141,23 +150,24 @@ def test_an_interrupt_of_the_caller_between_two_calls_stops_the_other_threads() 
     def call() -> None:
         begun.set()
         made.append(interrupted.wait(30))
+        time.sleep(0.001)  # so that they are not through before the caller can tell them to stop
 
-    class Calls:
+    class Questions:
         """Left over are as many as anybody may want: a generator would end by the first exception."""
 
-        def __iter__(self) -> Iterator[Callable[[], None]]:
+        def __iter__(self) -> Iterator[Question]:
             return self
 
-        def __next__(self) -> Callable[[], None]:
+        def __next__(self) -> Question:
             if threading.get_ident() == caller and begun.is_set():
                 interrupted.set()
                 raise KeyboardInterrupt
             if len(made) >= 10_000:
                 raise StopIteration
-            return call if threading.get_ident() != caller else lambda: begun.wait(30) and None
+            return lambda: call if threading.get_ident() != caller else lambda: begun.wait(30) and None
 
     with pytest.raises(KeyboardInterrupt):
-        run_all(Calls(), limit=4, initial=4)
+        ask_all(Questions(), limit=4, initial=4, ahead=1)
     assert len(made) < 10_000
 
 
