@@ -32,12 +32,12 @@ from tests.scripted_server import (
     Step,
     close,
     cut,
-    delay,
     eventually,
     expects,
     respond,
     s3_error,
 )
+from tests.servers import reserved_port
 
 SECRETS = {"key": "AKIDSHOWNNOWHERE", "secret": "secretshownnowhere", "token": "tokenshownnowhere"}
 PARTS = {"part_size": 5 * 2**20, "multipart_threshold": 5 * 2**20}
@@ -132,17 +132,18 @@ def test_each_request_is_told_of_once(fs: GuardedS3FileSystem, server: ScriptedS
     assert {event.operation_id for event in attempts} == {event.operation_id for event in heard.operations}
 
 
-async def cancel(fs: GuardedS3FileSystem) -> None:
+async def cancel(fs: GuardedS3FileSystem, held: threading.Semaphore) -> None:
     fs.info("bucket/large")  # a connection is idle: but for the listener, the event loop would send
     tasks = [asyncio.create_task(fs._cat_file("bucket/many/05")) for _ in range(3)]
     tasks += [asyncio.create_task(fs._pipe_file("bucket/late", b"late")) for _ in range(3)]
-    await asyncio.sleep(0.2)
+    for _ in tasks:
+        assert await asyncio.to_thread(held.acquire, timeout=60)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
 
 
-def fail_in_the_middle(fs: GuardedS3FileSystem) -> None:
+def fail_in_the_middle(fs: GuardedS3FileSystem, held: threading.Semaphore) -> None:
     with pytest.raises(PermissionError):
         fs.cat("bucket/many/*")
 
@@ -156,9 +157,9 @@ def _in_a_thread_of_its_own(call: Callable[[], object]) -> None:
     thread.join()
 
 
-GIVEN_UP: dict[str, Callable[[GuardedS3FileSystem], object]] = {
+GIVEN_UP: dict[str, Callable[[GuardedS3FileSystem, threading.Semaphore], object]] = {
     "the first error of many": fail_in_the_middle,
-    "cancelled coroutines": lambda fs: _in_a_thread_of_its_own(partial(asyncio.run, cancel(fs))),
+    "cancelled coroutines": lambda fs, held: _in_a_thread_of_its_own(partial(asyncio.run, cancel(fs, held))),
 }
 
 
@@ -175,9 +176,13 @@ def test_requests_that_were_sent_and_given_up_are_told_of(
     No event loop calls a listener: it is a thread that has sent, and is given up.
     """
 
+    held, given_up = threading.Semaphore(0), threading.Event()
+
     def fault(request: Request, fake: FakeS3) -> Answer | None:
         if request.method == "PUT" or request.path.endswith("05"):
-            return delay(1, s3_error(403, "AccessDenied"))
+            held.release()
+            given_up.wait(60)
+            return s3_error(403, "AccessDenied")
         return s3_error(403, "AccessDenied") if request.path.endswith("00") else None
 
     fake.fault = fault
@@ -193,7 +198,8 @@ def test_requests_that_were_sent_and_given_up_are_told_of(
         heard.append(event)
 
     with fs.events(note), fs.trace() as trace:
-        GIVEN_UP[name](fs)
+        GIVEN_UP[name](fs, held)
+    given_up.set()
     fs.close()
 
     def is_all_told() -> bool:  # a thread that was given up ends a moment later
@@ -279,11 +285,10 @@ def test_a_body_that_breaks_off_is_an_attempt_that_failed() -> None:
 
 def test_a_store_that_is_not_there() -> None:
     heard = Heard()
-    with ScriptedServer([]) as server:
-        url = server.url
-    fs = GuardedS3FileSystem(endpoint_url=url, max_attempts=1, **SECRETS)
-    with fs.events(heard.append), pytest.raises(ConnectError):
-        fs.cat_file("bucket/key")
+    with reserved_port() as port:
+        fs = GuardedS3FileSystem(endpoint_url=f"http://127.0.0.1:{port}", max_attempts=1, **SECRETS)
+        with fs.events(heard.append), pytest.raises(ConnectError):
+            fs.cat_file("bucket/key")
     (event,) = heard.attempts
     assert (event.status, event.first_byte, event.error, event.reused) == (None, None, "ConnectError", None)
 

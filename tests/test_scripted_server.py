@@ -232,6 +232,7 @@ def test_stall_says_nothing_until_the_client_gives_up() -> None:
         connection = connect(server, timeout=0.2)
         with pytest.raises(TimeoutError):
             ask(connection)
+        eventually(lambda: server.requests)
         assert server.open_connections == 1
         connection.close()
         eventually(lambda: server.open_connections == 0)
@@ -253,10 +254,11 @@ def test_stall_body_stops_after_some_bytes() -> None:
     with ScriptedServer(
         [stall_body(200, b"abcdef", after=3), stall_body(200, b"abcdef", after=3, seconds=0.05)]
     ) as s:
-        connection = connect(s, timeout=0.2)
+        connection = connect(s)
         connection.request("GET", "/")
         response = connection.getresponse()
         assert response.read(3) == b"abc"
+        connection.sock.settimeout(0.2)
         with pytest.raises(TimeoutError):
             response.read(3)
         response.close()
@@ -273,11 +275,10 @@ def test_trickle_never_stalls_one_read() -> None:
 
 def test_dont_read_stalls_the_sender() -> None:
     """A large body does not go out; the server took no more than it was told to."""
-    with (
-        ScriptedServer([dont_read(after=1000)], receive_buffer=16 * 1024) as server,
-        pytest.raises(TimeoutError),
-    ):
-        ask(connect(server, timeout=0.3), "PUT", "/", bytes(LONG))
+    with ScriptedServer([dont_read(after=1000)], receive_buffer=16 * 1024) as server:
+        with pytest.raises(TimeoutError):
+            ask(connect(server, timeout=0.3), "PUT", "/", bytes(LONG))
+        eventually(lambda: server.requests)
     assert not server.requests[0].complete
 
 

@@ -45,6 +45,7 @@ from tests.scripted_server import (
     stall_body,
     trickle,
 )
+from tests.servers import reserved_port
 
 ROOT = Path(__file__).parents[2]
 DATA = period_free(3 * MIB)
@@ -181,7 +182,7 @@ def wire(server: ScriptedServer, body: Any = b"", method: str = "GET") -> WireRe
 
 
 def fetch(server: ScriptedServer, request: WireRequest, seconds: float = 30.0, **options: Any) -> bytes:
-    used = transport.Transport(Options(**{"read_timeout": 0.3, "min_rate": 0.0, **options}))
+    used = transport.Transport(Options(**{"read_timeout": 60.0, "min_rate": 0.0, **options}))
     with used.exchange(request, Deadline(seconds)) as body:
         return body.read()
 
@@ -212,15 +213,15 @@ def test_a_request_comes_as_it_was_signed(by_urllib3: None, tls: bool, chunked: 
 )
 def test_what_breaks_is_told_as_ever(by_urllib3: None, answer: Answer, expected: type[Exception]) -> None:
     with ScriptedServer(handler=lambda request: answer) as server, pytest.raises(expected) as caught:
-        fetch(server, wire(server))
+        fetch(server, wire(server), read_timeout=0.3 if expected is ReadTimeoutError else 60.0)
     assert caught.value.request_sent  # type: ignore[attr-defined]  # it may have been applied
 
 
 def test_nobody_listens(by_urllib3: None) -> None:
-    with ScriptedServer(handler=lambda request: respond()) as server:
-        request = wire(server)
-    with pytest.raises(ConnectError):
-        fetch(server, request)
+    with ScriptedServer(handler=lambda request: respond()) as server, reserved_port() as port:
+        request = replace(wire(server), port=port)
+        with pytest.raises(ConnectError):
+            fetch(server, request)
 
 
 def test_a_certificate_that_is_not_trusted(by_urllib3: None) -> None:
