@@ -1,7 +1,7 @@
 """Whoever stops waiting stops the work: Ctrl-C, one error of many, close, del, the end of the process.
 And what a fork renews.
 
-The bound separates "ended" from "waited for all time-outs", which take 30 to 150 s here.
+The bound separates "ended", which takes 5 s where an upload is left, from "waited for a time-out".
 """
 
 import _thread
@@ -36,9 +36,9 @@ from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Request, ScriptedServer, delay, eventually, s3_error, stall, trickle
 
-BOUND = 10.0
+BOUND = 50.0
 DATA = bytes(range(256)) * (4096 * 40)  # 40 MiB
-SLOW = {"read_timeout": 30, "send_timeout": 30, "min_rate": 0, "range_size": 4 * MIB}
+SLOW = {"read_timeout": 300, "send_timeout": 300, "min_rate": 0, "range_size": 4 * MIB}
 PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
 
 
@@ -140,12 +140,12 @@ def test_a_part_that_fails_ends_the_others_and_the_upload_is_aborted_in_time_or_
     def fault(request: Request, fake: FakeS3) -> Answer | None:
         if request.query.get("partNumber") == "2":
             return s3_error(403, "AccessDenied")
-        if "partNumber" in request.query or (request.method == "DELETE" and not held.is_set()):
-            return stall(None) if not held.is_set() else None
-        return None
+        if request.method == "DELETE":
+            held.wait(60)
+        return stall(None) if "partNumber" in request.query else None
 
     store.fake.fault = fault
-    fs = opened(server, read_timeout=2, **PARTS)
+    fs = opened(server, **PARTS)
 
     def call() -> None:
         with pytest.raises(AccessDeniedError):
@@ -415,7 +415,7 @@ def test_a_reader_does_not_wait_for_what_it_read_ahead(
 def test_a_writer_does_not_wait_for_its_parts_nor_for_the_abort(
     store: Store, server: ScriptedServer, how: str
 ) -> None:
-    fs = opened(server, read_timeout=20, **PARTS)
+    fs = opened(server, **PARTS)
     file = fs.open("bucket/new", "wb")
     store.silent = lambda request: "partNumber" in request.query or request.method == "DELETE"
     file.write(bytes(6 * MIB))
@@ -573,7 +573,7 @@ def in_child(call: Callable[[], object]) -> int:
             status = 0 if call() else 2
         finally:
             os._exit(status)
-    deadline = time.monotonic() + 3 * BOUND
+    deadline = time.monotonic() + BOUND
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:

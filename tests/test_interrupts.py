@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import itertools
 import random
 import signal
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from fsspec_guarded_s3 import GuardedS3FileSystem, _runs, _threads, _work
 from fsspec_guarded_s3._http.lanes import AT_FIRST, LARGE, Lanes
+from fsspec_guarded_s3._write import aborting
 from fsspec_guarded_s3._write.upload import State, Upload
 from tests.data import period_free
 from tests.fake_s3 import FakeS3
@@ -157,6 +159,17 @@ def test_a_reader_reads_on_after_an_interrupt() -> None:
                     assert file.read(50_000) == data[at : at + 50_000]
 
 
+class _Alarm:
+    """One alarm, soon after it was called the first time: the main thread waits for an answer then."""
+
+    def __init__(self) -> None:
+        self._calls = itertools.count()
+
+    def __call__(self) -> None:
+        if next(self._calls) == 0:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+
 class _LimitError(Exception):
     """As task queues end a task by: no OSError, and no BaseException."""
 
@@ -179,10 +192,11 @@ def test_a_time_limit_is_no_result(call: Callable[[GuardedS3FileSystem], object]
     fake = FakeS3("bucket")
     fake.put("bucket", "a", bytes(100))
     fake.put("bucket", "b", bytes(100))
-    ended = threading.Event()
+    ended, alarm = threading.Event(), _Alarm()
 
     def stall(request: Request, fake: FakeS3) -> None:
         if request.method == "GET":
+            alarm()
             ended.wait(60)
 
     def limit(*args: object) -> None:
@@ -193,10 +207,8 @@ def test_a_time_limit_is_no_result(call: Callable[[GuardedS3FileSystem], object]
     with ScriptedServer(handler=fake) as server:
         fs = filesystem(server.url, read_timeout=60.0)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(_LimitError):
                 call(fs)
-            signal.setitimer(signal.ITIMER_REAL, 0)
         finally:
             ended.set()
 
@@ -220,15 +232,20 @@ ENDED: dict[str, Callable[[GuardedS3FileSystem], object]] = {
 )
 @pytest.mark.parametrize("call", ENDED.values(), ids=ENDED)
 def test_a_handlers_error_is_not_taken_for_one_of_the_connection(
-    call: Callable[[GuardedS3FileSystem], object], kind: type[OSError], tls: bool
+    call: Callable[[GuardedS3FileSystem], object],
+    kind: type[OSError],
+    tls: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The alarm that raises TimeoutError is the usual way to limit the time of a block."""
+    monkeypatch.setattr(aborting, "PATIENCE", 0.1)  # for an upload whose id never comes
     fake = FakeS3("bucket")
     fake.put("bucket", "a", bytes(100))
     fake.put("bucket", "b", bytes(100))
-    ended = threading.Event()
+    ended, alarm = threading.Event(), _Alarm()
 
     def stall(request: Request, fake: FakeS3) -> None:
+        alarm()
         ended.wait(60)
 
     def limit(*args: object) -> None:
@@ -240,10 +257,8 @@ def test_a_handlers_error_is_not_taken_for_one_of_the_connection(
         trust = {"ca_bundle": server.ca_path} if tls else {}
         fs = filesystem(server.url, read_timeout=60.0, **PARTS, **trust)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(kind, match=r"^the time is over$"):
                 call(fs)
-            signal.setitimer(signal.ITIMER_REAL, 0)
         finally:
             ended.set()
 

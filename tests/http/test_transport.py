@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -136,15 +137,21 @@ def test_one_dead_connection_is_enough_to_distrust_all_that_idled_then(call: str
     for number in range(8):
         fake.put("bucket", f"key/{number}", b"data")
     with ScriptedServer(handler=fake) as server:
-        fs = filesystem(server.url, max_attempts=2, read_timeout=0.5, recent_listings=0)
+        fs = filesystem(server.url, max_attempts=2, recent_listings=0)
         used = fs._client.store.transport
         opened = [used.send(get(server), Deadline(30)) for _ in range(8)]
         for sent in opened:
             with sent.answer(Deadline(30)) as body:
                 body.read()
         assert len(idle_connections(used)) == 8
-        known = server.connections
-        fake.fault = lambda request, fake: dead if request.connection < known else None
+        known, patient = server.connections, used.options
+
+        def fault(request: Request, fake: FakeS3) -> Answer | None:
+            used.options = patient
+            return dead if request.connection < known else None
+
+        fake.fault = fault
+        used.options = replace(patient, read_timeout=0.5)  # for the first attempt
         calls = {
             "read": lambda: fs.cat_file("bucket/key/0"),
             "write": lambda: fs.pipe_file("bucket/key/0", b"new"),
