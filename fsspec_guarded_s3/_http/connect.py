@@ -194,12 +194,16 @@ def _until(options: Options, deadline: Deadline) -> float:
 
 
 def _wait(ready: Callable[[Any, float], bool], sock: Any, until: float) -> None:
-    """Wait until `sock` is `ready`, or raise TimeoutError at the `time.monotonic()` value `until`."""
-    while (left := until - time.monotonic()) > 0:
-        if ready(sock, min(left, TURN)):
-            return
+    """Wait until `sock` is `ready`, or raise TimeoutError at the `time.monotonic()` value `until`.
+
+    It is looked at least once: this process may have stood still meanwhile.
+    """
+    left = until - time.monotonic()
+    while not ready(sock, max(0.0, min(left, TURN))):
         check()
-    raise TimeoutError("timed out")
+        if left <= 0:
+            raise TimeoutError("timed out")
+        left = until - time.monotonic()
 
 
 # --- TCP ---

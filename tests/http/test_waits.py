@@ -24,6 +24,7 @@ from fsspec_guarded_s3 import (
     ReadTimeoutError,
     TransportError,
 )
+from fsspec_guarded_s3._http import connect
 from fsspec_guarded_s3._http.incoming import Incoming
 from fsspec_guarded_s3._http.timed_socket import Channel
 from fsspec_guarded_s3._values.bodies import FileSlice
@@ -163,6 +164,22 @@ def test_address_that_is_dead_is_passed_over(monkeypatch: pytest.MonkeyPatch) ->
         assert fs.cat_file("bucket/key") == b"body"
 
 
+def test_connection_that_was_made_while_this_process_stood_still_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = connect.begun
+
+    def suspended(*arguments: Any) -> socket.socket:
+        sock = begun(*arguments)
+        time.sleep(0.3)
+        return sock
+
+    monkeypatch.setattr(connect, "begun", suspended)
+    with ScriptedServer([respond(200, b"body", etag="one")]) as server:
+        fs = filesystem(server.url, connect_timeout=0.2, max_attempts=1)
+        assert fs.cat_file("bucket/key") == b"body"
+
+
 def test_deadline_bounds_the_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
     done = threading.Event()
 
@@ -188,10 +205,10 @@ def test_deadline_bounds_a_proxy_that_says_nothing(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_body_that_arrives_at_a_rate_is_not_ended_by_the_deadline(tls: bool) -> None:
-    """60 KB at 20 KB a second, under a deadline of one second."""
+    """60 KB at 20 KB a second, under a deadline of two seconds."""
     body = os.urandom(60_000)
     with ScriptedServer([trickle(200, body, interval=0.05, chunk=1000, etag="one")], tls=tls) as server:
-        fs = filesystem(server.url, ca_bundle=server.ca_path, request_deadline=1.0, max_attempts=1)
+        fs = filesystem(server.url, ca_bundle=server.ca_path, request_deadline=2.0, max_attempts=1)
         assert fs.cat_file("bucket/key") == body
 
 
