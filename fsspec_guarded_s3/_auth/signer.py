@@ -24,7 +24,7 @@ from .._values.bodies import body_chunks, body_size
 from .._values.dialects import S3, is_in_own_words
 from .._values.keywords import check_integer
 from .._values.models import Request, SessionCredentials, WireRequest, s3_time
-from .._values.paths import NOT_TEXT, S3Path
+from .._values.paths import NOT_TEXT, S3Path, is_directory_bucket
 from ..errors import CredentialsError, OperationUnsupportedError
 from ..options import Options
 from .endpoints import Endpoint, Endpoints
@@ -43,6 +43,7 @@ AGENT = "fsspec_guarded_s3"
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")  # RFC 9110, 5.6.2
 MINUTE = timedelta(minutes=1)
 _CONDITIONS = frozenset({"if-match", "if-none-match"})
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~/-]*")  # what is sent of a key as it is
 _CENTURY = timedelta(days=36_525)
 MAX_EXPIRES = 604_800  # seconds; SigV4's limit for a presigned URL
 
@@ -182,7 +183,10 @@ class Signer:
 
     def needs_session(self, bucket: str) -> bool:
         """Whether requests to `bucket` are signed with a session, which CreateSession gives."""
-        return self._endpoints.of(bucket).signature == "sigv4-s3express" and not self._options.anon
+        is_directory = (
+            is_directory_bucket(bucket) and self._endpoints.of(bucket).signature == "sigv4-s3express"
+        )
+        return is_directory and not self._options.anon
 
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""
@@ -307,8 +311,10 @@ class Signer:
         return self._auth(endpoint, self._payload(request), session, scheme).signed(request.method, headers)
 
     def _target(self, endpoint: Endpoint, request: Request) -> str:
-        path = endpoint.base_path
-        path += "/" + quote(request.key, safe="/~", errors=NOT_TEXT) if request.key else "" if path else "/"
+        path, key = endpoint.base_path, request.key
+        if not _UNQUOTED.fullmatch(key):
+            key = quote(key, safe="/~", errors=NOT_TEXT)
+        path += "/" + key if key else "" if path else "/"
         if not request.query:
             return path
         # Sorted by what is sent, as SigV4 has it: "%5B" comes before "0", which "[" does not.

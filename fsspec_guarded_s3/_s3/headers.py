@@ -14,7 +14,7 @@ from .._values.paths import NOT_TEXT, S3Path
 from ..errors import ProtocolError
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_CHECKSUM = "x-amz-checksum-"
+_SUMS = {f"x-amz-checksum-{name}": name for name in ("crc64nvme", "crc32", "crc32c", *DIGESTS)}
 
 
 def copy_source(source: S3Path, etag: str, *, as_rgw: bool = False) -> dict[str, str]:
@@ -114,10 +114,10 @@ def object_checksum(headers: Mapping[str, str]) -> tuple[str, str] | None:
     """The checksum of the whole object; a COMPOSITE one ("...-3") is one of checksums, not of bytes."""
     if GENERATION in headers:
         headers = in_words_of_s3(headers)
-    if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
+    if _SUMS.keys().isdisjoint(headers) or headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT":
         return None
-    for algorithm in ("crc64nvme", "crc32", "crc32c", *DIGESTS):
-        value = headers.get(_CHECKSUM + algorithm, "")
+    for name, algorithm in _SUMS.items():
+        value = headers.get(name, "")
         if value and "-" not in value:
             return algorithm, value
     return None

@@ -212,7 +212,6 @@ class Reads:
         by default the version of the whole object that `body` is. What has begun goes on, and so it is in no
         lane. With `in_lane` it waits for one, unread: for downloads, of which many large ones may begin.
         """
-        begin, began = cursor.position, time.monotonic()
         at_hand = [body]
 
         def attempt() -> None:
@@ -224,8 +223,11 @@ class Reads:
             request = _range_request(pinned, cursor.position, cursor.stop, version)
             self._fill(request, pinned, cursor, version, drain, deadline)
 
-        size = cursor.stop - begin if in_lane else 0
-        with self._store.lanes.enter(size, lambda: cursor.position - begin):
+        if not in_lane:
+            self._store.retry.call(attempt, deadline=deadline)
+            return
+        begin, began = cursor.position, time.monotonic()
+        with self._store.lanes.enter(cursor.stop - begin, lambda: cursor.position - begin):
             deadline.put_off(time.monotonic() - began)
             self._store.retry.call(attempt, deadline=deadline)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .._forks import PerProcess, importing
 from .._values.deadline import Deadline
-from .._work import current, pause
+from .._work import pause, this_thread
 from ..errors import (
     ChecksumMismatchError,
     ConflictError,
@@ -59,25 +59,24 @@ class RetryBudget:
 
     def __init__(self, capacity: int = 500) -> None:
         self._capacity = capacity
-        self._left = capacity
+        self.used = 0  # tokens
         self._lock = PerProcess(threading.Lock)
 
     def __repr__(self) -> str:
-        return f"<RetryBudget {self._left} of {self._capacity}>"
+        return f"<RetryBudget {self._capacity - self.used} of {self._capacity}>"
 
     def take(self) -> bool:
         """Whether another retry may be made."""
         with self._lock():
-            if self._left < RETRY_COST:
+            if self.used + RETRY_COST > self._capacity:
                 return False
-            self._left -= RETRY_COST
+            self.used += RETRY_COST
             return True
 
     def give_back(self, tokens: int = 1) -> None:
-        """After a success."""
-        if self._left < self._capacity:
-            with self._lock():
-                self._left = min(self._capacity, self._left + tokens)
+        """After a success, if any are used."""
+        with self._lock():
+            self.used = max(0, self.used - tokens)
 
 
 def is_ambiguous(error: BaseException) -> bool:
@@ -113,7 +112,7 @@ class RetryPolicy:
 
     def call(self, attempt: Callable[[], T], *, deadline: Deadline, retry_on_conflict: bool = False) -> T:
         """What `attempt` returns, or its last error, which then tells what may have been applied."""
-        made, work = 1, current()
+        made, work = 1, this_thread.work
         if work is not None and work.attempts_made:
             made += work.attempts_made
             work.attempts_made = 0
@@ -138,14 +137,15 @@ class RetryPolicy:
                 self._sleep(seconds)
         finally:
             ambiguous = None  # it would keep this frame, and this frame it
-        self._budget.give_back(RETRY_COST if made > 1 else 1)
+        if self._budget.used:  # which nearly always is 0
+            self._budget.give_back(RETRY_COST if made > 1 else 1)
         return result
 
     def _pause_after(
         self, error: GuardedS3Error, made: int, deadline: Deadline, retry_on_conflict: bool
     ) -> float | None:
         """Seconds to wait after the attempt number `made`, which failed by `error`; None to give up."""
-        work = current()
+        work = this_thread.work
         if not _may_pass(error, retry_on_conflict) or (work is not None and work.is_last_attempt):
             return None
         seconds = _pause(error, made)
