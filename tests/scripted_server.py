@@ -445,7 +445,14 @@ class Link:
                 self._sock.do_handshake()
 
     def read_request(self) -> Request | None:
-        """Read one request head, or None when the client has no more to ask. `number` is set later."""
+        """Read one request head, or None when the client has no more to ask. `number` is set later.
+
+        Who speaks TLS to a plain server is hung up on, as most servers do.
+        """
+        if not isinstance(self._sock, ssl.SSLSocket):
+            with _leaving():
+                if self._reader.peek(1)[:1] == b"\x16":
+                    return None
         lines = self._read_lines()
         if not lines:
             return None

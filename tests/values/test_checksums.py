@@ -253,7 +253,7 @@ def test_composite_checksum_is_ignored(tmp_path: Path, how: str, value: str, kin
 
 @BOTH
 def test_unknown_algorithm_is_ignored(tmp_path: Path, how: str) -> None:
-    with ScriptedServer(handler=stored(DATA, "sha256", WRONG)) as server:
+    with ScriptedServer(handler=stored(DATA, "crc16", WRONG)) as server:
         assert read(server.url, how, tmp_path / "f") == DATA
 
 
