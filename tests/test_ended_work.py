@@ -40,6 +40,7 @@ BOUND = 50.0
 DATA = bytes(range(256)) * (4096 * 40)  # 40 MiB
 SLOW = {"read_timeout": 300, "send_timeout": 300, "min_rate": 0, "range_size": 4 * MIB}
 PARTS = {"part_size": 5 * MIB, "multipart_threshold": 5 * MIB}
+AT_EXIT = {True: 40.0, False: 0.5}  # seconds, by whether the store answers then
 
 
 @pytest.fixture(autouse=True)
@@ -160,8 +161,10 @@ def test_a_part_that_fails_ends_the_others_and_the_upload_is_aborted_in_time_or_
 
 CHILD = """
 import json, os, sys, threading, time, warnings
+from fsspec_guarded_s3._write import aborting
 from tests.opening import MIB, filesystem
 url, verb, options, local = json.loads(sys.argv[1])
+aborting.AT_EXIT = options.pop("at_exit")
 fs = filesystem(url, **options)
 def write():
     with fs.open("bucket/new", "wb") as file:
@@ -262,7 +265,7 @@ def test_an_interrupt_ends_a_call_whatever_the_store_does(
     if how == "503" and server.url.startswith("https"):
         pytest.skip("the pause is one for both")
     store.how, store.silent = how, silent_for_all_but_heads
-    options = SLOW | PARTS | {"max_attempts": 30}
+    options = SLOW | PARTS | {"max_attempts": 30, "at_exit": 0.5}
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, verb, options, str(tmp_path)) as process:
@@ -279,7 +282,7 @@ def test_an_interrupted_upload_is_aborted_or_named(
     store.silent = lambda request: (
         "partNumber" in request.query or (not uploads_answer and request.method == "DELETE")
     )
-    options = SLOW | PARTS
+    options = SLOW | PARTS | {"at_exit": AT_EXIT[uploads_answer]}
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, "put_file", options, str(tmp_path)) as process:
@@ -331,7 +334,7 @@ def test_an_upload_whose_id_is_on_its_way_is_aborted_or_named(
         return delay(1.0, reply) if answers else stall(None)
 
     store.fake.after = late
-    options = SLOW | PARTS
+    options = SLOW | PARTS | {"at_exit": AT_EXIT[answers]}
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, verb, options, str(tmp_path)) as process:
@@ -355,7 +358,7 @@ def test_an_interrupted_probe_is_not_waited_for_and_leaves_nothing(
         return delay(0.3, reply) if answers else stall(None)
 
     store.fake.after = late
-    options = SLOW | PARTS | {"probe": "always"}
+    options = SLOW | PARTS | {"probe": "always", "at_exit": AT_EXIT[answers]}
     if server.url.startswith("https"):
         options["ca_bundle"] = server.ca_path
     with child(CHILD, server.url, "create", options, "") as process:

@@ -396,7 +396,8 @@ def test_all_filesystems_of_the_process(fs: GuardedS3FileSystem, server: Scripte
         thread.join()
         fs.cat_file("bucket/many/04")
     assert [event.key for event in own.attempts] == ["many/04"]
-    assert [event.key for event in everything.attempts] == ["many/03", "many/04"]
+    here = [event.key for event in everything.attempts if event.port == server.port]
+    assert here == ["many/03", "many/04"]
 
 
 @pytest.mark.parametrize("callback", [None, "print", 3])

@@ -39,6 +39,7 @@ try:  # what `socket.socket` inherits, whoever has put another class in its plac
 except ImportError:
     _RECV_INTO = None
 
+_LOOK = 0.001  # seconds that a look takes at most, when the time is over
 _NO_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 _SENDFILE_SLICE = 2**20
@@ -194,15 +195,15 @@ class Channel:
         while not answered():
             check()
             left = until - time.monotonic()
-            if left <= 0:
-                left = pace.extend()
-                until = time.monotonic() + left
-            count = turn(min(left, self._turn))
+            # Looked at last, too: this process may have stood still while something came.
+            count = turn(min(max(left, _LOOK), self._turn))
             if count is not None:
                 return count
             now, unsent = time.monotonic(), self._queued()
             if pace.is_kept_up(unsent_before - unsent, now - since):
                 since, unsent_before, until = now, unsent, now + pace.allowance()
+            elif left <= 0:
+                until = time.monotonic() + pace.extend()
         raise EarlyAnswerError("the store answered before it had the whole request")
 
     def _queued(self) -> int:

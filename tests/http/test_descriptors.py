@@ -163,14 +163,18 @@ def test_share_of_the_limit(
     assert descriptors.within_limit(calls) == expected
 
 
-def test_what_idles_too_long_is_closed_though_nobody_asks_there_any_more(fake: FakeS3) -> None:
+def test_what_idles_too_long_is_closed_though_nobody_asks_there_any_more(
+    fake: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Filesystems stay in fsspec's cache for ever: those of credentials of the past, for one."""
     with ScriptedServer(handler=fake) as server:
-        past = [filesystem(server.url, token=str(number), idle_timeout=0.2) for number in range(5)]
+        past = [filesystem(server.url, token=str(number), idle_timeout=60) for number in range(5)]
         for fs in past:
             fs.cat_file("bucket/many/0")
         pools = [pool for fs in past for pool in fs._client.store.transport._pools.values()]
-        time.sleep(0.3)
+        assert all(pool.idle() for pool in pools)
+        now = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 61)
         filesystem(server.url, token="now").cat_file("bucket/many/0")
         assert len(pools) == 5
         assert not any(pool.idle() for pool in pools)

@@ -8,7 +8,9 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from fsspec_guarded_s3._http.pace import Pace
 from fsspec_guarded_s3._http.timed_socket import Channel, KernelTimed, channel_of
 from fsspec_guarded_s3._values.deadline import Deadline
 from fsspec_guarded_s3.options import Options
+from tests.opening import MIB
 
 SOON, LONG = 0.05, 30.0  # seconds
 
@@ -105,6 +108,44 @@ def test_a_sandbox_without_such_times_is_no_obstacle(
         assert channel.receive(memoryview(bytearray(10)), within(LONG)) == 3
         with pytest.raises(TimeoutError):
             channel.receive(memoryview(bytearray(10)), within(SOON))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", ["receive", "send"])
+def test_what_came_while_the_process_stood_still_counts(
+    pair: tuple[socket.socket, socket.socket],
+    kind: Callable[[Any], Channel],
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine that sleeps, or is busy: the time is over, and the store was not to blame."""
+    here, there = pair
+    channel, full = kind(here), bytes(MIB)
+    moves: list[Callable[[], object]] = []
+    if way == "receive":
+        moves.append(lambda: there.send(b"abc"))
+    else:
+        there.settimeout(SOON)
+        moves.append(lambda: drained(there))
+
+    def stands_still() -> None:
+        if moves:
+            moves.pop()()
+            time.sleep(0.5)
+
+    monkeypatch.setattr(timed_socket, "check", stands_still)
+    if way == "receive":
+        assert channel.receive(memoryview(bytearray(10)), within(0.3)) == 3
+    else:
+        while moves:
+            assert channel.send(memoryview(full), within(0.3)) > 0
+    assert not moves
+
+
+def drained(sock: socket.socket) -> None:
+    with suppress(TimeoutError):
+        while sock.recv(MIB):
+            pass
 
 
 def test_an_option_that_a_system_does_not_know_is_no_obstacle() -> None:

@@ -29,7 +29,7 @@ PREFACE = """
 # aborts ("terminate called without an active exception"), with every fsspec filesystem, that of memory too.
 ENDING = """
     import time
-    time.sleep(0.3)
+    time.sleep(1.0)
 """
 
 FSSPEC = """
