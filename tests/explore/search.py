@@ -7,8 +7,10 @@ told apart is not varied: nothing happens before requests that only concern an u
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +20,17 @@ from .store import FINE, LATE, TOUCHING, Asked, Reply, SimulatedS3
 # The promises that a history breaks, from its last state.
 Judge = Callable[[SimulatedS3, Sequence[Outcome]], list[str]]
 MANY = 10**6
+
+
+@contextmanager
+def _few_full_collections() -> Iterator[None]:
+    """States are kept, by the hundred thousand, and to go through all of them again and again takes time."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(thresholds[0], thresholds[1], 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 class Bounds(NamedTuple):
@@ -95,7 +108,9 @@ class Search:
 
     def explore(self, store: SimulatedS3, bounds: Bounds) -> Found:
         """All histories that begin with `store`."""
-        return self._from(_Moment(tuple(it.start for it in self._programs), self._number(store), bounds))
+        start = _Moment(tuple(it.start for it in self._programs), self._number(store), bounds)
+        with _few_full_collections():
+            return self._from(start)
 
     def _number(self, store: SimulatedS3) -> int:
         key = store.key()
