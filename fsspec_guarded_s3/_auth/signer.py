@@ -183,10 +183,9 @@ class Signer:
 
     def needs_session(self, bucket: str) -> bool:
         """Whether requests to `bucket` are signed with a session, which CreateSession gives."""
-        is_directory = (
-            is_directory_bucket(bucket) and self._endpoints.of(bucket).signature == "sigv4-s3express"
-        )
-        return is_directory and not self._options.anon
+        if self._options.anon or not is_directory_bucket(bucket):
+            return False
+        return self._endpoints.of(bucket).signature == "sigv4-s3express"
 
     def endpoint(self, bucket: str) -> Endpoint:
         """The endpoint of `bucket` ("" for the service itself), resolved once."""

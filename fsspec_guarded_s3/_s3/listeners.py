@@ -41,7 +41,7 @@ class Listeners:
 
     def operation(self, request: Request) -> WatchedOperation | None:
         """What tells of an operation, all attempts together, for a `with` around them; None for nobody."""
-        if not (self.own or everywhere or _is_logged(logging.DEBUG)):  # as `is_anybody`, without its call
+        if not self.is_anybody():
             return None
         tell_given_up()
         with importing():
@@ -53,7 +53,7 @@ class Listeners:
 
         One that `is_ahead` was sent before its turn. It is told of where nobody takes its answer.
         """
-        if not (self.own or everywhere or _is_logged(logging.DEBUG)):
+        if not self.is_anybody():
             return None
         with importing():
             from .watched import WatchedAttempt
