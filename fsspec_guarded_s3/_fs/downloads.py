@@ -166,14 +166,24 @@ class Downloads:
             lpath = absolute(local_path(lpath))
         into = partial(is_local_directory, lpath)
         pairs = placed(rpath, self._paths.name, sources, lpath, into)
-        files, left_out = checked_here(pairs, lpath)
         each = own or (self._get_named if is_one(rpath) else partial(self.get_file, self._contents.cat_file))
-        transfer(client, files, each, callback, kwargs)
-        if left_out:
-            warn_left_out(left_out)
+        get_placed(client, pairs, lpath, each, callback, kwargs)
 
 
-def checked_here(pairs: Pairs, root: Any) -> tuple[list[tuple[str, str]], list[str]]:
+def get_placed(
+    client: S3Client, pairs: Pairs, root: Any, each: Verb, callback: Any, kwargs: dict[str, Any]
+) -> None:
+    """Download by `each` what has its place here, in parallel, once all places were checked.
+
+    Errors as of `_checked_here`. A warning names what was left out.
+    """
+    files, left_out = _checked_here(pairs, root)
+    transfer(client, files, each, callback, kwargs)
+    if left_out:
+        _warn_left_out(left_out)
+
+
+def _checked_here(pairs: Pairs, root: Any) -> tuple[list[tuple[str, str]], list[str]]:
     """The files, each with its place here, and names of those left out, whose place has to be a folder.
 
     Raises ValueError, before anything is written, where two would be one file, or one none or outside of
@@ -195,14 +205,14 @@ def checked_here(pairs: Pairs, root: Any) -> tuple[list[tuple[str, str]], list[s
     return files, left_out
 
 
-def warn_left_out(names: list[str]) -> None:
+def _warn_left_out(names: list[str]) -> None:
     """Warn of objects that could not be files here, since a directory has the same name."""
     others = f" and {len(names) - 1} more" if len(names) > 1 else ""
     warnings.warn(
         f"{names[0]}{others}: not downloaded, since there is a directory of the same name, which became a "
         "folder; get_file gets it under another name",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

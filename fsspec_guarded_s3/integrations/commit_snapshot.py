@@ -16,11 +16,11 @@ from typing import Any, NamedTuple, cast
 from fsspec import AbstractFileSystem
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from .._fs.downloads import checked_here, is_local_directory, warn_left_out
+from .._fs.downloads import get_placed, is_local_directory
 from .._fs.patterns import MAGIC
 from .._fs.placement import check_paths, local_path, placed, say_passed_over
 from .._fs.selection import Source, is_one, without_directories
-from .._fs.transfer import callback_of, transfer
+from .._fs.transfer import callback_of
 from .._read.pinned_file import PinnedFile
 from .._read.target_file import TargetFile, write_all
 from .._values.conditions import same_etag
@@ -322,10 +322,9 @@ class SnapshotFileSystem(AbstractFileSystem):
         rooted = [Source(f"/{source.name}", source.kind) for source in sources]
         pairs = placed(rpath, self._rooted, rooted, lpath, partial(is_local_directory, lpath))
         places = zip(sources, (target for _, target in pairs), strict=True)
-        files, left_out = checked_here(list(places), lpath)
-        transfer(self.snapshot.fs._client, files, self.get_file, callback_of(callback), kwargs)
-        if left_out:
-            warn_left_out(left_out)
+        get_placed(
+            self.snapshot.fs._client, list(places), lpath, self.get_file, callback_of(callback), kwargs
+        )
 
     def _rooted(self, path: Any) -> str:
         return f"/{self._strip_protocol(path)}"
