@@ -4,8 +4,6 @@ import re
 import subprocess
 import sys
 import sysconfig
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,30 +13,10 @@ from fsspec_guarded_s3 import GuardedS3FileSystem
 from tests.fake_s3 import FakeS3
 from tests.opening import filesystem
 from tests.scripted_server import ScriptedServer
+from tests.threads import at_once
 
 THREADS = 8
 ROUNDS = 12
-
-
-def at_once(call: Callable[[int], None]) -> None:
-    """Make the call in several threads that begin together; the first error is raised."""
-    together = threading.Barrier(THREADS)
-    failed: list[BaseException] = []
-
-    def run(number: int) -> None:
-        try:
-            together.wait(60)
-            call(number)
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 def read(fs: GuardedS3FileSystem, number: int) -> None:
@@ -86,7 +64,7 @@ def test_threads_share_a_filesystem(listings: bool) -> None:
             for turn in range(ROUNDS):
                 verbs[(number + turn) % len(verbs)](fs, number)
 
-        at_once(work)
+        at_once(work, THREADS)
         assert fs.cat_file("bucket/19") == b"bucket/19" * 50
 
 

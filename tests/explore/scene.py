@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tenacity
 
-from fsspec_guarded_s3 import _threads, _work, options
+from fsspec_guarded_s3 import GuardedS3FileSystem, _threads, _work, options
 from fsspec_guarded_s3._auth import signer
 from fsspec_guarded_s3._fs import copy_in_parts, renaming
 from fsspec_guarded_s3._s3 import early, rates, retry
@@ -52,3 +53,17 @@ def set_scene(monkeypatch: pytest.MonkeyPatch, tokens: Tokens) -> None:
     for module in (aborting, beginning):
         monkeypatch.setattr(module, "start_thread", lambda call: call())
     monkeypatch.setattr(logging.getLogger("fsspec_guarded_s3"), "disabled", True)
+
+
+def explored(**others: Any) -> GuardedS3FileSystem:
+    """A filesystem whose requests the exploration answers, one after the other."""
+    return GuardedS3FileSystem(
+        anon=True,
+        endpoint_url="http://127.0.0.1",
+        region="us-east-1",
+        probe="never",
+        max_concurrency=1,
+        skip_instance_cache=True,
+        verify_checksums=False,
+        **others,
+    )

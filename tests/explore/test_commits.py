@@ -31,7 +31,7 @@ from tests.explore import commits
 from tests.explore.commits import CASES, Case, pointer_body
 from tests.explore.many_keys import TOUCHED
 from tests.explore.program import Program, Tokens
-from tests.explore.scene import set_scene
+from tests.explore.scene import explored, set_scene
 from tests.explore.search import Bounds, Found, Search
 
 pytestmark = pytest.mark.no_cover
@@ -51,19 +51,7 @@ class Explorer:
 
     def filesystem(self, case: Case) -> GuardedS3FileSystem:
         self._monkeypatch.setattr(guards, "_known", _all_known)
-        return GuardedS3FileSystem(
-            anon=True,
-            endpoint_url="http://127.0.0.1",
-            region="us-east-1",
-            probe="never",
-            max_attempts=case.attempts,
-            max_concurrency=1,
-            skip_instance_cache=True,
-            verify_checksums=False,
-            dialect="s3",
-            part_size=10**6,
-            multipart_threshold=10**6,
-        )
+        return explored(max_attempts=case.attempts, dialect="s3", part_size=10**6, multipart_threshold=10**6)
 
     def explore(self, case: Case, bounds: Bounds, record: Record | None = None, merge: bool = True) -> Found:
         programs = []

@@ -35,7 +35,7 @@ from tests.explore.liveness import Alive
 from tests.explore.plain import enumerate_plainly
 from tests.explore.program import Program, Tokens
 from tests.explore.promises import judge
-from tests.explore.scene import set_scene
+from tests.explore.scene import explored, set_scene
 from tests.explore.search import Bounds, Found, Search
 from tests.explore.store import US
 
@@ -67,15 +67,8 @@ class Explorer:
         self._monkeypatch.setattr(appending, "is_directory_bucket", lambda bucket: operation.at_end)
         self._monkeypatch.setattr(copy_version, "MIN_PART_SIZE", operation.min_part)
         self._monkeypatch.setattr(copy_version, "MAX_SINGLE_PUT", operation.single_copy)
-        return GuardedS3FileSystem(
-            anon=True,
-            endpoint_url="http://127.0.0.1",
-            region="us-east-1",
-            probe="never",
+        return explored(
             max_attempts=operation.attempts,
-            max_concurrency=1,
-            skip_instance_cache=True,
-            verify_checksums=False,
             dialect="gcs" if operation.generations else "s3",
             **operation.options,
         )

@@ -41,6 +41,7 @@ from tests.scripted_server import (
     respond,
     s3_error,
 )
+from tests.threads import at_once
 
 SIZE = 1000
 DATA = period_free(SIZE)
@@ -678,25 +679,16 @@ def test_a_gate_waits_for_who_writes_and_lets_nobody_begin() -> None:
 
 def test_threads_have_buffers_of_their_own(server: ScriptedServer) -> None:
     fs = filesystem(server.url, range_size=MIB)
-    failed: list[BaseException] = []
 
     def read(number: int) -> None:
-        try:
-            memory = bytearray(20_000)
-            for turn in range(10):
-                starts = [(number * 7919 + turn * 104_729 + at * 300_000) % (2 * MIB) for at in range(4)]
-                counts = fs.cat_ranges_into(["bucket/large"] * 4, starts, [s + 5000 for s in starts], memory)
-                assert counts == [5000] * 4
-                assert memory == b"".join(LARGE[start : start + 5000] for start in starts)
-        except BaseException as error:
-            failed.append(error)
+        memory = bytearray(20_000)
+        for turn in range(10):
+            starts = [(number * 7919 + turn * 104_729 + at * 300_000) % (2 * MIB) for at in range(4)]
+            counts = fs.cat_ranges_into(["bucket/large"] * 4, starts, [s + 5000 for s in starts], memory)
+            assert counts == [5000] * 4
+            assert memory == b"".join(LARGE[start : start + 5000] for start in starts)
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failed
+    at_once(read, 6)
 
 
 def _in_child(fs: GuardedS3FileSystem, memory: Any) -> None:

@@ -20,6 +20,7 @@ from tests.data import period_free
 from tests.fake_s3 import FakeS3
 from tests.opening import MIB, filesystem
 from tests.scripted_server import Answer, Reply, Request, ScriptedServer, cut
+from tests.threads import at_once
 
 DATA = period_free(3 * MIB + 77, seed=9)
 EDGE = 5  # bytes on each side of a buffer, which are nobody's
@@ -413,24 +414,16 @@ def test_nothing_is_written_after_ctrl_c_and_the_file_can_be_read_on(fake: FakeS
 
 
 def test_threads_read_one_file_each(server: ScriptedServer) -> None:
-    fs, failed = opened(server), []
+    fs = opened(server)
 
     def read(number: int) -> None:
-        try:
-            with fs.open("bucket/key") as file:
-                for turn in range(5):
-                    start = (number * 300_007 + turn * 500_009) % len(DATA)
-                    file.seek(start)
-                    assert into(file, 600_000) == DATA[start : start + 600_000]
-        except BaseException as error:
-            failed.append(error)
+        with fs.open("bucket/key") as file:
+            for turn in range(5):
+                start = (number * 300_007 + turn * 500_009) % len(DATA)
+                file.seek(start)
+                assert into(file, 600_000) == DATA[start : start + 600_000]
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not failed
+    at_once(read, 5)
 
 
 def _in_child(file: Any) -> None:
